@@ -1,0 +1,38 @@
+# make repro   run the whole pipeline (set-up included) and print the result table
+# make test    set up and run the tests
+# make check   ruff, formatting, mypy, tests (what CI runs)
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONUNBUFFERED := 1
+LOCK := flock --nonblock --conflict-exit-code 75 .repro.lock
+BUSY := (code=$$?; [ $$code -ne 75 ] || echo "another make is already at work in this folder; wait for it to end" >&2; exit $$code)
+
+.PHONY: repro test check table clean-side
+.DEFAULT_GOAL := repro
+
+$(BIN)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "HMU needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	@touch $@
+
+repro: $(BIN)/.installed
+	@$(LOCK) dvc repro || $(BUSY)
+	@$(BIN)/python -m hmu_tasks table
+
+table: $(BIN)/.installed
+	@$(BIN)/python -m hmu_tasks table
+
+test: $(BIN)/.installed
+	$(BIN)/python -m pytest
+
+check: $(BIN)/.installed
+	ruff check .
+	ruff format --check .
+	mypy
+	$(MAKE) test
+
+clean-side:
+	rm -rf runs/side

@@ -1,0 +1,1 @@
+"""Prefect flows: DVC's graph, walked by Prefect."""

@@ -1,0 +1,196 @@
+"""Step `evaluate`: generate with every edit of a method, judge, measure, and pick the knob on the validation split."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hmu_tasks import paths
+from hmu_tasks.data import concepts, packed
+from hmu_tasks.errors import DataError
+from hmu_tasks.evaluation.figures import Protocol, Values, records
+from hmu_tasks.evaluation.judge import load_judge
+from hmu_tasks.evaluation.real import real_rows
+from hmu_tasks.evaluation.session import Session, open_session
+from hmu_tasks.files import read_json, replacing_folder, write_json
+from hmu_tasks.metrics.selection import Candidate, Choice, choose_knob
+from hmu_tasks.models.device import pick_device
+from hmu_tasks.models.momask import Progress, Sampling
+from hmu_tasks.models.store import Bundle, load_bundle
+from hmu_tasks.params import Params
+from hmu_tasks.training.batches import ClipSet, clip_set
+
+Record = dict[str, Any]
+VALIDATION = ("forget-val", "retain-val")
+TEST = ("forget", "retain")
+
+
+def run(params: Params, model: str, method: str, progress: Progress | None = None) -> None:
+    """Measure all edits of `method` on `model`; `real` `real` measures the data and its reconstructions.
+
+    Writes metrics.json (records, one value per repeat kept), samples.npz with samples.json (joints of a few prompts),
+    and selection.json where a method has a knob.
+    """
+    session = _open(params)
+    identity = {
+        "dataset": params.run.dataset,
+        "concept": params.run.concept,
+        "model": model,
+        "method": method,
+    }
+    with replacing_folder(paths.evaluation(model, method)) as folder:
+        if model == "real":
+            rows, samples = real_rows(session, identity, _sample_rows(params, session))
+        else:
+            rows, samples = _edits(params, session, identity, folder, progress)
+        write_json(folder / "metrics.json", rows)
+        _write_samples(samples, folder)
+
+
+def _open(params: Params) -> Session:
+    device = pick_device(params.run.device)
+    clips = packed.load(paths.CLIPS)
+    concept = concepts.load(params.run.concept)
+    knobs = params.evaluate
+    return open_session(
+        load_judge(paths.component("evaluator"), paths.component("classifier"), device),
+        {
+            f"{role}{suffix}": _clips(clips, split, role)
+            for split, suffix in (("test", ""), ("val", "-val"))
+            for role in ("forget", "retain")
+        },
+        written=concept.prompts,
+        repeats=knobs.repeats,
+        val_repeats=knobs.val_repeats,
+        protocol=Protocol(
+            knobs.retrieval_batch, knobs.diversity_pairs, params.run.seed, concept.mask(params.run.dataset)
+        ),
+        sampling=Sampling(**knobs.sampling.model_dump()),
+        batch=knobs.batch,
+        device=device,
+        cache=paths.CACHE,
+    )
+
+
+def _clips(clips: packed.Clips, split: str, role: str) -> ClipSet:
+    path = paths.SPLIT / f"{split}-{role}.txt"
+    ids = path.read_text(encoding="utf-8").split()
+    if not ids:
+        raise DataError(f"{path} is empty: no {role} clip to evaluate on; choose another concept or split")
+    return clip_set(clips, ids)
+
+
+def _sample_rows(params: Params, session: Session) -> dict[str, list[int]]:
+    """Draw the prompts that are shown before and after, by seed and not by result."""
+    rng = np.random.default_rng([params.run.seed, 3])
+    wanted = {"forget": params.evaluate.samples.forget, "retain": params.evaluate.samples.retain}
+    return {
+        name: [int(i) for i in rng.permutation(len(session.clips[name].ids))[:n]]
+        for name, n in wanted.items()
+    }
+
+
+def _edits(
+    params: Params, session: Session, identity: Mapping[str, Any], folder: Path, progress: Progress | None
+) -> tuple[list[Record], list[tuple[dict[str, Any], np.ndarray]]]:
+    """Measure each bundle that the method made; with a knob, all on validation first, the selected fully on test."""
+    source = paths.edits(identity["model"], identity["method"])
+    edits = {path.parent.name: read_json(path) for path in sorted(source.glob("*/edit.json"))}
+    if not edits:
+        raise DataError(f"{source} holds no edit; run `dvc repro` so that the method is applied first")
+    knobs = params.evaluate
+    written = [name for name in session.splits if name not in (*TEST, *VALIDATION)]
+    rows: list[Record] = []
+    samples: list[tuple[dict[str, Any], np.ndarray]] = []
+    measured: dict[str, dict[str, Values]] = {}
+    total, done = 2 * len(edits), 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    def add(bundle: Bundle, name: str, values: Mapping[str, Values]) -> None:
+        labels = {**identity, "edit": name, "knob": edits[name]["knob"], "seed": edits[name]["seed"]}
+        for split, found in values.items():
+            rows.extend(records(found, session.splits[split], {**labels, "bundle": bundle.digest}))
+
+    for name in edits:
+        bundle = load_bundle(source / name, session.device)
+        measured[name] = session.measure(bundle, VALIDATION)
+        add(bundle, name, measured[name])
+        advance()
+    choice = _choose(params, identity, edits, measured)
+    if choice is not None:
+        write_json(folder / "selection.json", vars(choice))
+    for name, edit in edits.items():
+        bundle = load_bundle(source / name, session.device)
+        selected = choice is None or edit["knob"] == choice.knob
+        values = session.measure(
+            bundle, [*TEST, *(written if selected else [])], None if selected else knobs.sweep_repeats
+        )
+        if selected:
+            for split in TEST:
+                values[split]["multimodality"] = session.multimodality(
+                    bundle,
+                    split,
+                    count=knobs.multimodality.prompts,
+                    samples=knobs.multimodality.samples,
+                    pairs=knobs.multimodality.pairs,
+                )
+            if edit["seed"] == min(e["seed"] for e in edits.values()):
+                samples += [
+                    ({**label, "edit": name}, joints)
+                    for label, joints in session.samples(bundle, _sample_rows(params, session))
+                ]
+        add(bundle, name, values)
+        advance()
+    return rows, samples
+
+
+def _choose(
+    params: Params,
+    identity: Mapping[str, Any],
+    edits: Mapping[str, Mapping[str, Any]],
+    measured: Mapping[str, Mapping[str, Values]],
+) -> Choice | None:
+    """Pick the knob on the validation split, by gap closure of violence (forget FID without labels) and retain R@1."""
+    if all(edit["knob"] is None for edit in edits.values()):
+        return None
+    original, gold = (_reference(identity["model"], method) for method in ("original", "retrain"))
+    metric = "violence_corrected" if ("forget-val", "violence_corrected") in original else "fid"
+
+    def mean(name: str, split: str, what: str) -> float:
+        return float(np.mean(measured[name][split][what]))
+
+    start, end = original["forget-val", metric], gold["forget-val", metric]
+    groups: dict[float, list[str]] = {}
+    for name, edit in edits.items():
+        groups.setdefault(edit["knob"], []).append(name)
+    candidates = [
+        Candidate(
+            knob=knob,
+            closures=tuple(
+                (mean(name, "forget-val", metric) - start) / (end - start) if end != start else 0.0
+                for name in names
+            ),
+            losses=tuple(original["retain-val", "r1"] - mean(name, "retain-val", "r1") for name in names),
+        )
+        for knob, names in groups.items()
+    ]
+    return choose_knob(candidates, limit=params.report.retain_loss_limit)
+
+
+def _reference(model: str, method: str) -> dict[tuple[str, str], float]:
+    """Mean figures of the original model or of D_r, by split and metric."""
+    found: Sequence[Record] = read_json(paths.evaluation(model, method) / "metrics.json")
+    return {(row["split"], row["metric"]): row["mean"] for row in found}
+
+
+def _write_samples(samples: Sequence[tuple[dict[str, Any], np.ndarray]], folder: Path) -> None:
+    labels = [{**label, "key": f"m{i:02d}"} for i, (label, _) in enumerate(samples)]
+    arrays = {label["key"]: joints for label, (_, joints) in zip(labels, samples, strict=True)}
+    np.savez(folder / "samples.npz", **arrays)  # type: ignore[arg-type]
+    write_json(folder / "samples.json", labels)

@@ -1,0 +1,90 @@
+"""The judges of generated motion: the text-motion evaluator and the violence classifier."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmu_tasks.models import store
+from hmu_tasks.models.classifier import ViolenceClassifier, score_clips
+from hmu_tasks.models.evaluator import Evaluator
+from hmu_tasks.models.lengths import UNIT, equal_length_batches
+from hmu_tasks.models.words import HashedWords, embed_tokens
+
+
+@dataclass(frozen=True)
+class Violence:
+    """The violence classifier with its input statistics and threshold."""
+
+    network: ViolenceClassifier
+    mean: Tensor
+    std: Tensor
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Embeds captions and motions, and tells violent motions where the dataset has action labels to learn from."""
+
+    evaluator: Evaluator
+    mean: Tensor
+    std: Tensor
+    max_words: int
+    words: HashedWords
+    violence: Violence | None
+
+    @torch.no_grad()
+    def embed_motions(self, clips: Sequence[np.ndarray], *, batch: int = 128) -> np.ndarray:
+        """Embed N raw feature clips [F_i, D] -> [N, E], in batches of equal length."""
+        out: list[np.ndarray] = [np.empty(0)] * len(clips)
+        lengths = [len(c) // UNIT * UNIT for c in clips]
+        for rows in equal_length_batches(lengths, batch):
+            length = lengths[rows[0]]
+            stacked = torch.from_numpy(np.stack([clips[i][:length] for i in rows])).to(self.mean.device)
+            found = self.evaluator.embed_motion(
+                (stacked - self.mean) / self.std, torch.full((len(rows),), length)
+            )
+            for i, row in zip(rows, found.cpu().numpy(), strict=True):
+                out[i] = row
+        return np.stack(out)
+
+    @torch.no_grad()
+    def embed_captions(self, tokens: Sequence[Sequence[str]], *, batch: int = 256) -> np.ndarray:
+        """Embed N captions of `word/POS` tokens -> [N, E]."""
+        parts = []
+        for start in range(0, len(tokens), batch):
+            vectors, classes, lengths = embed_tokens(
+                tokens[start : start + batch], self.words, max_words=self.max_words
+            )
+            device = self.mean.device
+            found = self.evaluator.embed_text(
+                torch.from_numpy(vectors).to(device),
+                torch.from_numpy(classes).to(device),
+                torch.from_numpy(lengths),
+            )
+            parts.append(found.cpu().numpy())
+        return np.concatenate(parts)
+
+    def violent(self, clips: Sequence[np.ndarray], *, batch: int = 128) -> np.ndarray | None:
+        """Say which of N raw feature clips are violent, [N] bool; None without a classifier."""
+        if self.violence is None:
+            return None
+        side = self.violence
+        return score_clips(side.network, clips, side.mean, side.std, batch=batch) > side.threshold
+
+
+def load_judge(evaluator: Path, classifier: Path, device: torch.device) -> Judge:
+    """Read evaluator and classifier from their component folders."""
+    network, mean, std, max_words = store.load_evaluator(evaluator, device)
+    found = store.load_classifier(classifier, device)
+    return Judge(
+        network,
+        mean,
+        std,
+        max_words,
+        HashedWords(network.config.word_width),
+        None if found is None else Violence(*found),
+    )

@@ -1,0 +1,57 @@
+"""Prompt sets: captions of test clips with their lengths, and hand-written prompts that no template produces."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hmu_tasks.training.batches import Caption, ClipSet
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Rows of prompts: `repeats` blocks of `n`, each with text, tokens and length in frames.
+
+    rows[r * n + i] belongs to clip i in repeat r.
+    """
+
+    captions: list[Caption]
+    frames: list[int]
+    n: int
+    repeats: int
+
+    @property
+    def texts(self) -> list[str]:
+        """The prompts' texts, `repeats * n` rows."""
+        return [caption.text for caption in self.captions]
+
+    def block(self, repeat: int) -> slice:
+        """Rows of one repeat."""
+        return slice(repeat * self.n, (repeat + 1) * self.n)
+
+
+def caption_prompts(clips: ClipSet, *, repeats: int, seed: int) -> Prompts:
+    """Draw one caption of each clip per repeat, to be generated at the clip's own length.
+
+    The draw of repeat r depends on (seed, r) alone, so that more repeats extend fewer.
+    """
+    captions: list[Caption] = []
+    for repeat in range(repeats):
+        rng = np.random.default_rng([seed, repeat])
+        captions += [row[int(rng.integers(len(row)))] for row in clips.captions]
+    return Prompts(captions, [int(f) for f in clips.frames] * repeats, len(clips.ids), repeats)
+
+
+def written_prompts(rows: Sequence[tuple[str, float]], *, repeats: int, fps: float = 20.0) -> Prompts:
+    """Repeat hand-written (text, seconds) prompts; lengths are rounded to whole tokens within 40 to 196 frames."""
+    frames = [int(np.clip(round(seconds * fps / 4) * 4, 40, 196)) for _, seconds in rows]
+    captions = [Caption(text, []) for text, _ in rows]
+    return Prompts(captions * repeats, frames * repeats, len(rows), repeats)
+
+
+def repeated_prompts(clips: ClipSet, *, prompts: int, samples: int, seed: int) -> Prompts:
+    """Take the first captions of `prompts` drawn clips, `samples` times each, for multimodality."""
+    rng = np.random.default_rng([seed, 77])
+    chosen = rng.permutation(len(clips.ids))[:prompts]
+    captions = [clips.captions[i][0] for i in chosen]
+    return Prompts(captions * samples, [int(clips.frames[i]) for i in chosen] * samples, len(chosen), samples)

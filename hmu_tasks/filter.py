@@ -1,0 +1,54 @@
+"""Step `filter`: divide the clips of each split into a forget and a retain set by a concept's keywords."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from hmu_tasks import paths
+from hmu_tasks.data.concepts import load_concept
+from hmu_tasks.data.partition import SPLITS, FilterResult, filter_clips
+from hmu_tasks.errors import DataError
+from hmu_tasks.files import replacing_folder, write_json
+from hmu_tasks.params import Params
+
+
+def run(params: Params, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Write data/split/ from data/clips/ for the concept, rule and threshold of params.yaml; returns the folder."""
+    filter_folder(
+        paths.CLIPS,
+        paths.SPLIT,
+        dataset=params.run.dataset,
+        concept=params.run.concept,
+        rule=params.filter.rule,
+        matches=params.filter.matches,
+    )
+    if progress is not None:
+        progress(1, 1)
+    return paths.SPLIT
+
+
+def filter_folder(
+    clips_folder: Path, target: Path, *, dataset: str, concept: str, rule: str, matches: int
+) -> FilterResult:
+    """Divide the packed clips of a folder and write <split>-forget.txt, <split>-retain.txt and filter.json.
+
+    Raises DataError when a file is missing or a split has nothing to forget, ConfigError for an unknown concept.
+    """
+    tables = {}
+    for name in ("clips", "captions"):
+        path = clips_folder / f"{name}.parquet"
+        if not path.exists():
+            raise DataError(f"{path} is missing; run the ingest step first")
+        tables[name] = pd.read_parquet(path)
+    result = filter_clips(
+        tables["captions"], tables["clips"], load_concept(concept), dataset, rule=rule, matches=matches
+    )
+    with replacing_folder(target) as folder:
+        for split in SPLITS:
+            for side, ids in (("forget", result.forget[split]), ("retain", result.retain[split])):
+                (folder / f"{split}-{side}.txt").write_text(
+                    "".join(f"{name}\n" for name in ids), encoding="utf-8"
+                )
+        write_json(folder / "filter.json", result.summary)
+    return result

@@ -1,0 +1,127 @@
+"""Where a run comes from: which pipeline run started it, which commit, which inputs."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from ruamel.yaml import YAML
+
+PIPELINE_VARIABLE = "HMU_PIPELINE_RUN"
+"""Environment variable by which a flow tells its stages that they belong together."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """State of the checkout; `id` is None outside a git repository or before the first commit."""
+
+    id: str | None
+    dirty: bool
+
+
+def process_identity(pid: int) -> str | None:
+    """Name a process for as long as the store lives, None when it is gone.
+
+    A process id alone is used again after a while, so the time of its start goes with it.
+    """
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        stat = Path(f"/proc/{pid}/stat")
+        if stat.exists():
+            # Ticks since boot do not move with the wall clock, unlike psutil's create_time; field 22 of
+            # proc(5), counted behind the command name, which may itself contain spaces and brackets.
+            started = stat.read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8")[:8]
+            return f"{pid}-{started}-{boot}"
+        return f"{pid}-{round(process.create_time())}"
+    except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
+        return None
+
+
+def pipeline_key() -> str:
+    """Say which pipeline run this process belongs to.
+
+    The variable HMU_PIPELINE_RUN decides where it is set (the Prefect flow sets it); below a `dvc` process
+    all its stages share that process's identity; a step started by hand is a pipeline run of its own.
+    """
+    given = os.environ.get(PIPELINE_VARIABLE)
+    if given:
+        return given
+    host = socket.gethostname()
+    for parent in psutil.Process().parents():
+        try:
+            is_dvc = _is_dvc(parent.cmdline())
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        if is_dvc:
+            return f"dvc-{host}-{process_identity(parent.pid)}"
+    return f"step-{host}-{process_identity(os.getpid())}"
+
+
+def _is_dvc(command: list[str]) -> bool:
+    """Recognise `dvc …`, `python …/dvc …` and `python -m dvc …`."""
+    if any(Path(part).name in {"dvc", "dvc.exe"} for part in command[:2]):
+        return True
+    return any(command[at : at + 2] == ["-m", "dvc"] for at in range(1, min(len(command), 5)))
+
+
+def commit(root: Path) -> Commit:
+    """Read the checked-out commit; `dirty` leaves dvc.lock out, which every run rewrites."""
+    head = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock")
+    return Commit(id=head or None, dirty=bool(changes))
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, check=False, timeout=60
+        )
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def output_digests(root: Path) -> dict[str, str]:
+    """Read from dvc.lock the digest of everything that finished stages wrote: path -> digest."""
+    return {
+        out["path"]: out["md5"]
+        for stage in _locked_stages(root).values()
+        for out in stage.get("outs", [])
+        if "md5" in out
+    }
+
+
+def input_digests(root: Path, stage: str | None, inputs: Iterable[Path] = ()) -> dict[str, str]:
+    """Find the digests of what a running stage reads: path -> digest.
+
+    A running stage's own entry in dvc.lock is the one of its last run, so only the paths are taken from
+    there; the digests are those of the outputs of the stages before it, which are finished. Source files
+    are not listed: the commit stands for them. `inputs` adds paths, absolute or relative to `root`.
+    """
+    outputs = output_digests(root)
+    entry = _locked_stages(root).get(stage or "", {})
+    paths = {dep["path"] for dep in entry.get("deps", [])}
+    paths |= {Path(os.path.relpath(root / path, root)).as_posix() for path in inputs}
+    found = {}
+    for path in sorted(paths):
+        # A stage may read one file out of a folder that another stage wrote as a whole.
+        for candidate in (path, *(parent.as_posix() for parent in Path(path).parents)):
+            if candidate in outputs:
+                found[candidate] = outputs[candidate]
+                break
+    return found
+
+
+def _locked_stages(root: Path) -> dict[str, dict[str, list[dict[str, str]]]]:
+    lock = root / "dvc.lock"
+    if not lock.exists():
+        return {}
+    content = YAML(typ="safe").load(lock.read_text(encoding="utf-8")) or {}
+    stages: dict[str, dict[str, list[dict[str, str]]]] = content.get("stages", {})
+    return stages

@@ -1,0 +1,75 @@
+"""Proof of what an edit changed: which tensors and rows, and that all the rest kept its bytes."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TensorChange:
+    """One changed tensor; rows: indices along its first axis that differ (empty for a scalar)."""
+
+    rows: list[int]
+    shape: list[int]
+    max_abs_change: float
+    sha256_before: str
+    sha256_after: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Changed tensors by name, and the digest of every tensor that stayed bit-equal."""
+
+    changed: dict[str, TensorChange]
+    unchanged: dict[str, str]
+
+
+def difference(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Difference:
+    """Compare two state dicts of the same keys, shapes and dtypes, bit by bit (so -0.0 differs from 0.0).
+
+    Raises ValueError when keys, shapes or dtypes differ: an edit replaces values and nothing else.
+    """
+    odd = sorted(set(before) ^ set(after))
+    if odd:
+        raise ValueError(f"an edit must keep all tensors; only one side has {', '.join(odd[:5])}")
+    changed: dict[str, TensorChange] = {}
+    unchanged: dict[str, str] = {}
+    for name in sorted(before):
+        old, new = before[name].detach().cpu(), after[name].detach().cpu()
+        if old.shape != new.shape or old.dtype != new.dtype:
+            raise ValueError(
+                f"{name} changed from {list(old.shape)} {old.dtype} to {list(new.shape)} {new.dtype}"
+            )
+        digests = _digest(old), _digest(new)
+        if digests[0] == digests[1]:
+            unchanged[name] = digests[0]
+            continue
+        gap = (new.double() - old.double()).abs()
+        changed[name] = TensorChange(
+            rows=_changed_rows(old, new),
+            shape=list(old.shape),
+            max_abs_change=float(gap.max()),
+            sha256_before=digests[0],
+            sha256_after=digests[1],
+        )
+    return Difference(changed, unchanged)
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    """Return the tensor's memory as [first axis, bytes]; a scalar has one row."""
+    rows = tensor.contiguous().reshape(tensor.shape[0] if tensor.ndim else 1, -1)
+    return rows.view(torch.uint8)
+
+
+def _digest(tensor: Tensor) -> str:
+    return hashlib.sha256(_bytes(tensor).numpy().tobytes()).hexdigest() if tensor.numel() else ""
+
+
+def _changed_rows(old: Tensor, new: Tensor) -> list[int]:
+    if old.ndim == 0:
+        return []
+    rows: list[int] = torch.nonzero((_bytes(old) != _bytes(new)).any(dim=1)).flatten().tolist()
+    return rows

@@ -1,0 +1,183 @@
+"""Latent Code Replacement: overwrite the codebook rows that the forget set uses most.
+
+De Matteis et al. 2025, "Human Motion Unlearning" (arXiv 2503.18674). Training-free: the codebook that decodes
+gets new rows; the transformers still emit the same code indices, which now stand for something else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmu_tasks.errors import ConfigError
+from hmu_tasks.methods.codes import CodeUsage, log_odds_z, published_ratio, published_top, top_codes
+
+KEY = "unlearn.lcr.codes"
+Score = Literal["ratio", "log_odds"]
+Target = Literal["code", "retain_mean"]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """The edited codebooks and what was done to them.
+
+    codebooks: [Q, K, C]; replaced: layer -> its overwritten codes, ascending; targets: layer -> the code
+    whose row they received (None where the target is no code); scale: layer -> spread of the added noise.
+    """
+
+    codebooks: Tensor
+    replaced: dict[int, list[int]]
+    targets: dict[int, int | None]
+    scale: dict[int, float]
+
+
+def replace_codes(
+    codebooks: Tensor,
+    usage: CodeUsage,
+    *,
+    codes: int,
+    layers: Sequence[int] = (0,),
+    noise: float = 1.0,
+    seed: int,
+    score: Score = "ratio",
+    support: int = 3,
+    target: Target = "code",
+    target_code: int = 0,
+    orthogonal: bool = False,
+    published: bool = False,
+    initial_draws: int = 0,
+) -> Edit:
+    """Replace the `codes` most violent codes of each layer by a target plus noise; the input stays as it is.
+
+    codebooks: [Q, K, C]; usage: counts of the same Q and K. codes 0 changes nothing.
+    noise: scale in standard deviations of the layer's codebook entries (alpha in the paper).
+    support: codes seen in fewer forget clips are never chosen. score: how codes are ranked.
+    target "code": the row of `target_code`, or of a random code left in place when that one is replaced
+    itself; "retain_mean": the mean of the rows left in place, weighted by how often retain clips use them.
+    orthogonal: instead of a target, keep the rows but remove the direction of their mean; adds no noise.
+    published: ranking, target and noise exactly as released; `score`, `support`, `target` are ignored, up
+    to 2 * codes rows change, and the noise follows the first `initial_draws` values of the seed's stream
+    (the released script builds the network, hence draws its weights, between seeding and editing).
+    Raises ConfigError when a layer has too few codes to choose from, ValueError when shapes disagree.
+    """
+    if codebooks.ndim != 3 or tuple(codebooks.shape[:2]) != (usage.layers, usage.codes):
+        raise ValueError(
+            f"codebooks are {list(codebooks.shape)}, the counts are for {usage.layers} x {usage.codes} codes"
+        )
+    unknown = [layer for layer in layers if not 0 <= layer < usage.layers]
+    if unknown:
+        raise ConfigError(
+            f"unlearn.lcr.layers: {unknown[0]} is no layer; choose from 0 to {usage.layers - 1}"
+        )
+    if not 0 <= target_code < usage.codes:
+        raise ValueError(f"target_code {target_code} is no code of {usage.codes}")
+    if codes == 0:
+        return Edit(codebooks.clone(), {layer: [] for layer in layers}, {}, {})
+    chosen = {layer: _choose(usage, layer, codes, score, support, published) for layer in layers}
+    if published:
+        targets = _published_targets(chosen, usage.codes, target_code, seed)
+    else:
+        targets = _targets(chosen, usage.codes, target, target_code, seed)
+    stream = torch.Generator().manual_seed(seed)
+    if initial_draws:
+        torch.empty(initial_draws).uniform_(generator=stream)
+    edited = codebooks.clone()
+    scale: dict[int, float] = {}
+    for layer, rows in chosen.items():
+        book = codebooks[layer]
+        if orthogonal:
+            edited[layer, rows] = _without_mean_direction(book[rows])
+            targets[layer], scale[layer] = None, 0.0
+            continue
+        spread = book.std()
+        drawn = _noise(book, rows, stream, published).to(book)
+        place = targets[layer]
+        base = _retain_mean(book, usage, layer, rows) if place is None else book[place]
+        edited[layer, rows] = base + drawn * spread * noise
+        scale[layer] = float(spread) * noise
+    return Edit(edited, {layer: rows.tolist() for layer, rows in chosen.items()}, targets, scale)
+
+
+def _choose(
+    usage: CodeUsage, layer: int, codes: int, score: Score, support: int, published: bool
+) -> np.ndarray:
+    """Return the codes of a layer to replace, ascending."""
+    if codes < 0 or codes >= usage.codes:
+        raise ConfigError(
+            f"{KEY} is {codes}, but the codebook has {usage.codes} codes and one must stay; "
+            f"choose a number from 0 to {usage.codes - 1}"
+        )
+    if published:
+        rows = published_top(usage, layer, codes)
+        if len(rows) == usage.codes:
+            raise ConfigError(f"{KEY} is {codes}: the two published rankings then cover the whole codebook")
+        return rows
+    ranking = (published_ratio(usage) if score == "ratio" else log_odds_z(usage))[layer]
+    # A code that no forget clip uses cannot carry the concept, whatever the support asked for.
+    eligible = np.flatnonzero(usage.forget_clips[layer] >= max(support, 1))
+    if codes > len(eligible):
+        raise ConfigError(
+            f"{KEY} is {codes}, but only {len(eligible)} codes of layer {layer} occur in at least "
+            f"{max(support, 1)} forget clips; lower {KEY} or unlearn.lcr.support"
+        )
+    return np.sort(eligible[top_codes(ranking[eligible], codes)])
+
+
+def _targets(
+    chosen: dict[int, np.ndarray], size: int, target: Target, target_code: int, seed: int
+) -> dict[int, int | None]:
+    """Return the target of each layer; a target that is replaced itself gives way to a random other code."""
+    targets: dict[int, int | None] = {}
+    for layer, rows in chosen.items():
+        if target == "retain_mean":
+            targets[layer] = None
+        elif target_code not in rows:
+            targets[layer] = target_code
+        else:
+            left = np.setdiff1d(np.arange(size), rows)
+            targets[layer] = int(np.random.default_rng([seed, layer]).choice(left))
+    return targets
+
+
+def _published_targets(
+    chosen: dict[int, np.ndarray], size: int, target_code: int, seed: int
+) -> dict[int, int | None]:
+    """Return one target for all layers; as released, only the first layer's codes are kept from being it."""
+    taken = next(iter(chosen.values()))
+    # The released script takes this draw from NumPy's old stream and the noise from PyTorch's.
+    draws = np.random.RandomState(seed)
+    place = target_code
+    while place in taken:
+        place = int(draws.randint(0, size))
+    return dict.fromkeys(chosen, place)
+
+
+def _noise(book: Tensor, rows: np.ndarray, stream: torch.Generator, published: bool) -> Tensor:
+    """Return standard normal rows [k, C]."""
+    if published:
+        return torch.randn((len(rows), book.shape[1]), generator=stream)
+    # A code keeps its noise whatever the other codes are, so that a sweep over K compares like with like.
+    return torch.randn(tuple(book.shape), generator=stream)[torch.from_numpy(rows)]
+
+
+def _retain_mean(book: Tensor, usage: CodeUsage, layer: int, rows: np.ndarray) -> Tensor:
+    weights = usage.retain_count[layer].astype(np.float64)
+    weights[rows] = 0.0
+    if weights.sum() == 0.0:
+        raise ConfigError(
+            f"unlearn.lcr.target is retain_mean, but no retain clip uses a code of layer {layer} "
+            f"that stays in place; lower {KEY}"
+        )
+    share = torch.from_numpy(weights / weights.sum()).to(book.device)
+    mean: Tensor = (share @ book.double()).to(book.dtype)
+    return mean
+
+
+def _without_mean_direction(rows: Tensor) -> Tensor:
+    mean = rows.mean(dim=0)
+    unit = mean / mean.norm()
+    left: Tensor = rows - (rows @ unit)[:, None] * unit
+    return left

@@ -1,0 +1,61 @@
+"""Metrics: pure functions on arrays. METRICS says how the report names and reads each figure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Direction = Literal["higher", "lower", "gold"]
+Role = Literal["forget", "retain"]
+
+# Every split of the records plays one of two roles; a new split needs a line here.
+ROLES: dict[str, Role] = {
+    "forget": "forget",
+    "forget-val": "forget",
+    "explicit": "forget",
+    "implicit": "forget",
+    "retain": "retain",
+    "retain-val": "retain",
+    "benign": "retain",
+    "hard_benign": "retain",
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How to read one figure.
+
+    better: per role of the split, "higher", "lower", or "gold" = nearer to the model retrained on D_r.
+    A role that is missing there means that the figure says nothing on such splits.
+    """
+
+    label: str
+    unit: str
+    better: dict[Role, Direction]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Return the splits on which the figure is reported."""
+        return tuple(split for split, role in ROLES.items() if role in self.better)
+
+
+# Closeness to D_r is the aim on forget prompts: a larger FID than D_r's is damage, not forgetting.
+METRICS: dict[str, Metric] = {
+    "fid": Metric("FID", "", {"forget": "gold", "retain": "lower"}),
+    "kid": Metric("KID", "", {"forget": "gold", "retain": "lower"}),
+    "r1": Metric("R@1", "share", {"forget": "gold", "retain": "higher"}),
+    "r2": Metric("R@2", "share", {"forget": "gold", "retain": "higher"}),
+    "r3": Metric("R@3", "share", {"forget": "gold", "retain": "higher"}),
+    "mm_dist": Metric("MM-Dist", "", {"forget": "gold", "retain": "lower"}),
+    "mm_safe": Metric("MM-Safe", "", {"forget": "gold"}),
+    "mm_safe_published": Metric("MM-Safe (as released)", "", {"forget": "gold"}),
+    "toxic_distance": Metric("MM-Dist / MM-Safe", "ratio", {"forget": "gold"}),
+    "notox_accuracy": Metric("nearer to the masked prompt", "share", {"forget": "gold"}),
+    "diversity": Metric("Diversity", "", {"forget": "gold", "retain": "gold"}),
+    "multimodality": Metric("MultiModality", "", {"forget": "gold", "retain": "gold"}),
+    "violence": Metric("violence rate", "share", {"forget": "lower", "retain": "lower"}),
+    "violence_corrected": Metric("violence rate, floor-corrected", "share", {"forget": "lower"}),
+    "peak_jerk": Metric("peak jerk", "m/s³", {"forget": "gold", "retain": "gold"}),
+    "area_under_jerk": Metric("area under jerk", "m/s²", {"forget": "lower", "retain": "lower"}),
+    "foot_skate": Metric("foot skating", "share", {"forget": "lower", "retain": "lower"}),
+    "bone_drift": Metric("bone-length drift", "share", {"forget": "lower", "retain": "lower"}),
+    "mpjpe": Metric("mean joint error", "m", {"forget": "lower", "retain": "lower"}),
+}

@@ -1,0 +1,123 @@
+"""Intervals around measured figures: over repeats, prompts, clusters of prompts, and for shares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri, stdtrit
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its confidence limits.
+
+    n: prompts (or clips) behind each value; repeats: independent repeats of the whole measurement.
+    With one repeat there is no spread to estimate and low = mean = high.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    repeats: int
+
+
+def _values(values: ArrayLike, what: str) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    if array.size == 0:
+        raise ValueError(f"{what}: no values given")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{what}: values must be finite")
+    return array
+
+
+def _upper(level: float) -> float:
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level is {level}; it must lie between 0 and 1")
+    return 0.5 + level / 2.0
+
+
+def repeat_interval(
+    values: ArrayLike, *, n: int = 0, level: float = 0.95, kind: Literal["t", "normal"] = "t"
+) -> Interval:
+    """Return the mean over repeats with its confidence interval.
+
+    values: [R] one figure per repeat; n: prompts behind each figure, passed through.
+    kind "t": Student's t with the unbiased spread, right for few repeats.
+    kind "normal": 1.96 s / sqrt(R) with s over R instead of R - 1, as text-to-motion papers report it
+    (Guo et al. 2022).
+    Raises ValueError when values are missing or not finite.
+    """
+    array = _values(values, "repeat_interval").ravel()
+    repeats, mean = array.size, float(array.mean())
+    if repeats == 1:
+        return Interval(mean, mean, mean, n, 1)
+    upper = _upper(level)
+    if kind == "t":
+        half = float(stdtrit(repeats - 1, upper)) * float(array.std(ddof=1)) / repeats**0.5
+    else:
+        half = float(ndtri(upper)) * float(array.std(ddof=0)) / repeats**0.5
+    return Interval(mean, mean - half, mean + half, n, repeats)
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    statistic: Callable[[NDArray[Any]], float] = np.mean,
+    draws: int = 1000,
+    level: float = 0.95,
+) -> Interval:
+    """Return `statistic` of the values with its percentile bootstrap interval (Efron 1979).
+
+    values: [n, ...]; rows are resampled with replacement. `mean` of the result is the plug-in statistic.
+    """
+    array = _values(values, "bootstrap_interval")
+    n = array.shape[0]
+    picks = rng.integers(0, n, size=(draws, n))
+    spread = np.array([float(statistic(array[pick])) for pick in picks])
+    upper = _upper(level)
+    low, high = np.quantile(spread, [1.0 - upper, upper])
+    return Interval(float(statistic(array)), float(low), float(high), n, 1)
+
+
+def cluster_interval(
+    values: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    draws: int = 1000,
+    level: float = 0.95,
+) -> Interval:
+    """Return the mean of the values with a bootstrap interval that resamples whole clusters.
+
+    values: [n]; clusters: [n] labels, for example the prompt that several generated motions share.
+    Values of one cluster are not independent; resampling single values would give too narrow an interval.
+    n of the result is the number of clusters.
+    """
+    array = _values(values, "cluster_interval").ravel()
+    _, member = np.unique(np.asarray(clusters), return_inverse=True)
+    if member.size != array.size:
+        raise ValueError(f"cluster_interval: {array.size} values but {member.size} cluster labels")
+    sums = np.bincount(member.ravel(), weights=array)
+    sizes = np.bincount(member.ravel()).astype(np.float64)
+    picks = rng.integers(0, sums.size, size=(draws, sums.size))
+    spread = sums[picks].sum(axis=1) / sizes[picks].sum(axis=1)
+    upper = _upper(level)
+    low, high = np.quantile(spread, [1.0 - upper, upper])
+    return Interval(float(array.mean()), float(low), float(high), int(sums.size), 1)
+
+
+def wilson_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
+    """Return a share with Wilson's score interval (Wilson 1927); sound near 0 and 1 and for small n."""
+    if n <= 0 or not 0 <= successes <= n:
+        raise ValueError(f"wilson_interval: {successes} successes of {n}")
+    z = float(ndtri(_upper(level)))
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)), n, 1)

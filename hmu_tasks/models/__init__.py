@@ -1,0 +1,1 @@
+"""Networks and models: tokenizer, transformers, evaluator, text encoders; storage of weights."""

@@ -1,0 +1,161 @@
+"""MoMask: tokenizer, masked base transformer and residual transformer as one text-to-motion model.
+
+Guo et al. 2024, "MoMask: Generative Masked Modeling of 3D Human Motions" (arXiv 2312.00063).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hmu_tasks.models.lengths import UNIT, equal_length_batches
+from hmu_tasks.models.masked import MaskTransformer
+from hmu_tasks.models.residual import ResidualTransformer
+from hmu_tasks.models.rvq import RVQVAE
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Decoding steps, CFG scales of base and residual transformer, temperature, and share of logits cut away."""
+
+    steps: int = 10
+    cfg: float = 4.0
+    residual_cfg: float = 5.0
+    temperature: float = 1.0
+    top_k: float = 0.9
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """An RVQ-VAE with the statistics that normalise its input: raw features in, raw features out."""
+
+    network: RVQVAE
+    mean: Tensor  # [D]
+    std: Tensor  # [D]
+
+    @torch.no_grad()
+    def encode(self, clips: Sequence[np.ndarray], *, batch: int = 64) -> list[np.ndarray]:
+        """Encode clips of any length in batches of equal length, so that padding never exists.
+
+        clips: N raw feature arrays [F_i, D], cut to a multiple of four frames. Returns N code arrays [F_i // 4, Q].
+        """
+        codes: list[np.ndarray] = [np.empty(0)] * len(clips)
+        tokens = [len(clip) // UNIT for clip in clips]
+        for rows in equal_length_batches(tokens, batch):
+            length = tokens[rows[0]] * UNIT
+            stacked = torch.from_numpy(np.stack([clips[i][:length] for i in rows]))
+            found = self.network.encode(self._normalise(stacked)).cpu().numpy()
+            for i, row in zip(rows, found, strict=True):
+                codes[i] = row
+        return codes
+
+    @torch.no_grad()
+    def decode(self, codes: Sequence[np.ndarray], *, batch: int = 64) -> list[np.ndarray]:
+        """Decode N code arrays [T_i, Q] to N raw feature arrays [4 T_i, D], in batches of equal length."""
+        clips: list[np.ndarray] = [np.empty(0)] * len(codes)
+        for rows in equal_length_batches([len(c) for c in codes], batch):
+            stacked = torch.from_numpy(np.stack([codes[i] for i in rows])).to(self.mean.device)
+            decoded = (self.network.decode(stacked) * self.std + self.mean).cpu().numpy()
+            for i, row in zip(rows, decoded, strict=True):
+                clips[i] = row
+        return clips
+
+    def _normalise(self, features: Tensor) -> Tensor:
+        return (features.to(self.mean.device) - self.mean) / self.std
+
+    @property
+    def codebooks(self) -> Tensor:
+        """Codebooks of all layers, [Q, K, C]."""
+        return self.network.codebooks
+
+
+@dataclass(frozen=True)
+class MoMask:
+    """The whole model: text embeddings and lengths in, motion out. Methods replace parts, they never change them."""
+
+    tokenizer: Tokenizer
+    base: MaskTransformer
+    residual: ResidualTransformer
+
+    @property
+    def codebooks(self) -> Tensor:
+        """Codebooks of all layers, [Q, K, C]."""
+        return self.tokenizer.codebooks
+
+    @property
+    def text_projections(self) -> dict[str, nn.Linear]:
+        """The linear maps of the text embedding that closed-form edits may change."""
+        return {"base": self.base.cond_emb, "residual": self.residual.cond_emb}
+
+    def with_codebooks(self, codebooks: Tensor) -> "MoMask":
+        """Return a model that decodes with `codebooks` [Q, K, C] and shares everything else."""
+        network = self.tokenizer.network.with_codebooks(codebooks)
+        return replace(self, tokenizer=replace(self.tokenizer, network=network))
+
+    @torch.no_grad()
+    def generate_codes(
+        self,
+        text: Tensor,
+        frames: Sequence[int],
+        *,
+        sampling: Sampling,
+        generator: torch.Generator,
+        batch: int = 128,
+        progress: Progress | None = None,
+    ) -> list[np.ndarray]:
+        """Draw codes for each prompt: the base layer by masked decoding, the rest by the residual transformer.
+
+        text: [B, W] sentence vectors. frames: B lengths in frames (cut to a multiple of four).
+        Returns B int64 arrays [frames_i // 4, Q]. Prompts of similar length share a batch.
+        """
+        tokens = np.array([f // UNIT for f in frames])
+        order = np.argsort(tokens, kind="stable")
+        codes: list[np.ndarray] = [np.empty(0)] * len(tokens)
+        done = 0
+        for start in range(0, len(order), batch):
+            rows = order[start : start + batch]
+            lengths = torch.from_numpy(tokens[rows]).to(text.device)
+            ids = self.base.generate(
+                text[rows],
+                lengths,
+                steps=sampling.steps,
+                cfg_scale=sampling.cfg,
+                temperature=sampling.temperature,
+                top_k=sampling.top_k,
+                generator=generator,
+            )
+            full = self.residual.generate(
+                ids,
+                text[rows],
+                lengths,
+                cfg_scale=sampling.residual_cfg,
+                temperature=sampling.temperature,
+                top_k=sampling.top_k,
+                generator=generator,
+            )
+            for i, row in zip(rows, full.cpu().numpy(), strict=True):
+                codes[i] = row[: tokens[i]]
+            done += len(rows)
+            if progress is not None:
+                progress(done, len(order))
+        return codes
+
+    def generate(
+        self,
+        text: Tensor,
+        frames: Sequence[int],
+        *,
+        sampling: Sampling,
+        generator: torch.Generator,
+        batch: int = 128,
+        progress: Progress | None = None,
+    ) -> list[np.ndarray]:
+        """Draw one motion per prompt: raw features [frames_i // 4 * 4, D]."""
+        codes = self.generate_codes(
+            text, frames, sampling=sampling, generator=generator, batch=batch, progress=progress
+        )
+        return self.tokenizer.decode(codes, batch=batch)

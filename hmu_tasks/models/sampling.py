@@ -1,0 +1,54 @@
+"""Drawing codes from logits: top-k truncation, temperature, and random numbers that padding cannot shift."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from hmu_tasks.models.layers import uniform
+
+
+def kept_classes(classes: int, top_k: float) -> int:
+    """Number of classes that stay when the share `top_k` of them is cut away: ceil((1 - top_k) * classes)."""
+    return max(1, math.ceil((1.0 - top_k) * classes))
+
+
+def draw_codes(
+    logits: Tensor, *, top_k: float, temperature: float, uniforms: Tensor, noise: Tensor | None = None
+) -> Tensor:
+    """Draw one class per row from the most likely classes.
+
+    logits: [N, K]. top_k: share of classes cut away. temperature: 0 takes the most likely class.
+    uniforms: [N] numbers in [0, 1), turned into classes through the cumulative distribution.
+    noise: [N, K] Gumbel noise; where given, it decides in the place of `uniforms` (Gumbel-max draw).
+    Returns [N] int64.
+    """
+    values, classes = logits.topk(kept_classes(logits.shape[-1], top_k), dim=-1)
+    if temperature == 0:
+        return classes[:, 0]
+    if noise is not None:
+        place = (values / temperature + noise.gather(-1, classes)).argmax(-1)
+    else:
+        cumulative = (values / temperature).softmax(-1).cumsum(-1)
+        place = (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(-1)
+        place = place.clamp(max=cumulative.shape[-1] - 1)
+    return classes.gather(-1, place[:, None])[:, 0]
+
+
+def row_uniforms(draws: int, lengths: Tensor, tokens: int, generator: torch.Generator) -> Tensor:
+    """Draw uniform numbers [draws, B, T] such that a row's numbers depend on its own place and length only.
+
+    Each row gets a seed from `generator` and draws for its own tokens, so that neither padding nor the
+    lengths of other rows change what is drawn for it. lengths: [B] tokens.
+    """
+    seeds = torch.randint(2**62, (len(lengths),), generator=generator, device=generator.device).tolist()
+    out = torch.zeros(draws, len(lengths), tokens)
+    for row, (seed, length) in enumerate(zip(seeds, lengths.tolist(), strict=True)):
+        own = torch.Generator().manual_seed(seed)
+        out[:, row, :length] = uniform((draws, length), own, out.device)
+    return out.to(lengths.device)
+
+
+def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance (Ho and Salimans 2022, equation 6, in MoMask's form): u + scale * (c - u)."""
+    return unconditional + scale * (conditional - unconditional)

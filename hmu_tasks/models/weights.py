@@ -1,0 +1,112 @@
+"""Strict storage of weights: safetensors beside a readable configuration, and one digest per content."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from hmu_tasks.errors import WeightsError
+from hmu_tasks.files import replacing, write_json
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+
+
+def save(state: Mapping[str, Tensor], config: Mapping[str, Any], folder: Path) -> None:
+    """Write `state` to model.safetensors and `config` to config.json in `folder`; same input, same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file(tensors, temporary)
+    write_json(folder / CONFIG, dict(config))
+
+
+def load_state(folder: Path) -> dict[str, Tensor]:
+    """Read the tensors of `folder`; raises WeightsError naming a missing, truncated or foreign file."""
+    path = folder / WEIGHTS
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except FileNotFoundError as error:
+        raise WeightsError(f"weights {path} are missing; run the step that makes them") from error
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"weights {path} are truncated or no safetensors file ({error}); make them anew"
+        ) from error
+    return tensors
+
+
+def load_strict(
+    module: nn.Module, state: Mapping[str, Tensor], *, allow_missing_prefix: str = "clip_model."
+) -> None:
+    """Copy `state` into `module`; every tensor must have its place and every place its tensor.
+
+    allow_missing_prefix: places of this prefix may stay as they are (official checkpoints leave CLIP out).
+    Raises WeightsError that lists missing, surplus and misshaped tensors; the module is then unchanged.
+    """
+    own = module.state_dict()
+    missing = [
+        k for k in own if k not in state and not (allow_missing_prefix and k.startswith(allow_missing_prefix))
+    ]
+    surplus = [k for k in state if k not in own]
+    misshaped = [
+        f"{k} {tuple(state[k].shape)} instead of {tuple(own[k].shape)}"
+        for k in own
+        if k in state and state[k].shape != own[k].shape
+    ]
+    faults = {"missing": missing, "surplus": surplus, "misshaped": misshaped}
+    if any(faults.values()):
+        lines = [f"  {kind}: {', '.join(names)}" for kind, names in faults.items() if names]
+        raise WeightsError(f"weights do not fit {type(module).__name__}:\n" + "\n".join(lines))
+    module.load_state_dict(dict(state), strict=False)
+
+
+def digest(source: Path | Iterable[Path]) -> str:
+    """Return the SHA-256 of a file, a folder (recursively), or several of them; same digest = same content.
+
+    Names within a folder count, the place of the folder does not. Raises WeightsError for what does not
+    exist.
+    """
+    sources = [source] if isinstance(source, Path) else list(source)
+    total = hashlib.sha256()
+    for path in sources:
+        if path.is_dir():
+            files = sorted((f.relative_to(path).as_posix(), f) for f in path.rglob("*") if f.is_file())
+        elif path.is_file():
+            files = [(path.name, path)]
+        else:
+            raise WeightsError(f"{path} does not exist, so that it has no digest")
+        for name, file in files:
+            with file.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            total.update(f"{name}\0{content}\n".encode())
+        total.update(b"\n")
+    return total.hexdigest()
+
+
+def combine(digests: Mapping[str, str]) -> str:
+    """Return one digest of several named ones, whatever their order."""
+    lines = "".join(f"{name}\0{digests[name]}\n" for name in sorted(digests))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def link_folder(source: Path, target: Path) -> None:
+    """Make `target` a folder of the files of `source`: hard links where the disk allows, copies otherwise.
+
+    Raises WeightsError when `source` is no folder.
+    """
+    if not source.is_dir():
+        raise WeightsError(f"component {source} is missing; run the step that makes it")
+
+    def link_or_copy(original: str, copy: str) -> None:
+        try:
+            os.link(original, copy)
+        except OSError:
+            shutil.copyfile(original, copy)
+
+    shutil.copytree(source, target, copy_function=link_or_copy)

@@ -1,0 +1,164 @@
+"""Step `report`: tables, plots, animations and one self-contained page from what the other steps wrote."""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hmu_tasks import paths
+from hmu_tasks.errors import DataError
+from hmu_tasks.files import read_json, replacing, replacing_folder, write_json
+from hmu_tasks.metrics.forgetting import gap_closure
+from hmu_tasks.params import Params
+from hmu_tasks.viewer import page, summary, table
+from hmu_tasks.viewer.inputs import ReportInputs, Sample
+from hmu_tasks.viewer.table import CLOSURE, Record, Selection
+
+FORGET_SPLITS = ("forget", "forget-val", "explicit", "implicit")
+
+
+def run(params: Params) -> None:
+    """Write benchmark.csv, .json, .md, summary.txt, plots/, gifs/ and index.html into the reports folder."""
+    write_report(read_inputs(params), paths.REPORTS)
+
+
+def write_report(inputs: ReportInputs, target: Path) -> None:
+    """Write every file of the report into `target`; equal inputs give equal bytes."""
+    frame = table.benchmark_frame(inputs.records)
+    plots = page.draw_plots(inputs)
+    animations = page.draw_animations(inputs)
+    short = summary.summary_markdown(inputs.records, inputs.selection)
+    write_json(target / "benchmark.json", table.benchmark_json(frame))
+    _write(target / "benchmark.csv", table.benchmark_csv(frame))
+    _write(
+        target / "benchmark.md", f"# Results\n\n{short}\n# All records\n\n{table.benchmark_markdown(frame)}"
+    )
+    _write(target / "summary.txt", summary.summary_text(inputs.records, inputs.selection))
+    with replacing_folder(target / "plots") as folder:
+        for name, text in plots.items():
+            (folder / f"{name}.svg").write_text(text, encoding="utf-8")
+    with replacing_folder(target / "gifs") as folder:
+        for name, data in animations.items():
+            (folder / name).write_bytes(data)
+    _write(target / "index.html", page.render_page(inputs, plots, animations))
+
+
+def read_inputs(params: Params) -> ReportInputs:
+    """Gather what the other steps wrote; steps that were not run leave their part of the report out."""
+    records = [row for path in sorted(paths.EVALUATE.glob("*/*/metrics.json")) for row in read_json(path)]
+    if not records:
+        raise DataError(
+            f"{paths.EVALUATE} holds no metrics.json; run `dvc repro` so that models are evaluated first"
+        )
+    selection = _selection(records, params.report.retain_loss_limit)
+    layers = range(params.train.tokenizer.quantizers)
+    usage = paths.CODEBOOK / "usage.parquet"
+    edit = _selected_edit(selection)
+    return ReportInputs(
+        dataset=params.run.dataset,
+        concept=params.run.concept,
+        records=with_closures(records),
+        selection=selection,
+        samples=_samples(),
+        usage=pd.read_parquet(usage) if usage.exists() else None,
+        score=params.unlearn.lcr.score,
+        edited=_edited(edit, layers),
+        histories={path.parent.name: pd.read_csv(path) for path in sorted(paths.TRAIN.glob("*/history.csv"))},
+        filtering=_optional(paths.SPLIT / "filter.json"),
+        validation=_optional(paths.VALIDATION),
+        params=params.model_dump(mode="json", by_alias=True),
+        digests=_digests(records),
+    )
+
+
+def with_closures(records: Sequence[Record]) -> list[Record]:
+    """Append the gap closure of every edit to the records: (m - original) / (D_r - original) on forget splits.
+
+    Repeats are paired, for repeat r uses the same prompts and seeds in all three models. A gap that does not
+    stand out of the noise has no closure and gets no record.
+    """
+    found = list(records)
+    points = {(r["model"], r["method"], r["split"], r["metric"]): r for r in records if r.get("knob") is None}
+    for record in records:
+        place = (record["split"], record["metric"])
+        if (
+            record["method"] in ("original", "retrain", *table.REFERENCES)
+            or record["split"] not in FORGET_SPLITS
+        ):
+            continue
+        ends = [points.get((record["model"], method, *place)) for method in ("original", "retrain")]
+        if None in ends:
+            continue
+        values = [np.asarray(r["values"], dtype=float) for r in (record, *ends) if r is not None]
+        repeats = min(len(v) for v in values)
+        closed = gap_closure(*(v[:repeats] for v in values))
+        if closed.defined and closed.value is not None:
+            metric = CLOSURE + record["metric"]
+            limits = {"low": closed.low, "high": closed.high}
+            found.append(
+                {**record, "metric": metric, "mean": closed.value, **limits, "repeats": repeats, "values": []}
+            )
+    return found
+
+
+def _selection(records: Sequence[Record], limit: float) -> Selection:
+    chosen = sorted(paths.EVALUATE.glob("*/*/selection.json"))
+    if chosen:
+        value = read_json(chosen[0])
+        model, method = chosen[0].parts[-3:-1]
+        knob = int(value["knob"])
+        return Selection(method, knob, value["reason"], model=model, met=value["feasible"], limit=limit)
+    methods = sorted({(r["model"], r["method"]) for r in records if r["model"] != "real"})
+    edited = [pair for pair in methods if pair[1] not in ("original", "retrain")] or methods
+    model, method = edited[0] if edited else ("momask", "original")
+    return Selection(method, None, "the method has one strength only", model=model, limit=limit)
+
+
+def _samples() -> list[Sample]:
+    found = []
+    for path in sorted(paths.EVALUATE.glob("*/*/samples.json")):
+        archive = path.with_suffix(".npz")
+        if not archive.exists():
+            raise DataError(f"{archive} is missing beside {path.name}; run the evaluate step again")
+        with np.load(archive) as motions:
+            for label in read_json(path):
+                edit = str(label.get("edit") or "")
+                # Edits are named k<strength>-s<seed>; the references have no edit, but a method.
+                knob = int(edit[1:].split("-")[0]) if edit.startswith("k") and edit[1:2].isdigit() else None
+                method = label.get("method") or (edit if edit in table.REFERENCES else path.parent.name)
+                place = (str(label["split"]), str(label["prompt"]), str(label["clip_id"]))
+                found.append(Sample(method, knob, *place, joints=motions[label["key"]]))
+    return found
+
+
+def _selected_edit(selection: Selection) -> Mapping[str, Any]:
+    for path in sorted(paths.edits(selection.model, selection.method).glob("*/edit.json")):
+        edit: Mapping[str, Any] = read_json(path)
+        if edit.get("knob") == selection.knob:
+            return edit
+    return {}
+
+
+def _edited(edit: Mapping[str, Any], layers: Iterable[int]) -> dict[int, list[int]]:
+    """Codes that an edit replaced, by quantizer layer, from its `codes` (a list, or a list by layer)."""
+    codes = edit.get("codes")
+    if isinstance(codes, Mapping):
+        return {layer: [int(c) for c in codes[str(layer)]] for layer in layers if str(layer) in codes}
+    return {0: [int(code) for code in codes]} if isinstance(codes, list) else {}
+
+
+def _digests(records: Sequence[Record]) -> dict[str, str]:
+    named = {f"{r['model']}/{r['method']}/{r['edit']}": r["bundle"] for r in records if r.get("bundle")}
+    return dict(itertools.islice(sorted(named.items()), 64))
+
+
+def _optional(path: Path) -> Mapping[str, Any] | None:
+    return read_json(path) if path.exists() else None
+
+
+def _write(target: Path, text: str) -> None:
+    with replacing(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")

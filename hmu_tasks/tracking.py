@@ -1,0 +1,336 @@
+"""Mirror of the files in MLflow: one run per step, below one parent per run of the pipeline.
+
+The files are the truth; nothing is ever read back from here. The store is a SQLite file under
+runs/side/mlflow unless MLFLOW_TRACKING_URI names another. MLflow is imported only when a run is opened.
+"""
+
+import json
+import logging
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import filelock
+
+from hmu_tasks import lineage
+from hmu_tasks.errors import HmuError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXPERIMENT = "hmu"
+DATA_FOLDER = "data/clips"
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_LOCK_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """An open run of one step; every call is without effect when tracking is switched off.
+
+    client: MlflowClient, or None when tracking is off
+    run_id, parent_id: MLflow's identifiers, empty when tracking is off
+    """
+
+    client: Any = None
+    run_id: str = ""
+    parent_id: str = ""
+    uri: str = ""
+
+    def metrics(self, values: Mapping[str, float | None], step: int | None = None) -> None:
+        """Record final values, or the values at one step; missing ones (None) are left out."""
+        self._log_points([(name, step or 0, value) for name, value in values.items() if value is not None])
+
+    def curve(self, name: str, points: "pd.DataFrame | Iterable[tuple[int, float]]") -> None:
+        """Record a curve in few requests.
+
+        points: pairs (step, value), or a table with the columns step and value. A table that also has a
+            column `name` holds several curves; they become `<name>/<its name>`.
+        """
+        import pandas as pd
+
+        if not isinstance(points, pd.DataFrame):
+            self._log_points([(name, int(step), value) for step, value in points])
+            return
+        names = [f"{name}/{part}" for part in points["name"]] if "name" in points else [name] * len(points)
+        self._log_points(list(zip(names, points["step"].astype(int), points["value"], strict=True)))
+
+    def artifact(self, path: Path, folder: str | None = None) -> None:
+        """Store a copy of a file, or of a folder under its own name; `folder` puts it below that name."""
+        if self.client is None:
+            return
+        if not path.exists():
+            raise HmuError(f"{path} cannot be recorded in MLflow: it does not exist")
+        with _clear_errors(self.uri):
+            if path.is_dir():
+                inside = f"{folder}/{path.name}" if folder else path.name
+                self.client.log_artifacts(self.run_id, str(path), artifact_path=inside)
+            else:
+                self.client.log_artifact(self.run_id, str(path), artifact_path=folder)
+
+    def tag(self, name: str, value: object) -> None:
+        """Set one tag."""
+        if self.client is not None:
+            with _clear_errors(self.uri):
+                self.client.set_tag(self.run_id, name, str(value))
+
+    def _log_points(self, points: Sequence[tuple[str, int, float]]) -> None:
+        if self.client is None or not points:
+            return
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        batch = [Metric(metric_name(name), float(value), now, step) for name, step, value in points]
+        with _clear_errors(self.uri):
+            for start in range(0, len(batch), 1000):  # MLflow's limit for one request
+                self.client.log_batch(self.run_id, metrics=batch[start : start + 1000])
+
+
+def metric_name(name: str) -> str:
+    """Spell a metric's name with the characters that MLflow allows: `R@1` becomes `R_1`."""
+    return "".join(sign if sign.isalnum() or sign in "_-./: " else "_" for sign in name)
+
+
+@contextmanager
+def step_run(
+    step: str,
+    name: str,
+    *,
+    params: Mapping[str, Any],
+    tags: Mapping[str, Any],
+    root: Path,
+    inputs: Iterable[Path] = (),
+    enabled: bool = True,
+) -> Iterator[StepRun]:
+    """Open a run for one step and close it: FINISHED, FAILED when the body raises, KILLED on Ctrl-C.
+
+    step, name: the step's word and what it works on, for example `train` and `tokenizer-full`
+    params: knobs of the step; nested mappings become dotted names
+    tags: further tags; the git commit, the DVC stage and the digests of its inputs are added here
+    root: folder of dvc.yaml
+    inputs: paths whose digests in dvc.lock are recorded too
+    Raises HmuError when the store cannot be reached; there is no fallback to another store.
+    """
+    if not enabled:
+        yield StepRun()
+        return
+    uri = tracking_uri(root)
+    _probe(uri)
+    with _clear_errors(uri):
+        with _store_lock(uri, root):
+            client = _client(uri)  # creates the tables of a fresh store
+            experiment = _experiment(client, uri, root)
+            _close_dead_runs(client, experiment)
+            parent = _parent_run(client, experiment, root)
+            own_tags = _tags(step, root, inputs) | {key: str(value) for key, value in tags.items()}
+            title = name if name.startswith(step) else f"{step} {name}"
+            run_id = client.create_run(
+                experiment, run_name=title, tags=own_tags | {"mlflow.parentRunId": parent}
+            ).info.run_id
+            client.update_run(parent, status="RUNNING")
+        _log_params(client, run_id, params)
+    run = StepRun(client=client, run_id=run_id, parent_id=parent, uri=uri)
+    try:
+        yield run
+    except BaseException as error:
+        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        with suppress(HmuError):  # the step's own error is the one to show
+            run.tag("hmu.error", (str(error) or type(error).__name__)[:2000])
+            _close(run, experiment, status, root)
+        raise
+    _close(run, experiment, "FINISHED", root)
+
+
+def _close(run: StepRun, experiment: str, status: str, root: Path) -> None:
+    with _clear_errors(run.uri), _store_lock(run.uri, root):
+        run.client.set_terminated(run.run_id, status)
+        _settle(run.client, experiment, run.parent_id)
+
+
+def tracking_uri(root: Path) -> str:
+    """Name the store: MLFLOW_TRACKING_URI, or the SQLite file of this checkout."""
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    return given or f"sqlite:///{(_side(root) / 'mlflow.db').as_posix()}"
+
+
+def _side(root: Path) -> Path:
+    return root.resolve() / "runs" / "side" / "mlflow"
+
+
+@contextmanager
+def _store_lock(uri: str, root: Path) -> Iterator[None]:
+    """Let one process at a time create tables and parents; parallel first starts break the store else."""
+    sqlite = urlsplit(uri).scheme == "sqlite"
+    lock = Path(uri.removeprefix("sqlite:///") + ".lock") if sqlite else _side(root) / "mlflow.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(lock, timeout=_LOCK_SECONDS):
+            yield
+    except filelock.Timeout as error:
+        raise HmuError(
+            f"the MLflow store stayed locked for {_LOCK_SECONDS:.0f} s ({lock}); "
+            "look for a hanging step, end it and start again"
+        ) from error
+
+
+def _probe(uri: str) -> None:
+    """Fail within seconds where MLflow itself would retry for minutes."""
+    parts = urlsplit(uri)
+    try:
+        if parts.scheme == "sqlite":
+            file = Path(uri.removeprefix("sqlite:///"))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(file, timeout=60)) as connection:
+                connection.execute("PRAGMA schema_version").fetchone()
+        elif parts.hostname:
+            port = parts.port or _PORTS.get(parts.scheme.split("+")[0], 80)
+            socket.create_connection((parts.hostname, port), timeout=10).close()
+    except (OSError, sqlite3.Error) as error:
+        raise _unreachable(uri, error) from error
+
+
+def _unreachable(uri: str, error: BaseException) -> HmuError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return HmuError(
+        f"the MLflow store {_without_password(uri)} cannot be used: {reason}. Start the server or correct "
+        "MLFLOW_TRACKING_URI; to run without records set run.tracking to false in params.yaml"
+    )
+
+
+def _without_password(uri: str) -> str:
+    parts = urlsplit(uri)
+    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
+
+
+@contextmanager
+def _clear_errors(uri: str) -> Iterator[None]:
+    """Turn the many ways in which a store can fail into one error that says what to do."""
+    _prepare_mlflow()
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise _unreachable(uri, error) from error
+
+
+def _prepare_mlflow() -> None:
+    """Switch telemetry and chatter off; telemetry is read when MLflow is imported."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _client(uri: str) -> Any:
+    from mlflow import MlflowClient
+
+    _prepare_mlflow()  # MLflow's import sets its own log levels
+    return MlflowClient(tracking_uri=uri)
+
+
+def _experiment(client: Any, uri: str, root: Path) -> str:
+    """Find or create the experiment; a store that is a database keeps the artifacts in this checkout.
+
+    MLflow freezes the absolute artifact folder in the experiment, so a checkout that was copied with its
+    runs/ folder gets an experiment of its own instead of writing into the original's folder.
+    """
+    if urlsplit(uri).scheme in {"http", "https"}:
+        found = client.get_experiment_by_name(EXPERIMENT)
+        return str(found.experiment_id if found else client.create_experiment(EXPERIMENT))
+    location = (_side(root) / "artifacts").as_uri()
+    for name in (EXPERIMENT, f"{EXPERIMENT} {root.resolve()}"):
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            return str(client.create_experiment(name, artifact_location=location))
+        if found.artifact_location == location or "MLFLOW_TRACKING_URI" in os.environ:
+            return str(found.experiment_id)
+    raise HmuError(
+        f"both MLflow experiments of {_without_password(uri)} keep their artifacts elsewhere; "
+        f"move {_side(root)} away and start again"
+    )
+
+
+def _parent_run(client: Any, experiment: str, root: Path) -> str:
+    """Find the parent run of this pipeline run, or open it; called under the lock."""
+    key = lineage.pipeline_key()
+    quoted = key.replace("'", "_")
+    query = f"tags.\"hmu.pipeline\" = '{quoted}'"
+    found = client.search_runs([experiment], query, max_results=1, order_by=["attributes.start_time ASC"])
+    if found:
+        return str(found[0].info.run_id)
+    title = f"pipeline {time.strftime('%Y-%m-%d %H:%M:%S')}"
+    tags = _tags("pipeline", root, ()) | {"hmu.pipeline": quoted}
+    return str(client.create_run(experiment, run_name=title, tags=tags).info.run_id)
+
+
+def _tags(step: str, root: Path, inputs: Iterable[Path]) -> dict[str, str]:
+    """Lineage as tags; `mlflow.…` names are those that MLflow's own pages show."""
+    stage = os.environ.get("DVC_STAGE") if step != "pipeline" else None
+    commit = lineage.commit(root)
+    data = lineage.output_digests(root).get(DATA_FOLDER)
+    command = "dvc repro" if step == "pipeline" else f"python -m hmu_tasks {step}"
+    tags = {
+        "hmu.step": step,
+        "hmu.host": socket.gethostname(),
+        "hmu.process": lineage.process_identity(os.getpid()) or "",
+        "hmu.git.dirty": str(commit.dirty).lower(),
+        "mlflow.source.name": command,
+        "mlflow.source.type": "LOCAL",
+    }
+    tags |= {"mlflow.source.git.commit": commit.id} if commit.id else {}
+    tags |= {"hmu.data": data} if data else {}
+    tags |= {"hmu.stage": stage} if stage else {}
+    digests = lineage.input_digests(root, stage, inputs)
+    return tags | {f"hmu.input.{path}": digest for path, digest in digests.items()}
+
+
+def _log_params(client: Any, run_id: str, params: Mapping[str, Any]) -> None:
+    from mlflow.entities import Param
+
+    batch = [Param(metric_name(key)[:250], text[:6000]) for key, text in _flat(params)]
+    for start in range(0, len(batch), 100):  # MLflow's limit for one request
+        client.log_batch(run_id, params=batch[start : start + 100])
+
+
+def _flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _close_dead_runs(client: Any, experiment: str) -> None:
+    """Mark as KILLED what a SIGKILL left RUNNING on this machine; called under the lock."""
+    query = f"attributes.status = 'RUNNING' AND tags.\"hmu.host\" = '{socket.gethostname()}'"
+    parents = set()
+    for run in client.search_runs([experiment], query):
+        identity = run.data.tags.get("hmu.process", "")
+        parent = run.data.tags.get("mlflow.parentRunId")
+        if parent and lineage.process_identity(int(identity.split("-")[0] or 0)) != identity:
+            client.set_terminated(run.info.run_id, "KILLED")
+            parents.add(parent)
+    for parent in parents:
+        _settle(client, experiment, parent)
+
+
+def _settle(client: Any, experiment: str, parent: str) -> None:
+    """Give the parent the state of its children: the last run of each step counts; called under the lock.
+
+    No process knows when the last stage of a pipeline run is through, so the parent ends with each child
+    and is opened again by the next.
+    """
+    children = client.search_runs(
+        [experiment], f"tags.\"mlflow.parentRunId\" = '{parent}'", order_by=["attributes.start_time ASC"]
+    )
+    last = {child.info.run_name: child.info.status for child in children}
+    if "RUNNING" not in last.values():
+        client.set_terminated(parent, "FINISHED" if set(last.values()) <= {"FINISHED"} else "FAILED")

@@ -1,0 +1,61 @@
+"""Step `train`: train one component and store it as a folder; a killed run continues where it stopped."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from hmu_tasks import paths
+from hmu_tasks.errors import ConfigError
+from hmu_tasks.files import replacing_folder
+from hmu_tasks.models.training import History, Progress
+from hmu_tasks.models.weights import digest
+from hmu_tasks.params import Params
+from hmu_tasks.training import components
+
+COMPONENTS: dict[str, Callable[[components.Job], History]] = {
+    "text": components.text,
+    "evaluator": components.evaluator,
+    "tokenizer": components.tokenizer,
+    "base-momask": components.base,
+    "residual": components.residual,
+    "classifier": components.classifier,
+}
+VARIANTS = ("full", "retain")
+
+
+def run(params: Params, component: str, variant: str | None, progress: Progress | None = None) -> Path:
+    """Train `component` (on the `full` training split or on the `retain` set only) and return its folder.
+
+    Writes model.safetensors, config.json and history.csv (step, name, value); tokenizers also mean.npy and std.npy.
+    """
+    if component not in COMPONENTS:
+        raise ConfigError(f"unknown component {component!r}; choose one of {', '.join(COMPONENTS)}")
+    if variant is not None and variant not in VARIANTS:
+        raise ConfigError(f"unknown variant {variant!r}; choose one of {', '.join(VARIANTS)}")
+    target = paths.component(component, variant)
+    scratch = paths.SCRATCH / f"{target.name}-{_key(params, component, variant)}"
+    with replacing_folder(target) as folder:
+        job = components.Job(params, variant, folder, scratch / "checkpoint.pt", progress)
+        history = COMPONENTS[component](job)
+        rows = pd.DataFrame(history.rows, columns=["step", "name", "value"])
+        rows.to_csv(folder / "history.csv", index=False, float_format="%.6g", lineterminator="\n")
+    shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _key(params: Params, component: str, variant: str | None) -> str:
+    """Name training state by everything that it depends on, so that it is never continued under other inputs."""
+    sections = {"train": params.train.model_dump(mode="json"), "seed": params.run.seed}
+    parts = [json.dumps(sections, sort_keys=True), component, str(variant)]
+    inputs = [paths.CLIPS / "clips.parquet", paths.CLIPS / "captions.parquet", paths.CLIPS / "features.npy"]
+    inputs += sorted(paths.SPLIT.glob("*.txt"))
+    code = Path(__file__).parent
+    inputs += sorted([*(code / "models").glob("*.py"), *(code / "training").glob("*.py")])
+    upstream = [paths.component("text"), *(paths.component("tokenizer", v) for v in VARIANTS)]
+    parts += [digest(path) for path in inputs]
+    parts += [digest(folder) for folder in upstream if folder.exists() and folder.name != component]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

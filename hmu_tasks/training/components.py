@@ -1,0 +1,290 @@
+"""What each trained component is made of: its data, its network, its schedule, its files."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmu_tasks import paths, params as settings
+from hmu_tasks.data import packed
+from hmu_tasks.data.packed import Clips
+from hmu_tasks.models import store, weights
+from hmu_tasks.models.classifier import ClassifierConfig, ViolenceClassifier, calibrate, score_clips
+from hmu_tasks.models.device import pick_device
+from hmu_tasks.models.embeddings import embed_texts
+from hmu_tasks.models.evaluator import Evaluator, EvaluatorConfig
+from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
+from hmu_tasks.models.lengths import UNIT
+from hmu_tasks.models.residual import ResidualTransformer, ResidualTransformerConfig
+from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
+from hmu_tasks.models.text import ClipTextEncoder, SmallTextConfig
+from hmu_tasks.models.training import History, Progress, Schedule
+from hmu_tasks.models.words import HashedWords
+from hmu_tasks.training.batches import ClipSet, clip_set
+from hmu_tasks.training.contrastive import TextWithMotion, train_evaluator, train_text
+from hmu_tasks.training.generator import CodeSet, train_transformer
+from hmu_tasks.training.tokenizer import train_tokenizer
+from hmu_tasks.training.violence import train_classifier
+
+MAX_WORDS = (
+    40  # caption words that the evaluator reads; longer than the published 20, since clips hold three actions
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training job: the knobs, the variant, the folder to fill, where its resumable state lies, the progress."""
+
+    params: settings.Params
+    variant: str | None
+    folder: Path
+    checkpoint: Path
+    progress: Progress | None
+
+    @property
+    def device(self) -> torch.device:
+        """Device to train on."""
+        return pick_device(self.params.run.device)
+
+    def seed(self, name: str) -> int:
+        """Seed of a component; both variants of one component start from the same."""
+        return self.params.run.seed + sum(name.encode())
+
+    def common(
+        self, name: str, knobs: settings.Training, *, evaluations: int = 10, **more: Any
+    ) -> dict[str, Any]:
+        """Arguments that every trainer takes."""
+        schedule = Schedule(
+            steps=knobs.steps,
+            batch=knobs.batch,
+            rate=knobs.rate,
+            evaluate_every=max(knobs.steps // evaluations, 1),
+            **more,
+        )
+        return {
+            "schedule": schedule,
+            "seed": self.seed(name),
+            "device": self.device,
+            "checkpoint": self.checkpoint,
+            "progress": self.progress,
+        }
+
+
+def _split(clips: Clips, split: str, variant: str | None) -> ClipSet:
+    if variant == "retain":
+        ids = (paths.SPLIT / f"{split}-retain.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    else:
+        ids = clips.ids(split)
+    return clip_set(clips, ids)
+
+
+def _statistics(clips: Clips, bias: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Mean and std as float32 tensors; root and contact dimensions weigh `bias` times more."""
+    std = np.maximum(np.array(clips.std, np.float32), 1e-4)
+    std[:4] /= bias
+    std[-4:] /= bias
+    return torch.from_numpy(np.array(clips.mean, np.float32)), torch.from_numpy(std)
+
+
+def text(job: Job) -> History:
+    """The text encoder, trained against motion (small) or copied from a folder (CLIP)."""
+    knobs = job.params.train.text
+    if knobs.encoder == "clip":
+        ClipTextEncoder(knobs.clip_folder)
+        store.link_files(knobs.clip_folder, job.folder)
+        return History()
+    clips = packed.load(paths.CLIPS)
+    mean, std = _statistics(clips)
+    evaluator = Evaluator(_evaluator_config(job.params), seed=job.seed("text"))
+    pair = TextWithMotion(
+        SmallTextConfig(width=knobs.width, word_width=knobs.word_width),
+        evaluator,
+        seed=job.seed("text"),
+    )
+    trained = train_text(
+        pair.to(job.device),
+        _split(clips, "train", None),
+        _split(clips, "val", None),
+        mean=mean,
+        std=std,
+        **job.common("text", knobs),
+    )
+    store.save_network(pair.text.cpu(), pair.text.describe(), job.folder)
+    return trained.history
+
+
+def _evaluator_config(params: settings.Params) -> EvaluatorConfig:
+    knobs = params.train.evaluator
+    return EvaluatorConfig(
+        movement_width=knobs.movement_width,
+        motion_hidden=knobs.hidden,
+        text_hidden=knobs.hidden,
+        width=knobs.width,
+    )
+
+
+def evaluator(job: Job) -> History:
+    """The text-motion evaluator that all figures rest on."""
+    clips = packed.load(paths.CLIPS)
+    mean, std = _statistics(clips)
+    network = Evaluator(_evaluator_config(job.params), seed=job.seed("evaluator"))
+    trained = train_evaluator(
+        network.to(job.device),
+        HashedWords(network.config.word_width),
+        _split(clips, "train", None),
+        _split(clips, "val", None),
+        mean=mean,
+        std=std,
+        max_words=MAX_WORDS,
+        **job.common("evaluator", job.params.train.evaluator),
+    )
+    store.save_network(network.cpu(), {**asdict(network.config), "max_words": MAX_WORDS}, job.folder)
+    store.save_statistics(mean, std, job.folder)
+    return trained.history
+
+
+def tokenizer(job: Job) -> History:
+    """The RVQ-VAE of one variant."""
+    knobs = job.params.train.tokenizer
+    clips = packed.load(paths.CLIPS)
+    mean, std = _statistics(clips, knobs.feature_bias)
+    config = TokenizerConfig(
+        features=len(mean),
+        width=knobs.width,
+        code_width=knobs.code_width,
+        codes=knobs.codes,
+        quantizers=knobs.quantizers,
+        depth=knobs.depth,
+    )
+    network = RVQVAE(config, seed=job.seed("tokenizer"))
+    trained = train_tokenizer(
+        network.to(job.device),
+        _split(clips, "train", job.variant),
+        _split(clips, "val", job.variant),
+        mean=mean,
+        std=std,
+        window=knobs.window,
+        **job.common("tokenizer", knobs),
+    )
+    store.save_network(network.cpu(), asdict(config), job.folder)
+    store.save_statistics(mean, std, job.folder)
+    return trained.history
+
+
+def _code_sets(job: Job) -> tuple[CodeSet, CodeSet, int]:
+    """Encode the variant's clips with the variant's tokenizer; returns training and validation codes, text width."""
+    clips = packed.load(paths.CLIPS)
+    encoder = store.load_text(paths.component("text"), job.device)
+    coder = store.load_tokenizer(paths.component("tokenizer", job.variant), job.device)
+    sets = [_split(clips, split, job.variant) for split in ("train", "val")]
+    texts = [c.text for s in sets for row in s.captions for c in row]
+    vectors = embed_texts(encoder, texts, cache=paths.CACHE, digest=weights.digest(paths.component("text")))
+    train, val = (
+        CodeSet(coder.encode(s.features), [[c.text for c in row] for row in s.captions], vectors)
+        for s in sets
+    )
+    return train, val, encoder.width
+
+
+def base(job: Job) -> History:
+    """MoMask's masked transformer of one variant."""
+    knobs = job.params.train.base.momask
+    train, val, width = _code_sets(job)
+    tokens = job.params.train.tokenizer
+    config = MaskTransformerConfig(
+        codes=tokens.codes,
+        code_width=tokens.code_width,
+        text_width=width,
+        latent=knobs.latent,
+        layers=knobs.layers,
+        heads=knobs.heads,
+        feedforward=knobs.feedforward,
+        dropout=knobs.dropout,
+        condition_drop=knobs.condition_drop,
+    )
+    network = MaskTransformer(config, seed=job.seed("base"))
+    trained = train_transformer(
+        network.to(job.device),
+        lambda codes, text, lengths, generator: network.training_loss(
+            codes[..., 0], text, lengths, generator
+        ),
+        train,
+        val,
+        padding=network.pad_id,
+        **job.common("base", knobs),
+    )
+    store.save_network(network.cpu(), asdict(config), job.folder)
+    return trained.history
+
+
+def residual(job: Job) -> History:
+    """The residual transformer of one variant."""
+    knobs = job.params.train.residual
+    train, val, width = _code_sets(job)
+    tokens = job.params.train.tokenizer
+    config = ResidualTransformerConfig(
+        codes=tokens.codes,
+        code_width=tokens.code_width,
+        quantizers=tokens.quantizers,
+        text_width=width,
+        latent=knobs.latent,
+        layers=knobs.layers,
+        heads=knobs.heads,
+        feedforward=knobs.feedforward,
+        dropout=knobs.dropout,
+        condition_drop=knobs.condition_drop,
+    )
+    network = ResidualTransformer(config, seed=job.seed("residual"))
+    trained = train_transformer(
+        network.to(job.device),
+        network.training_loss,
+        train,
+        val,
+        padding=network.pad_id,
+        **job.common("residual", knobs),
+    )
+    store.save_network(network.cpu(), asdict(config), job.folder)
+    return trained.history
+
+
+def classifier(job: Job) -> History:
+    """The violence classifier, calibrated on the validation split; only for datasets with action labels."""
+    clips = packed.load(paths.CLIPS)
+    if clips.actions is None:
+        store.write_json(job.folder / "config.json", {"labels": False})
+        return History()
+    knobs = job.params.train.classifier
+    mean, std = _statistics(clips)
+    device = job.device
+    coders = [store.load_tokenizer(paths.component("tokenizer", v), device) for v in ("full", "retain")]
+
+    def versions(part: ClipSet) -> list[list[np.ndarray]]:
+        rebuilt = [coder.decode(coder.encode(part.features)) for coder in coders]
+        return [list(group) for group in zip(part.features, *rebuilt, strict=True)]
+
+    violent_action = np.array(clips.actions.violent)
+    labels = {
+        split: [
+            violent_action[np.array(clips.labels(i))[: clips.frames(i) // UNIT * UNIT]]
+            for i in clips.ids(split)
+        ]
+        for split in ("train", "val")
+    }
+    network = ViolenceClassifier(
+        ClassifierConfig(features=len(mean), width=knobs.width), seed=job.seed("classifier")
+    ).to(device)
+    train, val = _split(clips, "train", None), _split(clips, "val", None)
+    trained = train_classifier(
+        network, versions(train), labels["train"], mean=mean, std=std, **job.common("classifier", knobs)
+    )
+    safe = [group[:2] for group, frames in zip(versions(val), labels["val"], strict=True) if not frames.any()]
+    scores = score_clips(network, [np.array(m) for group in safe for m in group], mean, std)
+    threshold = calibrate(scores, false_positive_rate=0.015)
+    store.save_network(
+        network.cpu(), {"labels": True, "network": asdict(network.config), "threshold": threshold}, job.folder
+    )
+    store.save_statistics(mean, std, job.folder)
+    return trained.history

@@ -1,0 +1,71 @@
+"""Training of the RVQ-VAE tokenizer on random windows."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmu_tasks.models.rvq import RVQVAE
+from hmu_tasks.models.training import Progress, Schedule, Trained, fit
+from hmu_tasks.training.batches import ClipSet
+
+
+def windows(
+    clips: ClipSet, rows: np.ndarray, window: int, generator: torch.Generator, mean: Tensor, std: Tensor
+) -> Tensor:
+    """Cut one random window from each clip (a shorter clip is repeated at its last frame): [B, window, D]."""
+    starts = torch.rand(len(rows), generator=generator).tolist()
+    cut = np.empty((len(rows), window, len(mean)), np.float32)
+    for b, (i, draw) in enumerate(zip(rows, starts, strict=True)):
+        clip = clips.features[i]
+        start = int(draw * (max(len(clip) - window, 0) + 1))
+        piece = clip[start : start + window]
+        cut[b, : len(piece)] = piece
+        cut[b, len(piece) :] = piece[-1]
+    return (torch.from_numpy(cut) - mean) / std
+
+
+def train_tokenizer(
+    network: RVQVAE,
+    train: ClipSet,
+    val: ClipSet,
+    *,
+    mean: Tensor,
+    std: Tensor,
+    window: int,
+    schedule: Schedule,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None,
+    progress: Progress | None,
+) -> Trained:
+    """Train the tokenizer (Guo et al. 2024, section 3.1) on windows of `window` frames."""
+
+    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        cut = windows(train, rows, window, generator, mean, std).to(device)
+        result = network.training_loss(cut, generator=generator)
+        return result.loss, {
+            "loss": result.loss.item(),
+            "reconstruction": float(result.reconstruction),
+            "commitment": float(result.commitment),
+            "perplexity": float(result.perplexity),
+        }
+
+    def validate() -> float:
+        generator = torch.Generator().manual_seed(seed)
+        cut = windows(val, np.arange(len(val.ids)), window, generator, mean, std).to(device)
+        restored = network.decode(network.encode(cut))
+        return float((restored - cut).abs().mean())
+
+    return fit(
+        network,
+        loss_of,
+        np.zeros(len(train.ids)),
+        schedule=schedule,
+        seed=seed,
+        device=device,
+        checkpoint=checkpoint,
+        validate=validate,
+        progress=progress,
+    )
