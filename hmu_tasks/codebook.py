@@ -67,5 +67,5 @@ def load_usage(folder: Path = paths.CODEBOOK) -> CodeUsage:
     table = pd.read_parquet(folder / "usage.parquet").sort_values(["layer", "code"])
     shape = (int(table["layer"].max()) + 1, int(table["code"].max()) + 1)
     sizes = pd.read_json(folder / "codebook.json", typ="series")
-    counts = [table[name].to_numpy().reshape(shape) for name in COUNTS]
-    return CodeUsage(*counts, forget=int(sizes["forget"]), retain=int(sizes["retain"]))
+    counts = {name: table[name].to_numpy().reshape(shape) for name in COUNTS}
+    return CodeUsage(**counts, forget=int(sizes["forget"]), retain=int(sizes["retain"]))

@@ -1,6 +1,8 @@
 """What the command line shows: progress bars and the result table."""
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from tqdm import tqdm
 
@@ -8,23 +10,22 @@ from hmu_tasks import params, paths
 from hmu_tasks.errors import DataError
 
 
-class bar:  # noqa: N801 - used like a function
-    """A progress callback `(done, total)` that draws a bar on the terminal's error stream."""
+def bar(label: str) -> Callable[[int, int], None]:
+    """Return a progress callback `(done, total)` that draws a bar on the terminal's error stream.
 
-    def __init__(self, label: str) -> None:
-        self.label = label
-        self.shown: tqdm[None] | None = None
+    A smaller `done` or another `total` starts a new bar. Without a terminal a line is written every 20 seconds.
+    """
+    shown: list[tqdm[Any]] = []
 
-    def __call__(self, done: int, total: int) -> None:
-        """Move the bar to `done` of `total`; a smaller `done` starts a new bar."""
-        if self.shown is None or done < self.shown.n or total != self.shown.total:
-            if self.shown is not None:
-                self.shown.close()
-            quiet = not sys.stderr.isatty()
-            self.shown = tqdm(total=total, desc=self.label, mininterval=20 if quiet else 0.2, leave=True)
-        self.shown.update(done - self.shown.n)
+    def advance(done: int, total: int) -> None:
+        if not shown or done < shown[-1].n or total != shown[-1].total:
+            interval = 0.2 if sys.stderr.isatty() else 20
+            shown.append(tqdm(total=total, desc=label, mininterval=interval))
+        shown[-1].update(done - shown[-1].n)
         if done >= total:
-            self.shown.close()
+            shown[-1].close()
+
+    return advance
 
 
 def load_params() -> params.Params:

@@ -7,18 +7,21 @@ from typing import Any
 import numpy as np
 
 from hmu_tasks import paths
-from hmu_tasks.data import concepts, packed
+from hmu_tasks.data import packed
+from hmu_tasks.data.concepts import load_concept, load_prompts
 from hmu_tasks.errors import DataError
 from hmu_tasks.evaluation.figures import Protocol, Values, records
 from hmu_tasks.evaluation.judge import load_judge
 from hmu_tasks.evaluation.real import real_rows
 from hmu_tasks.evaluation.session import Session, open_session
 from hmu_tasks.files import read_json, replacing_folder, write_json
+from hmu_tasks.metrics.forgetting import mask_tokens
 from hmu_tasks.metrics.selection import Candidate, Choice, choose_knob
 from hmu_tasks.models.device import pick_device
 from hmu_tasks.models.momask import Progress, Sampling
 from hmu_tasks.models.store import Bundle, load_bundle
-from hmu_tasks.params import Params
+from hmu_tasks.params import Params, flat
+from hmu_tasks.tracking import StepRun, step_run
 from hmu_tasks.training.batches import ClipSet, clip_set
 
 Record = dict[str, Any]
@@ -39,19 +42,45 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
         "model": model,
         "method": method,
     }
-    with replacing_folder(paths.evaluation(model, method)) as folder:
-        if model == "real":
-            rows, samples = real_rows(session, identity, _sample_rows(params, session))
-        else:
-            rows, samples = _edits(params, session, identity, folder, progress)
-        write_json(folder / "metrics.json", rows)
-        _write_samples(samples, folder)
+    target = paths.evaluation(model, method)
+    with step_run(
+        "evaluate",
+        f"{method} {model}",
+        params={**flat(params.evaluate.model_dump()), "seed": params.run.seed},
+        tags=identity,
+        root=Path(),
+        enabled=params.run.track,
+    ) as run:
+        with replacing_folder(target) as folder:
+            if model == "real":
+                rows, samples = real_rows(session, identity, _sample_rows(params, session))
+            else:
+                rows, samples = _edits(params, session, identity, folder, progress)
+            write_json(folder / "metrics.json", rows)
+            _write_samples(samples, folder)
+        _record(run, rows)
+        for name in ("metrics.json", "selection.json"):
+            if (target / name).exists():
+                run.artifact(target / name)
+
+
+def _record(run: StepRun, rows: Sequence[Record]) -> None:
+    """Mirror the figures: one value per split and metric, as a curve over the knob where there is one."""
+    points: dict[tuple[str, int], list[float]] = {}
+    for row in rows:
+        points.setdefault((f"{row['split']}/{row['metric']}", int(row["knob"] or 0)), []).append(row["mean"])
+    names = sorted({name for name, _ in points})
+    for name in names:
+        run.curve(
+            name, [(knob, float(np.mean(v))) for (key, knob), v in sorted(points.items()) if key == name]
+        )
 
 
 def _open(params: Params) -> Session:
     device = pick_device(params.run.device)
     clips = packed.load(paths.CLIPS)
-    concept = concepts.load(params.run.concept)
+    keywords = load_concept(params.run.concept).keywords("lemma", params.run.dataset)
+    words = [keyword.partition("/")[0] for keyword in keywords]
     knobs = params.evaluate
     return open_session(
         load_judge(paths.component("evaluator"), paths.component("classifier"), device),
@@ -60,11 +89,17 @@ def _open(params: Params) -> Session:
             for split, suffix in (("test", ""), ("val", "-val"))
             for role in ("forget", "retain")
         },
-        written=concept.prompts,
+        written={
+            group: [(prompt.text, prompt.seconds) for prompt in prompts]
+            for group, prompts in load_prompts(params.run.concept).items()
+        },
         repeats=knobs.repeats,
         val_repeats=knobs.val_repeats,
         protocol=Protocol(
-            knobs.retrieval_batch, knobs.diversity_pairs, params.run.seed, concept.mask(params.run.dataset)
+            knobs.retrieval_batch,
+            knobs.diversity_pairs,
+            params.run.seed,
+            lambda line: mask_tokens(line, words),
         ),
         sampling=Sampling(**knobs.sampling.model_dump()),
         batch=knobs.batch,

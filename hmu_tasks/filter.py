@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from hmu_tasks import paths
+from hmu_tasks.data.clips import SPLITS
 from hmu_tasks.data.concepts import load_concept
-from hmu_tasks.data.partition import SPLITS, FilterResult, filter_clips
+from hmu_tasks.data.partition import FilterResult, filter_clips
 from hmu_tasks.errors import DataError
 from hmu_tasks.files import replacing_folder, write_json
 from hmu_tasks.params import Params

@@ -99,6 +99,9 @@ class Tokenizer(Training):
     codes: Annotated[int, Field(ge=2)]
     quantizers: Count
     depth: Count
+    dropout: Drop
+    sample_temperature: Annotated[float, Field(ge=0)]
+    positions_weight: Annotated[float, Field(ge=0)]
     feature_bias: Rate
     window: Annotated[int, Field(ge=8, multiple_of=4)]
 
@@ -290,6 +293,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold a mapping of sections, found {type(values).__name__}")
     return values
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested knobs to dotted names, as experiment trackers want them."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
 
 
 def _allowed(location: tuple[int | str, ...]) -> list[str]:

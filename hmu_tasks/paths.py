@@ -21,7 +21,6 @@ SIDE = RUNS / "side"
 SCRATCH = SIDE / "scratch"
 CACHE = SIDE / "cache"
 VALIDATION_SITE = SIDE / "validation"
-TIMINGS = SIDE / "timings"
 
 
 def component(name: str, variant: str | None = None) -> Path:

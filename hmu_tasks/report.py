@@ -1,7 +1,7 @@
 """Step `report`: tables, plots, animations and one self-contained page from what the other steps wrote."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from hmu_tasks.errors import DataError
 from hmu_tasks.files import read_json, replacing, replacing_folder, write_json
 from hmu_tasks.metrics.forgetting import gap_closure
 from hmu_tasks.params import Params
-from hmu_tasks.viewer import page, summary, table
+from hmu_tasks.viewer import export, page, summary, table
 from hmu_tasks.viewer.inputs import ReportInputs, Sample
 from hmu_tasks.viewer.table import CLOSURE, Record, Selection
 
@@ -21,7 +21,7 @@ FORGET_SPLITS = ("forget", "forget-val", "explicit", "implicit")
 
 
 def run(params: Params) -> None:
-    """Write benchmark.csv, .json, .md, summary.txt, plots/, gifs/ and index.html into the reports folder."""
+    """Write the benchmark tables, summary.txt, motions.npz, plots/, gifs/ and index.html into reports/."""
     write_report(read_inputs(params), paths.REPORTS)
 
 
@@ -43,6 +43,9 @@ def write_report(inputs: ReportInputs, target: Path) -> None:
     with replacing_folder(target / "gifs") as folder:
         for name, data in animations.items():
             (folder / name).write_bytes(data)
+    if inputs.samples:
+        with replacing(target / "motions.npz") as temporary:
+            temporary.write_bytes(export.npz({sample.name: sample.joints for sample in inputs.samples}))
     _write(target / "index.html", page.render_page(inputs, plots, animations))
 
 
@@ -54,7 +57,6 @@ def read_inputs(params: Params) -> ReportInputs:
             f"{paths.EVALUATE} holds no metrics.json; run `dvc repro` so that models are evaluated first"
         )
     selection = _selection(records, params.report.retain_loss_limit)
-    layers = range(params.train.tokenizer.quantizers)
     usage = paths.CODEBOOK / "usage.parquet"
     edit = _selected_edit(selection)
     return ReportInputs(
@@ -64,8 +66,8 @@ def read_inputs(params: Params) -> ReportInputs:
         selection=selection,
         samples=_samples(),
         usage=pd.read_parquet(usage) if usage.exists() else None,
-        score=params.unlearn.lcr.score,
-        edited=_edited(edit, layers),
+        score={"ratio": "ratio", "log_odds": "log_odds_z"}[params.unlearn.lcr.score],
+        edited={int(layer): codes for layer, codes in edit.get("replaced", {}).items()},
         histories={path.parent.name: pd.read_csv(path) for path in sorted(paths.TRAIN.glob("*/history.csv"))},
         filtering=_optional(paths.SPLIT / "filter.json"),
         validation=_optional(paths.VALIDATION),
@@ -126,9 +128,9 @@ def _samples() -> list[Sample]:
         with np.load(archive) as motions:
             for label in read_json(path):
                 edit = str(label.get("edit") or "")
-                # Edits are named k<strength>-s<seed>; the references have no edit, but a method.
+                # Edits are named k<strength>-s<seed>, or s<seed> where the method has no strength.
                 knob = int(edit[1:].split("-")[0]) if edit.startswith("k") and edit[1:2].isdigit() else None
-                method = label.get("method") or (edit if edit in table.REFERENCES else path.parent.name)
+                method = path.parent.name
                 place = (str(label["split"]), str(label["prompt"]), str(label["clip_id"]))
                 found.append(Sample(method, knob, *place, joints=motions[label["key"]]))
     return found
@@ -140,14 +142,6 @@ def _selected_edit(selection: Selection) -> Mapping[str, Any]:
         if edit.get("knob") == selection.knob:
             return edit
     return {}
-
-
-def _edited(edit: Mapping[str, Any], layers: Iterable[int]) -> dict[int, list[int]]:
-    """Codes that an edit replaced, by quantizer layer, from its `codes` (a list, or a list by layer)."""
-    codes = edit.get("codes")
-    if isinstance(codes, Mapping):
-        return {layer: [int(c) for c in codes[str(layer)]] for layer in layers if str(layer) in codes}
-    return {0: [int(code) for code in codes]} if isinstance(codes, list) else {}
 
 
 def _digests(records: Sequence[Record]) -> dict[str, str]:

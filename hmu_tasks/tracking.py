@@ -29,6 +29,8 @@ EXPERIMENT = "hmu"
 DATA_FOLDER = "data/clips"
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _LOCK_SECONDS = 300.0
+_COMMANDS = {"dvc": "dvc repro", "prefect": "python -m flows.pipeline", "step": "python -m hmu_tasks"}
+"""What started a pipeline run, by the first word of its key."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def step_run(
 ) -> Iterator[StepRun]:
     """Open a run for one step and close it: FINISHED, FAILED when the body raises, KILLED on Ctrl-C.
 
-    step, name: the step's word and what it works on, for example `train` and `tokenizer-full`
+    step, name: the step's word and what it works on, for example `train` and `tokenizer-full`. MLflow's list
+        shows about fourteen letters of the name, so what differs should come first: `lcr k008-s0 momask`
     params: knobs of the step; nested mappings become dotted names
     tags: further tags; the git commit, the DVC stage and the digests of its inputs are added here
     root: folder of dvc.yaml
@@ -130,9 +133,8 @@ def step_run(
             _close_dead_runs(client, experiment)
             parent = _parent_run(client, experiment, root)
             own_tags = _tags(step, root, inputs) | {key: str(value) for key, value in tags.items()}
-            title = name if name.startswith(step) else f"{step} {name}"
             run_id = client.create_run(
-                experiment, run_name=title, tags=own_tags | {"mlflow.parentRunId": parent}
+                experiment, run_name=name, tags=own_tags | {"mlflow.parentRunId": parent}
             ).info.run_id
             client.update_run(parent, status="RUNNING")
         _log_params(client, run_id, params)
@@ -200,7 +202,7 @@ def _unreachable(uri: str, error: BaseException) -> HmuError:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return HmuError(
         f"the MLflow store {_without_password(uri)} cannot be used: {reason}. Start the server or correct "
-        "MLFLOW_TRACKING_URI; to run without records set run.tracking to false in params.yaml"
+        "MLFLOW_TRACKING_URI; to run without records set run.track to false in params.yaml"
     )
 
 
@@ -225,6 +227,7 @@ def _clear_errors(uri: str) -> Iterator[None]:
 def _prepare_mlflow() -> None:
     """Switch telemetry and chatter off; telemetry is read when MLflow is imported."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -266,8 +269,9 @@ def _parent_run(client: Any, experiment: str, root: Path) -> str:
     found = client.search_runs([experiment], query, max_results=1, order_by=["attributes.start_time ASC"])
     if found:
         return str(found[0].info.run_id)
-    title = f"pipeline {time.strftime('%Y-%m-%d %H:%M:%S')}"
-    tags = _tags("pipeline", root, ()) | {"hmu.pipeline": quoted}
+    title = time.strftime("run %m-%d %H:%M:%S")  # MLflow's column shows about twenty letters
+    command = _COMMANDS.get(key.partition("-")[0], key)
+    tags = _tags("pipeline", root, ()) | {"hmu.pipeline": quoted, "mlflow.source.name": command}
     return str(client.create_run(experiment, run_name=title, tags=tags).info.run_id)
 
 
@@ -276,13 +280,12 @@ def _tags(step: str, root: Path, inputs: Iterable[Path]) -> dict[str, str]:
     stage = os.environ.get("DVC_STAGE") if step != "pipeline" else None
     commit = lineage.commit(root)
     data = lineage.output_digests(root).get(DATA_FOLDER)
-    command = "dvc repro" if step == "pipeline" else f"python -m hmu_tasks {step}"
     tags = {
         "hmu.step": step,
         "hmu.host": socket.gethostname(),
         "hmu.process": lineage.process_identity(os.getpid()) or "",
         "hmu.git.dirty": str(commit.dirty).lower(),
-        "mlflow.source.name": command,
+        "mlflow.source.name": f"{step}.py",
         "mlflow.source.type": "LOCAL",
     }
     tags |= {"mlflow.source.git.commit": commit.id} if commit.id else {}
@@ -331,6 +334,6 @@ def _settle(client: Any, experiment: str, parent: str) -> None:
     children = client.search_runs(
         [experiment], f"tags.\"mlflow.parentRunId\" = '{parent}'", order_by=["attributes.start_time ASC"]
     )
-    last = {child.info.run_name: child.info.status for child in children}
+    last = {(run.data.tags.get("hmu.step"), run.info.run_name): run.info.status for run in children}
     if "RUNNING" not in last.values():
         client.set_terminated(parent, "FINISHED" if set(last.values()) <= {"FINISHED"} else "FAILED")

@@ -13,7 +13,8 @@ from hmu_tasks.errors import ConfigError
 from hmu_tasks.files import replacing_folder
 from hmu_tasks.models.training import History, Progress
 from hmu_tasks.models.weights import digest
-from hmu_tasks.params import Params
+from hmu_tasks.params import Params, flat
+from hmu_tasks.tracking import step_run
 from hmu_tasks.training import components
 
 COMPONENTS: dict[str, Callable[[components.Job], History]] = {
@@ -38,11 +39,24 @@ def run(params: Params, component: str, variant: str | None, progress: Progress 
         raise ConfigError(f"unknown variant {variant!r}; choose one of {', '.join(VARIANTS)}")
     target = paths.component(component, variant)
     scratch = paths.SCRATCH / f"{target.name}-{_key(params, component, variant)}"
-    with replacing_folder(target) as folder:
-        job = components.Job(params, variant, folder, scratch / "checkpoint.pt", progress)
-        history = COMPONENTS[component](job)
-        rows = pd.DataFrame(history.rows, columns=["step", "name", "value"])
-        rows.to_csv(folder / "history.csv", index=False, float_format="%.6g", lineterminator="\n")
+    knobs = flat(params.train.model_dump(mode="json")[component.partition("-")[0]])
+    with step_run(
+        "train",
+        target.name,
+        params={**knobs, "seed": params.run.seed},
+        tags={"component": component, "variant": variant or "all"},
+        root=Path(),
+        enabled=params.run.track,
+    ) as run:
+        with replacing_folder(target) as folder:
+            job = components.Job(params, variant, folder, scratch / "checkpoint.pt", progress)
+            history = COMPONENTS[component](job)
+            rows = pd.DataFrame(history.rows, columns=["step", "name", "value"])
+            rows.to_csv(folder / "history.csv", index=False, float_format="%.6g", lineterminator="\n")
+        run.curve("train", rows)
+        run.metrics({name: value for _, name, value in history.rows})
+        run.artifact(target / "config.json")
+    # Only now: a run that failed to record itself finds its finished training again.
     shutil.rmtree(scratch, ignore_errors=True)
     return target
 

@@ -1,8 +1,7 @@
 """Step `unlearn`: apply a method to a model; every edit becomes a full bundle with the proof of what changed."""
 
-import time
-from dataclasses import asdict
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from hmu_tasks.methods import lcr
 from hmu_tasks.methods.difference import difference
 from hmu_tasks.models import store
 from hmu_tasks.models.momask import Progress
-from hmu_tasks.params import Params
+from hmu_tasks.params import Params, flat
+from hmu_tasks.tracking import step_run
 
 CPU = torch.device("cpu")
 
@@ -42,7 +42,7 @@ def retrain(params: Params, model: str, folder: Path, progress: Progress | None)
 
 
 def replace_latent_codes(params: Params, model: str, folder: Path, progress: Progress | None) -> None:
-    """LCR: one bundle per number of codes and noise draw; all but the tokenizer's codebooks is shared with the original."""
+    """LCR: one bundle per number of codes and noise draw; all but the codebooks is shared with the original."""
     knobs = params.unlearn.lcr
     source = paths.edits(model, "original") / "s0"
     tokenizer = store.load_tokenizer(source / "tokenizer", CPU)
@@ -90,11 +90,22 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
     """Write one bundle per edit of `method` on `model`, each with edit.json."""
     if method not in METHODS:
         raise ConfigError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
-    started = time.monotonic()
-    with replacing_folder(paths.edits(model, method)) as folder:
-        METHODS[method](params, model, folder, progress)
-    timing = {"seconds": round(time.monotonic() - started, 3)}
-    write_json(paths.TIMINGS / f"unlearn-{model}-{method}.json", timing)
+    knobs = flat(getattr(params.unlearn, method).model_dump()) if hasattr(params.unlearn, method) else {}
+    target = paths.edits(model, method)
+    with step_run(
+        "unlearn",
+        f"{method} {model}",
+        params={**knobs, "seed": params.run.seed},
+        tags={"model": model, "method": method},
+        root=Path(),
+        enabled=params.run.track,
+    ) as run:
+        with replacing_folder(target) as folder:
+            METHODS[method](params, model, folder, progress)
+        edits = sorted(target.glob("*/edit.json"))
+        run.metrics({"edits": len(edits)})
+        for edit in edits:
+            run.artifact(edit, folder=edit.parent.name)
 
 
 def _assemble(model: str, variant: str, folder: Path) -> None:

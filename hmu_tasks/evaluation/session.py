@@ -1,6 +1,6 @@
 """One evaluation session: the judges, the splits with their prompts, and the figures of a bundle on them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

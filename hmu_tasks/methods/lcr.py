@@ -43,6 +43,7 @@ def replace_codes(
     noise: float = 1.0,
     seed: int,
     score: Score = "ratio",
+    prior: float | None = None,
     support: int = 3,
     target: Target = "code",
     target_code: int = 0,
@@ -54,7 +55,8 @@ def replace_codes(
 
     codebooks: [Q, K, C]; usage: counts of the same Q and K. codes 0 changes nothing.
     noise: scale in standard deviations of the layer's codebook entries (alpha in the paper).
-    support: codes seen in fewer forget clips are never chosen. score: how codes are ranked.
+    support: codes seen in fewer forget clips are never chosen. score: how codes are ranked;
+    prior: pseudo-counts of the log-odds score.
     target "code": the row of `target_code`, or of a random code left in place when that one is replaced
     itself; "retain_mean": the mean of the rows left in place, weighted by how often retain clips use them.
     orthogonal: instead of a target, keep the rows but remove the direction of their mean; adds no noise.
@@ -76,7 +78,10 @@ def replace_codes(
         raise ValueError(f"target_code {target_code} is no code of {usage.codes}")
     if codes == 0:
         return Edit(codebooks.clone(), {layer: [] for layer in layers}, {}, {})
-    chosen = {layer: _choose(usage, layer, codes, score, support, published) for layer in layers}
+    chosen = {
+        layer: _choose(usage, layer, codes, published=published, score=score, prior=prior, support=support)
+        for layer in layers
+    }
     if published:
         targets = _published_targets(chosen, usage.codes, target_code, seed)
     else:
@@ -102,7 +107,14 @@ def replace_codes(
 
 
 def _choose(
-    usage: CodeUsage, layer: int, codes: int, score: Score, support: int, published: bool
+    usage: CodeUsage,
+    layer: int,
+    codes: int,
+    *,
+    published: bool,
+    score: Score,
+    prior: float | None,
+    support: int,
 ) -> np.ndarray:
     """Return the codes of a layer to replace, ascending."""
     if codes < 0 or codes >= usage.codes:
@@ -115,7 +127,7 @@ def _choose(
         if len(rows) == usage.codes:
             raise ConfigError(f"{KEY} is {codes}: the two published rankings then cover the whole codebook")
         return rows
-    ranking = (published_ratio(usage) if score == "ratio" else log_odds_z(usage))[layer]
+    ranking = (published_ratio(usage) if score == "ratio" else log_odds_z(usage, prior=prior))[layer]
     # A code that no forget clip uses cannot carry the concept, whatever the support asked for.
     eligible = np.flatnonzero(usage.forget_clips[layer] >= max(support, 1))
     if codes > len(eligible):

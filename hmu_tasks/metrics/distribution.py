@@ -85,8 +85,7 @@ def kernel_distance(
         )
         for _ in range(subsets)
     ]
-    mean: float = float(np.mean(draws))
-    return mean
+    return float(np.mean(draws))
 
 
 def _unbiased_mmd(x: Floats, y: Floats) -> float:
@@ -95,11 +94,10 @@ def _unbiased_mmd(x: Floats, y: Floats) -> float:
     def within(values: Floats) -> float:
         kernel: Floats = (values @ values.T / width + 1.0) ** 3
         n = values.shape[0]
-        return float(kernel.sum() - np.trace(kernel)) / (n * (n - 1))
+        return float((kernel.sum() - np.diagonal(kernel).sum()) / (n * (n - 1)))
 
-    between: float = float(((x @ y.T / width + 1.0) ** 3).mean())
-    distance: float = within(x) + within(y) - 2.0 * between
-    return distance
+    between = float(((x @ y.T / width + 1.0) ** 3).mean())
+    return float(within(x) + within(y) - 2.0 * between)
 
 
 def pair_distance(embeddings: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from hmu_tasks.models.layers import Dropout
+
 
 class ResidualBlock(nn.Module):
     """ReLU, dilated convolution, ReLU, pointwise convolution, dropout, sum."""
@@ -11,7 +13,7 @@ class ResidualBlock(nn.Module):
         self.activation = nn.ReLU()
         self.conv1 = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
         self.conv2 = nn.Conv1d(width, width, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [B, width, F] -> [B, width, F]."""

@@ -1,4 +1,4 @@
-"""Choice of the device that networks run on."""
+"""Choice of the device and of the precision that networks run in."""
 
 import torch
 
@@ -10,3 +10,9 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("run.device is cuda, but torch sees no CUDA device; set it to auto or cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """Autocast to bfloat16 where the device computes in it natively: CUDA, and CPUs with AMX tiles; else a no-op."""
+    native = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)

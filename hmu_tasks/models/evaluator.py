@@ -1,6 +1,6 @@
 """The text-motion evaluator: text and motion in one embedding space.
 
-Guo et al. 2022, "Generating Diverse and Natural 3D Human Motions from Text", section 6 (feature extractors).
+Guo et al. 2022, "Generating Diverse and Natural 3D Human Motions from Text": its text and motion feature extractors.
 """
 
 from dataclasses import dataclass
@@ -171,19 +171,21 @@ def contrastive_loss(
 
     infonce: symmetric cross-entropy over -distance² / temperature (van den Oord et al. 2018, equation 4);
         Euclidean, since the metrics compare embeddings by Euclidean distance.
-    margin: the published loss, d² for pairs and max(0, margin - d)² for the same texts with the next row's
-        motion (Guo et al. 2022; Hadsell et al. 2006, equation 4).
+    margin: the published loss, d² for pairs and max(0, margin - d)² for others (Guo et al. 2022; Hadsell et al.
+        2006, equation 4); the mean over all other pairs in the place of one random shift of the batch.
     groups: [B] numbers; other rows of the same number (the same caption, say) are no negatives in infonce.
     """
+    # Full precision under autocast: the differences of large squares below would drown in bfloat16.
+    with torch.autocast(text.device.type, enabled=False):
+        text, motion = text.float(), motion.float()
+        # |a - b|² without the square root of cdist, whose gradient is undefined where a = b
+        squared = text.square().sum(1)[:, None] + motion.square().sum(1)[None] - 2.0 * text @ motion.T
+    others = ~torch.eye(len(text), dtype=torch.bool, device=text.device)
     if kind == "margin":
-        near = (text - motion).square().sum(-1)
-        far = (text - motion.roll(1, 0)).square().sum(-1).clamp(min=1e-12).sqrt()
-        return 0.5 * (near.mean() + (margin - far).clamp(min=0).square().mean())
-    # |a - b|² without the square root of cdist, whose gradient is undefined where a = b
-    squared = text.square().sum(1)[:, None] + motion.square().sum(1)[None] - 2.0 * text @ motion.T
+        far = squared[others].clamp(min=1e-12).sqrt()
+        return 0.5 * (squared.diagonal().mean() + (margin - far).clamp(min=0).square().mean())
     scores = -squared / temperature
     if groups is not None:
-        same = (groups[:, None] == groups[None]) & ~torch.eye(len(text), dtype=torch.bool, device=text.device)
-        scores = scores.masked_fill(same, -torch.inf)
+        scores = scores.masked_fill((groups[:, None] == groups[None]) & others, -torch.inf)
     target = torch.arange(len(text), device=text.device)
     return 0.5 * (functional.cross_entropy(scores, target) + functional.cross_entropy(scores.T, target))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hmu_tasks.models.device import mixed_precision
 from hmu_tasks.models.lengths import UNIT, equal_length_batches
 from hmu_tasks.models.masked import MaskTransformer
 from hmu_tasks.models.residual import ResidualTransformer
@@ -119,24 +120,25 @@ class MoMask:
         for start in range(0, len(order), batch):
             rows = order[start : start + batch]
             lengths = torch.from_numpy(tokens[rows]).to(text.device)
-            ids = self.base.generate(
-                text[rows],
-                lengths,
-                steps=sampling.steps,
-                cfg_scale=sampling.cfg,
-                temperature=sampling.temperature,
-                top_k=sampling.top_k,
-                generator=generator,
-            )
-            full = self.residual.generate(
-                ids,
-                text[rows],
-                lengths,
-                cfg_scale=sampling.residual_cfg,
-                temperature=sampling.temperature,
-                top_k=sampling.top_k,
-                generator=generator,
-            )
+            with mixed_precision(text.device):
+                ids = self.base.generate(
+                    text[rows],
+                    lengths,
+                    steps=sampling.steps,
+                    cfg_scale=sampling.cfg,
+                    temperature=sampling.temperature,
+                    top_k=sampling.top_k,
+                    generator=generator,
+                )
+                full = self.residual.generate(
+                    ids,
+                    text[rows],
+                    lengths,
+                    cfg_scale=sampling.residual_cfg,
+                    temperature=sampling.temperature,
+                    top_k=sampling.top_k,
+                    generator=generator,
+                )
             for i, row in zip(rows, full.cpu().numpy(), strict=True):
                 codes[i] = row[: tokens[i]]
             done += len(rows)

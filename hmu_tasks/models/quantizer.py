@@ -79,6 +79,11 @@ class Codebook(nn.Module):
         commitment = functional.mse_loss(x, latents)
         return Quantized(x + (latents - x).detach(), codes, commitment, perplexity(counts))
 
+    def replace(self, codes: Tensor) -> None:
+        """Put other codes [K, C] in place; their averages follow, so that training on does not undo it."""
+        self.codebook.copy_(codes)
+        self.code_sum.copy_(codes * self.code_count[:, None])
+
     def _candidates(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Pick K distinct latents of the batch; where there are fewer, repeat them with a little noise."""
         codes, width = self.codebook.shape

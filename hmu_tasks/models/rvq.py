@@ -92,6 +92,7 @@ class RVQVAE(nn.Module):
         """All codes, [Q, K, C]."""
         return torch.stack([book.codebook for book in self.quantizer.books()])
 
+    @torch.no_grad()
     def with_codebooks(self, codebooks: Tensor) -> "RVQVAE":
         """Return a tokenizer with other codes [Q, K, C] that shares encoder and decoder with this one."""
         own = self.codebooks
@@ -102,7 +103,7 @@ class RVQVAE(nn.Module):
         other.encoder, other.decoder = self.encoder, self.decoder
         other.quantizer = copy.deepcopy(self.quantizer)
         for book, codes in zip(other.quantizer.books(), codebooks, strict=True):
-            book.codebook.copy_(codes)
+            book.replace(codes)
         other.training = self.training
         return other
 

@@ -1,16 +1,18 @@
 """One training loop for every network: step-seeded, resumable to the byte, with early stopping and curves."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hmu_tasks.errors import WeightsError
+from hmu_tasks.models.device import mixed_precision
 
 Progress = Callable[[int, int], None]
 
@@ -27,6 +29,19 @@ class Schedule:
     clip: float = 1.0
     evaluate_every: int = 100
     patience: int = 0  # evaluations without improvement before stopping; 0 = never
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A network that carries training state beside its weights, such as the averages of EMA codebooks."""
+
+    def training_state(self) -> dict[str, Tensor]:
+        """Return the state."""
+        ...
+
+    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take the state back."""
+        ...
 
 
 @dataclass
@@ -115,6 +130,7 @@ def fit(
     checkpoint_every: int = 200,
     validate: Callable[[], float] | None = None,
     progress: Progress | None = None,
+    mixed: bool = True,
 ) -> Trained:
     """Train `model` in place; a checkpoint on disk is continued, and the result equals an undisturbed run.
 
@@ -122,6 +138,7 @@ def fit(
     lengths: [N] lengths of the training clips, for batches of similar length.
     validate: smaller is better; called every `schedule.evaluate_every` steps; the best weights are kept when
         `schedule.patience` is set, otherwise the last ones.
+    mixed: compute in bfloat16 where the device does so natively; not for losses that subtract large numbers.
     Models with `training_state()` / `load_training_state()` (EMA codebooks) are continued with it.
     Raises WeightsError when the checkpoint cannot be read.
     """
@@ -146,7 +163,7 @@ def fit(
             generator = torch.Generator(device="cpu").manual_seed(step_seed(seed + 1, step))
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(step, schedule)
-            with torch.autocast("cuda", dtype=torch.bfloat16, enabled=device.type == "cuda"):
+            with mixed_precision(device) if mixed else nullcontext():
                 loss, values = loss_of(next(batches), generator)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -204,7 +221,7 @@ def _save(
     averages: Averages,
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    extra = model.training_state() if hasattr(model, "training_state") else {}
+    extra = model.training_state() if isinstance(model, Stateful) else {}
     temporary = path.with_suffix(".partial")
     torch.save(
         {
@@ -236,7 +253,7 @@ def _restore(
         raise WeightsError(
             f"training checkpoint {path} cannot be continued ({error}); delete it to train from the start"
         ) from error
-    if hasattr(model, "load_training_state"):
+    if isinstance(model, Stateful):
         model.load_training_state(saved["extra"])
     state.update(saved["state"])
     history.rows[:] = [tuple(row) for row in saved["rows"]]

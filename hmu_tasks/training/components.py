@@ -8,16 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks import paths, params as settings
+from hmu_tasks import params as settings
+from hmu_tasks import paths
 from hmu_tasks.data import packed
 from hmu_tasks.data.packed import Clips
+from hmu_tasks.files import write_json
 from hmu_tasks.models import store, weights
 from hmu_tasks.models.classifier import ClassifierConfig, ViolenceClassifier, calibrate, score_clips
 from hmu_tasks.models.device import pick_device
 from hmu_tasks.models.embeddings import embed_texts
 from hmu_tasks.models.evaluator import Evaluator, EvaluatorConfig
-from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.models.lengths import UNIT
+from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.models.residual import ResidualTransformer, ResidualTransformerConfig
 from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.models.text import ClipTextEncoder, SmallTextConfig
@@ -158,6 +160,9 @@ def tokenizer(job: Job) -> History:
         codes=knobs.codes,
         quantizers=knobs.quantizers,
         depth=knobs.depth,
+        dropout=knobs.dropout,
+        sample_temperature=knobs.sample_temperature,
+        positions_weight=knobs.positions_weight,
     )
     network = RVQVAE(config, seed=job.seed("tokenizer"))
     trained = train_tokenizer(
@@ -254,7 +259,7 @@ def classifier(job: Job) -> History:
     """The violence classifier, calibrated on the validation split; only for datasets with action labels."""
     clips = packed.load(paths.CLIPS)
     if clips.actions is None:
-        store.write_json(job.folder / "config.json", {"labels": False})
+        write_json(job.folder / "config.json", {"labels": False})
         return History()
     knobs = job.params.train.classifier
     mean, std = _statistics(clips)

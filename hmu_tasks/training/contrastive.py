@@ -155,4 +155,5 @@ def _fit_pair(
         checkpoint=checkpoint,
         validate=validate,
         progress=progress,
+        mixed=False,
     )

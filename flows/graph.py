@@ -1,0 +1,129 @@
+"""DVC's graph as plain values: which stages there are, what each needs, which are up to date.
+
+Knows nothing of Prefect. DVC's own files stay the only description of the graph.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from hmu_tasks.errors import HmuError
+
+DVC = [sys.executable, "-m", "dvc"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of dvc.yaml (one cell of a matrix).
+
+    needs: names of the stages whose outputs it reads
+    resource: `cpu` or `gpu`, from `meta: {resource: …}`
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    resource: str = "cpu"
+
+
+def read_stages(root: Path) -> list[Stage]:
+    """Read the graph of the project at `root`, every stage behind those that it needs.
+
+    Outputs tracked by .dvc files are data, not stages, and are left out.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            graph = repo.index.graph
+            found = {}
+            for stage in repo.index.stages:
+                name = getattr(stage, "name", None)  # `addressing` would depend on the working folder
+                if name is None:
+                    continue
+                if Path(stage.path).resolve() != (root / "dvc.yaml").resolve():
+                    raise HmuError(
+                        f"{stage.path}: the flow runs only the dvc.yaml in {root}; move them there"
+                    )
+                needed = (getattr(need, "name", None) for need in graph.successors(stage))
+                needs = sorted(str(need) for need in needed if need)
+                resource = str((stage.meta or {}).get("resource", "cpu"))
+                if resource not in {"cpu", "gpu"}:
+                    raise HmuError(f"dvc.yaml, stage {name}, meta.resource is {resource!r}; use cpu or gpu")
+                found[str(name)] = Stage(name=str(name), needs=tuple(needs), resource=resource)
+    except DvcException as error:
+        raise HmuError(f"DVC cannot read the pipeline in {root}: {error}; `dvc dag` shows where") from error
+    order = TopologicalSorter({stage.name: stage.needs for stage in found.values()})
+    return [found[name] for name in order.static_order()]
+
+
+def select(stages: list[Stage], targets: Iterable[str] | None) -> list[Stage]:
+    """Keep the targets and all that they need; `unlearn` stands for all of `unlearn@…`.
+
+    Raises HmuError for a name that fits no stage.
+    """
+    if targets is None:
+        return stages
+    by_name = {stage.name: stage for stage in stages}
+    wanted: list[str] = []
+    for target in targets:
+        fitting = [name for name in by_name if name == target or name.startswith(f"{target}@")]
+        if not fitting:
+            raise HmuError(f"there is no stage {target!r}; the stages are: {', '.join(by_name)}")
+        wanted += fitting
+    kept: set[str] = set()
+    while wanted:
+        name = wanted.pop()
+        if name not in kept:
+            kept.add(name)
+            wanted += by_name[name].needs
+    return [stage for stage in stages if stage.name in kept]
+
+
+def changed_stages(root: Path, stages: list[Stage]) -> set[str]:
+    """Ask DVC once what is out of date, and add everything that comes behind it.
+
+    What comes behind may turn out unchanged once the stages before it have run; `dvc repro` finds out then.
+    """
+    done = subprocess.run(
+        [*DVC, "--wait-for-lock", "status", "--json"], cwd=root, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise HmuError(f"`dvc status` failed in {root}: {done.stderr.strip()}")
+    changed = set(json.loads(done.stdout or "{}"))
+    for stage in stages:
+        if changed.intersection(stage.needs):
+            changed.add(stage.name)
+    return changed.intersection(stage.name for stage in stages)
+
+
+def lock_order(root: Path) -> list[str]:
+    """List the stages in dvc.lock in the order of the file."""
+    from dvc.utils.serialize import load_yaml
+
+    lock = root / "dvc.lock"
+    return list(load_yaml(str(lock)).get("stages", {})) if lock.exists() else []
+
+
+def restore_lock_order(root: Path, before: list[str], stages: list[Stage]) -> None:
+    """Put dvc.lock in an order that does not depend on which stage finished first.
+
+    DVC appends new entries as stages end, so side by side they would come in another order each time and
+    the committed file would change for nothing. Old entries keep their place, new ones follow the graph.
+    """
+    from dvc.repo import Repo
+    from dvc.utils.serialize import modify_yaml
+
+    rank = {name: at for at, name in enumerate(dict.fromkeys([*before, *(stage.name for stage in stages)]))}
+    wanted = sorted(lock_order(root), key=lambda name: rank.get(name, len(rank)))
+    if wanted == lock_order(root):
+        return
+    with Repo(str(root)) as repo, repo.lock, modify_yaml(str(root / "dvc.lock")) as content:
+        entries = dict(content["stages"])
+        content["stages"].clear()
+        for name in sorted(entries, key=lambda name: rank.get(name, len(rank))):
+            content["stages"][name] = entries[name]

@@ -1,0 +1,80 @@
+"""From the 263 numbers per frame back to joints, for numpy arrays and (differentiably) torch tensors."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmu_tasks.data import rotations
+from hmu_tasks.data.layout import DIMENSIONS, LOCAL_POSITIONS, ROTATIONS
+from hmu_tasks.data.rotations import Array, library
+from hmu_tasks.data.skeleton import CHAINS, JOINT_COUNT
+from hmu_tasks.errors import DataError
+
+
+def root_path(features: Array) -> tuple[Array, Array]:
+    """Where the pelvis is and where the body faces: [..., F, 263] -> ([..., F, 3] metres, [..., F] radians).
+
+    The angle is half the heading, as in the features: the quaternion that takes the heading to +Z is
+    (cos a, 0, sin a, 0). Frame 0 is at x = z = 0 with angle 0.
+    """
+    if features.ndim < 2 or features.shape[-1] != DIMENSIONS:
+        raise DataError(f"features have shape {tuple(features.shape)}; expected [..., frames, {DIMENSIONS}]")
+    xp = library(features)
+    still = xp.zeros_like(features[..., :1, 0])
+    angle = _running_sum(xp.concatenate([still, features[..., :-1, 0]], -1))
+    left = xp.concatenate([still, features[..., :-1, 1]], -1)
+    ahead = xp.concatenate([still, features[..., :-1, 2]], -1)
+    x, z = _unturn(angle, left, ahead)
+    return xp.stack([_running_sum(x), features[..., 3], _running_sum(z)], -1), angle
+
+
+def to_joints(features: Array) -> Array:
+    """Recover joints [..., F, 22, 3] in metres from the local positions of features [..., F, 263].
+
+    The features must be denormalised. This is the recovery behind all published numbers (`recover_from_ric`).
+    """
+    xp = library(features)
+    path, angle = root_path(features)
+    local = features[..., LOCAL_POSITIONS].reshape(*features.shape[:-1], JOINT_COUNT - 1, 3)
+    x, z = _unturn(angle[..., None], local[..., 0], local[..., 2])
+    others = xp.stack([x + path[..., None, 0], local[..., 1], z + path[..., None, 2]], -1)
+    return xp.concatenate([path[..., None, :], others], -2)  # type: ignore[no-any-return]
+
+
+def to_joints_from_rotations(features: Array, offsets: NDArray[Any]) -> Array:
+    """Recover joints [..., F, 22, 3] from the rotations of features [..., F, 263] and bones [22, 3].
+
+    offsets: as `features.bone_offsets` gives them. Bone lengths are exact; positions drift from `to_joints`
+    where the features do not come from one rigid body.
+    """
+    xp = library(features)
+    path, angle = root_path(features)
+    zero = xp.zeros_like(angle)
+    heading = rotations.to_six(xp.stack([xp.cos(angle), zero, xp.sin(angle), zero], -1))
+    six = features[..., ROTATIONS].reshape(*features.shape[:-1], JOINT_COUNT - 1, 6)
+    matrices = rotations.six_to_matrix(xp.concatenate([heading[..., None, :], six], -2))
+    bones = offsets.astype(np.float32) if isinstance(features, np.ndarray) else features.new_tensor(offsets)
+    joints = [path] * JOINT_COUNT
+    for chain in CHAINS:
+        # Every chain, the arms' too, starts from the heading: so the rotations were solved.
+        world = matrices[..., 0, :, :]
+        for before, joint in pairwise(chain):
+            world = world @ matrices[..., joint, :, :]
+            joints[joint] = joints[before] + (world @ bones[joint])
+    return xp.stack(joints, -2)  # type: ignore[no-any-return]
+
+
+def _unturn(angle: Array, x: Array, z: Array) -> tuple[Array, Array]:
+    # Turns by -2 * angle about Y: the stored angle is half of the heading's.
+    xp = library(angle)
+    c, s = xp.cos(2 * angle), xp.sin(2 * angle)
+    return c * x - s * z, s * x + c * z
+
+
+def _running_sum(x: Array) -> Array:
+    # numpy sums float32 step by step in float32; torch keeps a wider sum inside. Both follow torch here.
+    if isinstance(x, np.ndarray):
+        return np.cumsum(x, -1, dtype=np.float64).astype(x.dtype)
+    return x.cumsum(-1)

@@ -1,0 +1,128 @@
+"""Step `validate`: check the data contracts over the packed clips and their split; a broken one stops the pipeline."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hmu_tasks import paths
+from hmu_tasks.data import tables
+from hmu_tasks.data.clips import SPLITS
+from hmu_tasks.data.expectations import Limits, SuiteResult, as_record, check
+from hmu_tasks.errors import ContractError, DataError
+from hmu_tasks.files import replacing_folder, write_json
+from hmu_tasks.params import Params
+from hmu_tasks.viewer.validation import write_site
+
+SIDES = ("forget", "retain")
+CLIPS_SHOWN = 5
+
+
+def run(params: Params, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Check data/clips/ and data/split/, write data/validation.json and the site in runs/side/validation/.
+
+    Raises ContractError with a table of the broken contracts after the site is written; data/validation.json is
+    written only when every contract holds.
+    """
+    limits = Limits(
+        frames=(params.ingest.min_frames, params.ingest.max_frames),
+        bone_drift=params.validate_.bone_drift,
+        root_height=params.validate_.root_height,
+        forget_share=params.validate_.forget_share,
+    )
+    validate_folders(
+        paths.CLIPS, paths.SPLIT, paths.VALIDATION, paths.VALIDATION_SITE, limits, progress=progress
+    )
+    return paths.VALIDATION
+
+
+def validate_folders(
+    clips_folder: Path,
+    split_folder: Path,
+    target: Path,
+    site: Path,
+    limits: Limits,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Check packed clips and split lists; see `run`. Raises DataError when a file is missing or no such file."""
+    clips = _parquet(clips_folder / "clips.parquet")
+    captions = _parquet(clips_folder / "captions.parquet")
+    checked = {
+        "clips": tables.clip_table(clips, captions),
+        "captions": tables.caption_table(captions, clips),
+        "features": _statistics(clips_folder / "features.npy", clips, progress),
+        "split": tables.split_table(clips, _lists(split_folder)),
+    }
+    results = check(checked, limits)
+    record = as_record(results, limits)
+    with replacing_folder(site) as folder:
+        write_site(record, folder)
+        write_json(folder / "validation.json", record)
+    broken = sum(not contract.success for suite in results for contract in suite.contracts)
+    if broken:
+        page = (site / "index.html").resolve().as_uri()
+        total = sum(len(suite.contracts) for suite in results)
+        raise ContractError(
+            f"{broken} of {total} data contracts are broken:\n\n{_table(results)}\n\n"
+            f"Details: {page}\nMend or leave out these clips in the raw dataset (ingest.on_bad: skip), "
+            "or set other limits under `validate` in params.yaml."
+        )
+    write_json(target, record)
+    return record
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing; run the ingest step first") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}); run the ingest step again") from error
+
+
+def _statistics(path: Path, clips: pd.DataFrame, progress: Callable[[int, int], None] | None) -> pd.DataFrame:
+    try:
+        return tables.feature_table(path, clips, progress=progress)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing; run the ingest step first") from error
+    except DataError as error:
+        raise DataError(f"{path} {error}; run the ingest step again") from error
+
+
+def _lists(folder: Path) -> dict[tuple[str, str], list[str]]:
+    lists = {}
+    for split in SPLITS:
+        for side in SIDES:
+            path = folder / f"{split}-{side}.txt"
+            if not path.exists():
+                raise DataError(f"{path} is missing; run the filter step first")
+            lists[split, side] = path.read_text(encoding="utf-8").splitlines()
+    return lists
+
+
+def _table(results: tuple[SuiteResult, ...]) -> str:
+    rows = [("suite", "contract", "column", "breaking", "first clips")]
+    for suite in results:
+        for contract in suite.contracts:
+            if contract.success:
+                continue
+            if contract.observed is not None:
+                number = f"observed {contract.observed:g}"
+            else:
+                number = (
+                    "unknown"
+                    if contract.unexpected is None
+                    else f"{contract.unexpected} of {contract.checked}"
+                )
+            clips = ", ".join(contract.clips[:CLIPS_SHOWN]) + (
+                ", …" if len(contract.clips) > CLIPS_SHOWN else ""
+            )
+            rows.append(
+                (suite.name, contract.contract, contract.column, number, contract.problem or clips or "-")
+            )
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[4]]) for row in rows
+    )

@@ -1,0 +1,157 @@
+"""Long metric records to the benchmark table: CSV, JSON, Markdown."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student_t
+
+Record = Mapping[str, Any]
+
+# The first eleven are the benchmark's published columns; the last three tell edits of one method apart.
+COLUMNS = (
+    "dataset",
+    "concept",
+    "model",
+    "method",
+    "seed",
+    "split",
+    "metric",
+    "mean",
+    "low",
+    "high",
+    "n",
+    "knob",
+    "edit",
+    "repeats",
+)
+
+# Rows that are not a model: motions of the data set itself, and those after the tokenizer alone.
+REFERENCES = ("real", "reconstruction-full", "reconstruction-retain")
+CLOSURE = "gap_closure:"  # followed by the name of the metric whose gap is meant
+VIOLENCE = "violence_corrected"  # the rate with the classifier's false alarms taken off
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The edit strength that was picked on the validation split, and by which rule."""
+
+    method: str
+    knob: int | None
+    rule: str
+    model: str = "momask"
+    met: bool | None = None  # whether the rule's limit was kept on the validation split
+    limit: float | None = None  # largest loss of retain R@1 that the rule allows
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of a table: mean with its 95 % interval, prompts n, and how many edits it stands for."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    edits: int
+
+    @property
+    def half(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
+
+def benchmark_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Order all records into one table with the columns COLUMNS.
+
+    A record lacks `knob` where its method has none. Rows are sorted, so that equal records give equal bytes.
+    """
+    frame = pd.DataFrame(
+        [{name: record.get(name) for name in COLUMNS} for record in records], columns=COLUMNS
+    )
+    for name in ("seed", "n", "knob", "repeats"):
+        frame[name] = pd.to_numeric(frame[name]).astype("Int64")
+    for name in ("mean", "low", "high"):
+        frame[name] = pd.to_numeric(frame[name]).astype("float64")
+    keys = ["dataset", "concept", "model", "method", "knob", "edit", "seed", "split", "metric"]
+    return frame.sort_values(keys, na_position="first", kind="stable", ignore_index=True)
+
+
+def benchmark_csv(frame: pd.DataFrame) -> str:
+    """Write the table as CSV: empty cells where a value does not apply, nine significant digits."""
+    return str(frame.to_csv(index=False, lineterminator="\n", float_format="%.9g"))
+
+
+def benchmark_json(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Turn the table into a list of JSON records; None where a value does not apply or is not finite."""
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [{str(key): _plain(value) for key, value in row.items()} for row in rows]
+
+
+def benchmark_markdown(frame: pd.DataFrame) -> str:
+    """Write the table as a Markdown table, one line per record."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    for row in benchmark_json(frame):
+        cells = ("" if value is None else _short(value) for value in row.values())
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def pool(records: Sequence[Record]) -> Cell | None:
+    """Summarise the records of one figure over its edits (noise draws); None where nothing is finite.
+
+    One edit keeps its own interval, which is over repeats. Several give the mean of their means with Student's
+    t interval over them: each edit is one independent replicate of the method.
+    """
+    kept = [record for record in records if record.get("mean") is not None and np.isfinite(record["mean"])]
+    if not kept:
+        return None
+    means = np.array([record["mean"] for record in kept], dtype=float)
+    mean = float(means.mean())
+    if len(kept) > 1:
+        half = float(student_t.ppf(0.975, len(kept) - 1) * means.std(ddof=1) / np.sqrt(len(kept)))
+        low, high = mean - half, mean + half
+    else:
+        # One repeat has no spread: its limits are missing or equal the mean.
+        low, high = (mean if kept[0].get(side) is None else float(kept[0][side]) for side in ("low", "high"))
+    return Cell(mean=mean, low=low, high=high, n=int(min(r.get("n") or 0 for r in kept)), edits=len(kept))
+
+
+def find(
+    records: Iterable[Record],
+    *,
+    method: str,
+    split: str,
+    metric: str,
+    model: str | None,
+    knob: int | None = None,
+) -> Cell | None:
+    """Pool the records of one method, split and metric; `model` counts only where `method` is not a reference."""
+    return pool(
+        [
+            r
+            for r in records
+            if r["method"] == method
+            and r["split"] == split
+            and r["metric"] == metric
+            and (method in REFERENCES or model is None or r["model"] == model)
+            and (knob is None or r.get("knob") == knob)
+        ]
+    )
+
+
+def knobs(records: Iterable[Record], *, method: str, model: str) -> list[int]:
+    """List the strengths at which a method was evaluated, in rising order."""
+    found = {r["knob"] for r in records if r["method"] == method and r["model"] == model}
+    return sorted(int(knob) for knob in found if knob is not None)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

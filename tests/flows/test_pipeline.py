@@ -1,0 +1,172 @@
+"""The flow on a real Prefect server and a real DVC project."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+from typing import Any
+
+import psutil
+import pytest
+from toy_project import STAGES, Project
+
+from flows.graph import lock_order, read_stages
+
+# DVC 3.67 asks its trie in a way that the trie announces to drop.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")
+
+NAMES = [name.replace("@", "-") for name in STAGES]
+
+
+def api(url: str, path: str, body: dict[str, Any]) -> Any:
+    request = urllib.request.Request(  # noqa: S310
+        f"{url}{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def task_states(url: str, flow_run: str, count: int) -> dict[str, str]:
+    """States by stage; task runs reach the database a moment after the flow has ended."""
+    body = {"flow_runs": {"id": {"any_": [flow_run]}}}
+    deadline = time.monotonic() + 60
+    while True:
+        found = {run["name"]: run["state_name"] for run in api(url, "/task_runs/filter", body)}
+        if len(found) >= count and not {"Pending", "Running"} & set(found.values()):
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.3)
+
+
+def last_flow_run(url: str) -> dict[str, Any]:
+    return dict(api(url, "/flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})[0])
+
+
+def wait_for_lines(project: Project, count: int) -> None:
+    deadline = time.monotonic() + 90
+    while len(project.log()) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def nothing_left(project: Project, seconds: float = 20.0) -> list[psutil.Process]:
+    deadline = time.monotonic() + seconds
+    while (left := project.processes()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return left
+
+
+def test_every_stage_runs_once_in_order_and_then_nothing(project: Project, prefect_api: str) -> None:
+    (project.root / "reports").mkdir()
+    record = [{"model": "momask", "metric": "FID", "mean": 1.5, "low": None}]
+    (project.root / "reports" / "benchmark.json").write_text(json.dumps(record), encoding="utf-8")
+    (project.root / "reports" / "index.html").write_text("page", encoding="utf-8")
+    status, output = project.run(PREFECT_API_URL=prefect_api)
+    assert status == 0, output
+    order = project.executed()
+    assert sorted(order) == sorted(NAMES)
+    assert order[0] == "prepare"
+    assert order[-1] == "report"
+    assert order.index("train-a") < order.index("unlearn-a")
+    assert len({line[1] for line in project.log()}) == 1  # one parent in MLflow
+    assert project.log()[0][1].startswith("prefect-")
+    assert lock_order(project.root) == [stage.name for stage in read_stages(project.root)]
+    assert "Running stage" not in project.dvc("repro")
+    flow_run = last_flow_run(prefect_api)
+    assert flow_run["state_name"] == "Completed"
+    assert task_states(prefect_api, flow_run["id"], 6) == dict.fromkeys(STAGES, "Completed")
+    body = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
+    artifacts = {one["key"]: one["data"] for one in api(prefect_api, "/artifacts/filter", body)}
+    assert set(artifacts) == {"stages", "metrics", "report"}
+    assert json.loads(artifacts["metrics"]) == record
+
+    status, output = project.run(PREFECT_API_URL=prefect_api)
+    assert status == 0, output
+    assert len(project.log()) == len(STAGES)
+    flow_run = last_flow_run(prefect_api)
+    assert task_states(prefect_api, flow_run["id"], 6) == dict.fromkeys(STAGES, "Cached")
+
+
+def test_a_failing_stage_stops_only_what_needs_it(project: Project, prefect_api: str) -> None:
+    broken = project.root / "side" / "fail-train-a"
+    broken.touch()
+    status, output = project.run(PREFECT_API_URL=prefect_api)
+    assert status == 1
+    assert "1 of 6 stages failed: train@a; not started for that: unlearn@a, report" in output
+    assert "train-a is broken on purpose" in output
+    assert "Traceback" not in output
+    assert set(project.executed()) == {"prepare", "train-a", "train-b", "unlearn-b"}
+    flow_run = last_flow_run(prefect_api)
+    assert flow_run["state_name"] == "Failed"
+    broken.unlink()
+    project.forget_log()
+    status, output = project.run(PREFECT_API_URL=prefect_api)
+    assert status == 0, output
+    assert set(project.executed()) == {"train-a", "unlearn-a", "report"}
+
+
+def test_targets_force_and_wrong_names(project: Project, prefect_api: str) -> None:
+    status, output = project.run("unlearn@b", PREFECT_API_URL=prefect_api)
+    assert status == 0, output
+    assert project.executed() == ["prepare", "train-b", "unlearn-b"]
+    status, output = project.run("unlearn@b", "--force", PREFECT_API_URL=prefect_api)
+    assert status == 0, output
+    assert len(project.log()) == 6
+    status, output = project.run("trian", PREFECT_API_URL=prefect_api)
+    assert status == 1
+    assert "there is no stage 'trian'" in output
+    assert "Traceback" not in output
+
+
+def test_a_gpu_stage_has_its_own_device(project: Project, prefect_api: str) -> None:
+    (project.root / "side" / "slow").write_text("1.5", encoding="utf-8")
+    status, output = project.run("--workers", "3", PREFECT_API_URL=prefect_api, CUDA_VISIBLE_DEVICES="2,5")
+    assert status == 0, output
+    devices = {line[0]: line[2] for line in project.log()}
+    assert {devices["train-a"], devices["train-b"]} == {"2", "5"}
+    assert {devices[name] for name in ("prepare", "unlearn-a", "report")} == {""}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_the_flow_ends_its_stages(
+    project: Project, prefect_api: str, number: signal.Signals
+) -> None:
+    (project.root / "side" / "slow").write_text("300", encoding="utf-8")
+    process = project.flow(PREFECT_API_URL=prefect_api)
+    wait_for_lines(project, 3)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode != 0, output
+    assert nothing_left(project) == []
+    (project.root / "side" / "slow").unlink()
+    project.dvc("repro", "-q")
+    assert project.dvc("status", "--json").strip() == "{}"
+
+
+@pytest.mark.slow
+def test_killing_the_flow_leaves_nothing_behind_with_its_own_server(project: Project) -> None:
+    (project.root / "side" / "slow").write_text("300", encoding="utf-8")
+    process = project.flow()
+    wait_for_lines(project, 3)
+    names = " ".join(" ".join(found.cmdline()) for found in project.processes())
+    assert "uvicorn" in names
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert nothing_left(project) == []
+    assert process.stdout is not None
+    process.stdout.close()
+    (project.root / "side" / "slow").unlink()
+    subprocess.run(["git", "status"], cwd=project.root, check=True, capture_output=True)
+    project.dvc("repro", "-q")
+    assert project.dvc("status", "--json").strip() == "{}"
+    assert (project.root / "runs" / "side" / "prefect").is_dir()
+
+
+def test_an_absent_server_is_said_clearly(project: Project) -> None:
+    status, output = project.run(PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert status == 1
+    assert output.startswith("no Prefect server answers at http://127.0.0.1:9/api")
+    assert "Traceback" not in output
+    assert project.executed() == []

@@ -1,0 +1,66 @@
+"""Intervals: published form, coverage, edge cases."""
+
+import numpy as np
+import pytest
+
+from hmu_tasks.metrics.stats import bootstrap_interval, cluster_interval, repeat_interval, wilson_interval
+
+
+def test_published_interval() -> None:
+    values = np.random.default_rng(0).normal(5, 1, 20)
+    found = repeat_interval(values, n=304, kind="normal")
+    half = 1.96 * np.std(values) / np.sqrt(20)
+    assert found.low == pytest.approx(values.mean() - half, abs=1e-4)
+    assert found.high == pytest.approx(values.mean() + half, abs=1e-4)
+    assert (found.n, found.repeats) == (304, 20)
+
+
+def test_student_interval_is_wider_and_covers() -> None:
+    rng, hits = np.random.default_rng(1), 0
+    for _ in range(400):
+        values = rng.normal(0, 1, 3)
+        narrow, wide = repeat_interval(values, kind="normal"), repeat_interval(values)
+        assert wide.high > narrow.high
+        hits += wide.low <= 0.0 <= wide.high
+    assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_one_repeat() -> None:
+    found = repeat_interval([2.0])
+    assert (found.mean, found.low, found.high, found.repeats) == (2.0, 2.0, 2.0, 1)
+
+
+def test_wilson() -> None:
+    found = wilson_interval(0, 10)
+    assert found.low == 0.0
+    assert found.high == pytest.approx(0.2775, abs=1e-3)
+    assert wilson_interval(10, 10).high == 1.0
+    with pytest.raises(ValueError, match="3 successes of 2"):
+        wilson_interval(3, 2)
+
+
+def test_bootstrap_is_seeded_and_near_the_t_interval() -> None:
+    values = np.random.default_rng(2).normal(3, 1, 200)
+    found = bootstrap_interval(values, rng=np.random.default_rng(0))
+    assert found == bootstrap_interval(values, rng=np.random.default_rng(0))
+    exact = repeat_interval(values)
+    assert found.low == pytest.approx(exact.low, abs=0.03)
+    assert found.high == pytest.approx(exact.high, abs=0.03)
+
+
+def test_cluster_interval_is_wider_for_repeated_prompts() -> None:
+    per_prompt = np.random.default_rng(3).normal(0, 1, 50)
+    values, prompts = np.repeat(per_prompt, 8), np.repeat(np.arange(50), 8)
+    clustered = cluster_interval(values, prompts, rng=np.random.default_rng(0))
+    plain = bootstrap_interval(values, rng=np.random.default_rng(0))
+    assert clustered.n == 50
+    assert clustered.high - clustered.low > 2 * (plain.high - plain.low)
+
+
+def test_bad_values() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        repeat_interval([])
+    with pytest.raises(ValueError, match="finite"):
+        repeat_interval([np.nan])
+    with pytest.raises(ValueError, match="cluster labels"):
+        cluster_interval([1.0, 2.0], [0], rng=np.random.default_rng(0))

@@ -1,0 +1,95 @@
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hmu_tasks import paths, report
+from hmu_tasks.errors import DataError
+from hmu_tasks.files import write_json
+from hmu_tasks.params import load
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(Path(__file__).parent / "viewer"))
+
+from fake_report import K, make_filtering, make_history, make_joints, make_records, make_usage  # noqa: E402
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A working directory as the other steps leave it."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    records = make_records()
+    for model, method in (("real", "real"), ("momask", "original"), ("momask", "lcr"), ("momask", "retrain")):
+        folder = paths.evaluation(model, method)
+        mine = [r for r in records if r["model"] == model and (model == "real" or r["method"] == method)]
+        write_json(folder / "metrics.json", [{**r, "bundle": "ab" * 32} for r in mine])
+        edit = {"real": None, "lcr": "k016-s0"}.get(method, "s0")
+        label = {
+            "split": "forget",
+            "prompt": "a kick",
+            "clip_id": "F1",
+            "frames": 12,
+            "edit": edit,
+            "key": "m00",
+        }
+        write_json(folder / "samples.json", [label])
+        np.savez(folder / "samples.npz", m00=make_joints(12))
+    choice = {"knob": 16, "closure": 0.8, "loss": 0.02, "feasible": True, "reason": "largest gap closure"}
+    write_json(paths.evaluation("momask", "lcr") / "selection.json", choice)
+    for knob in K:
+        edit = {"knob": knob, "seed": 0, "replaced": {"0": list(range(knob))}}
+        write_json(paths.edits("momask", "lcr") / f"k{knob:03d}-s0" / "edit.json", edit)
+    paths.CODEBOOK.mkdir(parents=True)
+    make_usage().to_parquet(paths.CODEBOOK / "usage.parquet", index=False)
+    folder = paths.component("tokenizer", "full")
+    folder.mkdir(parents=True)
+    make_history().to_csv(folder / "history.csv", index=False)
+    write_json(paths.SPLIT / "filter.json", make_filtering())
+    return tmp_path
+
+
+def test_inputs_are_gathered_from_the_steps_folders(project):
+    inputs = report.read_inputs(load())
+    assert (inputs.selection.model, inputs.selection.method, inputs.selection.knob) == ("momask", "lcr", 16)
+    assert inputs.edited == {0: list(range(16))}
+    assert [(s.method, s.knob) for s in inputs.samples] == [
+        ("lcr", 16),
+        ("original", None),
+        ("retrain", None),
+        ("real", None),
+    ]
+    assert set(inputs.histories) == {"tokenizer-full"}
+    assert inputs.validation is None
+    assert inputs.score in inputs.usage.columns
+
+
+def test_step_writes_every_file(project):
+    report.run(load())
+    names = {path.relative_to(paths.REPORTS).as_posix() for path in paths.REPORTS.rglob("*")}
+    assert {
+        "benchmark.csv",
+        "benchmark.json",
+        "benchmark.md",
+        "summary.txt",
+        "index.html",
+        "plots/tradeoff.svg",
+        "gifs/forget-F1.gif",
+        "motions.npz",
+    } <= names
+    assert isinstance(json.loads((paths.REPORTS / "benchmark.json").read_text(encoding="utf-8")), list)
+
+
+def test_without_evaluations_the_message_says_what_to_run(project):
+    shutil.rmtree(paths.EVALUATE)
+    with pytest.raises(DataError, match="dvc repro"):
+        report.read_inputs(load())
+
+
+def test_samples_without_their_motions_are_named(project):
+    (paths.evaluation("momask", "lcr") / "samples.npz").unlink()
+    with pytest.raises(DataError, match=r"samples\.npz is missing"):
+        report.read_inputs(load())

@@ -1,0 +1,159 @@
+"""Step validate: the record, the site and the error."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_packed
+
+from hmu_tasks import paths, validate
+from hmu_tasks.data.expectations import Limits
+from hmu_tasks.errors import ContractError, DataError
+from hmu_tasks.filter import filter_folder
+from hmu_tasks.validate import validate_folders
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    """A folder with sound clips/ and split/."""
+    tiny_packed.write(tmp_path / "clips", *tiny_packed.tables(), tiny_packed.all_features())
+    filter_folder(
+        tmp_path / "clips",
+        tmp_path / "split",
+        dataset="synthetic",
+        concept="violence",
+        rule="lemma",
+        matches=1,
+    )
+    return tmp_path
+
+
+def run(folder: Path, limits: Limits | None = None) -> dict[str, object]:
+    site = folder / "site"
+    return validate_folders(
+        folder / "clips", folder / "split", folder / "validation.json", site, limits or Limits()
+    )
+
+
+def test_sound_data_leaves_a_record_and_a_site(packed: Path) -> None:
+    record = run(packed)
+    assert record["success"] is True
+    assert json.loads((packed / "validation.json").read_text(encoding="utf-8")) == json.loads(
+        json.dumps(record)
+    )
+    pages = sorted(path.name for path in (packed / "site").iterdir())
+    assert pages == [
+        "captions.html",
+        "clips.html",
+        "features.html",
+        "index.html",
+        "split.html",
+        "validation.json",
+    ]
+
+
+def test_the_same_data_gives_the_same_bytes(packed: Path) -> None:
+    run(packed)
+    first = {path: path.read_bytes() for path in [packed / "validation.json", *(packed / "site").iterdir()]}
+    run(packed)
+    assert first == {path: path.read_bytes() for path in first}
+    assert not re.search(
+        r"\d{4}-\d\d-\d\d|[0-9a-f]{8}-[0-9a-f]{4}", (packed / "validation.json").read_text("utf-8")
+    )
+
+
+def test_the_site_refers_to_nothing_outside(packed: Path) -> None:
+    run(packed)
+    for page in (packed / "site").glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"https?:|//[a-z]|@import|url\(|<script|<img|<link", text)
+        for target in re.findall(r'href="([^"]+)"', text):
+            assert (packed / "site" / target).is_file()
+
+
+def test_a_broken_contract_stops_with_a_table_after_the_site_is_written(packed: Path) -> None:
+    features = tiny_packed.all_features()
+    features[2 * tiny_packed.FRAMES + 3, 50] = np.nan
+    np.save(packed / "clips" / "features.npy", features)
+    with pytest.raises(ContractError) as caught:
+        run(packed)
+    message = str(caught.value)
+    for part in (
+        "1 of 25 data contracts",
+        "all features are finite",
+        "non_finite",
+        "1 of 16",
+        "000002",
+        "index.html",
+    ):
+        assert part in message
+    assert not (packed / "validation.json").exists()
+    record = json.loads((packed / "site" / "validation.json").read_text(encoding="utf-8"))
+    assert record["success"] is False
+    page = (packed / "site" / "features.html").read_text(encoding="utf-8")
+    assert "✗ broken" in page
+    assert "000002" in page
+    assert "1 of 25" in (packed / "site" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_share_out_of_range_tells_what_was_observed(packed: Path) -> None:
+    with pytest.raises(ContractError, match=r"observed 0\.25"):
+        run(packed, Limits(forget_share=(0.3, 0.4)))
+
+
+def test_captions_are_escaped_in_the_site(packed: Path) -> None:
+    _, captions = tiny_packed.tables()
+    captions.loc[0, "clip_id"] = "<b>x</b>"
+    captions.to_parquet(packed / "clips" / "captions.parquet", index=False)
+    with pytest.raises(ContractError):
+        run(packed)
+    page = (packed / "site" / "captions.html").read_text(encoding="utf-8")
+    assert "<b>x" not in page
+    assert "&lt;b&gt;x" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("clips/clips.parquet", "run the ingest step"),
+        ("clips/captions.parquet", "run the ingest step"),
+        ("clips/features.npy", "run the ingest step"),
+        ("split/val-retain.txt", "run the filter step"),
+    ],
+)
+def test_missing_and_damaged_files_are_named(packed: Path, name: str, message: str) -> None:
+    path = packed / name
+    if not name.endswith(".txt"):
+        path.write_bytes(path.read_bytes()[:40])
+        with pytest.raises(DataError, match=path.name):
+            run(packed)
+    path.unlink()
+    with pytest.raises(DataError, match=f"{path.name} is missing; {message}"):
+        run(packed)
+
+
+def test_features_of_another_width_are_refused(packed: Path) -> None:
+    np.save(packed / "clips" / "features.npy", np.zeros((10, 251), np.float32))
+    with pytest.raises(DataError, match=r"\(10, 251\)"):
+        run(packed)
+
+
+def test_the_step_uses_the_knobs_and_the_projects_places(
+    packed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hmu_tasks.params import load
+
+    params = load(Path(__file__).resolve().parents[1] / "params.yaml")
+    monkeypatch.chdir(packed)
+    Path("data").mkdir()
+    (packed / "clips").rename(paths.CLIPS)
+    (packed / "split").rename(paths.SPLIT)
+    done: list[int] = []
+    assert validate.run(params, lambda now, total: done.append(now)) == paths.VALIDATION
+    limits = json.loads(paths.VALIDATION.read_text(encoding="utf-8"))["limits"]
+    assert limits["bone_drift"] == params.validate_.bone_drift
+    assert limits["frames"] == [params.ingest.min_frames, params.ingest.max_frames]
+    assert (paths.VALIDATION_SITE / "index.html").is_file()
+    assert done[-1] == 16

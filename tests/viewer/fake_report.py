@@ -1,0 +1,244 @@
+"""Made-up inputs of realistic shape for the report's tests."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hmu_tasks.viewer.inputs import ReportInputs, Sample
+from hmu_tasks.viewer.table import Selection
+
+K = (4, 8, 16, 24, 32, 48, 64)
+SELECTION = Selection(
+    method="lcr",
+    knob=16,
+    rule="largest gap closure within a retain R@1 loss of 0.03",
+    met=True,
+    limit=0.03,
+)
+REAL = {"r1": 0.94, "diversity": 13.4, "peak_jerk": 310.0, "mm_dist": 2.9, "violence": 0.99}
+
+
+def make_records(*, violence: bool = True, probes: bool = True) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(1)
+    rows: list[dict[str, Any]] = []
+
+    def add(
+        model: str, method: str, edit: str, knob: int | None, seed: int, split: str, **values: float
+    ) -> None:
+        repeats = 5 if knob in (None, 16) else 2
+        for metric, value in values.items():
+            if not violence and "violence" in metric:
+                continue
+            found = value * (1 + 0.015 * rng.standard_normal(repeats))
+            half = 2.0 * float(found.std(ddof=1)) / repeats**0.5
+            mean = float(found.mean())
+            rows.append(
+                {
+                    "dataset": "synthetic",
+                    "concept": "violence",
+                    "model": model,
+                    "method": method,
+                    "edit": edit,
+                    "knob": knob,
+                    "seed": seed,
+                    "split": split,
+                    "metric": metric,
+                    "mean": mean,
+                    "low": mean - half,
+                    "high": mean + half,
+                    "n": 440,
+                    "repeats": repeats,
+                    "values": [float(v) for v in found],
+                }
+            )
+
+    def both(model: str, method: str, edit: str, knob: int | None, seed: int, s: float, d: float) -> None:
+        """s: suppression 0..1, d: damage 0..1."""
+        for suffix in ("", "-val"):
+            forget = {
+                "fid": 19 + 25 * s + 30 * d,
+                "mm_safe": 8.7 + 1.4 * s,
+                "r1": 0.52 - 0.13 * s,
+                "diversity": 13 + 0.7 * s - 2 * d,
+                "violence": 0.74 - 0.62 * s,
+                "violence_corrected": 0.71 - 0.62 * s,
+                "peak_jerk": 300 + 60 * d,
+            }
+            retain = {
+                "fid": 7.2 + 9 * d,
+                "kid": 0.21 + 0.3 * d,
+                "r1": 0.80 - 0.18 * d,
+                "mm_dist": 3.3 + 0.8 * d,
+                "diversity": 13.2 - 1.5 * d,
+                "violence": 0.03,
+                "peak_jerk": 240 + 80 * d,
+            }
+            add(model, method, edit, knob, seed, f"forget{suffix}", **forget)
+            add(model, method, edit, knob, seed, f"retain{suffix}", **retain)
+        if probes and knob in (None, 16):
+            kinds = {
+                "explicit": 0.7 - 0.55 * s,
+                "implicit": 0.5 - 0.3 * s,
+                "benign": 0.02,
+                "hard_benign": 0.11,
+            }
+            for split, value in kinds.items():
+                add(model, method, edit, knob, seed, split, violence=value)
+
+    for split in ("forget", "retain"):
+        add("real", "real", "", None, 0, split, **REAL)
+        for variant in ("full", "retain"):
+            coded = {"r1": 0.89, "diversity": 13.1, "fid": 5.1, "violence": 0.96, "mpjpe": 0.0218}
+            add("real", f"reconstruction-{variant}", "", None, 0, split, **coded)
+    both("momask", "original", "s0", None, 0, 0.0, 0.0)
+    both("momask", "retrain", "s0", None, 0, 1.0, 0.04)
+    for knob in K:
+        for seed in range(3):
+            s = 1.05 * (1 - np.exp(-knob / 11)) + 0.03 * rng.standard_normal()
+            d = (knob / 64) ** 1.3 + 0.02 * rng.standard_normal()
+            both("momask", "lcr", f"k{knob:03d}-s{seed}", knob, seed, float(s), float(max(d, 0)))
+    return rows
+
+
+def make_joints(frames: int = 80, *, kick: bool = True, seed: int = 0) -> np.ndarray:
+    """Walk a simple figure forward; with `kick` its right leg swings up once. Joints [F, 22, 3]."""
+    t = np.arange(frames) / 20.0
+    pose = np.zeros((22, 3))
+    heights = {0: 0.93, 3: 1.04, 6: 1.17, 9: 1.23, 12: 1.44, 15: 1.54}
+    for joint, height in heights.items():
+        pose[joint, 1] = height
+    for left, right, x, y in (
+        (1, 2, 0.07, 0.85),
+        (13, 14, 0.08, 1.36),
+        (16, 17, 0.18, 1.38),
+        (4, 5, 0.09, 0.48),
+    ):
+        pose[left], pose[right] = (x, y, 0), (-x, y, 0)
+    for left, right, x, y, z in (
+        (7, 8, 0.09, 0.07, -0.02),
+        (10, 11, 0.1, 0.02, 0.12),
+        (18, 19, 0.2, 1.12, 0.0),
+    ):
+        pose[left], pose[right] = (x, y, z), (-x, y, z)
+    pose[20], pose[21] = (0.2, 0.88, 0.06), (-0.2, 0.88, 0.06)
+    joints = np.repeat(pose[None], frames, axis=0)
+    swing = 0.25 * np.sin(2 * np.pi * (t + 0.1 * seed))
+    for joint, part in ((4, 0.5), (7, 1.0), (10, 1.1), (21, 0.7), (19, 0.4)):
+        joints[:, joint, 2] += part * swing
+    for joint, part in ((5, 0.5), (8, 1.0), (11, 1.1), (20, 0.7), (18, 0.4)):
+        joints[:, joint, 2] -= part * swing
+    if kick:
+        up = np.exp(-(((t - t.mean()) / 0.22) ** 2))
+        for joint, part in ((5, 0.4), (8, 0.9), (11, 1.0)):
+            joints[:, joint, 1] += part * up
+            joints[:, joint, 2] += 0.8 * part * up
+    joints[..., 2] += 0.35 * t[:, None]
+    return joints.astype(np.float32)
+
+
+def make_samples(frames: int = 60) -> list[Sample]:
+    prompts = [
+        ("forget", "F01", "a person kicks with the right leg"),
+        ("forget", "F02", "someone steps forward and delivers a <fast> side kick & turns"),
+        ("forget", "F03", "a man throws two quick punches, then a hook"),
+        ("retain", "R01", "a person walks forward slowly"),
+        ("retain", "R02", "a woman waves with her left hand"),
+    ]
+    found = []
+    for index, (split, clip_id, prompt) in enumerate(prompts):
+        for method, knob in (("original", None), ("lcr", 16), ("retrain", None), ("real", None)):
+            kick = split == "forget" and method in ("original", "real")
+            joints = make_joints(frames + 7 * index, kick=kick, seed=index)
+            found.append(Sample(method, knob, split, prompt, clip_id, joints))
+    return found
+
+
+def make_usage(codes: int = 128, layers: int = 3) -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    tables = []
+    for layer in range(layers):
+        retain = rng.geometric(0.004, codes)
+        forget = np.minimum((retain * rng.gamma(0.6, 0.25, codes)).astype(int), 900)
+        forget[:12] = 40 + 30 * np.arange(12) if layer == 0 else forget[:12]
+        retain[:12] = 2 + 3 * np.arange(12) if layer == 0 else retain[:12]
+        ratio = (forget / forget.sum()) / (retain / retain.sum())
+        tables.append(
+            pd.DataFrame(
+                {
+                    "layer": layer,
+                    "code": np.arange(codes),
+                    "forget_clips": forget,
+                    "retain_clips": retain,
+                    "forget_count": 2 * forget,
+                    "retain_count": 2 * retain,
+                    "ratio": ratio,
+                    "log_odds_z": np.log(ratio + 0.01) * 3,
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def make_history(seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for step in range(50, 1050, 50):
+        fall = np.exp(-step / 300)
+        rows += [(step, "loss", 3 * fall + 0.4 + 0.03 * rng.random()), (step, "accuracy", 0.7 * (1 - fall))]
+        if step % 200 == 0:
+            rows.append((step, "validation", 3 * fall + 0.5))
+    return pd.DataFrame(rows, columns=["step", "name", "value"])
+
+
+def make_filtering() -> dict[str, Any]:
+    counts = {"train": (480, 3520), "val": (200, 200), "test": (440, 440), "all": (1120, 4160)}
+    splits = {
+        name: {"clips": f + r, "forget": f, "retain": r, "share": f / (f + r)}
+        for name, (f, r) in counts.items()
+    }
+    words = {"kick": 420, "punch": 330, "hook": 90, "uppercut": 88, "jab": 70, "hit": 40}
+    rule = {"splits": splits, "keywords": {w: {"captions": 2 * n, "clips": n} for w, n in words.items()}}
+    return {
+        "concept": "violence",
+        "rule": "lemma",
+        "matches": 1,
+        "captions_of_forget_clips": {"captions": 3360, "without_keyword": 1080, "share": 0.3214},
+        "rules": {"lemma": rule, "substring": rule},
+        "disagreement": {
+            "captions": 61,
+            "clips_only_substring": 12,
+            "clips_only_lemma": 3,
+            "clips_both": 1117,
+        },
+    }
+
+
+CONTRACT = {"contract": "every value is finite", "column": "low", "checked": 5280, "success": True}
+VALIDATION = {
+    "success": True,
+    "suites": [{"name": name, "contracts": [CONTRACT]} for name in ("clips", "split")],
+}
+
+
+def make_inputs(*, violence: bool = True, probes: bool = True, full: bool = True) -> ReportInputs:
+    from hmu_tasks.report import with_closures
+
+    records = with_closures(make_records(violence=violence, probes=probes))
+    if not full:
+        return ReportInputs("humanml3d", "violence", records, SELECTION)
+    components = ["evaluator", "tokenizer-full", "tokenizer-retain", "base-momask-full", "base-momask-retain"]
+    return ReportInputs(
+        dataset="synthetic",
+        concept="violence",
+        records=records,
+        selection=SELECTION,
+        samples=make_samples(),
+        usage=make_usage(),
+        edited={0: range(16)},
+        histories={name: make_history(i) for i, name in enumerate(components)},
+        filtering=make_filtering(),
+        validation=VALIDATION,
+        params={"run": {"dataset": "synthetic", "seed": 10107}, "unlearn": {"lcr": {"codes": list(K)}}},
+        digests={"momask/original/s0": "0f3a" * 16, "momask/lcr/k016-s0": "9b21" * 16},
+    )

@@ -1,0 +1,174 @@
+import base64
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from fake_report import SELECTION, make_history, make_inputs, make_records
+
+from hmu_tasks.report import with_closures, write_report
+from hmu_tasks.viewer import page
+from hmu_tasks.viewer.inputs import ReportInputs
+from hmu_tasks.viewer.verdict import verdict
+
+VOID = {"meta", "link", "img", "input", "br"}
+SECTIONS = [
+    "verdict",
+    "results",
+    "motions-shown",
+    "tradeoff",
+    "strength",
+    "codebook",
+    "prompts",
+    "training",
+    "data",
+    "protocol",
+    "reproduction",
+]
+
+
+class Reader(HTMLParser):
+    """Collects sections, links and addresses, and checks that tags close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sections: list[str] = []
+        self.targets: list[str] = []
+        self.ids: list[str] = []
+        self.json = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "section":
+            self.sections.append(found["id"])
+        if "id" in found:
+            self.ids.append(found["id"])
+        self.targets += [
+            found[name] for name in ("src", "href", "xlink:href", "action", "data") if found.get(name)
+        ]
+        self.in_json = found.get("type") == "application/json"
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "script" and self.in_json:
+            self.json += data
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return make_inputs()
+
+
+@pytest.fixture(scope="module")
+def text(inputs):
+    return page.render_page(inputs, page.draw_plots(inputs), page.draw_animations(inputs))
+
+
+def test_page_parses_and_has_every_section(text):
+    reader = Reader(text)
+    assert not reader.open
+    assert reader.sections == SECTIONS
+    assert len(reader.ids) == len(set(reader.ids))
+    for target in reader.targets:
+        assert target.startswith(("#", "data:")), target
+        assert not target.startswith("#") or target[1:] in reader.ids
+
+
+def test_page_reaches_for_no_network(text):
+    plain = re.sub(r"data:[a-z/]+;base64,[A-Za-z0-9+/=]+", "", text)
+    assert "http://" not in plain
+    assert "https://" not in plain
+    assert not re.search(r"url\((?!#)|@import|fetch\(|XMLHttpRequest|WebSocket", plain)
+    assert "default-src 'none'" in plain
+
+
+def test_motions_read_back_to_the_millimetre(text, inputs):
+    groups = json.loads(Reader(text).json)
+    assert [group["split"] for group in groups] == ["forget"] * 3 + ["retain"] * 2
+    assert [panel["method"] for panel in groups[0]["panels"]] == ["original", "lcr", "retrain", "real"]
+    packed = groups[0]["panels"][0]
+    joints = np.frombuffer(base64.b64decode(packed["data"]), "<i2").reshape(packed["frames"], 22, 3) / 1000
+    np.testing.assert_allclose(joints, inputs.samples[0].joints, atol=5.1e-4)
+
+
+def test_prompts_cannot_break_out_of_the_page(inputs):
+    prompt = '</script><script>alert("x")</script> & <b>'
+    samples = [dataclasses.replace(inputs.samples[0], prompt=prompt)]
+    hostile = dataclasses.replace(inputs, samples=samples)
+    text = page.render_page(hostile, {}, page.draw_animations(hostile))
+    assert "<script>alert" not in text
+    assert json.loads(Reader(text).json)[0]["prompt"] == prompt
+
+
+def test_missing_inputs_leave_their_sections_out():
+    bare = make_inputs(violence=False, probes=False, full=False)
+    reader = Reader(page.render_page(bare, page.draw_plots(bare), page.draw_animations(bare)))
+    assert reader.sections == ["verdict", "results", "tradeoff", "strength", "protocol", "reproduction"]
+    assert not reader.open
+    assert all(target[1:] in reader.ids for target in reader.targets if target.startswith("#"))
+
+
+def test_without_a_classifier_nothing_speaks_of_a_violence_rate():
+    bare = make_inputs(violence=False, probes=False, full=False)
+    text = page.render_page(bare, page.draw_plots(bare), {})
+    assert "judged violent" not in text
+    assert "<b>Violence</b>" not in text
+    assert "forget FID gap" in text
+
+
+def test_no_records_at_all_still_make_a_page():
+    empty = ReportInputs("humanml3d", "violence", [], SELECTION)
+    reader = Reader(page.render_page(empty, page.draw_plots(empty), {}))
+    assert reader.sections == ["verdict", "results", "protocol", "reproduction"]
+
+
+def test_verdict_says_what_is_left_and_what_it_cost():
+    records = with_closures(make_records())
+    found = verdict(records, SELECTION, concept="violence")
+    words = " ".join(found.sentences)
+    assert "LCR with K = 16 leaves violence in" in words
+    assert "On retain prompts R@1 falls from" in words
+    assert "within the limit of 0.03" in words
+    assert [tile.good for tile in found.tiles] == [None, None, True, None]
+    missed = verdict(records, dataclasses.replace(SELECTION, knob=64, met=False), concept="violence")
+    assert "beyond the limit" in " ".join(missed.sentences)
+    assert "No strength kept the limit" in missed.sentences[-1]
+
+
+def test_report_folder_is_the_same_twice(tmp_path, inputs):
+    short = dataclasses.replace(
+        inputs, samples=inputs.samples[:4], usage=None, histories={"text": make_history()}
+    )
+    for name in ("one", "two"):
+        write_report(short, tmp_path / name)
+    files = sorted(
+        path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()
+    )
+    expected = {"benchmark.csv", "benchmark.json", "benchmark.md", "index.html", "summary.txt"}
+    assert expected <= {path.as_posix() for path in files}
+    assert any(path.suffix == ".gif" for path in files)
+    for path in files:
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
+
+
+def test_facts_are_short():
+    rows = dict(page.facts({"a": {"b": 1.23456, "c": True}, "d": list(range(30)), "e": None, "f": []}))
+    assert rows["a.b"] == "1.235"
+    assert rows["a.c"] == "yes"
+    assert rows["d"].endswith("and 18 more")
+    assert rows["e"] == "–"
+    assert rows["f"] == "none"
