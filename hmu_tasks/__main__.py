@@ -10,6 +10,9 @@ import typer
 
 from hmu_tasks.errors import HmuError
 
+# No space left, quota used up, file larger than the limit that `ulimit -f` sets.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -117,6 +120,22 @@ def preset(
     apply(name, path)
 
 
+def _mendable(error: OSError) -> str | None:
+    """Say in plain words what the user can mend; None where the fault may be ours."""
+    place = error.filename or Path.cwd()
+    # numpy tells a full disk without a number: "263 requested and 0 written".
+    if error.errno in _FULL or (error.errno is None and "requested and" in str(error)):
+        return (
+            f"the disk is full ({place}: {error.strerror or error}); free some space and start the same command "
+            "again: finished steps are kept, and training continues from its last checkpoint"
+        )
+    if error.errno == errno.ENOENT and error.filename and not Path(error.filename).is_absolute():
+        return f"{place} is missing; run the steps before this one first (`dvc repro` does)"
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return f"{place}: {error.strerror}; the project's folder must be readable and writable"
+    return None
+
+
 def main() -> None:
     """Run a command; what a user can mend is one message without a traceback."""
     try:
@@ -124,12 +143,10 @@ def main() -> None:
     except HmuError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        message = _mendable(error)
+        if message is None:
             raise
-        sys.exit(
-            f"error: the disk is full ({error.filename or Path.cwd()}); free some space and start the same command "
-            "again: finished steps are kept, and training continues from its last checkpoint"
-        )
+        sys.exit(f"error: {message}")
     except KeyboardInterrupt:
         sys.stderr.write(os.linesep)
         sys.exit(130)

@@ -1,7 +1,5 @@
 """Step `codebook`: encode the training split, count which codes forget and retain clips use, score the codes."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -9,13 +7,11 @@ from hmu_tasks import paths
 from hmu_tasks.data import packed
 from hmu_tasks.files import replacing_folder, write_json
 from hmu_tasks.methods import codes
-from hmu_tasks.methods.codes import CodeUsage
+from hmu_tasks.methods.codes import TABLES, CodeUsage
 from hmu_tasks.models.device import pick_device
 from hmu_tasks.models.store import load_tokenizer
 from hmu_tasks.params import Params
 from hmu_tasks.training.batches import clip_set
-
-COUNTS = ("forget_clips", "retain_clips", "forget_count", "retain_count")
 
 
 def run(params: Params) -> None:
@@ -35,7 +31,7 @@ def run(params: Params) -> None:
         "log_odds_z": codes.log_odds_z(usage, prior=params.codebook.prior * usage.codes),
     }
     layer, code = np.indices((usage.layers, usage.codes))
-    columns = {"layer": layer, "code": code} | {name: getattr(usage, name) for name in COUNTS} | scores
+    columns = {"layer": layer, "code": code} | {name: getattr(usage, name) for name in TABLES} | scores
     table = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
     both = {role: codes.perplexity(getattr(usage, f"{role}_count")) for role in ("forget", "retain")}
     both["all"] = codes.perplexity(usage.forget_count + usage.retain_count)
@@ -60,12 +56,3 @@ def _mostly_forget(usage: CodeUsage) -> np.ndarray:
     share_retain = usage.retain_clips / max(usage.retain, 1)
     count: np.ndarray = ((usage.forget_clips >= 3) & (share_forget > 10 * share_retain)).sum(axis=1)
     return count
-
-
-def load_usage(folder: Path = paths.CODEBOOK) -> CodeUsage:
-    """Read the counts back."""
-    table = pd.read_parquet(folder / "usage.parquet").sort_values(["layer", "code"])
-    shape = (int(table["layer"].max()) + 1, int(table["code"].max()) + 1)
-    sizes = pd.read_json(folder / "codebook.json", typ="series")
-    counts = {name: table[name].to_numpy().reshape(shape) for name in COUNTS}
-    return CodeUsage(**counts, forget=int(sizes["forget"]), retain=int(sizes["retain"]))

@@ -9,7 +9,7 @@ import numpy as np
 from hmu_tasks import paths
 from hmu_tasks.data import packed
 from hmu_tasks.data.concepts import load_concept, load_prompts
-from hmu_tasks.errors import DataError
+from hmu_tasks.errors import ConfigError, DataError
 from hmu_tasks.evaluation.figures import Protocol, Values, records
 from hmu_tasks.evaluation.judge import load_judge
 from hmu_tasks.evaluation.real import real_rows
@@ -35,6 +35,10 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
     Writes metrics.json (records, one value per repeat kept), samples.npz with samples.json (joints of a few prompts),
     and selection.json where a method has a knob.
     """
+    if (model, method) != ("real", "real"):
+        for kind, name, known in (("model", model, params.models), ("method", method, params.methods)):
+            if name not in known:
+                raise ConfigError(f"unknown {kind} {name!r}; choose one of {', '.join(known)}")
     session = _open(params)
     identity = {
         "dataset": params.run.dataset,
@@ -195,7 +199,9 @@ def _choose(
     if all(edit["knob"] is None for edit in edits.values()):
         return None
     original, gold = (_reference(identity["model"], method) for method in ("original", "retrain"))
-    metric = "violence_corrected" if ("forget-val", "violence_corrected") in original else "fid"
+    told = [("forget-val", "violence_corrected") in ends for ends in (original, gold)]
+    told += ["violence_corrected" in values["forget-val"] for values in measured.values()]
+    metric = "violence_corrected" if all(told) else "fid"
 
     def mean(name: str, split: str, what: str) -> float:
         return float(np.mean(measured[name][split][what]))

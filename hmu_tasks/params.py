@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -15,10 +15,19 @@ Rate = Annotated[float, Field(gt=0)]
 Drop = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Section(BaseModel):
-    """A frozen section that refuses unknown keys."""
+def _ordered(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] >= limits[1]:
+        raise ValueError(f"the lower limit {limits[0]:g} must be below the upper limit {limits[1]:g}")
+    return limits
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+
+
+class Section(BaseModel):
+    """A frozen section that refuses unknown keys and numbers that are not finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Run(Section):
@@ -50,6 +59,12 @@ class Ingest(Section):
     on_bad: Literal["error", "skip"]
     synthetic: Synthetic
 
+    @model_validator(mode="after")
+    def _some_length_is_left(self) -> "Ingest":
+        if self.min_frames >= self.max_frames:
+            raise ValueError(f"min_frames {self.min_frames} must be below max_frames {self.max_frames}")
+        return self
+
 
 class Filter(Section):
     """Which rule splits forget from retain."""
@@ -61,9 +76,9 @@ class Filter(Section):
 class Validate(Section):
     """Limits of the data contracts."""
 
-    forget_share: tuple[float, float]
+    forget_share: Range
     bone_drift: Rate
-    root_height: tuple[float, float]
+    root_height: Range
 
 
 class Training(Section):
@@ -74,6 +89,23 @@ class Training(Section):
     rate: Rate
 
 
+class Transformer(Training):
+    """A masked or residual transformer."""
+
+    latent: Annotated[int, Field(ge=8, multiple_of=2)]
+    layers: Count
+    heads: Count
+    feedforward: Count
+    dropout: Drop
+    condition_drop: Drop
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "Transformer":
+        if self.latent % self.heads:
+            raise ValueError(f"latent {self.latent} must be a multiple of heads {self.heads}")
+        return self
+
+
 class Text(Training):
     """The text encoder: a small one that is trained here, or CLIP from a folder."""
 
@@ -81,6 +113,7 @@ class Text(Training):
     clip_folder: Path
     width: Annotated[int, Field(ge=8, multiple_of=2)]
     word_width: Count
+    motion_hidden: Count
 
 
 class Evaluator(Training):
@@ -104,23 +137,6 @@ class Tokenizer(Training):
     positions_weight: Annotated[float, Field(ge=0)]
     feature_bias: Rate
     window: Annotated[int, Field(ge=8, multiple_of=4)]
-
-
-class Transformer(Training):
-    """A masked or residual transformer."""
-
-    latent: Annotated[int, Field(ge=8, multiple_of=2)]
-    layers: Count
-    heads: Count
-    feedforward: Count
-    dropout: Drop
-    condition_drop: Drop
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> "Transformer":
-        if self.latent % self.heads:
-            raise ValueError(f"latent {self.latent} must be a multiple of heads {self.heads}")
-        return self
 
 
 class Base(Section):
@@ -187,6 +203,12 @@ class Multimodality(Section):
     samples: Annotated[int, Field(ge=2)]
     pairs: Count
 
+    @model_validator(mode="after")
+    def _samples_suffice(self) -> "Multimodality":
+        if self.pairs > self.samples:
+            raise ValueError(f"pairs {self.pairs} must not exceed samples {self.samples}")
+        return self
+
 
 class Sampling(Section):
     """Decoding of the masked and the residual transformer."""
@@ -238,6 +260,16 @@ class Params(Section):
     evaluate: Evaluate
     report: Report
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the text-to-motion models."""
+        return tuple(Base.model_fields)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of what is made of a model: itself, D_r, and every unlearning method."""
+        return ("original", "retrain", *Unlearn.model_fields)
+
     @model_validator(mode="after")
     def _codes_fit(self) -> "Params":
         most = self.train.tokenizer.codes
@@ -288,6 +320,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; run from the project's root folder") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is no valid YAML: {error}") from error
     if not isinstance(values, dict):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from hmu_tasks import paths
-from hmu_tasks.errors import ConfigError
+from hmu_tasks.errors import ConfigError, DataError
 from hmu_tasks.files import replacing_folder
 from hmu_tasks.models.training import History, Progress
 from hmu_tasks.models.weights import digest
@@ -26,6 +26,8 @@ COMPONENTS: dict[str, Callable[[components.Job], History]] = {
     "classifier": components.classifier,
 }
 VARIANTS = ("full", "retain")
+# What measures or frames every model alike is trained once.
+UNVARIED = ("text", "evaluator", "classifier")
 
 
 def run(params: Params, component: str, variant: str | None, progress: Progress | None = None) -> Path:
@@ -37,6 +39,10 @@ def run(params: Params, component: str, variant: str | None, progress: Progress 
         raise ConfigError(f"unknown component {component!r}; choose one of {', '.join(COMPONENTS)}")
     if variant is not None and variant not in VARIANTS:
         raise ConfigError(f"unknown variant {variant!r}; choose one of {', '.join(VARIANTS)}")
+    if variant is None and component not in UNVARIED:
+        raise ConfigError(f"component {component!r} needs a variant; choose one of {', '.join(VARIANTS)}")
+    if variant is not None and component in UNVARIED:
+        raise ConfigError(f"component {component!r} has no variants; leave {variant!r} out")
     target = paths.component(component, variant)
     scratch = paths.SCRATCH / f"{target.name}-{_key(params, component, variant)}"
     knobs = flat(params.train.model_dump(mode="json")[component.partition("-")[0]])
@@ -61,15 +67,32 @@ def run(params: Params, component: str, variant: str | None, progress: Progress 
     return target
 
 
+def upstream(component: str, variant: str | None) -> list[Path]:
+    """Return the trained components that this one is trained on."""
+    if component == "text":
+        return [paths.component("tokenizer", "full")]
+    if component == "text":
+        return [paths.component("tokenizer", "full")]
+    if component == "classifier":
+        return [paths.component("tokenizer", v) for v in VARIANTS]
+    if component == "text":
+        return [paths.component("tokenizer", "full")]
+    if component == "residual" or component.startswith("base-"):
+        return [paths.component("text"), paths.component("tokenizer", variant)]
+    return []
+
+
 def _key(params: Params, component: str, variant: str | None) -> str:
     """Name training state by everything that it depends on, so that it is never continued under other inputs."""
     sections = {"train": params.train.model_dump(mode="json"), "seed": params.run.seed}
     parts = [json.dumps(sections, sort_keys=True), component, str(variant)]
     inputs = [paths.CLIPS / "clips.parquet", paths.CLIPS / "captions.parquet", paths.CLIPS / "features.npy"]
+    for path in inputs:
+        if not path.exists():
+            raise DataError(f"{path} is missing; run the ingest step first")
     inputs += sorted(paths.SPLIT.glob("*.txt"))
     code = Path(__file__).parent
     inputs += sorted([*(code / "models").glob("*.py"), *(code / "training").glob("*.py")])
-    upstream = [paths.component("text"), *(paths.component("tokenizer", v) for v in VARIANTS)]
     parts += [digest(path) for path in inputs]
-    parts += [digest(folder) for folder in upstream if folder.exists() and folder.name != component]
+    parts += [digest(folder) for folder in upstream(component, variant) if folder.exists()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

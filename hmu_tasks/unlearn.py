@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from hmu_tasks import paths
-from hmu_tasks.codebook import load_usage
 from hmu_tasks.errors import ConfigError
 from hmu_tasks.files import replacing_folder, write_json
 from hmu_tasks.methods import lcr
+from hmu_tasks.methods.codes import load_usage
 from hmu_tasks.methods.difference import difference
 from hmu_tasks.models import store
 from hmu_tasks.models.momask import Progress
@@ -47,7 +47,7 @@ def replace_latent_codes(params: Params, model: str, folder: Path, progress: Pro
     source = paths.edits(model, "original") / "s0"
     tokenizer = store.load_tokenizer(source / "tokenizer", CPU)
     before = tokenizer.network.state_dict()
-    usage = load_usage()
+    usage = load_usage(paths.CODEBOOK)
     cells = [(count, seed) for count in knobs.codes for seed in knobs.seeds]
     for done, (count, seed) in enumerate(cells, start=1):
         edit = lcr.replace_codes(
@@ -90,6 +90,8 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
     """Write one bundle per edit of `method` on `model`, each with edit.json."""
     if method not in METHODS:
         raise ConfigError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
+    if model not in params.models:
+        raise ConfigError(f"unknown model {model!r}; choose one of {', '.join(params.models)}")
     knobs = flat(getattr(params.unlearn, method).model_dump()) if hasattr(params.unlearn, method) else {}
     target = paths.edits(model, method)
     with step_run(

@@ -3,6 +3,9 @@
 from pathlib import Path
 
 import pytest
+from tiny_world import finished, world
+
+__all__ = ["finished", "shared", "world"]
 
 
 @pytest.fixture(scope="session")

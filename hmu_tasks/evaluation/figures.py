@@ -49,14 +49,16 @@ def prepare(
     tokens = [caption.tokens for caption in prompts.captions]
     split.text = judge.embed_captions(tokens)
     if protocol.mask is not None:
-        masked = [protocol.mask(" ".join(row)).split(" ") for row in tokens]
+        masked = [protocol.mask(" ".join(row)).split() for row in tokens]
         split.masked = judge.embed_captions(masked)
         split.changed = np.array([a != b for a, b in zip(tokens, masked, strict=True)])
     return split
 
 
 def measure(split: Split, clips: Sequence[np.ndarray], judge: Judge, protocol: Protocol) -> Values:
-    """Measure motions [repeats * n] of raw features against a split; one value per repeat and metric.
+    """Measure motions of raw features against a split, one value per repeat and metric.
+
+    clips: [r * n] in the order of the split's prompts, for the first r of its repeats.
 
     Splits without real motions get the violence rate and smoothness only.
     """
@@ -66,7 +68,7 @@ def measure(split: Split, clips: Sequence[np.ndarray], judge: Judge, protocol: P
     flags = judge.violent(clips)
     joints = [to_joints(clip) for clip in clips]
     peaks, areas, skate = motion.peak_jerk(joints), motion.area_under_jerk(joints), motion.foot_skate(joints)
-    for repeat in range(prompts.repeats):
+    for repeat in range(len(clips) // prompts.n):
         rows = prompts.block(repeat)
         found: dict[str, float] = {
             "peak_jerk": float(peaks[rows].mean()),
@@ -117,10 +119,15 @@ def multimodality(
 
 
 def floor_correct(values: Mapping[str, Values], forget: str, retain: str) -> None:
-    """Add the floor-corrected violence rate to a forget split, with the same repeat's retain split as the floor."""
+    """Add the floor-corrected violence rate to a forget split, with the same repeat's retain split as the floor.
+
+    A classifier that flags every retain motion tells nothing; the corrected rate is then left out.
+    """
     if "violence" not in values[forget]:
         return
     floors = values[retain]["violence"]
+    if max(floors) >= 1.0:
+        return
     values[forget]["violence_corrected"] = [
         forgetting.floor_corrected(rate, floors[min(i, len(floors) - 1)])
         for i, rate in enumerate(values[forget]["violence"])

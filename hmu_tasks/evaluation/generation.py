@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save as to_bytes
 
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.files import replacing
@@ -61,5 +62,5 @@ def draw_codes(
         )
         flat, ends = np.concatenate(codes), np.cumsum([len(c) for c in codes])
         with replacing(path) as temporary:
-            save_file({"codes": flat.astype(np.int32), "ends": ends}, temporary)
+            temporary.write_bytes(to_bytes({"codes": flat.astype(np.int32), "ends": ends}))
     return np.split(flat, ends[:-1])

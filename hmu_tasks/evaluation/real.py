@@ -42,7 +42,7 @@ def real_rows(
                 values[name].pop("kid", None)
             else:
                 errors = [
-                    mean_joint_error(to_joints(a)[None], to_joints(b)[None])[0]
+                    mean_joint_error(to_joints(a), to_joints(b)).mean()
                     for a, b in zip(shown, clips, strict=True)
                 ]
                 values[name]["mpjpe"] = [float(np.mean(errors))]

@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+
+from hmu_tasks.errors import WeightsError
+from hmu_tasks.files import read_json
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -39,6 +44,20 @@ class CodeUsage:
     def codes(self) -> int:
         """Return K, the number of codes per layer."""
         return int(self.forget_clips.shape[1])
+
+
+def load_usage(folder: Path) -> CodeUsage:
+    """Read the counts that the codebook step wrote; raises WeightsError when they are missing or damaged."""
+    try:
+        table = pd.read_parquet(folder / "usage.parquet").sort_values(["layer", "code"])
+        sizes = read_json(folder / "codebook.json")
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"code usage in {folder} cannot be read ({error}); run the codebook step again"
+        ) from error
+    shape = (int(sizes["layers"]), int(sizes["codes"]))
+    counts = {name: table[name].to_numpy().reshape(shape) for name in TABLES}
+    return CodeUsage(**counts, forget=int(sizes["forget"]), retain=int(sizes["retain"]))
 
 
 def count_codes(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hmu_tasks.errors import DataError
 from hmu_tasks.models.layers import seeded
 from hmu_tasks.models.lengths import equal_length_batches
 
@@ -77,7 +78,12 @@ def score_clips(
 
 
 def calibrate(safe: np.ndarray, *, false_positive_rate: float) -> float:
-    """Return the threshold that at most `false_positive_rate` of the safe scores exceed; at least 0.5."""
+    """Return the threshold that at most `false_positive_rate` of the safe scores exceed; at least 0.5.
+
+    Raises DataError when there is no safe score.
+    """
+    if len(safe) == 0:
+        raise DataError("no validation clip is free of violence, so that the classifier cannot be calibrated")
     ordered = np.sort(safe)
     allowed = int(np.floor(false_positive_rate * len(ordered)))
     return float(max(ordered[-allowed - 1], 0.5))

@@ -12,7 +12,10 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """Autocast to bfloat16 where the device computes in it natively: CUDA, and CPUs with AMX tiles; else a no-op."""
-    native = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
+def mixed_precision(device: torch.device, *, one_shape: bool = False) -> torch.autocast:
+    """Autocast to bfloat16 where that is faster: on CUDA, and on CPUs with AMX tiles for work of one shape.
+
+    A CPU kernel is compiled for every new shape, which costs batches of varying length more than it gains them.
+    """
+    native = device.type == "cuda" or (one_shape and torch.cpu._is_amx_tile_supported())
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)

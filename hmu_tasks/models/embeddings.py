@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from hmu_tasks.files import replacing
@@ -32,7 +33,7 @@ def embed_texts(
     except (OSError, SafetensorError, KeyError):
         vectors = encoder.encode(wanted).contiguous()
         with replacing(path) as temporary:
-            save_file({"vectors": vectors}, temporary)
+            temporary.write_bytes(to_bytes({"vectors": vectors}))
     return dict(zip(wanted, vectors, strict=True))
 
 

@@ -54,6 +54,12 @@ class Tokenizer:
                 codes[i] = row
         return codes
 
+    def latents(self, clips: Sequence[np.ndarray], *, batch: int = 64) -> list[np.ndarray]:
+        """Quantised latents of clips: the sum of their codes' rows over all layers, N arrays [F_i // 4, C]."""
+        books = self.codebooks.cpu().numpy()
+        layers = np.arange(len(books))
+        return [books[layers, codes].sum(axis=1) for codes in self.encode(clips, batch=batch)]
+
     @torch.no_grad()
     def decode(self, codes: Sequence[np.ndarray], *, batch: int = 64) -> list[np.ndarray]:
         """Decode N code arrays [T_i, Q] to N raw feature arrays [4 T_i, D], in batches of equal length."""

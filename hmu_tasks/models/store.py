@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hmu_tasks.errors import WeightsError
-from hmu_tasks.files import read_json, write_json
+from hmu_tasks.files import read_json, replacing, write_json
 from hmu_tasks.models import weights
 from hmu_tasks.models.classifier import ClassifierConfig, ViolenceClassifier
 from hmu_tasks.models.evaluator import Evaluator, EvaluatorConfig
@@ -28,6 +28,7 @@ from hmu_tasks.models.text import ClipTextEncoder, SmallTextConfig, SmallTextEnc
 
 COMPONENTS = ("text", "tokenizer", "base", "residual")
 Network = TypeVar("Network", bound=nn.Module)
+Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,27 @@ def load_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def _config(kind: type[Config], values: Mapping[str, Any], folder: Path) -> Config:
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise WeightsError(
+            f"{folder / 'config.json'} does not fit {kind.__name__} ({error}); train the component again"
+        ) from error
+
+
+def _entry(config: Mapping[str, Any], key: str, folder: Path) -> Any:
+    if key not in config:
+        raise WeightsError(f"{folder / 'config.json'} lacks {key!r}; train the component again")
+    return config[key]
+
+
 def _fill(network: Network, folder: Path, device: torch.device) -> Network:
-    weights.load_strict(network, weights.load_state(folder))
+    state = weights.load_state(folder)
+    try:
+        weights.load_strict(network, state)
+    except WeightsError as error:
+        raise WeightsError(f"{folder}: {error}") from error
     network.eval()
     for parameter in network.parameters():
         parameter.requires_grad_(False)
@@ -68,8 +88,10 @@ def _fill(network: Network, folder: Path, device: torch.device) -> Network:
 
 def save_statistics(mean: Tensor, std: Tensor, folder: Path) -> None:
     """Write the statistics that normalise a network's input."""
-    np.save(folder / "mean.npy", mean.numpy())
-    np.save(folder / "std.npy", std.numpy())
+    for name, values in (("mean", mean), ("std", std)):
+        # By renaming: the old file may be hard-linked into a bundle, which must keep its content.
+        with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, values.numpy())
 
 
 def load_statistics(folder: Path, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -78,13 +100,13 @@ def load_statistics(folder: Path, device: torch.device) -> tuple[Tensor, Tensor]
         mean = torch.from_numpy(np.load(folder / "mean.npy", allow_pickle=False)).to(device)
         std = torch.from_numpy(np.load(folder / "std.npy", allow_pickle=False)).to(device)
         return mean, std
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise WeightsError(f"statistics in {folder} cannot be read: {error}") from error
 
 
 def load_tokenizer(folder: Path, device: torch.device) -> Tokenizer:
     """Read a tokenizer with its statistics."""
-    network = _fill(RVQVAE(TokenizerConfig(**load_config(folder))), folder, device)
+    network = _fill(RVQVAE(_config(TokenizerConfig, load_config(folder), folder)), folder, device)
     mean, std = load_statistics(folder, device)
     return Tokenizer(network, mean, std)
 
@@ -96,15 +118,16 @@ def load_text(folder: Path, device: torch.device) -> TextEncoder:
     if kind == "clip":
         return ClipTextEncoder(folder)
     if kind == "small":
-        return _fill(SmallTextEncoder(SmallTextConfig(**config)), folder, device)
+        return _fill(SmallTextEncoder(_config(SmallTextConfig, config, folder)), folder, device)
     raise WeightsError(f"{folder / 'config.json'} names the unknown text encoder {kind!r}")
 
 
 def load_evaluator(folder: Path, device: torch.device) -> tuple[Evaluator, Tensor, Tensor, int]:
     """Read the evaluator, its statistics, and how many caption words it reads."""
     config = load_config(folder)
-    max_words = int(config.pop("max_words"))
-    evaluator = _fill(Evaluator(EvaluatorConfig(**config)), folder, device)
+    max_words = int(_entry(config, "max_words", folder))
+    del config["max_words"]
+    evaluator = _fill(Evaluator(_config(EvaluatorConfig, config, folder)), folder, device)
     return evaluator, *load_statistics(folder, device), max_words
 
 
@@ -113,10 +136,11 @@ def load_classifier(
 ) -> tuple[ViolenceClassifier, Tensor, Tensor, float] | None:
     """Read the violence classifier, its statistics and threshold; None where the dataset has no action labels."""
     config = load_config(folder)
-    if not config["labels"]:
+    if not _entry(config, "labels", folder):
         return None
-    network = _fill(ViolenceClassifier(ClassifierConfig(**config["network"])), folder, device)
-    return network, *load_statistics(folder, device), float(config["threshold"])
+    sizes = _config(ClassifierConfig, _entry(config, "network", folder), folder)
+    network = _fill(ViolenceClassifier(sizes), folder, device)
+    return network, *load_statistics(folder, device), float(_entry(config, "threshold", folder))
 
 
 def link_files(source: Path, target: Path) -> None:
@@ -128,7 +152,7 @@ def link_files(source: Path, target: Path) -> None:
     for file in sorted(source.iterdir()):
         if file.is_file() and file.name != "history.csv":
             try:
-                (target / file.name).hardlink_to(file)
+                (target / file.name).hardlink_to(file.resolve())  # a download cache holds symbolic links
             except OSError:
                 shutil.copyfile(file, target / file.name)
 
@@ -152,21 +176,18 @@ def save_bundle(parts: Mapping[str, Path], folder: Path, lineage: Mapping[str, A
 def load_bundle(folder: Path, device: torch.device) -> Bundle:
     """Read a bundle; raises WeightsError when a component's files are not those that bundle.json names."""
     try:
-        index = read_json(folder / "bundle.json")
-    except (OSError, ValueError) as error:
+        recorded = dict(read_json(folder / "bundle.json")["components"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise WeightsError(f"{folder} is no model bundle: bundle.json cannot be read ({error})") from error
     found = {name: weights.digest(folder / name) for name in COMPONENTS}
-    changed = [name for name in COMPONENTS if found[name] != index["components"].get(name)]
+    changed = [name for name in COMPONENTS if found[name] != recorded.get(name)]
     if changed:
         raise WeightsError(f"bundle {folder}: {', '.join(changed)} differ from what bundle.json records")
-    base = _fill(
-        MaskTransformer(MaskTransformerConfig(**load_config(folder / "base"))), folder / "base", device
-    )
-    residual = _fill(
-        ResidualTransformer(ResidualTransformerConfig(**load_config(folder / "residual"))),
-        folder / "residual",
-        device,
-    )
+    base_config = _config(MaskTransformerConfig, load_config(folder / "base"), folder / "base")
+    base = _fill(MaskTransformer(base_config), folder / "base", device)
+    place = folder / "residual"
+    residual_config = _config(ResidualTransformerConfig, load_config(place), place)
+    residual = _fill(ResidualTransformer(residual_config), place, device)
     model = MoMask(load_tokenizer(folder / "tokenizer", device), base, residual)
     return Bundle(
         model=model,

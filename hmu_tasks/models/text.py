@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from hmu_tasks.errors import WeightsError
@@ -113,11 +114,17 @@ class ClipTextEncoder:
             )
         try:
             self.tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-            self.model = CLIPTextModelWithProjection.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True
-            ).eval()
-        except (OSError, ValueError) as error:
-            raise WeightsError(f"CLIP folder {folder} cannot be read: {error}") from error
+            model, report = CLIPTextModelWithProjection.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
+        except (OSError, ValueError, SafetensorError) as error:
+            raise WeightsError(
+                f"CLIP folder {folder} cannot be read ({error}); it must hold config.json, model.safetensors, "
+                "vocab.json and merges.txt"
+            ) from error
+        if report["missing_keys"]:  # transformers would fill them with random numbers
+            raise WeightsError(f"CLIP weights in {folder} lack {', '.join(sorted(report['missing_keys']))}")
+        self.model = model.eval()
         self.folder = folder
         self.width = int(self.model.config.projection_dim)
 
@@ -127,7 +134,11 @@ class ClipTextEncoder:
         parts = []
         for start in range(0, len(texts), 64):
             tokens = self.tokenizer(
-                list(texts[start : start + 64]), padding=True, truncation=True, return_tensors="pt"
+                list(texts[start : start + 64]),
+                padding=True,
+                truncation=True,
+                max_length=self.model.config.max_position_embeddings,
+                return_tensors="pt",
             )
             parts.append(self.model(**tokens).text_embeds)
         return torch.cat(parts)

@@ -1,6 +1,8 @@
 """One training loop for every network: step-seeded, resumable to the byte, with early stopping and curves."""
 
+import io
 import math
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -11,10 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.errors import WeightsError
+from hmu_tasks.errors import DataError, WeightsError
 from hmu_tasks.models.device import mixed_precision
 
 Progress = Callable[[int, int], None]
+# What torch.load and the loading of states raise for damaged or foreign content.
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    EOFError,
+    pickle.UnpicklingError,
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +106,12 @@ def epoch_batches(lengths: np.ndarray, batch: int, seed: int, *, bucket: int = 8
 
     lengths: [N] lengths used for bucketing; `bucket` batches are sorted by length at a time.
     The last batch of an epoch is dropped when it is not full; with fewer clips than a batch, all are taken.
+    Raises DataError when there is nothing to train on.
     """
+    if len(lengths) == 0:
+        raise DataError(
+            "there is no clip to train on; check the training split and what filter left to retain"
+        )
     epoch = 0
     while True:
         rng = np.random.default_rng([seed, epoch])
@@ -131,6 +149,7 @@ def fit(
     validate: Callable[[], float] | None = None,
     progress: Progress | None = None,
     mixed: bool = True,
+    one_shape: bool = False,
 ) -> Trained:
     """Train `model` in place; a checkpoint on disk is continued, and the result equals an undisturbed run.
 
@@ -139,8 +158,9 @@ def fit(
     validate: smaller is better; called every `schedule.evaluate_every` steps; the best weights are kept when
         `schedule.patience` is set, otherwise the last ones.
     mixed: compute in bfloat16 where the device does so natively; not for losses that subtract large numbers.
+    one_shape: all batches have the same shape, so that CPUs may compute in bfloat16 too.
     Models with `training_state()` / `load_training_state()` (EMA codebooks) are continued with it.
-    Raises WeightsError when the checkpoint cannot be read.
+    Raises WeightsError when the checkpoint cannot be read, DataError without training clips.
     """
     optimiser = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad],
@@ -157,13 +177,15 @@ def fit(
         next(batches)
     model.train()
     with torch.random.fork_rng():
-        while state["step"] < schedule.steps:
+        # A checkpoint may have been written when patience ran out; nothing is left to do then.
+        stop = _out_of_patience(schedule, state)
+        while state["step"] < schedule.steps and not stop:
             step = state["step"]
             torch.manual_seed(step_seed(seed, step))
             generator = torch.Generator(device="cpu").manual_seed(step_seed(seed + 1, step))
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(step, schedule)
-            with mixed_precision(device) if mixed else nullcontext():
+            with mixed_precision(device, one_shape=one_shape) if mixed else nullcontext():
                 loss, values = loss_of(next(batches), generator)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -171,17 +193,15 @@ def fit(
             optimiser.step()
             averages.add(values)
             state["step"] = step + 1
-            stop = False
             if state["step"] % schedule.evaluate_every == 0 or state["step"] == schedule.steps:
                 for name, value in averages.drain().items():
                     history.add(state["step"], name, value)
                 stop = _evaluate(model, validate, schedule, state, history)
             if progress is not None:
                 progress(state["step"], schedule.steps)
-            if checkpoint is not None and (state["step"] % checkpoint_every == 0 or stop):
+            last = stop or state["step"] == schedule.steps
+            if checkpoint is not None and (last or state["step"] % checkpoint_every == 0):
                 _save(checkpoint, model, optimiser, state, history, averages)
-            if stop:
-                break
     if schedule.patience and state["best_state"] is not None:
         model.load_state_dict(state["best_state"])
     model.eval()
@@ -209,6 +229,10 @@ def _evaluate(
             state["best_state"] = {k: v.detach().clone() for k, v in model.state_dict().items()}
     else:
         state["stale"] += 1
+    return _out_of_patience(schedule, state)
+
+
+def _out_of_patience(schedule: Schedule, state: dict[str, Any]) -> bool:
     return bool(schedule.patience) and state["stale"] >= schedule.patience
 
 
@@ -223,6 +247,7 @@ def _save(
     path.parent.mkdir(parents=True, exist_ok=True)
     extra = model.training_state() if isinstance(model, Stateful) else {}
     temporary = path.with_suffix(".partial")
+    content = io.BytesIO()  # torch hides the reason when it cannot write to a file
     torch.save(
         {
             "model": model.state_dict(),
@@ -232,8 +257,9 @@ def _save(
             "rows": history.rows,
             "averages": (averages.sums, averages.count),
         },
-        temporary,
+        content,
     )
+    temporary.write_bytes(content.getbuffer())
     temporary.replace(path)
 
 
@@ -249,12 +275,13 @@ def _restore(
         saved = torch.load(path, weights_only=True, map_location="cpu")
         model.load_state_dict(saved["model"])
         optimiser.load_state_dict(saved["optimiser"])
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
+        if isinstance(model, Stateful):
+            model.load_training_state(saved["extra"])
+        state.update(saved["state"])
+        history.rows[:] = [(int(step), str(name), float(value)) for step, name, value in saved["rows"]]
+        averages.sums, averages.count = dict(saved["averages"][0]), int(saved["averages"][1])
+    except (*UNREADABLE, WeightsError) as error:
         raise WeightsError(
-            f"training checkpoint {path} cannot be continued ({error}); delete it to train from the start"
+            f"training checkpoint {path} is damaged or of another network ({type(error).__name__}); "
+            "delete it to train from the start"
         ) from error
-    if isinstance(model, Stateful):
-        model.load_training_state(saved["extra"])
-    state.update(saved["state"])
-    history.rows[:] = [tuple(row) for row in saved["rows"]]
-    averages.sums, averages.count = dict(saved["averages"][0]), int(saved["averages"][1])

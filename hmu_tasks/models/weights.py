@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from hmu_tasks.errors import WeightsError
@@ -23,7 +24,7 @@ def save(state: Mapping[str, Tensor], config: Mapping[str, Any], folder: Path) -
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
     with replacing(folder / WEIGHTS) as temporary:
-        save_file(tensors, temporary)
+        temporary.write_bytes(to_bytes(tensors))  # unlike save_file, this says plainly when the disk is full
     write_json(folder / CONFIG, dict(config))
 
 

@@ -39,6 +39,8 @@ def _overlay(values: dict[str, Any], changes: dict[str, Any], where: str) -> Non
     for key, change in changes.items():
         if key not in values:
             raise ConfigError(f"preset {where}: params.yaml has no key {key!r}")
+        if isinstance(change, dict) != isinstance(values[key], dict):
+            raise ConfigError(f"preset {where}: {key!r} is a section in one file and a value in the other")
         if isinstance(change, dict):
             _overlay(values[key], change, f"{where}.{key}")
         else:

@@ -26,8 +26,9 @@ from hmu_tasks.models.text import ClipTextEncoder, SmallTextConfig
 from hmu_tasks.models.training import History, Progress, Schedule
 from hmu_tasks.models.words import HashedWords
 from hmu_tasks.training.batches import ClipSet, clip_set
-from hmu_tasks.training.contrastive import TextWithMotion, train_evaluator, train_text
+from hmu_tasks.training.contrastive import train_evaluator
 from hmu_tasks.training.generator import CodeSet, train_transformer
+from hmu_tasks.training.sentences import TextWithMotion, train_text
 from hmu_tasks.training.tokenizer import train_tokenizer
 from hmu_tasks.training.violence import train_classifier
 
@@ -92,26 +93,28 @@ def _statistics(clips: Clips, bias: float = 1.0) -> tuple[Tensor, Tensor]:
 
 
 def text(job: Job) -> History:
-    """The text encoder, trained against motion (small) or copied from a folder (CLIP)."""
+    """The text encoder: trained against the original tokenizer's latents (small), or copied from a folder (CLIP)."""
     knobs = job.params.train.text
     if knobs.encoder == "clip":
         ClipTextEncoder(knobs.clip_folder)
         store.link_files(knobs.clip_folder, job.folder)
         return History()
     clips = packed.load(paths.CLIPS)
-    mean, std = _statistics(clips)
-    evaluator = Evaluator(_evaluator_config(job.params), seed=job.seed("text"))
+    coder = store.load_tokenizer(paths.component("tokenizer", "full"), job.device)
+    train, val = (_split(clips, split, None) for split in ("train", "val"))
     pair = TextWithMotion(
         SmallTextConfig(width=knobs.width, word_width=knobs.word_width),
-        evaluator,
+        code_width=coder.codebooks.shape[2],
+        hidden=knobs.motion_hidden,
+        width=knobs.width,
         seed=job.seed("text"),
     )
     trained = train_text(
         pair.to(job.device),
-        _split(clips, "train", None),
-        _split(clips, "val", None),
-        mean=mean,
-        std=std,
+        train,
+        coder.latents(train.features),
+        val,
+        coder.latents(val.features),
         **job.common("text", knobs),
     )
     store.save_network(pair.text.cpu(), pair.text.describe(), job.folder)
@@ -286,7 +289,8 @@ def classifier(job: Job) -> History:
         network, versions(train), labels["train"], mean=mean, std=std, **job.common("classifier", knobs)
     )
     safe = [group[:2] for group, frames in zip(versions(val), labels["val"], strict=True) if not frames.any()]
-    scores = score_clips(network, [np.array(m) for group in safe for m in group], mean, std)
+    real_and_rebuilt = [np.array(motion) for group in safe for motion in group]
+    scores = score_clips(network, real_and_rebuilt, mean.to(device), std.to(device))
     threshold = calibrate(scores, false_positive_rate=0.015)
     store.save_network(
         network.cpu(), {"labels": True, "network": asdict(network.config), "threshold": threshold}, job.folder

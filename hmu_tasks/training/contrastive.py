@@ -1,6 +1,5 @@
-"""Contrastive training of text against motion: the evaluator, and the small text encoder as CLIP's stand-in."""
+"""Contrastive training of the evaluator: captions against motions."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from hmu_tasks.models.evaluator import Evaluator, contrastive_loss
-from hmu_tasks.models.layers import seeded
-from hmu_tasks.models.text import SmallTextConfig, SmallTextEncoder
 from hmu_tasks.models.training import Progress, Schedule, Trained, fit
 from hmu_tasks.models.words import UNKNOWN, HashedWords, embed_tokens
 from hmu_tasks.training.batches import Caption, ClipSet
@@ -66,71 +63,11 @@ def train_evaluator(
     """Train the three encoders together (Guo et al. 2022) with a symmetric InfoNCE loss."""
     tower = TokenTower(evaluator, words, max_words)
 
-    def text_of(captions: list[Caption], generator: torch.Generator | None) -> Tensor:
-        return tower.embed(
-            [c.tokens for c in captions] if generator is None else drop_words(captions, generator)
-        )
-
-    return _fit_pair(
-        evaluator, evaluator, text_of, train, val, mean, std, schedule, seed, device, checkpoint, progress
-    )
-
-
-class TextWithMotion(nn.Module):
-    """The small text encoder, its projection into the space of a motion encoder, and that motion encoder."""
-
-    def __init__(self, config: SmallTextConfig, evaluator: Evaluator, *, seed: int) -> None:
-        super().__init__()
-        self.text = SmallTextEncoder(config, seed=seed)
-        with seeded(seed + 1):
-            self.project = nn.Linear(config.width, evaluator.config.width)
-        self.motion = evaluator
-
-
-def train_text(
-    pair: TextWithMotion,
-    train: ClipSet,
-    val: ClipSet,
-    *,
-    mean: Tensor,
-    std: Tensor,
-    schedule: Schedule,
-    seed: int,
-    device: torch.device,
-    checkpoint: Path | None,
-    progress: Progress | None,
-) -> Trained:
-    """Train the small text encoder against a motion encoder of its own, as CLIP was trained against pictures."""
-
-    def text_of(captions: list[Caption], generator: torch.Generator | None) -> Tensor:
-        del generator
-        projected: Tensor = pair.project(pair.text([c.text for c in captions]))
-        return projected
-
-    return _fit_pair(
-        pair, pair.motion, text_of, train, val, mean, std, schedule, seed, device, checkpoint, progress
-    )
-
-
-def _fit_pair(
-    model: nn.Module,
-    motion_side: Evaluator,
-    text_of: Callable[[list[Caption], torch.Generator | None], Tensor],
-    train: ClipSet,
-    val: ClipSet,
-    mean: Tensor,
-    std: Tensor,
-    schedule: Schedule,
-    seed: int,
-    device: torch.device,
-    checkpoint: Path | None,
-    progress: Progress | None,
-) -> Trained:
-    def pair_loss(clips: ClipSet, rows: np.ndarray, generator: torch.Generator, training: bool) -> Tensor:
+    def pair_loss(clips: ClipSet, rows: np.ndarray, generator: torch.Generator, *, training: bool) -> Tensor:
         features, lengths = clips.padded(rows, mean, std)
-        motion = motion_side.embed_motion(features.to(device), lengths)
-        text = text_of(clips.draw_captions(rows, generator), generator if training else None)
-        return contrastive_loss(text, motion)
+        captions = clips.draw_captions(rows, generator)
+        tokens = drop_words(captions, generator) if training else [c.tokens for c in captions]
+        return contrastive_loss(tower.embed(tokens), evaluator.embed_motion(features.to(device), lengths))
 
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         loss = pair_loss(train, rows, generator, training=True)
@@ -146,7 +83,7 @@ def _fit_pair(
     # A contrastive batch of clips of one length would let length alone tell pairs apart the less; keep lengths mixed.
     mixed = np.zeros(len(train.ids))
     return fit(
-        model,
+        evaluator,
         loss_of,
         mixed,
         schedule=schedule,

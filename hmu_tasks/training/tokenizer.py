@@ -68,4 +68,5 @@ def train_tokenizer(
         checkpoint=checkpoint,
         validate=validate,
         progress=progress,
+        one_shape=True,
     )

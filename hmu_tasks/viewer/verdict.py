@@ -63,12 +63,15 @@ def verdict(records: Sequence[Record], selection: Selection, *, concept: str) ->
         loss = full.mean - kept.mean
         half = (full.half**2 + kept.half**2) ** 0.5
         good = None if selection.limit is None else loss <= selection.limit
-        verb = "falls" if loss > 0 else "rises"
+        start, end = f"{full.mean:.3f}", f"{kept.mean:.3f}"
+        moves = f"{'falls' if loss > 0 else 'rises'} from {start} to {end}"
+        if start == end:
+            moves = f"stays at {end}"
         limit = ""
         if selection.limit is not None:
             limit = f", {'within' if good else 'beyond'} the limit of {selection.limit:g}"
         sentences.append(
-            f"On retain prompts R@1 {verb} from {full.mean:.3f} to {kept.mean:.3f} (loss {loss:.3f} ±{half:.3f}{limit})"
+            f"On retain prompts R@1 {moves} (loss {loss:.3f} ±{half:.3f}{limit})"
             + _fid(cell("retain", "fid", "original"), cell("retain", "fid", selection.method))
         )
         context = f"from {full.mean:.3f} to {kept.mean:.3f}" + (

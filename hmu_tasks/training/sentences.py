@@ -1,0 +1,77 @@
+"""Contrastive training of the small text encoder: captions against motions in the tokenizer's latent space."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hmu_tasks.models.evaluator import MotionEncoderBiGRU, contrastive_loss
+from hmu_tasks.models.layers import seeded
+from hmu_tasks.models.text import SmallTextConfig, SmallTextEncoder
+from hmu_tasks.models.training import Progress, Schedule, Trained, fit
+from hmu_tasks.training.batches import ClipSet
+
+
+class TextWithMotion(nn.Module):
+    """The text encoder with its projection, and a motion encoder over quantised latents that it is matched with."""
+
+    def __init__(self, config: SmallTextConfig, *, code_width: int, hidden: int, width: int, seed: int) -> None:
+        super().__init__()
+        self.text = SmallTextEncoder(config, seed=seed)
+        with seeded(seed + 1):
+            self.project = nn.Linear(config.width, width)
+            self.motion = MotionEncoderBiGRU(code_width, hidden, width)
+
+
+def train_text(
+    pair: TextWithMotion,
+    train: ClipSet,
+    train_latents: Sequence[np.ndarray],
+    val: ClipSet,
+    val_latents: Sequence[np.ndarray],
+    *,
+    schedule: Schedule,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None,
+    progress: Progress | None,
+) -> Trained:
+    """Train the text encoder as CLIP was trained, with motions in the place of pictures.
+
+    train_latents, val_latents: quantised latents [T_i, C] of the clips. The motion side is thrown away afterwards, and the
+    text encoder stays frozen and serves all models, the original's and D_r's alike, as CLIP does at full size: it
+    knows the words of the concept, no model's motion. The evaluator shares no weight with it.
+    """
+
+    def loss_on(clips: ClipSet, latents: Sequence[np.ndarray], rows: np.ndarray, draw: torch.Generator) -> Tensor:
+        chosen = [torch.from_numpy(latents[i]) for i in rows]
+        lengths = torch.tensor([len(c) for c in chosen])
+        padded = nn.utils.rnn.pad_sequence(chosen, batch_first=True).to(device)
+        texts = [caption.text for caption in clips.draw_captions(rows, draw)]
+        return contrastive_loss(pair.project(pair.text(texts)), pair.motion(padded, lengths))
+
+    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        loss = loss_on(train, train_latents, rows, generator)
+        return loss, {"loss": loss.item()}
+
+    def validate() -> float:
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(val.ids), generator=generator).numpy()
+        groups = [order[s : s + schedule.batch] for s in range(0, len(order), schedule.batch)]
+        return float(np.mean([loss_on(val, val_latents, g, generator).item() for g in groups]))
+
+    # Clips of all lengths in one batch, as in training of the evaluator: equal lengths would be an easy hint withheld.
+    return fit(
+        pair,
+        loss_of,
+        np.zeros(len(train.ids)),
+        schedule=schedule,
+        seed=seed,
+        device=device,
+        checkpoint=checkpoint,
+        validate=validate,
+        progress=progress,
+        mixed=False,
+    )

@@ -1,0 +1,73 @@
+"""What our modules import, read from their syntax trees: shared by the tests of the architecture and of dvc.yaml."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "hmu_tasks"
+_ADDRESS = re.compile(r"hmu_tasks(\.\w+)+(?=:\w+$)")
+
+
+@cache
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+def module_file(name: str) -> Path | None:
+    """File of a module of ours by its dotted name; None where there is no such module."""
+    place = ROOT.joinpath(*name.split("."))
+    for file in (place.with_suffix(".py"), place / "__init__.py"):
+        if file.is_file():
+            return file
+    return None
+
+
+@cache
+def imported_names(file: Path) -> frozenset[str]:
+    """Dotted names that a file imports anywhere, imports for type checks too; `from a import b` gives `a.b`."""
+    names = set()
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: write imports in full"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _ADDRESS.match(node.value):
+            names.add(node.value.partition(":")[0])  # imported by address, when it is needed
+    return frozenset(names)
+
+
+def own_imports(file: Path) -> set[Path]:
+    """Files of ours that a file imports; the `__init__` of a package counts where something is taken from it."""
+    found = set()
+    for name in imported_names(file):
+        if name.startswith(("hmu_tasks.", "flows.")):
+            module = module_file(name) or module_file(name.rpartition(".")[0])
+            assert module is not None, f"{file} imports {name}, which does not exist"
+            found.add(module)
+    return found
+
+
+def data_files(file: Path) -> set[Path]:
+    """Files and folders beside a module that it names in a string, such as templates and YAML."""
+    names = {
+        node.value
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    beside = {path for path in file.parent.iterdir() if path.suffix != ".py" and path.name in names}
+    return {path for path in beside if path.is_file() or not (path / "__init__.py").exists()}
+
+
+def closure(file: Path, *, skip: frozenset[Path] = frozenset()) -> set[Path]:
+    """Every file of ours that `file` reaches through imports, itself included, and the data files that these read."""
+    found: set[Path] = set()
+    waiting = [file]
+    while waiting:
+        one = waiting.pop()
+        if one not in found and one not in skip:
+            found.add(one)
+            waiting += own_imports(one)
+    return found | {data for one in found for data in data_files(one)}

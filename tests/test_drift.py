@@ -1,0 +1,324 @@
+"""dvc.yaml against the code: parameters, places, commands and source dependencies say the same as the modules."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from modules import PACKAGE, ROOT, closure, tree
+
+from hmu_tasks import paths, train, unlearn
+from hmu_tasks.params import load, read_yaml
+
+# What a change in these could alter is checked by tests and seen by eye, not worth training anew for.
+NOT_DEPENDENCIES = frozenset(
+    PACKAGE / name
+    for name in (
+        "__init__.py",  # says what the package is
+        "__main__.py",  # calls the step, after reading params.yaml
+        "console.py",  # what the terminal shows
+        "errors.py",  # classes of errors
+        "files.py",  # how files are replaced, not what is in them
+        "lineage.py",  # read for MLflow only
+        "params.py",  # checks params.yaml; the values themselves are dependencies
+        "paths.py",  # where things lie; outs and deps of the stage change with it
+        "tracking.py",  # writes to MLflow only
+    )
+)
+# Read by a step without being able to change what it writes.
+NOT_KNOBS = {"run.track"}
+# `evaluate` picks a knob only for methods that have one; the references and the data have none.
+NOT_USED = {("evaluate-reference", "report.retain_loss_limit"), ("evaluate-real", "report.retain_loss_limit")}
+
+
+class Stage:
+    """A resolved stage of dvc.yaml."""
+
+    def __init__(self, stage: Any, needs: list[str]) -> None:
+        from dvc.dependency.param import ParamsDependency
+
+        self.name: str = stage.name
+        self.group = self.name.partition("@")[0]
+        self.step = self.group.partition("-")[0]
+        self.command: list[str] = stage.cmd.split()
+        self.meta = stage.meta or {}
+        self.needs = needs
+        self.params = {key for dep in stage.deps if isinstance(dep, ParamsDependency) for key in dep.params}
+        self.deps = {dep.def_path for dep in stage.deps if not isinstance(dep, ParamsDependency)}
+        self.outs = {out.def_path for out in stage.outs}
+
+    @property
+    def arguments(self) -> list[str]:
+        return self.command[4:]
+
+    def covers(self, path: Path) -> bool:
+        name = path.relative_to(ROOT)
+        return any(place.as_posix() in self.deps for place in (name, *name.parents))
+
+
+def read_stages() -> dict[str, Stage]:
+    from dvc.repo import Repo
+
+    with Repo(str(ROOT)) as repo:
+        graph = repo.index.graph
+        return {
+            stage.name: Stage(stage, [need.name for need in graph.successors(stage)])
+            for stage in repo.index.stages
+        }
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, Stage]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return read_stages()
+
+
+@pytest.fixture(scope="module")
+def values() -> dict[str, Any]:
+    return read_yaml(ROOT / "params.yaml")
+
+
+def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def within(key: str, other: str) -> bool:
+    """Say whether one of two dotted keys lies in the other."""
+    return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")
+
+
+def chain(node: ast.AST) -> list[str]:
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return [*names, node.id][::-1] if isinstance(node, ast.Name) else []
+
+
+def knobs_read(nodes: list[ast.AST], sections: set[str]) -> set[str]:
+    """Dotted keys of `params.….…` in these syntax trees, as far as they are written in one piece."""
+    found = set()
+    for root in nodes:
+        parts = {id(node.value) for node in ast.walk(root) if isinstance(node, ast.Attribute)}
+        for node in ast.walk(root):
+            names = chain(node) if id(node) not in parts else []
+            if "params" not in names[:-1]:
+                continue
+            rest = [name.rstrip("_") for name in names[names.index("params") + 1 :]]
+            if rest[0] in sections:
+                found.add(".".join(rest))
+    return {key.removesuffix(".model_dump") for key in found}
+
+
+def functions(file: Path) -> dict[str, ast.AST]:
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return {node.name: node for node in tree(file).body if isinstance(node, kinds)}
+
+
+def reached(file: Path, name: str) -> list[ast.AST]:
+    """A function and all of the same file that it calls, directly or not; entry points do not call each other."""
+    entries = {f.__name__ for f in (*train.COMPONENTS.values(), *unlearn.METHODS.values())}
+    known = {other: node for other, node in functions(file).items() if other == name or other not in entries}
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        one = waiting.pop()
+        if one in known and one not in found:
+            found.add(one)
+            waiting += [node.id for node in ast.walk(known[one]) if isinstance(node, ast.Name)]
+    return [known[one] for one in sorted(found)]
+
+
+def nodes_of(stage: Stage) -> list[ast.AST]:
+    """The syntax trees that a stage's command runs through, as far as they read params."""
+    if stage.step == "train":
+        run = train.COMPONENTS[stage.arguments[0]]
+        return reached(PACKAGE / "training" / "components.py", run.__name__)
+    if stage.step == "unlearn":
+        file = PACKAGE / "unlearn.py"
+        return [*reached(file, unlearn.METHODS[stage.arguments[1]].__name__)]
+    return [tree(PACKAGE / f"{stage.step}.py")]
+
+
+def test_every_step_has_its_stage_and_section(stages: dict[str, Stage], values: dict[str, Any]) -> None:
+    steps = {stage.step for stage in stages.values()}
+    assert steps == set(values) - {"run"}
+    for step in steps:
+        assert (PACKAGE / f"{step}.py").is_file()
+
+
+def test_commands_name_what_exists(stages: dict[str, Stage]) -> None:
+    for stage in stages.values():
+        assert stage.command[:4] == ["python", "-m", "hmu_tasks", stage.step], stage.name
+        if stage.step == "train":
+            component, *variant = stage.arguments
+            assert component in train.COMPONENTS
+            assert bool(variant) == (component not in train.UNVARIED)
+            assert set(variant) <= set(train.VARIANTS)
+        elif stage.step in {"unlearn", "evaluate"}:
+            model, method = stage.arguments
+            assert method in unlearn.METHODS or (model, method) == ("real", "real")
+            assert model == "real" or f"base-{model}" in train.COMPONENTS
+        else:
+            assert stage.arguments == []
+
+
+def test_every_component_and_method_has_stages(stages: dict[str, Stage]) -> None:
+    commands = {
+        step: [s.arguments for s in stages.values() if s.step == step] for step in ("train", "unlearn")
+    }
+    assert {arguments[0] for arguments in commands["train"]} == set(train.COMPONENTS)
+    assert {method for _, method in commands["unlearn"]} == set(unlearn.METHODS)
+    measured = [s.arguments for s in stages.values() if s.step == "evaluate"]
+    assert sorted(measured) == sorted([*commands["unlearn"], ["real", "real"]])
+
+
+def test_outs_are_where_the_code_writes(stages: dict[str, Stage]) -> None:
+    fixed = {
+        "ingest": paths.CLIPS,
+        "filter": paths.SPLIT,
+        "validate": paths.VALIDATION,
+        "codebook": paths.CODEBOOK,
+        "report": paths.REPORTS,
+    }
+    places = {"train": paths.component, "unlearn": paths.edits, "evaluate": paths.evaluation}
+    for stage in stages.values():
+        place = fixed[stage.step] if stage.step in fixed else places[stage.step](*stage.arguments)
+        assert stage.outs == {place.as_posix()}, stage.name
+
+
+def test_dependencies_exist_or_are_made(stages: dict[str, Stage]) -> None:
+    made = {out for stage in stages.values() for out in stage.outs}
+    for stage in stages.values():
+        for dep in stage.deps:
+            related = any(within(dep.replace("/", "."), out.replace("/", ".")) for out in made)
+            assert (ROOT / dep).exists() or related, (
+                f"{stage.name}: {dep} is neither there nor made by a stage"
+            )
+
+
+def test_source_dependencies_are_complete(stages: dict[str, Stage]) -> None:
+    """Every module that a step reaches through imports is a dependency of its stages."""
+    missing = {}
+    for stage in stages.values():
+        needed = closure(PACKAGE / f"{stage.step}.py", skip=NOT_DEPENDENCIES)
+        names = sorted(file.relative_to(ROOT).as_posix() for file in needed if not stage.covers(file))
+        if names:
+            missing[stage.name] = names
+    assert missing == {}
+
+
+def test_networks_depend_on_no_concept_contract_or_method(stages: dict[str, Stage]) -> None:
+    idle = [
+        "data/synthetic/strikes.py",
+        "data/expectations.py",
+        "data/concepts.yaml",
+        "methods/lcr.py",
+        "metrics/stats.py",
+    ]
+    for stage in stages.values():
+        if stage.step == "train":
+            assert [name for name in idle if stage.covers(PACKAGE / name)] == [], stage.name
+
+
+def test_params_exist(stages: dict[str, Stage], values: dict[str, Any]) -> None:
+    for stage in stages.values():
+        for key in stage.params:
+            found: Any = values
+            for part in key.split("."):
+                assert part in found, f"{stage.name}: params.yaml has no {key}"
+                found = found[part]
+
+
+def test_params_are_used_and_complete(stages: dict[str, Stage], values: dict[str, Any]) -> None:
+    sections = set(values)
+    faults = []
+    for stage in stages.values():
+        if stage.step == "report":  # prints all of them
+            assert stage.params == sections
+            continue
+        read = knobs_read(nodes_of(stage), sections) - NOT_KNOBS
+        assert read or stage.group in {"unlearn-original", "unlearn-retrain"}, stage.name
+        wanted = {key for key in read if (stage.group, key) not in NOT_USED}
+        idle = {key for key in stage.params if not any(within(key, other) for other in read)}
+        absent = {key for key in wanted if not any(within(key, other) for other in stage.params)}
+        faults += [f"{stage.name}: {key} is a parameter of the stage, but not read" for key in sorted(idle)]
+        faults += [f"{stage.name}: {key} is read, but no parameter of the stage" for key in sorted(absent)]
+    assert faults == []
+
+
+def test_no_knob_is_idle(stages: dict[str, Stage], values: dict[str, Any]) -> None:
+    """Every key of params.yaml makes some stage other than the report run again."""
+    declared = {key for stage in stages.values() if stage.step != "report" for key in stage.params}
+    idle = {leaf for leaf in leaves(values) if not any(f"{leaf}.".startswith(f"{key}.") for key in declared)}
+    assert idle == NOT_KNOBS
+
+
+def rerun(stages: dict[str, Stage], changed: set[str]) -> set[str]:
+    """Stages that a change of these keys runs again: those that have one of them, and what hangs on them."""
+    names = {
+        s.name for s in stages.values() if any(within(key, other) for key in changed for other in s.params)
+    }
+    while True:
+        behind = {stage.name for stage in stages.values() if names.intersection(stage.needs)}
+        if behind <= names:
+            return names
+        names |= behind
+
+
+def test_a_knob_of_lcr_reruns_only_lcr(stages: dict[str, Stage], values: dict[str, Any]) -> None:
+    for leaf in leaves(values["unlearn"]["lcr"], "unlearn.lcr."):
+        assert rerun(stages, {leaf}) == {"unlearn@momask-lcr", "evaluate@momask-lcr", "report"}
+
+
+def test_a_knob_of_the_evaluation_trains_nothing(stages: dict[str, Stage]) -> None:
+    again = {name.partition("@")[0] for name in rerun(stages, {"evaluate.sampling.cfg"})}
+    assert again == {"evaluate-real", "evaluate-reference", "evaluate", "report"}
+    assert rerun(stages, {"report.retain_loss_limit"}) == {"evaluate@momask-lcr", "report"}
+    assert rerun(stages, {"run.track"}) == {"report"}
+
+
+def test_a_change_of_the_data_reaches_everything(stages: dict[str, Stage]) -> None:
+    assert rerun(stages, {"ingest.synthetic.clips"}) == set(stages)
+
+
+def test_components_depend_on_those_that_they_are_trained_on(stages: dict[str, Stage]) -> None:
+    for stage in stages.values():
+        if stage.step == "train":
+            component, *variant = stage.arguments
+            needed = {place.as_posix() for place in train.upstream(component, *(variant or [None]))}
+            assert {dep for dep in stage.deps if dep.startswith("runs/")} == needed, stage.name
+
+
+def test_networks_wait_for_the_contracts(stages: dict[str, Stage]) -> None:
+    def behind(name: str) -> set[str]:
+        return {name}.union(*(behind(need) for need in stages[name].needs))
+
+    for stage in stages.values():
+        if stage.step == "train":
+            assert "validate" in behind(stage.name), stage.name
+
+
+def test_what_computes_with_networks_is_marked_for_the_gpu(stages: dict[str, Stage]) -> None:
+    marked = {stage.step for stage in stages.values() if stage.meta.get("resource") == "gpu"}
+    assert marked == {"train", "codebook", "evaluate"}
+    assert all(s.meta.get("resource") == "gpu" for s in stages.values() if s.step in marked)
+
+
+def test_schema_and_file_have_the_same_keys(values: dict[str, Any]) -> None:
+    schema = load(ROOT / "params.yaml").model_dump(mode="json", by_alias=True)
+    assert sorted(leaves(schema)) == sorted(leaves(values))
+
+
+def test_registries_and_schema_agree() -> None:
+    params = load(ROOT / "params.yaml")
+    assert list(unlearn.METHODS) == list(params.methods)
+    bases = [name for name in train.COMPONENTS if name.startswith("base-")]
+    assert bases == [f"base-{model}" for model in params.models]
+    assert {name.partition("-")[0] for name in train.COMPONENTS} == set(type(params.train).model_fields)

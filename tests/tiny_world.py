@@ -1,0 +1,96 @@
+"""The embedded benchmark at its smallest, taken once through every step from ingest to evaluate."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from hmu_tasks.params import Params
+
+ROOT = Path(__file__).resolve().parents[1]
+SEED = 5
+STEPS = {"steps": 4, "batch": 8}
+TRANSFORMER = {"latent": 16, "layers": 1, "heads": 2, "feedforward": 16, **STEPS}
+TINY: dict[str, Any] = {
+    "run": {"seed": SEED, "device": "cpu", "track": False},
+    "ingest": {"synthetic": {"clips": 40, "val": 16, "test": 16, "forget_share": 0.4}},
+    "train": {
+        "text": {"width": 16, "word_width": 8, **TRANSFORMER},
+        "evaluator": {"movement_width": 8, "hidden": 8, "width": 8, **STEPS},
+        "tokenizer": {"width": 8, "code_width": 8, "codes": 16, "quantizers": 2, "depth": 1, **STEPS},
+        "base": {"momask": TRANSFORMER},
+        "residual": TRANSFORMER,
+        "classifier": {"width": 8, **STEPS},
+    },
+    "unlearn": {"lcr": {"codes": [0, 2], "seeds": [0], "support": 1}},
+    "evaluate": {
+        "repeats": 2,
+        "val_repeats": 1,
+        "sweep_repeats": 1,
+        "diversity_pairs": 10,
+        "multimodality": {"prompts": 2, "samples": 3, "pairs": 2},
+        "sampling": {"steps": 2},
+        "samples": {"forget": 2, "retain": 1},
+    },
+}
+
+
+def overlaid(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Values with nested changes on top."""
+    return values | {
+        key: overlaid(values[key], change) if isinstance(change, dict) else change
+        for key, change in changes.items()
+    }
+
+
+def tiny_params(changes: dict[str, Any] | None = None) -> "Params":
+    """The project's own params.yaml at the smallest size, with further changes."""
+    from hmu_tasks import params
+
+    values = overlaid(params.read_yaml(ROOT / "params.yaml"), TINY)
+    return params.parse(overlaid(values, changes or {}), "tiny")
+
+
+def run_every_step(knobs: "Params") -> None:
+    """Take the working directory from nothing to figures of every method."""
+    # Imported here, so that tests without the fixture start without torch.
+    from hmu_tasks import codebook, evaluate, ingest, train, unlearn
+    from hmu_tasks import filter as divide
+
+    ingest.run(knobs)
+    divide.run(knobs)
+    cells = [
+        (name, variant) for name in ("tokenizer", "base-momask", "residual") for variant in train.VARIANTS
+    ]
+    cells[2:2] = [("text", None), ("evaluator", None), ("classifier", None)]  # made from tokenizers only
+    for component, variant in cells:
+        train.run(knobs, component, variant)
+    codebook.run(knobs)
+    for method in unlearn.METHODS:
+        unlearn.run(knobs, "momask", method)
+    evaluate.run(knobs, "real", "real")
+    for method in unlearn.METHODS:
+        evaluate.run(knobs, "momask", method)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which every step has run; read only, `world` is a copy to change."""
+    root = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        run_every_step(tiny_params())
+    return root
+
+
+@pytest.fixture
+def world(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working directory is a copy of the finished folder."""
+    root = tmp_path / "world"
+    shutil.copytree(finished, root)
+    monkeypatch.chdir(root)
+    yield root
+    shutil.rmtree(root)
