@@ -71,12 +71,8 @@ def upstream(component: str, variant: str | None) -> list[Path]:
     """Return the trained components that this one is trained on."""
     if component == "text":
         return [paths.component("tokenizer", "full")]
-    if component == "text":
-        return [paths.component("tokenizer", "full")]
     if component == "classifier":
         return [paths.component("tokenizer", v) for v in VARIANTS]
-    if component == "text":
-        return [paths.component("tokenizer", "full")]
     if component == "residual" or component.startswith("base-"):
         return [paths.component("text"), paths.component("tokenizer", variant)]
     return []

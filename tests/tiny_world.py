@@ -18,7 +18,7 @@ TINY: dict[str, Any] = {
     "run": {"seed": SEED, "device": "cpu", "track": False},
     "ingest": {"synthetic": {"clips": 40, "val": 16, "test": 16, "forget_share": 0.4}},
     "train": {
-        "text": {"width": 16, "word_width": 8, **TRANSFORMER},
+        "text": {"width": 16, "word_width": 8, "motion_hidden": 8, **STEPS},
         "evaluator": {"movement_width": 8, "hidden": 8, "width": 8, **STEPS},
         "tokenizer": {"width": 8, "code_width": 8, "codes": 16, "quantizers": 2, "depth": 1, **STEPS},
         "base": {"momask": TRANSFORMER},

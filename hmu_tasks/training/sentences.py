@@ -17,7 +17,9 @@ from hmu_tasks.training.batches import ClipSet
 class TextWithMotion(nn.Module):
     """The text encoder with its projection, and a motion encoder over quantised latents that it is matched with."""
 
-    def __init__(self, config: SmallTextConfig, *, code_width: int, hidden: int, width: int, seed: int) -> None:
+    def __init__(
+        self, config: SmallTextConfig, *, code_width: int, hidden: int, width: int, seed: int
+    ) -> None:
         super().__init__()
         self.text = SmallTextEncoder(config, seed=seed)
         with seeded(seed + 1):
@@ -40,12 +42,14 @@ def train_text(
 ) -> Trained:
     """Train the text encoder as CLIP was trained, with motions in the place of pictures.
 
-    train_latents, val_latents: quantised latents [T_i, C] of the clips. The motion side is thrown away afterwards, and the
-    text encoder stays frozen and serves all models, the original's and D_r's alike, as CLIP does at full size: it
-    knows the words of the concept, no model's motion. The evaluator shares no weight with it.
+    train_latents, val_latents: quantised latents [T_i, C] of the clips. The motion side is thrown away afterwards,
+    and the text encoder stays frozen and serves all models, the original's and D_r's alike, as CLIP does at full
+    size: it knows the words of the concept, no model's motion. The evaluator shares no weight with it.
     """
 
-    def loss_on(clips: ClipSet, latents: Sequence[np.ndarray], rows: np.ndarray, draw: torch.Generator) -> Tensor:
+    def loss_on(
+        clips: ClipSet, latents: Sequence[np.ndarray], rows: np.ndarray, draw: torch.Generator
+    ) -> Tensor:
         chosen = [torch.from_numpy(latents[i]) for i in rows]
         lengths = torch.tensor([len(c) for c in chosen])
         padded = nn.utils.rnn.pad_sequence(chosen, batch_first=True).to(device)
