@@ -161,9 +161,10 @@ def _edits(
         measured[name] = session.measure(bundle, VALIDATION)
         add(bundle, name, measured[name])
         advance()
-    choice = _choose(params, identity, edits, measured)
-    if choice is not None:
-        write_json(folder / "selection.json", vars(choice))
+    chosen = _choose(params, identity, edits, measured)
+    choice = None if chosen is None else chosen[0]
+    if chosen is not None:
+        write_json(folder / "selection.json", {**vars(chosen[0]), "metric": chosen[1]})
     for name, edit in edits.items():
         bundle = load_bundle(source / name, session.device)
         selected = choice is None or edit["knob"] == choice.knob
@@ -194,7 +195,7 @@ def _choose(
     identity: Mapping[str, Any],
     edits: Mapping[str, Mapping[str, Any]],
     measured: Mapping[str, Mapping[str, Values]],
-) -> Choice | None:
+) -> tuple[Choice, str] | None:
     """Pick the knob on the validation split, by gap closure of violence (forget FID without labels) and retain R@1."""
     if all(edit["knob"] is None for edit in edits.values()):
         return None
@@ -206,6 +207,11 @@ def _choose(
     def mean(name: str, split: str, what: str) -> float:
         return float(np.mean(measured[name][split][what]))
 
+    if any(("forget-val", metric) not in ends for ends in (original, gold)):
+        raise DataError(
+            f"{paths.SPLIT / 'val-forget.txt'} holds too few clips for a forget FID (two are needed), and the data have "
+            "no action labels: no strength can be selected; put more clips of the concept into the validation split"
+        )
     start, end = original["forget-val", metric], gold["forget-val", metric]
     groups: dict[float, list[str]] = {}
     for name, edit in edits.items():
@@ -221,7 +227,7 @@ def _choose(
         )
         for knob, names in groups.items()
     ]
-    return choose_knob(candidates, limit=params.report.retain_loss_limit)
+    return choose_knob(candidates, limit=params.report.retain_loss_limit), metric
 
 
 def _reference(model: str, method: str) -> dict[tuple[str, str], float]:

@@ -58,6 +58,7 @@ def replace_latent_codes(params: Params, model: str, folder: Path, progress: Pro
             noise=knobs.noise,
             seed=params.run.seed + seed,
             score=knobs.score,
+            prior=params.codebook.prior * usage.codes,
             support=knobs.support,
             target=knobs.target,
             published=knobs.published,

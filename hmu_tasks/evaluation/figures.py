@@ -141,14 +141,15 @@ def records(
     rows = []
     for name, found in values.items():
         interval = repeat_interval(found, n=split.n_of.get(name, split.prompts.n))
+        alone = len(found) == 1  # one repeat has no spread
         rows.append(
             {
                 **identity,
                 "split": split.name,
                 "metric": name,
                 "mean": interval.mean,
-                "low": interval.low,
-                "high": interval.high,
+                "low": None if alone else interval.low,
+                "high": None if alone else interval.high,
                 "n": interval.n,
                 "repeats": len(found),
                 "values": [float(v) for v in found],

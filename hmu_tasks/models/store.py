@@ -4,7 +4,6 @@ A component is a folder with model.safetensors and config.json (tokenizers also 
 A bundle is a folder with bundle.json and one sub-folder per component: tokenizer, base, residual, text.
 """
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -157,19 +156,18 @@ def link_files(source: Path, target: Path) -> None:
                 shutil.copyfile(file, target / file.name)
 
 
-def combine(digests: Mapping[str, str]) -> str:
-    """One digest of several named ones."""
-    text = "\n".join(f"{name} {digests[name]}" for name in sorted(digests))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def save_bundle(parts: Mapping[str, Path], folder: Path, lineage: Mapping[str, Any]) -> None:
     """Write a bundle from component folders, with bundle.json: each component's digest, the whole's, the lineage."""
     for name in COMPONENTS:
         if parts[name] != folder / name:
             link_files(parts[name], folder / name)
     digests = {name: weights.digest(folder / name) for name in COMPONENTS}
-    index = {"model": "momask", "components": digests, "digest": combine(digests), "lineage": dict(lineage)}
+    index = {
+        "model": "momask",
+        "components": digests,
+        "digest": weights.combine(digests),
+        "lineage": dict(lineage),
+    }
     write_json(folder / "bundle.json", index)
 
 
@@ -192,7 +190,7 @@ def load_bundle(folder: Path, device: torch.device) -> Bundle:
     return Bundle(
         model=model,
         text=load_text(folder / "text", device),
-        digest=combine(found),
+        digest=weights.combine(found),
         text_digest=found["text"],
-        generator_digest=combine({k: found[k] for k in ("text", "base", "residual")}),
+        generator_digest=weights.combine({k: found[k] for k in ("text", "base", "residual")}),
     )

@@ -167,6 +167,7 @@ def fit(
         lr=schedule.rate,
         betas=(0.9, 0.99),
         weight_decay=schedule.decay,
+        fused=True,
     )
     history, averages = History(), Averages()
     state: dict[str, Any] = {"step": 0, "best": None, "best_state": None, "stale": 0}

@@ -1,8 +1,6 @@
 """Strict storage of weights: safetensors beside a readable configuration, and one digest per content."""
 
 import hashlib
-import os
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -94,20 +92,3 @@ def combine(digests: Mapping[str, str]) -> str:
     """Return one digest of several named ones, whatever their order."""
     lines = "".join(f"{name}\0{digests[name]}\n" for name in sorted(digests))
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def link_folder(source: Path, target: Path) -> None:
-    """Make `target` a folder of the files of `source`: hard links where the disk allows, copies otherwise.
-
-    Raises WeightsError when `source` is no folder.
-    """
-    if not source.is_dir():
-        raise WeightsError(f"component {source} is missing; run the step that makes it")
-
-    def link_or_copy(original: str, copy: str) -> None:
-        try:
-            os.link(original, copy)
-        except OSError:
-            shutil.copyfile(original, copy)
-
-    shutil.copytree(source, target, copy_function=link_or_copy)

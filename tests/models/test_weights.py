@@ -103,14 +103,3 @@ def test_combined_digests_ignore_order_only() -> None:
     one = weights.combine({"a": "1", "b": "2"})
     assert one == weights.combine({"b": "2", "a": "1"})
     assert one != weights.combine({"a": "2", "b": "1"})
-
-
-def test_linked_folders_hold_the_same_files_and_replacing_one_leaves_the_other(tmp_path: Path) -> None:
-    weights.save(STATE, {}, tmp_path / "one")
-    weights.link_folder(tmp_path / "one", tmp_path / "bundle" / "base")
-    assert weights.digest(tmp_path / "one") == weights.digest(tmp_path / "bundle" / "base")
-    before = weights.digest(tmp_path / "one")
-    weights.save({"a": torch.zeros(1)}, {}, tmp_path / "bundle" / "base")
-    assert weights.digest(tmp_path / "one") == before
-    with pytest.raises(WeightsError, match="none is missing"):
-        weights.link_folder(tmp_path / "none", tmp_path / "other")
