@@ -209,7 +209,7 @@ def _choose(
 
     if any(("forget-val", metric) not in ends for ends in (original, gold)):
         raise DataError(
-            f"{paths.SPLIT / 'val-forget.txt'} holds too few clips for a forget FID (two are needed), and the data have "
+            f"{paths.SPLIT / 'val-forget.txt'} has too few clips for a forget FID (two are needed), and the data have "
             "no action labels: no strength can be selected; put more clips of the concept into the validation split"
         )
     start, end = original["forget-val", metric], gold["forget-val", metric]
