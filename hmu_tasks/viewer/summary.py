@@ -120,7 +120,8 @@ def figure(cell: Cell | None, column: Column, *, sign: str = " ±") -> str:
         return "–"
     mean, half = cell.mean * column.scale, cell.half * column.scale
     rounded = round(mean, column.digits) + 0.0  # adding 0 turns a negative zero into zero
-    return f"{rounded:.{column.digits}f}{sign}{half:.{column.digits}f}"
+    # One repeat, or repeats that cannot differ (the data's own motions), have no interval to show.
+    return f"{rounded:.{column.digits}f}" + (f"{sign}{half:.{column.digits}f}" if half else "")
 
 
 def heading(column: Column) -> str:
