@@ -25,7 +25,7 @@ TINY: dict[str, Any] = {
         "residual": TRANSFORMER,
         "classifier": {"width": 8, **STEPS},
     },
-    "unlearn": {"lcr": {"codes": [0, 2], "seeds": [0], "support": 1}},
+    "unlearn": {"lcr": {"codes": [0, 2], "seeds": [0], "layers": [0], "support": 1}},
     "evaluate": {
         "repeats": 2,
         "val_repeats": 1,
