@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -129,6 +130,15 @@ def test_a_gpu_stage_has_its_own_device(project: Project, prefect_api: str) -> N
     assert {devices[name] for name in ("prepare", "unlearn-a", "report")} == {""}
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Children can be interrupted, even where the tests themselves run as a shell's background job."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_the_flow_ends_its_stages(
     project: Project, prefect_api: str, number: signal.Signals
