@@ -9,6 +9,7 @@ import numpy as np
 from hmu_tasks import paths
 from hmu_tasks.data import packed
 from hmu_tasks.data.concepts import load_concept, load_prompts
+from hmu_tasks.data.features import to_joints
 from hmu_tasks.errors import ConfigError, DataError
 from hmu_tasks.evaluation.figures import Protocol, Values, records
 from hmu_tasks.evaluation.judge import load_judge
@@ -16,6 +17,7 @@ from hmu_tasks.evaluation.real import real_rows
 from hmu_tasks.evaluation.session import Session, open_session
 from hmu_tasks.files import read_json, replacing_folder, write_json
 from hmu_tasks.metrics.forgetting import mask_tokens
+from hmu_tasks.metrics.motion import mean_jerk
 from hmu_tasks.metrics.selection import Candidate, Choice, choose_knob
 from hmu_tasks.models.device import pick_device
 from hmu_tasks.models.momask import Progress, Sampling
@@ -86,13 +88,14 @@ def _open(params: Params) -> Session:
     keywords = load_concept(params.run.concept).keywords("lemma", params.run.dataset)
     words = [keyword.partition("/")[0] for keyword in keywords]
     knobs = params.evaluate
+    parts = {
+        f"{role}{suffix}": _clips(clips, split, role)
+        for split, suffix in (("test", ""), ("val", "-val"))
+        for role in ("forget", "retain")
+    }
     return open_session(
         load_judge(paths.component("evaluator"), paths.component("classifier"), device),
-        {
-            f"{role}{suffix}": _clips(clips, split, role)
-            for split, suffix in (("test", ""), ("val", "-val"))
-            for role in ("forget", "retain")
-        },
+        parts,
         written={
             group: [(prompt.text, prompt.seconds) for prompt in prompts]
             for group, prompts in load_prompts(params.run.concept).items()
@@ -103,6 +106,7 @@ def _open(params: Params) -> Session:
             knobs.retrieval_batch,
             knobs.diversity_pairs,
             params.run.seed,
+            mean_jerk([to_joints(np.array(motion)) for motion in parts["retain"].features]),
             lambda line: mask_tokens(line, words),
         ),
         sampling=Sampling(**knobs.sampling.model_dump()),
@@ -227,7 +231,8 @@ def _choose(
         )
         for knob, names in groups.items()
     ]
-    return choose_knob(candidates, limit=params.report.retain_loss_limit), metric
+    measure = "forget FID" if metric == "fid" else "violence rate"
+    return choose_knob(candidates, limit=params.report.retain_loss_limit, measure=measure), metric
 
 
 def _reference(model: str, method: str) -> dict[tuple[str, str], float]:

@@ -17,11 +17,16 @@ Values = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Protocol:
-    """Fixed choices of the evaluation: retrieval batch, diversity pairs, seed, and how captions are masked."""
+    """Fixed choices of the evaluation: retrieval batch, diversity pairs, seed, how captions are masked.
+
+    jerk: mean jerk of the real retain motions in m/s³, from which the area under jerk is counted, so that frozen
+    motion costs as rough motion does.
+    """
 
     retrieval_batch: int
     diversity_pairs: int
     seed: int
+    jerk: float
     mask: Callable[[str], str] | None = None  # token string -> token string with the concept's words masked
 
 
@@ -67,7 +72,8 @@ def measure(split: Split, clips: Sequence[np.ndarray], judge: Judge, protocol: P
     embedded = judge.embed_motions(clips) if split.real is not None else None
     flags = judge.violent(clips)
     joints = [to_joints(clip) for clip in clips]
-    peaks, areas, skate = motion.peak_jerk(joints), motion.area_under_jerk(joints), motion.foot_skate(joints)
+    peaks, skate = motion.peak_jerk(joints), motion.foot_skate(joints)
+    areas = motion.area_under_jerk(joints, reference=protocol.jerk)
     for repeat in range(len(clips) // prompts.n):
         rows = prompts.block(repeat)
         found: dict[str, float] = {

@@ -12,7 +12,7 @@ from hmu_tasks.models import store
 from hmu_tasks.models.classifier import ViolenceClassifier, score_clips
 from hmu_tasks.models.evaluator import Evaluator
 from hmu_tasks.models.lengths import UNIT, equal_length_batches
-from hmu_tasks.models.words import HashedWords, embed_tokens
+from hmu_tasks.models.words import Words, embed_tokens
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Judge:
     mean: Tensor
     std: Tensor
     max_words: int
-    words: HashedWords
+    words: Words
     violence: Violence | None
 
     @torch.no_grad()
@@ -85,6 +85,6 @@ def load_judge(evaluator: Path, classifier: Path, device: torch.device) -> Judge
         mean,
         std,
         max_words,
-        HashedWords(network.config.word_width),
+        store.load_words(evaluator),
         None if found is None else Violence(*found),
     )

@@ -1,7 +1,7 @@
 """One evaluation session: the judges, the splits with their prompts, and the figures of a bundle on them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +118,7 @@ def open_session(
     for name, part in clips.items():
         count = val_repeats if name.endswith("-val") else repeats
         asked = prompts.caption_prompts(part, repeats=count, seed=protocol.seed)
-        masked = (
-            protocol
-            if name in PAIRS
-            else Protocol(protocol.retrieval_batch, protocol.diversity_pairs, protocol.seed)
-        )
+        masked = protocol if name in PAIRS else replace(protocol, mask=None)
         splits[name] = figures.prepare(name, asked, judge, masked, part.features)
     for name, rows in written.items():
         splits[name] = Split(name, prompts.written_prompts(rows, repeats=repeats))

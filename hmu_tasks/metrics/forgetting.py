@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from hmu_tasks.metrics.retrieval import pair_distances
-from hmu_tasks.metrics.stats import Interval, wilson_interval
 
 MASK = "***"
 
@@ -88,12 +87,6 @@ def safe_distances(
         notox_accuracy=float((safe < own)[marks].sum()) / divisor,
         n=divisor,
     )
-
-
-def violence_rate(flags: ArrayLike) -> Interval:
-    """Return the share of motions flagged by a motion-side classifier, with Wilson's interval; flags: [n]."""
-    marks = np.asarray(flags, dtype=bool).ravel()
-    return wilson_interval(int(marks.sum()), marks.size)
 
 
 def floor_corrected(rate: float, floor: float) -> float:

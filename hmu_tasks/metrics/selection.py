@@ -30,13 +30,16 @@ class Choice:
     reason: str
 
 
-def choose_knob(candidates: Sequence[Candidate], *, limit: float = 0.03) -> Choice:
+def choose_knob(
+    candidates: Sequence[Candidate], *, limit: float = 0.03, measure: str = "violence rate"
+) -> Choice:
     """Return the knob that forgets most within the allowed retain loss.
 
     1. Feasible are the knobs whose mean retain R@1 loss is at most `limit`.
     2. Among them the largest mean gap closure wins, capped at 1: overshooting D_r is damage, no merit.
     3. Knobs within one standard error (over edit seeds) of the winner tie; the smallest of them is taken.
     4. With no feasible knob, the one with the least mean retain loss is taken and marked so.
+    measure: what the closures close, for the reason.
     Raises ValueError on no candidates, a knob given twice, or missing or non-finite figures.
     """
     if not candidates:
@@ -57,7 +60,9 @@ def choose_knob(candidates: Sequence[Candidate], *, limit: float = 0.03) -> Choi
     bar = _capped(best) - _standard_error(best.closures)
     chosen = next(candidate for candidate in feasible if _capped(candidate) >= bar)
     if chosen is best:
-        return _choice(chosen, True, f"largest gap closure within a retain R@1 loss of {limit:g}")
+        return _choice(
+            chosen, True, f"largest gap closure of the {measure} within a retain R@1 loss of {limit:g}"
+        )
     return _choice(chosen, True, f"within one standard error of knob {best.knob:g}, and smaller")
 
 

@@ -85,33 +85,6 @@ def bootstrap_interval(
     return Interval(float(statistic(array)), float(low), float(high), n, 1)
 
 
-def cluster_interval(
-    values: ArrayLike,
-    clusters: ArrayLike,
-    *,
-    rng: np.random.Generator,
-    draws: int = 1000,
-    level: float = 0.95,
-) -> Interval:
-    """Return the mean of the values with a bootstrap interval that resamples whole clusters.
-
-    values: [n]; clusters: [n] labels, for example the prompt that several generated motions share.
-    Values of one cluster are not independent; resampling single values would give too narrow an interval.
-    n of the result is the number of clusters.
-    """
-    array = _values(values, "cluster_interval").ravel()
-    _, member = np.unique(np.asarray(clusters), return_inverse=True)
-    if member.size != array.size:
-        raise ValueError(f"cluster_interval: {array.size} values but {member.size} cluster labels")
-    sums = np.bincount(member.ravel(), weights=array)
-    sizes = np.bincount(member.ravel()).astype(np.float64)
-    picks = rng.integers(0, sums.size, size=(draws, sums.size))
-    spread = sums[picks].sum(axis=1) / sizes[picks].sum(axis=1)
-    upper = _upper(level)
-    low, high = np.quantile(spread, [1.0 - upper, upper])
-    return Interval(float(array.mean()), float(low), float(high), int(sums.size), 1)
-
-
 def wilson_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
     """Return a share with Wilson's score interval (Wilson 1927); sound near 0 and 1 and for small n."""
     if n <= 0 or not 0 <= successes <= n:

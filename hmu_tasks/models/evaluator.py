@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from hmu_tasks.errors import DataError
 from hmu_tasks.models.layers import inside_mask, seeded
+from hmu_tasks.models.recurrent import read_both_ways
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,7 @@ class _BiGRU(nn.Module):
         self.output_net.apply(_initialise)
 
     def _read(self, x: Tensor, lengths: Tensor) -> Tensor:
-        # Packing sorts by length and undoes it afterwards: results come in input order.
-        packed = nn.utils.rnn.pack_padded_sequence(
-            self.input_emb(x), lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        _, last = self.gru(packed, self.hidden.repeat(1, len(x), 1))
+        _, last = read_both_ways(self.gru, self.input_emb(x), lengths.cpu(), self.hidden.repeat(1, len(x), 1))
         out: Tensor = self.output_net(torch.cat([last[0], last[1]], dim=-1))
         return out
 

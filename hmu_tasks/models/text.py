@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hmu_tasks.errors import WeightsError
 from hmu_tasks.models.layers import seeded
+from hmu_tasks.models.recurrent import read_both_ways
 
 WORD = re.compile(r"[a-z0-9']+")
 
@@ -78,8 +79,7 @@ class SmallTextEncoder(nn.Module):
         vectors = self.drop(self.pieces(ids, ends))
         lengths = torch.tensor([len(sentence) for sentence in words])
         padded = nn.utils.rnn.pad_sequence(list(vectors.split(lengths.tolist())), batch_first=True)
-        packed = nn.utils.rnn.pack_padded_sequence(padded, lengths, batch_first=True, enforce_sorted=False)
-        hidden, _ = nn.utils.rnn.pad_packed_sequence(self.gru(packed)[0], batch_first=True)
+        hidden, _ = read_both_ways(self.gru, padded, lengths)
         inside = (torch.arange(hidden.shape[1])[None] < lengths[:, None]).to(device)[..., None]
         highest = hidden.masked_fill(~inside, -torch.inf).amax(1)
         mean = (hidden * inside).sum(1) / lengths.to(device)[:, None]

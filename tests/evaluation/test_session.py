@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 ORIGINAL = paths.edits("momask", "original") / "s0"
 EDITED = paths.edits("momask", "lcr") / "k002-s0"
 PROMPTS = written_prompts([("a man kicks", 2.0), ("a person walks", 3.0), ("", 2.0)], repeats=2)
-PROTOCOL = Protocol(retrieval_batch=32, diversity_pairs=300, seed=1)
+PROTOCOL = Protocol(retrieval_batch=32, diversity_pairs=300, seed=1, jerk=0.0)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def clip_set(n: int) -> ClipSet:
 
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_few_clips_give_finite_figures(judge: Judge, n: int) -> None:
-    protocol = Protocol(32, 300, 1, lambda line: mask_tokens(line, ["kick"]))
+    protocol = Protocol(32, 300, 1, 0.0, lambda line: mask_tokens(line, ["kick"]))
     clips = clip_set(n)
     split = prepare("forget", caption_prompts(clips, repeats=2, seed=0), judge, protocol, clips.features)
     values = measure(split, motions(2 * n, seed=1), judge, protocol)
@@ -128,7 +128,7 @@ def test_real_motions_are_at_no_distance_from_themselves(judge: Judge) -> None:
 
 
 def test_captions_without_tokens_are_not_changed_by_masking(judge: Judge) -> None:
-    protocol = Protocol(32, 300, 1, lambda line: mask_tokens(line, ["kick"]))
+    protocol = Protocol(32, 300, 1, 0.0, lambda line: mask_tokens(line, ["kick"]))
     clips = ClipSet(["a", "b"], motions(2), [[Caption("", [])], [Caption("kick", ["kick/VERB"])]])
     split = prepare("forget", caption_prompts(clips, repeats=1, seed=0), judge, protocol, clips.features)
     assert split.changed is not None

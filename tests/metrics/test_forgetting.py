@@ -12,7 +12,6 @@ from hmu_tasks.metrics.forgetting import (
     gap_closure,
     mask_tokens,
     safe_distances,
-    violence_rate,
 )
 
 
@@ -69,9 +68,6 @@ def test_word_masking_spares_look_alikes() -> None:
 
 
 def test_rates() -> None:
-    found = violence_rate([True] * 3 + [False] * 7)
-    assert (found.mean, found.n) == (0.3, 10)
-    assert 0.0 < found.low < 0.3 < found.high < 1.0
     assert floor_corrected(0.55, 0.1) == pytest.approx(0.5)
     assert floor_corrected(0.05, 0.1) == 0.0
     with pytest.raises(ValueError, match="below 1"):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hmu_tasks.metrics.stats import bootstrap_interval, cluster_interval, repeat_interval, wilson_interval
+from hmu_tasks.metrics.stats import bootstrap_interval, repeat_interval, wilson_interval
 
 
 def test_published_interval() -> None:
@@ -48,19 +48,8 @@ def test_bootstrap_is_seeded_and_near_the_t_interval() -> None:
     assert found.high == pytest.approx(exact.high, abs=0.03)
 
 
-def test_cluster_interval_is_wider_for_repeated_prompts() -> None:
-    per_prompt = np.random.default_rng(3).normal(0, 1, 50)
-    values, prompts = np.repeat(per_prompt, 8), np.repeat(np.arange(50), 8)
-    clustered = cluster_interval(values, prompts, rng=np.random.default_rng(0))
-    plain = bootstrap_interval(values, rng=np.random.default_rng(0))
-    assert clustered.n == 50
-    assert clustered.high - clustered.low > 2 * (plain.high - plain.low)
-
-
 def test_bad_values() -> None:
     with pytest.raises(ValueError, match="no values"):
         repeat_interval([])
     with pytest.raises(ValueError, match="finite"):
         repeat_interval([np.nan])
-    with pytest.raises(ValueError, match="cluster labels"):
-        cluster_interval([1.0, 2.0], [0], rng=np.random.default_rng(0))
