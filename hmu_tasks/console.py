@@ -2,12 +2,17 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from hmu_tasks import params, paths
 from hmu_tasks.errors import DataError
+
+if TYPE_CHECKING:
+    from hmu_tasks.ingest import IngestReport
+
+IDS_SHOWN = 3
 
 
 def bar(label: str) -> Callable[[int, int], None]:
@@ -31,6 +36,22 @@ def bar(label: str) -> Callable[[int, int], None]:
 def load_params() -> params.Params:
     """Read params.yaml of the working directory."""
     return params.load()
+
+
+def print_ingest(report: "IngestReport") -> None:
+    """Print how much was packed, and for each reason how many ids were left out, with the first ones."""
+    splits = ", ".join(f"{name} {count}" for name, count in report.packed.splits.items())
+    lines = [f"{report.packed.clips} clips ({splits}), {report.packed.captions} captions"]
+    left_out: dict[str, list[str]] = {}
+    for entry in report.skipped:
+        left_out.setdefault(entry.reason, []).append(entry.id)
+    for what, groups in (("left out", left_out), ("converted from", report.converted)):
+        for name, ids in sorted(groups.items()):
+            shown = ", ".join(ids[:IDS_SHOWN]) + (", …" if len(ids) > IDS_SHOWN else "")
+            lines.append(f"  {what} {name}: {len(ids)} ({shown})")
+    if left_out or report.converted:
+        lines.append(f"  all of them: {paths.CLIPS / 'ingest.json'}")
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def print_table() -> None:

@@ -1,19 +1,29 @@
 """Step `ingest`: read a raw dataset folder, or draw the synthetic one, into the packed clips of data/clips."""
 
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hmu_tasks import paths
-from hmu_tasks.data import raw_writer
-from hmu_tasks.data.clips import OnBad, Progress
-from hmu_tasks.data.humanml3d import RawFolder
+from hmu_tasks.data import dataset_of, finder, raw_writer
+from hmu_tasks.data.clips import OnBad, Progress, Skipped
 from hmu_tasks.data.packed import PackReport, pack
+from hmu_tasks.data.raw import RawFolder
+from hmu_tasks.errors import DataError
 from hmu_tasks.files import replacing_folder, write_json
 from hmu_tasks.params import Params
 
 
-def run(params: Params, progress: Progress | None = None) -> PackReport:
+@dataclass(frozen=True)
+class IngestReport:
+    """What was packed, what was left out and why, and the ids that were stored in another number type."""
+
+    packed: PackReport
+    skipped: tuple[Skipped, ...]
+    converted: dict[str, list[str]]
+
+
+def run(params: Params, progress: Progress | None = None) -> IngestReport:
     """Write data/clips from the dataset that params.yaml names; a written dataset goes to data/raw/<dataset> first."""
     knobs = params.ingest
     source = knobs.source
@@ -26,6 +36,8 @@ def run(params: Params, progress: Progress | None = None) -> PackReport:
     return ingest(
         source,
         paths.CLIPS,
+        dataset=params.run.dataset,
+        fps=knobs.fps,
         min_frames=knobs.min_frames,
         max_frames=knobs.max_frames,
         on_bad=knobs.on_bad,
@@ -37,20 +49,51 @@ def ingest(
     source: Path,
     target: Path,
     *,
+    dataset: str = "humanml3d",
+    fps: float | None = None,
     min_frames: int = 40,
     max_frames: int = 200,
     on_bad: OnBad = "error",
     progress: Progress | None = None,
-) -> PackReport:
-    """Pack a raw folder in HumanML3D's layout into `target`, with ingest.json: counts, and what was skipped and why.
+) -> IngestReport:
+    """Pack a dataset's raw folder into `target`, with ingest.json: counts, and what was skipped and why.
 
-    The folder's own Mean.npy and Std.npy are kept; without them, both are computed over the training clips. Nothing
-    is left at `target` when a DataError stops the work, or what was there before.
+    fps: of the raw motions; None for the dataset's own. The folder's own Mean.npy and Std.npy are kept; without them,
+    both are computed over the training clips. Nothing is left at `target` when a DataError stops the work, or what
+    was there before.
     """
-    raw = RawFolder(source, min_frames=min_frames, max_frames=max_frames, on_bad=on_bad)
+    found = replace(finder(dataset)(source), fps=fps or dataset_of(dataset).fps)
+    raw = RawFolder(found, min_frames=min_frames, max_frames=max_frames, on_bad=on_bad)
     with replacing_folder(target) as folder:
-        report = pack(raw.clips(progress), folder, statistics=raw.statistics(), actions=raw.actions)
-        reasons = Counter(entry.reason for entry in raw.skipped)
-        skipped = [asdict(entry) for entry in raw.skipped]
-        write_json(folder / "ingest.json", {**asdict(report), "reasons": reasons, "skipped": skipped})
+        try:
+            packed = pack(
+                raw.clips(progress),
+                folder,
+                layout=found.layout,
+                statistics=raw.statistics(),
+                actions=raw.actions,
+            )
+        except DataError as error:
+            raise DataError(f"{error}{_counts(raw)}") from error
+        report = IngestReport(packed, tuple(raw.skipped), dict(raw.converted))
+        write_json(folder / "ingest.json", as_record(report, dataset))
     return report
+
+
+def as_record(report: IngestReport, dataset: str) -> dict[str, object]:
+    """Return the content of ingest.json."""
+    return {
+        **asdict(report.packed),
+        "dataset": dataset,
+        "reasons": Counter(entry.reason for entry in report.skipped),
+        "skipped": [asdict(entry) for entry in report.skipped],
+        "converted": report.converted,
+    }
+
+
+def _counts(raw: RawFolder) -> str:
+    """Say what was left out where nothing was left over."""
+    reasons = Counter(entry.reason for entry in raw.skipped)
+    if raw.on_bad == "error" or not reasons:
+        return ""
+    return "; left out: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items())

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from hmu_tasks import paths
-from hmu_tasks.data import tables
+from hmu_tasks.data import dataset_of, tables
 from hmu_tasks.data.clips import SPLITS
 from hmu_tasks.data.expectations import Limits, SuiteResult, as_record, check
 from hmu_tasks.errors import ContractError, DataError
@@ -25,8 +25,13 @@ def run(params: Params, progress: Callable[[int, int], None] | None = None) -> P
     Raises ContractError with a table of the broken contracts after the site is written; data/validation.json is
     written only when every contract holds.
     """
+    dataset = dataset_of(params.run.dataset)
     limits = Limits(
         frames=(params.ingest.min_frames, params.ingest.max_frames),
+        fps=params.ingest.fps or dataset.fps,
+        width=dataset.width,
+        mirrored=dataset.mirrored,
+        tagged=dataset.tagged,
         bone_drift=params.validate_.bone_drift,
         root_height=params.validate_.root_height,
         forget_share=params.validate_.forget_share,
@@ -51,8 +56,8 @@ def validate_folders(
     captions = _parquet(clips_folder / "captions.parquet")
     checked = {
         "clips": tables.clip_table(clips, captions),
-        "captions": tables.caption_table(captions, clips),
-        "features": _statistics(clips_folder / "features.npy", clips, progress),
+        "captions": tables.caption_table(captions, clips, tagged=limits.tagged),
+        "features": _statistics(clips_folder / "features.npy", clips, limits.width, progress),
         "split": tables.split_table(clips, _lists(split_folder)),
     }
     results = check(checked, limits)
@@ -82,9 +87,11 @@ def _parquet(path: Path) -> pd.DataFrame:
         raise DataError(f"{path} cannot be read ({error}); run the ingest step again") from error
 
 
-def _statistics(path: Path, clips: pd.DataFrame, progress: Callable[[int, int], None] | None) -> pd.DataFrame:
+def _statistics(
+    path: Path, clips: pd.DataFrame, width: int, progress: Callable[[int, int], None] | None
+) -> pd.DataFrame:
     try:
-        return tables.feature_table(path, clips, progress=progress)
+        return tables.feature_table(path, clips, width=width, progress=progress)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; run the ingest step first") from error
     except DataError as error:

@@ -2,16 +2,20 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_packed
+import tiny_raw
 
 from hmu_tasks import paths, validate
 from hmu_tasks.data.expectations import Limits
+from hmu_tasks.data.layout import KITML
 from hmu_tasks.errors import ContractError, DataError
 from hmu_tasks.filter import filter_folder
+from hmu_tasks.ingest import ingest
 from hmu_tasks.validate import validate_folders
 
 
@@ -138,6 +142,66 @@ def test_features_of_another_width_are_refused(packed: Path) -> None:
     np.save(packed / "clips" / "features.npy", np.zeros((10, 251), np.float32))
     with pytest.raises(DataError, match=r"\(10, 251\)"):
         run(packed)
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> Path:
+    """KIT-ML, ingested and divided."""
+    raw = tiny_raw.write_kitml(tmp_path / "raw")
+    ingest(raw, tmp_path / "clips", dataset="kitml", min_frames=24)
+    knobs = {"dataset": "kitml", "concept": "violence", "rule": "substring", "matches": 1}
+    filter_folder(tmp_path / "clips", tmp_path / "split", **knobs)
+    return tmp_path
+
+
+KIT = Limits(frames=(24, 200), fps=12.5, width=251, forget_share=(0.1, 0.5))
+
+
+def test_kit_clips_keep_the_contracts_of_their_own_body(kit: Path) -> None:
+    assert run(kit, KIT)["success"] is True
+    features = np.load(kit / "clips" / "features.npy")
+    features[30:33, KITML.local_positions][:, -1] += 200.0  # units of the body model: 0.3 m
+    features[60, KITML.root][3] = -10.0
+    np.save(kit / "clips" / "features.npy", features)
+    with pytest.raises(
+        ContractError, match=r"(?s)2 of 25 data contracts.*never sinks below.*bones keep"
+    ) as caught:
+        run(kit, KIT)
+    assert "M00000" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("limits", "match"),
+    [
+        (replace(KIT, fps=20.0), "clips run at 20 frames per second"),
+        (replace(KIT, frames=(40, 200)), "clips have 40 to 199 frames"),
+        (replace(KIT, frames=(24, 30)), "clips have 24 to 29 frames"),
+    ],
+)
+def test_limits_are_those_of_the_dataset(kit: Path, limits: Limits, match: str) -> None:
+    with pytest.raises(ContractError, match=match):
+        run(kit, limits)
+
+
+def test_features_of_another_representation_are_refused(kit: Path) -> None:
+    with pytest.raises(DataError, match=r"251\); expected \[frames, 263\]"):
+        run(kit, replace(KIT, width=263))
+
+
+def test_a_dataset_without_twins_has_no_contracts_for_them(packed: Path) -> None:
+    record = run(packed, Limits(mirrored=False))
+    columns = {c["column"] for suite in record["suites"] for c in suite["contracts"]}  # type: ignore[attr-defined]
+    assert len(columns) > 15
+    assert not any("twin" in column for column in columns)
+
+
+def test_some_captions_without_tokens_are_sound_where_the_dataset_says_so(packed: Path) -> None:
+    _, captions = tiny_packed.tables()
+    captions.loc[4:, "tokens"] = ""
+    captions.to_parquet(packed / "clips" / "captions.parquet", index=False)
+    with pytest.raises(ContractError, match="tokens"):
+        run(packed)
+    assert run(packed, Limits(tagged=False))["success"] is True
 
 
 def test_the_step_uses_the_knobs_and_the_projects_places(

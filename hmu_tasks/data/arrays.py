@@ -43,9 +43,8 @@ def read_array(path: Path) -> NDArray[Any]:
     return array
 
 
-def read_features(path: Path, width: int) -> NDArray[np.float32]:
-    """Read features [F, width] of any float type as float32; DataError for a wrong shape, NaN or infinity."""
-    array = read_array(path)
+def as_features(array: NDArray[Any], width: int) -> NDArray[np.float32]:
+    """Return features [F, width] of any number type as float32; DataError for a wrong shape, NaN or infinity."""
     if array.ndim != 2 or array.shape[1] != width:
         raise DataError(f"has shape {array.shape}; expected [frames, {width}]")
     with np.errstate(over="ignore", invalid="ignore"):

@@ -1,4 +1,4 @@
-"""HumanML3D's caption files: one `caption#word/POS word/POS ...#start#end` per line, times in seconds."""
+"""Caption files: one `caption#word/POS word/POS ...#start#end` per line, times in seconds, or bare captions."""
 
 import math
 from pathlib import Path
@@ -9,12 +9,15 @@ from hmu_tasks.errors import DataError
 _LONGEST = 86_400.0  # seconds; a time beyond a day is a typing error
 
 
-def parse_line(line: str) -> Caption:
+def parse_line(line: str, *, bare: bool = False) -> Caption:
     """Read one line; DataError says what is wrong with it.
 
+    bare: a line without any '#' is a caption of the whole motion, without tokens (Motion-X's semantic labels).
     NaN stands for 0, as the official loader has it; start and end 0 mean the whole motion.
     """
     fields = line.strip().split("#")
+    if bare and len(fields) == 1 and fields[0]:
+        return Caption(fields[0], "")
     if len(fields) != 4:
         raise DataError(f"has {len(fields)} fields between '#' signs; expected caption#tokens#start#end")
     text = fields[0].strip()

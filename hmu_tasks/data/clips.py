@@ -26,7 +26,7 @@ class Caption:
 
 @dataclass(frozen=True)
 class Clip:
-    """One motion with at least one caption: features [F, 263] float32, labels [F] int16 where there are any.
+    """One motion with at least one caption: features [F, D] float32, labels [F] int16 where there are any.
 
     source is the id of the raw motion; mirror_of is the clip whose left-right mirror image this is.
     """
@@ -43,11 +43,15 @@ class Clip:
 
 @dataclass(frozen=True)
 class Skipped:
-    """An id that was left out, the reason in a few fixed words, and the particulars."""
+    """An id that was left out, the reason in a few fixed words, and the particulars.
+
+    damaged: whether it should have been usable; False for the length rule, which selects.
+    """
 
     id: str
     reason: str
     detail: str
+    damaged: bool = True
 
 
 @dataclass(frozen=True)

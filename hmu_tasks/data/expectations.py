@@ -16,20 +16,25 @@ with warnings.catch_warnings():
     from great_expectations.expectations.row_conditions import Column
 
 CLIPS_NAMED: Final = 20
+TWINS: Final = ("twin_present", "twin_same_split", "twin_same_side")
 
 
 @dataclass(frozen=True)
 class Limits:
     """Limits that the contracts use.
 
-    frames: shortest clip, and the length that every clip must stay below. fps: frames per second. bone_drift: largest
-    relative spread of a bone's length within a clip. root_height: lowest and highest pelvis, metres. forget_share:
-    smallest and largest share of forget clips in the training split. token_share: share of captions that must have
-    as many tokens as words; real text files have a few slips of the tagger.
+    frames: shortest clip, and the length that every clip must stay below. fps: frames per second. width: features per
+    frame. mirrored: whether the dataset holds mirrored twins. tagged: whether its captions have tokens all or none.
+    bone_drift: largest relative spread of a bone's length within a clip. root_height: lowest and highest pelvis, in
+    metres. forget_share: smallest and largest share of forget clips in the training split. token_share: share of
+    captions that must have as many tokens as words; real text files have a few slips of the tagger.
     """
 
     frames: tuple[int, int] = (40, 200)
     fps: float = 20.0
+    width: int = 263
+    mirrored: bool = True
+    tagged: bool = True
     bone_drift: float = 0.02
     root_height: tuple[float, float] = (0.0, 2.5)
     forget_share: tuple[float, float] = (0.02, 0.30)
@@ -67,7 +72,7 @@ def suites(limits: Limits) -> dict[str, list[Any]]:
     short, long = limits.frames
     low, high = limits.root_height
     least, most = limits.forget_share
-    return {
+    found: dict[str, list[Any]] = {
         "clips": [
             _filled("clip_id", "every clip has an id"),
             _unique("clip_id", "clip ids are unique"),
@@ -124,6 +129,11 @@ def suites(limits: Limits) -> dict[str, list[Any]]:
                 meta={"contract": f"{least:.1%} to {most:.1%} of the training clips are to be forgotten"},
             ),
         ],
+    }
+    if limits.mirrored:
+        return found
+    return {
+        name: [e for e in suite if getattr(e, "column", None) not in TWINS] for name, suite in found.items()
     }
 
 

@@ -1,8 +1,8 @@
 """The packed dataset that every later step reads: tables of clips and captions beside one array of all frames.
 
 A folder holds clips.parquet (clip_id, split, offset, frames, fps, mirror_of, source), captions.parquet (clip_id,
-caption, tokens, start_s, end_s), features.npy [total_frames, 263] float32, mean.npy and std.npy [263], and where
-the dataset has action labels, labels.npy [total_frames] int16 and actions.json.
+caption, tokens, start_s, end_s), features.npy [total_frames, D] float32, mean.npy and std.npy [D], and where
+the dataset has action labels, labels.npy [total_frames] int16 and actions.json. D tells the representation.
 """
 
 import json
@@ -18,12 +18,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from simplemma import lemmatize
 
 from hmu_tasks.data.arrays import GrowingArray, read_array
 from hmu_tasks.data.clips import SPLITS, Actions, Clip
 from hmu_tasks.data.labels import read_actions
-from hmu_tasks.data.layout import DIMENSIONS
+from hmu_tasks.data.layout import HUMANML3D, Layout, layout_of
 from hmu_tasks.data.normalisation import RunningStatistics, Statistics
+from hmu_tasks.data.words import words_of
 from hmu_tasks.errors import DataError
 
 _CLIPS: Final = pa.schema(
@@ -62,6 +64,7 @@ def pack(
     clips: Iterable[Clip],
     folder: Path,
     *,
+    layout: Layout = HUMANML3D,
     statistics: Statistics | None = None,
     actions: Actions | None = None,
 ) -> PackReport:
@@ -73,10 +76,10 @@ def pack(
     """
     clip_rows: list[tuple[Any, ...]] = []
     caption_rows: list[tuple[Any, ...]] = []
-    training, others = RunningStatistics(), RunningStatistics()
+    training, others = RunningStatistics(layout.width), RunningStatistics(layout.width)
     offset = 0
     with ExitStack() as files:
-        features = files.enter_context(GrowingArray(folder / "features.npy", "<f4", (DIMENSIONS,)))
+        features = files.enter_context(GrowingArray(folder / "features.npy", "<f4", (layout.width,)))
         labels = (
             None if actions is None else files.enter_context(GrowingArray(folder / "labels.npy", "<i2", ()))
         )
@@ -126,12 +129,14 @@ class Clips:
 
     def __init__(self, folder: Path) -> None:
         self.table: pd.DataFrame = _read_table(folder / "clips.parquet", _CLIPS)
-        self.captions: pd.DataFrame = _read_table(folder / "captions.parquet", _CAPTIONS)
-        self.mean: NDArray[np.float32] = np.array(_read(folder / "mean.npy", (DIMENSIONS,), "<f4"))
-        self.std: NDArray[np.float32] = np.array(_read(folder / "std.npy", (DIMENSIONS,), "<f4"))
+        self.captions: pd.DataFrame = _with_tokens(_read_table(folder / "captions.parquet", _CAPTIONS))
+        self.mean: NDArray[np.float32] = np.array(_read(folder / "mean.npy", (None,), "<f4"))
+        self.layout: Layout = layout_of(len(self.mean))
+        width = self.layout.width
+        self.std: NDArray[np.float32] = np.array(_read(folder / "std.npy", (width,), "<f4"))
         self.actions: Actions | None = read_actions(folder)
         frames = int(self.table["frames"].sum())
-        self._features = _read(folder / "features.npy", (frames, DIMENSIONS), "<f4")
+        self._features = _read(folder / "features.npy", (frames, width), "<f4")
         self._labels = None if self.actions is None else _read(folder / "labels.npy", (frames,), "<i2")
         offsets, lengths = self.table["offset"].to_numpy(), self.table["frames"].to_numpy()
         if (offsets != np.cumsum(lengths, dtype=np.int64) - lengths).any():
@@ -155,12 +160,20 @@ class Clips:
             raise DataError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
         return list(self.table.loc[self.table["split"] == split, "clip_id"])
 
+    @property
+    def fps(self) -> float:
+        """Frames per second of the clips; DataError where they differ."""
+        rates = self.table["fps"].unique()
+        if len(rates) != 1:
+            raise DataError(f"clips run at {len(rates)} frame rates; they must share one, run ingest again")
+        return float(rates[0])
+
     def frames(self, clip_id: str) -> int:
         """Return the length of a clip in frames."""
         return len(self.features(clip_id))
 
     def features(self, clip_id: str) -> NDArray[np.float32]:
-        """Return a clip's features [F, 263], raw (not normalised), read-only and mapped from the file."""
+        """Return a clip's features [F, D], raw (not normalised), read-only and mapped from the file."""
         return self._features[self._slice(clip_id)]
 
     def labels(self, clip_id: str) -> NDArray[np.int16] | None:
@@ -179,6 +192,17 @@ class Clips:
 def load(folder: Path) -> Clips:
     """Open a packed dataset; DataError names a file that is missing, damaged or does not fit the others."""
     return Clips(folder)
+
+
+def _with_tokens(captions: pd.DataFrame) -> pd.DataFrame:
+    """Give captions without tokens their words' dictionary forms, tagged OTHER as words of unknown kind are."""
+    bare = captions["tokens"].str.strip() == ""
+    if bare.any():
+        captions.loc[bare, "tokens"] = [
+            " ".join(f"{lemmatize(word, lang='en').lower()}/OTHER" for word in words_of(text))
+            for text in captions.loc[bare, "caption"]
+        ]
+    return captions
 
 
 def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
@@ -202,14 +226,15 @@ def _read_table(file: Path, schema: pa.Schema) -> pd.DataFrame:
     return frame
 
 
-def _read(file: Path, shape: tuple[int, ...], descr: str) -> NDArray[Any]:
+def _read(file: Path, shape: tuple[int | None, ...], descr: str) -> NDArray[Any]:
     try:
         array = read_array(file)
     except FileNotFoundError:
         raise DataError(f"{file} is missing; run the ingest step first") from None
     except DataError as error:
         raise DataError(f"{file} {error}; run the ingest step again") from error
-    if array.shape != shape or array.dtype != np.dtype(descr):
+    fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+    if not fits or array.dtype != np.dtype(descr):
         raise DataError(
             f"{file} has shape {array.shape}, expected {shape} {descr}; run the ingest step again"
         )

@@ -1,10 +1,13 @@
-"""The body every motion here has: the first 22 joints of SMPL, as HumanML3D orders and connects them.
+"""The bodies that motions here have: the first 22 joints of SMPL (HumanML3D, Motion-X), and KIT-ML's 21 joints.
 
-Joints and their names: Loper et al. 2015 (SMPL). Chains and unit offsets: those behind the published 263-d
-features (Guo et al. 2022, "Generating Diverse and Natural 3D Human Motions from Text").
-Axes: X to the body's left, Y up, Z forward. Lengths in metres.
+SMPL joints and their names: Loper et al. 2015. KIT-ML's: the Master Motor Map, Terlemez et al. 2014. Chains and
+unit offsets: those behind the published features of both (Guo et al. 2022, "Generating Diverse and Natural 3D Human
+Motions from Text"). Axes: X to the body's left, Y up, Z forward. Lengths in metres.
+The constants of this module are those of the 22 SMPL joints; `SMPL` and `MMM` hold both bodies as values.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -101,3 +104,106 @@ def _mirror_order() -> NDArray[np.intp]:
 
 
 MIRROR_ORDER: Final[NDArray[np.intp]] = _mirror_order()
+
+
+@dataclass(frozen=True, eq=False)
+class Skeleton:
+    """A body: its joints, what they hang on, and which of them tell where it faces, stands and how long its legs are.
+
+    chains: the order in which rotations are solved. offsets: [J, 3] directions of the bones in the reference pose.
+    face: right hip, left hip, right shoulder, left shoulder. left_foot, right_foot: ankle and foot. leg: the two
+    joints whose bones scale one body to another.
+    """
+
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+    chains: tuple[tuple[int, ...], ...]
+    offsets: NDArray[np.float32]
+    face: tuple[int, int, int, int]
+    left_foot: tuple[int, int]
+    right_foot: tuple[int, int]
+    leg: tuple[int, int]
+
+    def __len__(self) -> int:
+        """Count the joints."""
+        return len(self.joints)
+
+    @property
+    def feet(self) -> tuple[int, ...]:
+        """Both ankles and feet, left before right, as the features order their contacts."""
+        return self.left_foot + self.right_foot
+
+    @property
+    def toes(self) -> tuple[int, int]:
+        """The outermost joint of the left and of the right foot."""
+        return self.left_foot[1], self.right_foot[1]
+
+    @cached_property
+    def levels(self) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], ...]:
+        """The n-th joint of every chain beside the joint its rotation is relative to.
+
+        Arms and neck hang on a joint of the spine, but every chain starts from the heading (row 0).
+        """
+        levels = []
+        for step in range(1, max(map(len, self.chains))):
+            chains = [chain for chain in self.chains if len(chain) > step]
+            before = [chain[step - 1] if step > 1 else 0 for chain in chains]
+            levels.append((np.array(before), np.array([chain[step] for chain in chains])))
+        return tuple(levels)
+
+
+SMPL: Final = Skeleton(
+    joints=JOINTS,
+    parents=PARENTS,
+    chains=CHAINS,
+    offsets=RAW_OFFSETS,
+    face=FACE_JOINTS,
+    left_foot=LEFT_FOOT,
+    right_foot=RIGHT_FOOT,
+    leg=LEG,
+)
+
+
+def _mmm_offsets() -> NDArray[np.float32]:
+    x, y, z = np.eye(3, dtype=np.float32)
+    spine, arm, leg = [0 * x, y, y, y, y], [-y, -y], [-y, -y, z, z]
+    offsets = np.array([*spine, x, *arm, -x, *arm, x, *leg, -x, *leg])
+    offsets.setflags(write=False)
+    return offsets
+
+
+# The released preparation script takes joints 5 to 7 and 11 to 15 for the right side, and so they stand in the
+# published features; the source files name them left, and the reference pose has them at +X. Names here follow the
+# features.
+MMM: Final = Skeleton(
+    joints=(
+        "root",
+        "spine",
+        "chest",
+        "neck",
+        "head",
+        "right_shoulder",
+        "right_elbow",
+        "right_wrist",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+        "right_hip",
+        "right_knee",
+        "right_ankle",
+        "right_heel",
+        "right_foot",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "left_heel",
+        "left_foot",
+    ),
+    parents=(-1, 0, 1, 2, 3, 3, 5, 6, 3, 8, 9, 0, 11, 12, 13, 14, 0, 16, 17, 18, 19),
+    chains=((0, 11, 12, 13, 14, 15), (0, 16, 17, 18, 19, 20), (0, 1, 2, 3, 4), (3, 5, 6, 7), (3, 8, 9, 10)),
+    offsets=_mmm_offsets(),
+    face=(11, 16, 5, 8),
+    left_foot=(19, 20),
+    right_foot=(14, 15),
+    leg=(17, 18),
+)

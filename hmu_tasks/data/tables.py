@@ -9,10 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hmu_tasks.data.arrays import read_array
-from hmu_tasks.data.layout import CONTACTS, DIMENSIONS, ROOT
-from hmu_tasks.data.matching import words_of
+from hmu_tasks.data.layout import DIMENSIONS, layout_of
 from hmu_tasks.data.recovery import to_joints
-from hmu_tasks.data.skeleton import PARENTS
+from hmu_tasks.data.words import words_of
 from hmu_tasks.errors import DataError
 
 CHUNK_FRAMES = 4096
@@ -32,35 +31,41 @@ def clip_table(clips: pd.DataFrame, captions: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def caption_table(captions: pd.DataFrame, clips: pd.DataFrame) -> pd.DataFrame:
+def caption_table(captions: pd.DataFrame, clips: pd.DataFrame, *, tagged: bool = True) -> pd.DataFrame:
     """Captions with their numbers of letters, words and tokens, and whether their clip exists.
 
-    A dataset in which no caption has tokens is a dataset without a tagger: its tokens are null, not wrong.
+    tagged: whether a dataset that has tokens has them for every caption. Where it is False, and in a dataset in which
+    no caption has tokens, missing ones are null, not wrong.
     """
     table = captions.copy()
     texts = captions["caption"].fillna("").astype(str)
     tokens = captions["tokens"].fillna("").astype(str)
     table["letters"] = texts.str.count(r"[^\W\d_]")
     table["words"] = [len(words_of(text)) for text in texts]
-    tagged = bool(tokens.str.strip().any())
-    table["tokens"] = tokens if tagged else None
-    table["token_count"] = [len(text.split()) if tagged else None for text in tokens]
+    there = tokens.str.strip() != ""
+    counted = there | (tagged and bool(there.any()))
+    table["tokens"] = tokens.where(counted, None)
+    table["token_count"] = [len(text.split()) if c else None for text, c in zip(tokens, counted, strict=True)]
     table["clip_known"] = captions["clip_id"].isin(clips["clip_id"])
     return table
 
 
 def feature_table(
-    path: Path, clips: pd.DataFrame, *, progress: Callable[[int, int], None] | None = None
+    path: Path,
+    clips: pd.DataFrame,
+    *,
+    width: int = DIMENSIONS,
+    progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Statistics of each clip's features, read in chunks so that memory stays bounded.
 
-    path: .npy file [total frames, 263], not normalised; clips: offset and frames say which rows belong to a clip.
+    path: .npy file [total frames, width], not normalised; clips: offset and frames say which rows belong to a clip.
     Columns: clip_id; missing_frames (beyond the array's end); non_finite and odd_contacts (numbers that are not
     finite, contacts that are neither 0 nor 1); root_low, root_high (metres); bone_drift (largest relative spread of
     a bone's length within the clip). The last three are null for a clip with numbers that are not finite.
     Raises DataError when the file is damaged or of another shape.
     """
-    total = len(_mapped(path))
+    total = len(_mapped(path, width))
     starts = np.minimum(clips["offset"].to_numpy(np.int64), total)
     stops = np.minimum(starts + clips["frames"].to_numpy(np.int64), total)
     held = stops - starts
@@ -77,7 +82,7 @@ def feature_table(
         if not len(chunk):
             continue
         # Mapped afresh for each chunk: pages of one long-lived map would pile up as resident memory.
-        features = _mapped(path)
+        features = _mapped(path, width)
         block = np.concatenate([features[starts[i] : stops[i]] for i in chunk])
         first = np.concatenate([[0], np.cumsum(held[chunk])[:-1]])
         for name, values in _chunk_statistics(block, first).items():
@@ -111,22 +116,23 @@ def split_table(clips: pd.DataFrame, lists: Mapping[tuple[str, str], list[str]])
     return table
 
 
-def _mapped(path: Path) -> NDArray[Any]:
+def _mapped(path: Path, width: int) -> NDArray[Any]:
     features = read_array(path)
-    if features.ndim != 2 or features.shape[1] != DIMENSIONS:
-        raise DataError(f"has shape {features.shape}; expected [frames, {DIMENSIONS}]")
+    if features.ndim != 2 or features.shape[1] != width:
+        raise DataError(f"has shape {features.shape}; expected [frames, {width}]")
     return features
 
 
 def _chunk_statistics(block: NDArray[np.float32], first: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """Statistics of the clips that begin at rows `first` of `block` [frames, 263]."""
+    """Statistics of the clips that begin at rows `first` of `block` [frames, D]."""
+    layout = layout_of(block.shape[1])
     bad = ~np.isfinite(block)
-    contacts = block[:, CONTACTS]
+    contacts = block[:, layout.contacts]
     odd = (contacts != 0) & (contacts != 1) & np.isfinite(contacts)
     # Where the body stands does not change its bones; at the origin no digits are lost along the path.
-    block[:, ROOT.start : ROOT.start + 3] = 0
+    block[:, layout.root][:, :3] = 0
     joints = to_joints(block)
-    bones = np.linalg.norm(joints[:, 1:] - joints[:, PARENTS[1:]], axis=-1)
+    bones = np.linalg.norm(joints[:, 1:] - joints[:, list(layout.skeleton.parents[1:])], axis=-1)
     # 1e-6 m keeps a bone that has collapsed to a point from dividing by zero.
     longest, shortest = np.maximum.reduceat(bones, first), np.maximum(np.minimum.reduceat(bones, first), 1e-6)
     non_finite = np.add.reduceat(bad.sum(1), first)

@@ -183,10 +183,10 @@ def raw(tmp_path):
 def test_ingest_packs_a_raw_folder_and_says_what_it_skipped(raw, tmp_path):
     target = tmp_path / "clips"
     report = step.ingest(raw, target)
-    assert report.splits == {"train": 2, "val": 1, "test": 1}
+    assert report.packed.splits == {"train": 2, "val": 1, "test": 1}
     record = json.loads((target / "ingest.json").read_text())
     assert record["skipped"] == [
-        {"id": "short", "reason": "too short", "detail": "20 frames; kept from 40 on"}
+        {"id": "short", "reason": "too short", "detail": "20 frames; kept from 40 on", "damaged": False}
     ]
     assert record["reasons"] == {"too short": 1}
     before = digests(target)
@@ -203,7 +203,7 @@ def test_a_failed_ingest_leaves_what_was_there(raw, tmp_path):
         step.ingest(raw, target)
     assert digests(target) == before
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
-    assert step.ingest(raw, target, on_bad="skip").clips == 3
+    assert step.ingest(raw, target, on_bad="skip").packed.clips == 3
 
 
 def test_datasets_are_known_by_name():
@@ -220,7 +220,7 @@ def test_the_step_draws_packs_and_repeats_itself(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = params.parse(values, "params.yaml")
     report = step.run(settings)
-    assert report.splits["train"] > 0
+    assert report.packed.splits["train"] > 0
     clips = packed.load(tmp_path / "data/clips")
     assert clips.actions is not None
     assert clips.table["mirror_of"].notna().any()
