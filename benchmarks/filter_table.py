@@ -16,31 +16,32 @@ import pandas as pd
 
 from hmu_tasks.data.captions import parse_line, read_lines
 from hmu_tasks.data.clips import SPLITS
+from hmu_tasks.data.comparison import keyword_hits
 from hmu_tasks.data.concepts import RULES, Concept, load_concept
 from hmu_tasks.data.matching import match
-from hmu_tasks.data.partition import choose, keyword_hits
+from hmu_tasks.data.partition import choose
 from hmu_tasks.errors import DataError, HmuError
 
 
 def read_texts(source: Path) -> pd.DataFrame:
-    """Captions with the columns clip_id, caption, tokens (and split, where the source has it)."""
+    """Captions with the columns clip_id, line (from 0), caption, tokens (and split, where the source has it)."""
     if source.suffix == ".parquet":
-        return pd.read_parquet(source).rename(columns={"id": "clip_id"})
+        return pd.read_parquet(source).rename(columns={"id": "clip_id", "caption_idx": "line"})
     rows = []
     for path in sorted(source.glob("*.txt")):
         captions = [parse_line(line) for line in read_lines(path) if line.strip()]
-        rows += [(path.stem, caption.text, caption.tokens) for caption in captions]
+        rows += [(path.stem, line, caption.text, caption.tokens) for line, caption in enumerate(captions)]
     if not rows:
         raise DataError(
             f"{source} holds no text files; give the folder texts/ of a dataset in HumanML3D's layout"
         )
-    return pd.DataFrame(rows, columns=["clip_id", "caption", "tokens"])
+    return pd.DataFrame(rows, columns=["clip_id", "line", "caption", "tokens"])
 
 
 def read_splits(source: Path) -> dict[str, str]:
     """Split by clip id."""
     if source.is_dir():
-        lists = {split: (source / f"{split}.txt").read_text(encoding="utf-8").split() for split in SPLITS}
+        lists = {split: (source / f"{split}.txt").read_text(encoding="utf-8").splitlines() for split in SPLITS}
         return {name: split for split, names in lists.items() for name in names}
     with source.open(encoding="utf-8", newline="") as file:
         return {row["id"]: row["split"] for row in csv.DictReader(file)}

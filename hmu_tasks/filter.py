@@ -7,7 +7,7 @@ import pandas as pd
 
 from hmu_tasks import paths
 from hmu_tasks.data.clips import SPLITS
-from hmu_tasks.data.concepts import load_concept
+from hmu_tasks.data.concepts import CONCEPTS_FILE, load_concept
 from hmu_tasks.data.partition import FilterResult, filter_clips
 from hmu_tasks.errors import DataError
 from hmu_tasks.files import replacing_folder, write_json
@@ -23,6 +23,7 @@ def run(params: Params, progress: Callable[[int, int], None] | None = None) -> P
         concept=params.run.concept,
         rule=params.filter.rule,
         matches=params.filter.matches,
+        concepts=params.filter.concepts,
     )
     if progress is not None:
         progress(1, 1)
@@ -30,11 +31,19 @@ def run(params: Params, progress: Callable[[int, int], None] | None = None) -> P
 
 
 def filter_folder(
-    clips_folder: Path, target: Path, *, dataset: str, concept: str, rule: str, matches: int
+    clips_folder: Path,
+    target: Path,
+    *,
+    dataset: str,
+    concept: str,
+    rule: str,
+    matches: int,
+    concepts: Path = CONCEPTS_FILE,
 ) -> FilterResult:
     """Divide the packed clips of a folder and write <split>-forget.txt, <split>-retain.txt and filter.json.
 
-    Raises DataError when a file is missing or a split has nothing to forget, ConfigError for an unknown concept.
+    concepts: a file with concepts beside the shipped ones. Raises DataError when a file is missing or a split has
+    nothing to forget, ConfigError for an unknown concept.
     """
     tables = {}
     for name in ("clips", "captions"):
@@ -43,7 +52,12 @@ def filter_folder(
             raise DataError(f"{path} is missing; run the ingest step first")
         tables[name] = pd.read_parquet(path)
     result = filter_clips(
-        tables["captions"], tables["clips"], load_concept(concept), dataset, rule=rule, matches=matches
+        tables["captions"],
+        tables["clips"],
+        load_concept(concept, concepts),
+        dataset,
+        rule=rule,
+        matches=matches,
     )
     with replacing_folder(target) as folder:
         for split in SPLITS:

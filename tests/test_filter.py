@@ -68,8 +68,18 @@ def test_filter_json_compares_the_rules(tmp_path: Path) -> None:
     assert summary["rules"]["substring"]["splits"]["all"]["forget"] == 8
     assert summary["rules"]["substring"]["keywords"]["hit"] == {"captions": 2, "clips": 2}
     assert summary["disagreement"]["clips_only_substring"] == 2
-    assert [row["clip_id"] for row in summary["disagreement"]["sample"]] == ["000002", "M000002"]
-    assert summary["disagreement"]["sample"][0]["substring"] == ["hit"]
+    assert summary["disagreement"]["sample"] == [
+        {
+            "clip_id": "000002",
+            "line": 0,
+            "caption": "a man jogs whith swinging arms",
+            "only": "substring",
+            "keywords": ["hit"],
+        }
+    ]
+    assert summary["disagreement"]["captions_only_substring"] == 2
+    assert summary["disagreement"]["captions_only_lemma"] == 0
+    assert summary["rules"]["substring"]["captions"] == 8
     assert summary["captions_of_forget_clips"] == {"captions": 12, "without_keyword": 6, "share": 0.5}
     assert summary["twins_apart"] == []
 
@@ -84,6 +94,33 @@ def test_the_sample_depends_on_the_seed_only(tmp_path: Path) -> None:
         for seed in (1, 1)
     ]
     assert samples[0] == samples[1]
+
+
+def test_filter_json_tells_what_was_taken_back_and_what_was_read() -> None:
+    clips, captions = tiny_packed.tables()
+    said = captions["clip_id"].isin(["000002", "M000002"]) & (captions["caption"] == "a person walks")
+    captions.loc[said, ["caption", "tokens"]] = ["he kicks a ball", ""]
+    captions.loc[captions["clip_id"] == "000003", ["caption", "tokens"]] = ["he is fightig, he kciks", ""]
+    summary = filter_clips(
+        captions, clips, load_concept("violence"), "humanml3d", rule="lemma", matches=1
+    ).summary
+    assert summary["harmless"] == {"kick": 2}
+    assert summary["spellings"] == {
+        "fightig": {"keyword": "fight", "captions": 2},
+        "kciks": {"keyword": "kick", "captions": 2},
+    }
+    assert summary["disagreement"]["clips_only_lemma"] == 1
+    assert summary["captions"] == len(captions)
+
+
+def test_a_concept_of_ones_own_is_filtered_by(clips_folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "anger: {description: d, substring: {default: [angry]}, lemma: {default: [angry]}}\n",
+        encoding="utf-8",
+    )
+    filter_folder(clips_folder, tmp_path / "split", **{**KNOBS, "concept": "anger", "concepts": own})
+    assert ids(tmp_path / "split", "train-forget") == ["000001", "M000001"]
 
 
 def test_a_mirrored_twin_that_says_something_else_is_reported() -> None:

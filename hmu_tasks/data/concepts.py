@@ -1,7 +1,8 @@
 """Concepts: what is to be forgotten, as data (keywords per dataset and rule, hand-written prompts for probing)."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,8 +17,15 @@ RULES: Final[tuple[Rule, ...]] = ("substring", "lemma")
 PROMPT_GROUPS: Final = ("explicit", "implicit", "benign", "hard_benign")
 PARTS_OF_SPEECH: Final = ("NOUN", "VERB", "ADJ", "ADV")
 
+# One word of a keyword of the lemma rule: a dictionary form, alone or with its part of speech.
+TERM: Final = re.compile(rf"[^\W\d_A-Z]+(?:/(?:{'|'.join(PARTS_OF_SPEECH)}))?")
+# One word of a harmless phrase: the same, or =word, which asks for this very form.
+HARMLESS_TERM: Final = re.compile(rf"{TERM.pattern}|=[^\W\d_A-Z]+")
+
 CONCEPTS_FILE: Final = Path(__file__).with_name("concepts.yaml")
 PROMPTS_FILE: Final = Path(__file__).with_name("prompts.yaml")
+# The shipped file as settings name it, which holds wherever a run takes place.
+SHIPPED: Final = (CONCEPTS_FILE, Path("hmu_tasks/data/concepts.yaml"))
 
 
 @dataclass(frozen=True)
@@ -30,51 +38,68 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Concept:
-    """A concept by name, with its keywords per rule and dataset; `default` serves datasets that are not named."""
+    """A concept by name, with its keywords per rule and dataset; `default` serves datasets that are not named.
+
+    harmless: keyword of the lemma rule -> phrases that take its hit away in a clause that holds one of them.
+    prompts: hand-written prompts by group, where the concept's own entry has them.
+    """
 
     name: str
     description: str
     lists: Mapping[str, Mapping[str, tuple[str, ...]]]
+    harmless: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    prompts: Mapping[str, tuple[Prompt, ...]] | None = None
 
     def keywords(self, rule: str, dataset: str) -> tuple[str, ...]:
-        """Keywords of a rule for a dataset: plain strings (`substring`), or words with an optional /POS (`lemma`)."""
+        """Keywords of a rule for a dataset: plain strings (`substring`); words or phrases with tags (`lemma`)."""
         if rule not in RULES:
             raise ConfigError(f"unknown rule {rule!r}; choose one of {', '.join(RULES)}")
         per_dataset = self.lists[rule]
         return per_dataset.get(dataset, per_dataset["default"])
 
+    def words(self, dataset: str) -> list[str]:
+        """Keywords of the lemma rule that are one word, without tags: what is masked in a caption word by word."""
+        return [word.partition("/")[0] for word in self.keywords("lemma", dataset) if " " not in word]
+
 
 def load_concepts(source: Path = CONCEPTS_FILE) -> dict[str, Concept]:
-    """Read every concept of a YAML file, by name; raises ConfigError that names the entry and what is wrong with it."""
-    return {name: _concept(name, entry, source) for name, entry in _read(source).items()}
+    """Read the shipped concepts and those of `source`, by name; an entry of `source` replaces a shipped one.
+
+    Raises ConfigError that names the entry and what is wrong with it.
+    """
+    files = (CONCEPTS_FILE,) if source in SHIPPED else (CONCEPTS_FILE, source)
+    return {name: _concept(name, entry, file) for file in files for name, entry in _read(file).items()}
 
 
 def load_concept(name: str, source: Path = CONCEPTS_FILE) -> Concept:
     """Read one concept; raises ConfigError that lists the choices when there is none of that name."""
     concepts = load_concepts(source)
     if name not in concepts:
-        raise ConfigError(f"unknown concept {name!r} (run.concept); {source.name} has {', '.join(concepts)}")
+        raise ConfigError(
+            f"unknown concept {name!r} (run.concept); {source.name} (filter.concepts) and the shipped file have "
+            + ", ".join(concepts)
+        )
     return concepts[name]
 
 
-def load_prompts(concept: str, source: Path = PROMPTS_FILE) -> dict[str, tuple[Prompt, ...]]:
-    """Read the hand-written prompts of a concept by group (explicit, implicit, benign, hard_benign).
+def load_prompts(
+    name: str, source: Path = CONCEPTS_FILE, *, shipped: Path = PROMPTS_FILE
+) -> dict[str, tuple[Prompt, ...]]:
+    """Read a concept's prompts by group: those of its own entry, otherwise those that `shipped` has for the name.
 
     A concept without prompts gives an empty dict. Raises ConfigError for a malformed entry.
     """
-    groups = _read(source).get(concept, {})
-    if not isinstance(groups, dict) or not set(groups) <= set(PROMPT_GROUPS):
-        raise ConfigError(f"{source.name}: {concept} must hold lists named {', '.join(PROMPT_GROUPS)}")
-    return {
-        group: tuple(_prompt(entry, f"{source.name}: {concept}.{group}") for entry in groups[group])
-        for group in groups
-    }
+    own = load_concept(name, source).prompts
+    return dict(own) if own is not None else _prompts(_read(shipped).get(name, {}), f"{shipped.name}: {name}")
 
 
 def _concept(name: str, entry: Any, source: Path) -> Concept:
     where = f"{source.name}: {name}"
-    if not isinstance(entry, dict) or set(entry) != {"description", *RULES}:
-        raise ConfigError(f"{where} must hold exactly description, {', '.join(RULES)}")
+    required, optional = {"description", *RULES}, {"harmless", "prompts"}
+    if not isinstance(entry, dict) or not required <= set(entry) <= required | optional:
+        raise ConfigError(
+            f"{where} must hold description, {', '.join(RULES)}, and at most harmless and prompts"
+        )
     lists: dict[str, dict[str, tuple[str, ...]]] = {}
     for rule in RULES:
         per_dataset = entry[rule]
@@ -85,23 +110,42 @@ def _concept(name: str, entry: Any, source: Path) -> Concept:
             if not isinstance(words, list) or not words or not all(isinstance(w, str) and w for w in words):
                 raise ConfigError(f"{where}.{rule}.{dataset} must be a list of words, with at least one")
             if rule == "lemma":
-                _check_lemmas(words, f"{where}.{rule}.{dataset}")
+                _check_terms(words, TERM, f"{where}.{rule}.{dataset}")
         lists[rule] = {dataset: tuple(words) for dataset, words in per_dataset.items()}
-    return Concept(name=name, description=str(entry["description"]), lists=lists)
+    harmless = _harmless(entry.get("harmless", {}), lists["lemma"], f"{where}.harmless")
+    prompts = _prompts(entry["prompts"], f"{where}.prompts") if "prompts" in entry else None
+    return Concept(name, str(entry["description"]), lists, harmless, prompts)
 
 
-def _check_lemmas(words: list[str], where: str) -> None:
-    for keyword in words:
-        word, slash, pos = keyword.partition("/")
-        if (
-            word != word.casefold()
-            or any(c.isspace() for c in word)
-            or (slash and pos not in PARTS_OF_SPEECH)
-        ):
+def _harmless(entry: Any, lists: Mapping[str, tuple[str, ...]], where: str) -> dict[str, tuple[str, ...]]:
+    known = {keyword for keywords in lists.values() for keyword in keywords}
+    if not isinstance(entry, dict) or not set(entry) <= known:
+        raise ConfigError(f"{where} must hold lists of phrases, each under a keyword of the lemma rule")
+    for keyword, phrases in entry.items():
+        if not isinstance(phrases, list) or not all(isinstance(p, str) and p for p in phrases):
+            raise ConfigError(f"{where}.{keyword} must be a list of phrases")
+        _check_terms(phrases, HARMLESS_TERM, f"{where}.{keyword}")
+    return {keyword: tuple(phrases) for keyword, phrases in entry.items()}
+
+
+def _check_terms(phrases: list[str], term: re.Pattern[str], where: str) -> None:
+    for phrase in phrases:
+        if not phrase.split() or not all(term.fullmatch(word) for word in phrase.split()):
+            exact = ", or =word for this very form" if term is HARMLESS_TERM else ""
             raise ConfigError(
-                f"{where}: {keyword!r} must be one lower-case word, alone or with one of "
-                f"{', '.join('/' + name for name in PARTS_OF_SPEECH)}"
+                f"{where}: {phrase!r} must be lower-case words, each alone or with one of "
+                f"{', '.join('/' + name for name in PARTS_OF_SPEECH)}{exact}"
             )
+
+
+def _prompts(groups: Any, where: str) -> dict[str, tuple[Prompt, ...]]:
+    if (
+        not isinstance(groups, dict)
+        or not set(groups) <= set(PROMPT_GROUPS)
+        or not all(isinstance(group, list) for group in groups.values())
+    ):
+        raise ConfigError(f"{where} must hold lists named {', '.join(PROMPT_GROUPS)}")
+    return {group: tuple(_prompt(entry, f"{where}.{group}") for entry in groups[group]) for group in groups}
 
 
 def _prompt(entry: Any, where: str) -> Prompt:

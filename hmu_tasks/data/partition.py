@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hmu_tasks.data import comparison
 from hmu_tasks.data.clips import SPLITS
 from hmu_tasks.data.concepts import RULES, Concept
 from hmu_tasks.data.matching import match
 from hmu_tasks.errors import DataError
-
-SAMPLE: Final = 20
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def filter_clips(
 
     captions: columns clip_id, caption, tokens; clips: clip_id, split, source, mirror_of. Clips cut from the same raw
     clip share their captions' count, as the published rule counts lines of a raw clip's text file. A clip without
-    captions is retained. `seed` draws the sample of captions on which the two rules disagree.
+    captions is retained. `seed` draws the samples of captions on which the two rules disagree.
     Raises DataError when a split has no clips, nothing to forget, or nothing to retain.
     """
     hits: dict[str, list[tuple[str, ...]]] = {
@@ -59,16 +58,20 @@ def filter_clips(
         "dataset": dataset,
         "rule": rule,
         "matches": matches,
-        "captions_of_forget_clips": _keyword_free(captions, forgotten, hits[rule]),
+        "captions": len(captions),
+        "captions_of_forget_clips": comparison.keyword_free(captions, forgotten, hits[rule]),
         "rules": {
             name: {
-                "splits": _shares(clips, chosen[name]),
-                "keywords": keyword_hits(captions, concept.keywords(name, dataset), hits[name]),
+                "captions": sum(bool(found) for found in hits[name]),
+                "splits": comparison.shares(clips, chosen[name]),
+                "keywords": comparison.keyword_hits(captions, concept.keywords(name, dataset), hits[name]),
             }
             for name in RULES
         },
-        "disagreement": _disagreement(captions, hits, chosen, seed=seed),
-        "twins_apart": _twins_apart(clips, forgotten),
+        "harmless": comparison.taken_back(captions, concept, dataset, hits["lemma"]),
+        "spellings": comparison.spellings_read(captions, concept, dataset),
+        "disagreement": comparison.disagreement(captions, clips, hits, chosen, seed=seed),
+        "twins_apart": comparison.twins_apart(clips, forgotten),
     }
     return FilterResult(forget=forget, retain=retain, summary=summary)
 
@@ -82,20 +85,6 @@ def choose(
     counts = matching.map(source).value_counts()
     enough: NDArray[np.bool_] = (clips["source"].map(counts).fillna(0) >= matches).to_numpy(bool)
     return enough
-
-
-def keyword_hits(
-    captions: pd.DataFrame, keywords: Sequence[str], hits: Sequence[tuple[str, ...]]
-) -> dict[str, dict[str, int]]:
-    """In how many captions, and in how many clips, each keyword was found."""
-    pairs = [(clip, word) for clip, found in zip(captions["clip_id"], hits, strict=True) for word in found]
-    table = pd.DataFrame(pairs, columns=["clip_id", "keyword"])
-    groups = table.groupby("keyword")["clip_id"].agg(["size", "nunique"])
-    groups = groups.reindex(list(keywords), fill_value=0)
-    return {
-        str(word): {"captions": int(row["size"]), "clips": int(row["nunique"])}
-        for word, row in groups.iterrows()
-    }
 
 
 def _check_split(
@@ -117,71 +106,10 @@ def _check_split(
             f"nothing to forget in the {split} split ({len(retain)} clips): no clip has {matches} matching "
             f"caption(s) for {what}.\nKeywords searched: {', '.join(concept.keywords(rule, dataset))}.\n"
             "Lower filter.matches, choose another filter.rule or run.concept in params.yaml, "
-            "or extend the concept's keywords in hmu_tasks/data/concepts.yaml."
+            "or give the concept other keywords in a file of yours that filter.concepts names."
         )
     if not retain:
         raise DataError(
             f"nothing to retain in the {split} split: all {len(forget)} clips match {what}.\n"
             "Raise filter.matches or choose another filter.rule or run.concept in params.yaml."
         )
-
-
-def _shares(clips: pd.DataFrame, chosen: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
-    table = {}
-    for split in (*SPLITS, "all"):
-        here = chosen if split == "all" else chosen[(clips["split"] == split).to_numpy()]
-        count, forget = len(here), int(here.sum())
-        table[split] = {
-            "clips": count,
-            "forget": forget,
-            "retain": count - forget,
-            "share": _share(forget, count),
-        }
-    return table
-
-
-def _keyword_free(
-    captions: pd.DataFrame, forgotten: set[str], hits: Sequence[tuple[str, ...]]
-) -> dict[str, float]:
-    theirs = [bool(found) for clip, found in zip(captions["clip_id"], hits, strict=True) if clip in forgotten]
-    without = len(theirs) - sum(theirs)
-    return {"captions": len(theirs), "without_keyword": without, "share": _share(without, len(theirs))}
-
-
-def _disagreement(
-    captions: pd.DataFrame,
-    hits: Mapping[str, Sequence[tuple[str, ...]]],
-    chosen: Mapping[str, NDArray[np.bool_]],
-    *,
-    seed: int,
-) -> dict[str, Any]:
-    pairs = list(zip(hits["substring"], hits["lemma"], strict=True))
-    rows = np.flatnonzero([bool(substring) != bool(lemma) for substring, lemma in pairs])
-    picked = np.sort(np.random.default_rng(seed).permutation(rows)[:SAMPLE])
-    sample = [
-        {
-            "clip_id": str(captions["clip_id"].iloc[row]),
-            "caption": str(captions["caption"].iloc[row]),
-            "substring": list(pairs[row][0]),
-            "lemma": list(pairs[row][1]),
-        }
-        for row in picked
-    ]
-    return {
-        "captions": len(rows),
-        "clips_only_substring": int((chosen["substring"] & ~chosen["lemma"]).sum()),
-        "clips_only_lemma": int((chosen["lemma"] & ~chosen["substring"]).sum()),
-        "clips_both": int((chosen["lemma"] & chosen["substring"]).sum()),
-        "sample": sample,
-    }
-
-
-def _twins_apart(clips: pd.DataFrame, forgotten: set[str]) -> list[str]:
-    """Mirrored clips that fell on the other side than their original; normally none, as both say the same."""
-    twins = clips[clips["mirror_of"].notna()]
-    pairs = zip(twins["clip_id"], twins["mirror_of"], strict=True)
-    return sorted(twin for twin, original in pairs if (twin in forgotten) != (original in forgotten))
-
-
-def _share(part: int, whole: int) -> float:
-    return round(part / whole, 6) if whole else 0.0

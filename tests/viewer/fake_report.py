@@ -198,19 +198,31 @@ def make_filtering() -> dict[str, Any]:
         for name, (f, r) in counts.items()
     }
     words = {"kick": 420, "punch": 330, "hook": 90, "uppercut": 88, "jab": 70, "hit": 40}
-    rule = {"splits": splits, "keywords": {w: {"captions": 2 * n, "clips": n} for w, n in words.items()}}
+    hits = {w: {"captions": 2 * n, "clips": n} for w, n in words.items()}
+    rule = {"captions": 2076, "splits": splits, "keywords": hits | {"boxing": {"captions": 0, "clips": 0}}}
+    drawn = [("substring", "a <b> jogs whith swinging arms", "hit"), ("lemma", "someone spars", "spar")]
     return {
         "concept": "violence",
         "rule": "lemma",
         "matches": 1,
+        "captions": 12_000,
         "captions_of_forget_clips": {"captions": 3360, "without_keyword": 1080, "share": 0.3214},
         "rules": {"lemma": rule, "substring": rule},
+        "harmless": {"kick": 14},
+        "spellings": {"kciks": {"keyword": "kick", "captions": 3}},
         "disagreement": {
             "captions": 61,
+            "captions_only_substring": 48,
+            "captions_only_lemma": 13,
             "clips_only_substring": 12,
             "clips_only_lemma": 3,
             "clips_both": 1117,
+            "sample": [
+                {"clip_id": f"00000{i}", "line": i, "caption": text, "only": only, "keywords": [word]}
+                for i, (only, text, word) in enumerate(drawn)
+            ],
         },
+        "twins_apart": [],
     }
 
 

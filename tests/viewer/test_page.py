@@ -23,6 +23,7 @@ SECTIONS = [
     "codebook",
     "prompts",
     "training",
+    "filter",
     "data",
     "protocol",
     "reproduction",

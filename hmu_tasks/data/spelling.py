@@ -1,0 +1,69 @@
+"""Which keyword a misspelt word stands for: bounded, so that no other word can have been meant."""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from string import ascii_lowercase
+from typing import Final
+
+from simplemma import is_known, lemmatize
+
+SHORTEST: Final = 4  # letters; of three-letter words nearly every other is a word of its own
+
+
+@cache
+def lemma_of(word: str) -> str:
+    """Return the dictionary form of an English word in lower case, whatever its part of speech."""
+    return str(lemmatize(word, lang="en")).casefold() if word else ""
+
+
+def intended(word: str, targets: Mapping[str, str]) -> str | None:
+    """Keyword that an unknown word stands for; None for a dictionary word and wherever there is a doubt.
+
+    word: lower case. targets: what `spellings` gives. A wrong inflection ("punchs", "hited") counts. Another unknown
+    word counts when it is one edit (a letter too many, missing or wrong, or two neighbours swapped) away from a form
+    of the keyword and from no dictionary word of another family: "kciks" does, "puched" does not, for it is as near
+    to "pushed".
+    """
+    keyword = targets.get(word)
+    if keyword is None or word == keyword or is_known(word, lang="en"):
+        return None
+    if word in forms(keyword):
+        return keyword
+    rivals = (other for other in edits(word) if is_known(other, lang="en"))
+    return keyword if all(_family(other, keyword) for other in rivals) else None
+
+
+def spellings(keywords: Iterable[str]) -> dict[str, str]:
+    """Every word that is a form of a keyword or one edit away from one, with that keyword; sorted keywords win ties."""
+    found: dict[str, str] = {}
+    for keyword in sorted(set(keywords)):
+        for form in forms(keyword):
+            found.setdefault(form, keyword)
+            if len(form) >= SHORTEST:
+                for near in edits(form):
+                    found.setdefault(near, keyword)
+    return found
+
+
+@cache
+def forms(word: str) -> frozenset[str]:
+    """Return the regular inflections of a verb or noun, also those that the dictionary would spell otherwise."""
+    stem = word[:-1] if word.endswith("e") else word
+    endings = {word, f"{word}s", f"{word}es", f"{word}ed", f"{word}d", f"{stem}ed", f"{stem}ing"}
+    doubled = word + word[-1]
+    return frozenset(endings | {f"{doubled}ed", f"{doubled}ing"})
+
+
+def edits(word: str) -> set[str]:
+    """All strings at one edit from a word: deletion, swap of neighbours, replacement or insertion of a letter."""
+    cuts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
+    deleted = {left + right[1:] for left, right in cuts if right}
+    swapped = {left + right[1] + right[0] + right[2:] for left, right in cuts if len(right) > 1}
+    replaced = {left + letter + right[1:] for left, right in cuts if right for letter in ascii_lowercase}
+    inserted = {left + letter + right for left, right in cuts for letter in ascii_lowercase}
+    return (deleted | swapped | replaced | inserted) - {word}
+
+
+def _family(word: str, keyword: str) -> bool:
+    # "kicker" and "punchy" are derived from the keyword: whoever misspelt them meant it, too.
+    return lemma_of(word) == keyword or word.startswith(keyword)
