@@ -40,13 +40,13 @@ def load_state(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def load_strict(
+def require_fit(
     module: nn.Module, state: Mapping[str, Tensor], *, allow_missing_prefix: str = "clip_model."
 ) -> None:
-    """Copy `state` into `module`; every tensor must have its place and every place its tensor.
+    """Check that every tensor of `state` has its place in `module` and every place its tensor; nothing is copied.
 
-    allow_missing_prefix: places of this prefix may stay as they are (official checkpoints leave CLIP out).
-    Raises WeightsError that lists missing, surplus and misshaped tensors; the module is then unchanged.
+    allow_missing_prefix: places of this prefix may stay empty (official checkpoints leave CLIP out).
+    Raises WeightsError that lists missing, surplus and misshaped tensors.
     """
     own = module.state_dict()
     missing = [
@@ -62,6 +62,13 @@ def load_strict(
     if any(faults.values()):
         lines = [f"  {kind}: {', '.join(names)}" for kind, names in faults.items() if names]
         raise WeightsError(f"weights do not fit {type(module).__name__}:\n" + "\n".join(lines))
+
+
+def load_strict(
+    module: nn.Module, state: Mapping[str, Tensor], *, allow_missing_prefix: str = "clip_model."
+) -> None:
+    """Copy `state` into `module`; raises as `require_fit` does, and the module is then unchanged."""
+    require_fit(module, state, allow_missing_prefix=allow_missing_prefix)
     module.load_state_dict(dict(state), strict=False)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hmu_tasks.metrics import METRICS, ROLES
-from hmu_tasks.metrics.selection import Candidate, choose_knob
+from hmu_tasks.metrics.selection import Candidate, choose_knob, strongest_knob
 
 
 def candidate(knob: float, closure: float, loss: float, spread: float = 0.0) -> Candidate:
@@ -57,3 +57,19 @@ def test_every_metric_speaks_on_some_split() -> None:
         assert metric.label, name
         assert metric.splits, name
         assert set(metric.splits) <= set(ROLES), name
+
+
+def test_without_a_gold_standard_the_largest_feasible_knob_is_taken() -> None:
+    losses = {8.0: [0.0, 0.01], 16.0: [0.02, 0.04], 32.0: [0.05, 0.06], 64.0: [0.04]}
+    choice = strongest_knob(losses, limit=0.03)
+    assert (choice.knob, choice.feasible, choice.closure) == (16.0, True, None)
+    assert choice.loss == pytest.approx(0.03)
+    assert "largest strength within a retain R@1 loss of 0.03" in choice.reason
+    least = strongest_knob(losses, limit=-0.01)
+    assert (least.knob, least.feasible) == (8.0, False)
+
+
+@pytest.mark.parametrize("losses", [{}, {8.0: []}, {8.0: [float("nan")]}])
+def test_the_strongest_knob_needs_finite_losses(losses: dict[float, list[float]]) -> None:
+    with pytest.raises(ValueError, match="finite losses"):
+        strongest_knob(losses)

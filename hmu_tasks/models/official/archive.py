@@ -1,0 +1,190 @@
+"""The files of an official checkpoint folder: found by their published names, read without running what is in them."""
+
+import hashlib
+import pickle
+import re
+import struct
+import tokenize
+import warnings
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmu_tasks.errors import WeightsError
+from hmu_tasks.models.training import UNREADABLE
+
+# What damaged bytes raise: torch's reader of old files asserts, numpy parses headers as Python literals.
+DAMAGED = (
+    *UNREADABLE,
+    AssertionError,
+    MemoryError,
+    OverflowError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+DROPPED = "clip_model."  # some checkpoints carry CLIP along, which is read from its own folder
+
+
+@dataclass(frozen=True)
+class Place:
+    """A checkpoint file and the folder that holds its opt.txt and meta."""
+
+    folder: Path
+    file: Path
+
+
+def locate(place: Path, published: str) -> Place:
+    """Find the checkpoint of a component: a folder with model/<published>, or a .tar file named by itself.
+
+    Raises WeightsError that says which checkpoints the folder holds.
+    """
+    if place.suffix == ".tar":
+        if not place.is_file():
+            raise WeightsError(
+                f"checkpoint {place} is missing; see docs/checkpoints.md for what to put where"
+            )
+        return Place(place.parent.parent if place.parent.name == "model" else place.parent, place)
+    if not place.is_dir():
+        raise WeightsError(
+            f"checkpoint folder {place} is missing; see docs/checkpoints.md for what to put where"
+        )
+    file = place / "model" / published
+    if not file.is_file():
+        others = sorted(path.name for path in (place / "model").glob("*.tar"))
+        there = (
+            f"there are {', '.join(others)}: name one of them in params.yaml" if others else "none is there"
+        )
+        raise WeightsError(f"checkpoint {file} is missing; {there}")
+    return Place(place, file)
+
+
+def sha256(path: Path) -> str:
+    """Return the plain SHA-256 of a file, as the command sha256sum prints it."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what torch.save wrote, tensors, numbers and builtin containers only.
+
+    Raises WeightsError for a file that is missing, damaged, or a pickle with code in it; none of its code is run.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of formats that it will not read for ever
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise WeightsError(f"checkpoint {path} is missing") from error
+    except pickle.UnpicklingError as error:
+        foreign = re.search(r"GLOBAL (\S+) (?:was not an allowed global|whose module)", str(error))
+        if foreign is not None:
+            raise WeightsError(
+                f"{path} is a pickle that asks for the code {foreign[1]}, which was not run: a checkpoint holds "
+                "tensors, numbers, lists and dictionaries only; get the file from its publisher, or take the tensors "
+                "out of it where you trust it, and save those with torch.save"
+            ) from error
+        raise WeightsError(f"{path} is {_guess(path)}; get the file again") from error
+    except DAMAGED as error:
+        raise WeightsError(f"{path} is {_guess(path)}; get the file again") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} holds a {type(content).__name__}, not the dictionary of a checkpoint")
+    return content
+
+
+def module_state(content: Mapping[str, Any], path: Path, *names: str) -> dict[str, Tensor]:
+    """Take one module's tensors out of a checkpoint, as float32 and without the keys of CLIP.
+
+    names: keys under which releases of different age keep the module; the first that is there is taken.
+    Raises WeightsError when none is there, or what is there is no set of finite floating-point tensors.
+    """
+    name = next((name for name in names if name in content), None)
+    if name is None:
+        raise WeightsError(
+            f"{path} has no {' or '.join(names)}, but {', '.join(sorted(map(str, content))) or 'nothing'}: "
+            "it is the checkpoint of another network"
+        )
+    state = content[name]
+    if not isinstance(state, Mapping):
+        raise WeightsError(f"{path}: {name} is a {type(state).__name__}, not a dictionary of tensors")
+    found: dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        if isinstance(key, str) and key.startswith(DROPPED):
+            continue
+        dense = isinstance(tensor, Tensor) and (tensor.layout, tensor.device.type) == (torch.strided, "cpu")
+        if not isinstance(key, str) or not dense or not tensor.is_floating_point():
+            raise WeightsError(f"{path}: {name} holds {key!r}, which is no floating-point tensor")
+        single = tensor.detach().to(torch.float32, copy=True).contiguous()
+        if not bool(single.isfinite().all()):
+            raise WeightsError(f"{path}: {name}.{key} holds numbers that are not finite")
+        found[key] = single
+    return found
+
+
+def shape_of(state: Mapping[str, Tensor], key: str, dimensions: int, path: Path) -> tuple[int, ...]:
+    """Return the shape of a tensor from which sizes are read; WeightsError when it is not there."""
+    if key not in state or state[key].ndim != dimensions:
+        raise WeightsError(
+            f"{path} lacks the tensor {key} of {dimensions} dimensions; it has {', '.join(sorted(state))}"
+        )
+    return tuple(state[key].shape)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Read a .npy file of numbers as float32; WeightsError when it is missing, damaged, or holds anything else."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy remarks on headers that Python 2 wrote
+            array: np.ndarray = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path} is missing; see docs/checkpoints.md for what to put where") from error
+    except DAMAGED as error:
+        raise WeightsError(f"{path} cannot be read ({error}); get the file again") from error
+    if isinstance(array, np.ndarray) and array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            single: np.ndarray = np.ascontiguousarray(array, dtype=np.float32)
+        if np.isfinite(single).all():
+            return single
+    raise WeightsError(f"{path} must hold finite floating-point numbers; get the file again")
+
+
+def read_statistics(folder: Path) -> tuple[Tensor, Tensor]:
+    """Read meta/mean.npy and meta/std.npy, [D] each, with which a network's input was normalised.
+
+    They are the network's own. A tokenizer's differ from the data set's Std.npy by a factor of 25 in the dimensions
+    of root and contacts (the released training code divides by feat_bias twice), so that nothing else will do.
+    Raises WeightsError for files that are missing, damaged, or no statistics.
+    """
+    found = {}
+    for name in ("mean", "std"):
+        path = folder / "meta" / f"{name}.npy"
+        array = read_array(path)
+        if array.ndim != 1:
+            raise WeightsError(f"{path} must hold one row of numbers, found {array.shape}")
+        if name == "std" and not (array > 0).all():
+            raise WeightsError(f"{path} holds {int((array <= 0).sum())} values that are not above 0")
+        found[name] = torch.from_numpy(array)
+    if len(found["mean"]) != len(found["std"]):
+        raise WeightsError(
+            f"{folder / 'meta'}: mean.npy has {len(found['mean'])} values, std.npy {len(found['std'])}"
+        )
+    return found["mean"], found["std"]
+
+
+def _guess(path: Path) -> str:
+    if not path.is_file() or path.stat().st_size == 0:
+        return "empty or no file"
+    with path.open("rb") as stream:
+        start = stream.read(64)
+    if start.lstrip()[:1] == b"<":
+        return "a web page, not a checkpoint (a download that asked for a confirmation)"
+    return "truncated or no checkpoint of torch.save"

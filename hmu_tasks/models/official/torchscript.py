@@ -1,0 +1,106 @@
+"""Tensors of a TorchScript archive, read without loading or running the code that is in it."""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hmu_tasks.errors import WeightsError
+from hmu_tasks.models.official.archive import DAMAGED
+
+_WIDTHS = {
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "DoubleStorage": torch.float64,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "BoolStorage": torch.bool,
+}
+
+
+class _Node:
+    """Stands for any object of the archive: what it was made of is kept as it lies there, and nothing is called."""
+
+    def __init__(self, *_: Any) -> None:
+        self.parts: dict[str, Any] = {}
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, dict):
+            self.parts = state
+
+
+def _rebuild(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
+    return torch.as_strided(storage, tuple(size), tuple(stride), int(offset)).clone()
+
+
+def _first(value: Any, *_: Any) -> Any:
+    return value
+
+
+class _Reader(pickle.Unpickler):
+    """Knows tensors and their storages; every class of the archive's own code becomes a plain node."""
+
+    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
+        super().__init__(io.BytesIO(archive.read(f"{root}/data.pkl")))
+        self.archive, self.root = archive, root
+        self.storages: dict[str, Tensor] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _rebuild
+        if (module, name) == ("collections", "OrderedDict"):
+            return dict
+        if module == "torch" and name in _WIDTHS:
+            return _WIDTHS[name]
+        if module == "torch.jit._pickle":  # marks of typed lists and dictionaries
+            return _first
+        if module.startswith("__torch__"):
+            return _Node
+        raise pickle.UnpicklingError(f"it asks for the code {module}.{name}, which was not run")
+
+    def persistent_load(self, key: Any) -> Tensor:
+        _, width, name, *_ = key
+        if name not in self.storages:
+            content = bytearray(self.archive.read(f"{self.root}/data/{name}"))
+            self.storages[name] = torch.frombuffer(content, dtype=width)
+        return self.storages[name]
+
+
+def is_torchscript(path: Path) -> bool:
+    """Say whether a file is a TorchScript archive: a zip file that holds code beside its tensors."""
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def read_parameters(path: Path) -> dict[str, Tensor]:
+    """Read every tensor of a module and its sub-modules, by dotted name, as its state_dict() would list them.
+
+    Raises WeightsError for an archive that is damaged or asks for anything but tensors.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            root = next(name for name in archive.namelist() if name.endswith("/data.pkl")).rpartition("/")[0]
+            found: dict[str, Tensor] = {}
+            _collect(_Reader(archive, root).load(), "", found)
+            return found
+    except (*DAMAGED, StopIteration) as error:
+        raise WeightsError(
+            f"the tensors of {path} cannot be read without running its code ({error}); where you trust the file, take "
+            "them out of it yourself: torch.save(torch.jit.load(FILE, 'cpu').state_dict(), 'state.pt')"
+        ) from error
+
+
+def _collect(node: Any, prefix: str, found: dict[str, Tensor]) -> None:
+    parts = node.parts if isinstance(node, _Node) else {}
+    for name, part in parts.items():
+        if isinstance(part, Tensor):
+            found[prefix + str(name)] = part
+        elif isinstance(part, _Node):
+            _collect(part, f"{prefix}{name}.", found)

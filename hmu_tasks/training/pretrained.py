@@ -1,0 +1,151 @@
+"""Components taken from official checkpoints instead of being trained here: `train.mode: pretrained`."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hmu_tasks import params as settings
+from hmu_tasks import paths
+from hmu_tasks.errors import WeightsError
+from hmu_tasks.files import read_json, write_json
+from hmu_tasks.models import store, weights
+from hmu_tasks.models.official import archive, networks
+from hmu_tasks.models.official.clip import import_clip
+from hmu_tasks.models.official.glove import FILES, read_glove
+from hmu_tasks.models.official.networks import Official, Upstream
+from hmu_tasks.models.store import SOURCE
+from hmu_tasks.models.training import History
+from hmu_tasks.models.words import GloveWords
+from hmu_tasks.training.components import Job
+
+NO_RETRAINED = (
+    "no checkpoint of a model retrained on the retain set is published, and train.pretrained.retain is absent"
+)
+
+
+def importer(params: settings.Params, component: str, variant: str | None) -> Callable[[Job], History] | None:
+    """Return what makes a component without training it; None where it is to be trained."""
+    retain = params.train.pretrained.retain
+    if (
+        params.train.mode != "pretrained"
+        or component not in IMPORTS
+        or (variant, retain) == ("retain", "train")
+    ):
+        return None
+    if (variant, retain) == ("retain", "absent"):
+        return absent
+    return IMPORTS[component]
+
+
+def absent(job: Job) -> History:
+    """Leave a component of D_r out, and say why."""
+    store.save_absent(job.folder, NO_RETRAINED)
+    return History()
+
+
+def text(job: Job) -> History:
+    """CLIP, and the length estimator that reads its sentence vectors."""
+    read = [import_clip(job.params.train.text.clip_folder, job.folder)]
+    if job.params.train.pretrained.length is not None:
+        length = networks.read_length_estimator(_place(job, job.params.train.pretrained.length))
+        width = store.load_text(job.folder, job.device).width
+        if length.config["text_width"] != width:
+            raise WeightsError(
+                f"{length.files[0]} reads sentence vectors of width {length.config['text_width']}, "
+                f"but train.text.clip_folder gives {width}"
+            )
+        store.save_length(length.state, length.config, job.folder)
+        read += length.files
+    _record(job, read)
+    return History()
+
+
+def tokenizer(job: Job) -> History:
+    """The RVQ-VAE with the statistics of its own meta folder."""
+    return _write(job, networks.read_tokenizer(_place(job, job.params.train.pretrained.tokenizer)))
+
+
+def base_momask(job: Job) -> History:
+    """MoMask's masked transformer."""
+    place = _place(job, job.params.train.pretrained.base.momask)
+    return _write(job, networks.read_mask_transformer(place, _upstream(job)))
+
+
+def base_bamm(job: Job) -> History:
+    """BAMM's transformer."""
+    place = _place(job, job.params.train.pretrained.base.bamm)
+    return _write(job, networks.read_bamm(place, _upstream(job)))
+
+
+def residual(job: Job) -> History:
+    """The residual transformer, which MoMask and BAMM share."""
+    place = _place(job, job.params.train.pretrained.residual)
+    return _write(job, networks.read_residual_transformer(place, _upstream(job)))
+
+
+def evaluator(job: Job) -> History:
+    """The published evaluator with its statistics and its GloVe vocabulary."""
+    described = _place(job, job.params.train.pretrained.evaluator_options)
+    official = networks.read_evaluator(_place(job, job.params.train.pretrained.evaluator), described)
+    folder = _place(job, job.params.train.pretrained.glove)
+    words, vectors = read_glove(folder)
+    if vectors.shape[1] != official.config["word_width"]:
+        raise WeightsError(
+            f"{folder} has word vectors of width {vectors.shape[1]}, "
+            f"but {official.files[0]} reads {official.config['word_width']}"
+        )
+    GloveWords(words, vectors).save(job.folder)
+    return _write(job, official, [folder / name for name in FILES])
+
+
+IMPORTS: dict[str, Callable[[Job], History]] = {
+    "text": text,
+    "evaluator": evaluator,
+    "tokenizer": tokenizer,
+    "base-momask": base_momask,
+    "base-bamm": base_bamm,
+    "residual": residual,
+}
+
+
+def _place(job: Job, part: Path) -> Path:
+    source = job.params.train.pretrained.source
+    if job.variant == "retain":
+        source = source / job.params.train.pretrained.retain
+    if not source.is_dir():
+        raise WeightsError(
+            f"{source} is no folder; train.pretrained.source names where official checkpoints lie"
+        )
+    return source / part
+
+
+def _upstream(job: Job) -> Upstream:
+    """Sizes and names of what the transformers read, from the components that were imported before."""
+    place = paths.component("tokenizer", job.variant)
+    sizes = store.load_config(place)
+    return Upstream(
+        codes=int(sizes["codes"]),
+        code_width=int(sizes["code_width"]),
+        quantizers=int(sizes["quantizers"]),
+        names=tuple(read_json(place / SOURCE)["names"]),
+        text_width=store.load_text(paths.component("text"), job.device).width,
+    )
+
+
+def _write(job: Job, official: Official, more: Sequence[Path] = ()) -> History:
+    weights.save(official.state, official.config, job.folder)
+    if official.statistics is not None:
+        store.save_statistics(*official.statistics, job.folder)
+    _record(job, [*official.files, *more], official.names)
+    return History()
+
+
+def _record(job: Job, files: Sequence[Path], names: Sequence[str] = ()) -> None:
+    """Write down which files were read, with the digests that sha256sum prints."""
+    source = job.params.train.pretrained.source
+    digests = {
+        (path.relative_to(source) if path.is_relative_to(source) else Path(path.name)).as_posix(): (
+            archive.sha256(path)
+        )
+        for path in files
+    }
+    write_json(job.folder / SOURCE, {"files": digests, "names": list(names)})
