@@ -1,250 +1,31 @@
-"""The only reader of params.yaml: one frozen model per section, so that a typo fails at once with its key path."""
+"""The only reader of params.yaml: frozen models of all sections, so that a typo fails at once with its key path."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from hmu_tasks import paths
 from hmu_tasks.errors import ConfigError
-
-Share = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0)]
-Drop = Annotated[float, Field(ge=0, lt=1)]
-
-
-def _ordered(limits: tuple[float, float]) -> tuple[float, float]:
-    if limits[0] >= limits[1]:
-        raise ValueError(f"the lower limit {limits[0]:g} must be below the upper limit {limits[1]:g}")
-    return limits
-
-
-Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
-
-
-class Section(BaseModel):
-    """A frozen section that refuses unknown keys and numbers that are not finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from hmu_tasks.sections.data import Filter, Ingest, Validate
+from hmu_tasks.sections.evaluation import Evaluate, Register, Report
+from hmu_tasks.sections.section import Section
+from hmu_tasks.sections.training import Base, Codebook, Train
+from hmu_tasks.sections.unlearning import Unlearn
 
 
 class Run(Section):
-    """What is run: dataset, concept, seed, device, tracking."""
+    """What is run: dataset, concept, seed, device, tracking; the models and methods that dvc.yaml crosses."""
 
-    dataset: Literal["synthetic", "humanml3d"]
+    dataset: Literal["synthetic", "humanml3d", "motionx", "kitml", "bvh"]
     concept: str
     seed: Annotated[int, Field(ge=0)]
     device: Literal["auto", "cpu", "cuda"]
     track: bool
-
-
-class Synthetic(Section):
-    """Size and make-up of the embedded benchmark."""
-
-    clips: Annotated[int, Field(ge=40)]
-    val: Annotated[int, Field(ge=16)]
-    test: Annotated[int, Field(ge=16)]
-    forget_share: Share
-    eval_forget_share: Share
-
-
-class Ingest(Section):
-    """How raw clips are read."""
-
-    source: Path
-    min_frames: Annotated[int, Field(ge=4)]
-    max_frames: Annotated[int, Field(ge=8)]
-    on_bad: Literal["error", "skip"]
-    synthetic: Synthetic
-
-    @model_validator(mode="after")
-    def _some_length_is_left(self) -> "Ingest":
-        if self.min_frames >= self.max_frames:
-            raise ValueError(f"min_frames {self.min_frames} must be below max_frames {self.max_frames}")
-        return self
-
-
-class Filter(Section):
-    """Which rule splits forget from retain."""
-
-    rule: Literal["lemma", "substring"]
-    matches: Count
-
-
-class Validate(Section):
-    """Limits of the data contracts."""
-
-    forget_share: Range
-    bone_drift: Rate
-    root_height: Range
-
-
-class Training(Section):
-    """Optimiser steps, batch size and learning rate of one component."""
-
-    steps: Count
-    batch: Count
-    rate: Rate
-
-
-class Transformer(Training):
-    """A masked or residual transformer."""
-
-    latent: Annotated[int, Field(ge=8, multiple_of=2)]
-    layers: Count
-    heads: Count
-    feedforward: Count
-    dropout: Drop
-    condition_drop: Drop
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> "Transformer":
-        if self.latent % self.heads:
-            raise ValueError(f"latent {self.latent} must be a multiple of heads {self.heads}")
-        return self
-
-
-class Text(Training):
-    """The text encoder: a small one that is trained here, or CLIP from a folder."""
-
-    encoder: Literal["small", "clip"]
-    clip_folder: Path
-    width: Annotated[int, Field(ge=8, multiple_of=2)]
-    word_width: Count
-    motion_hidden: Count
-
-
-class Evaluator(Training):
-    """The text-motion evaluator."""
-
-    movement_width: Count
-    hidden: Count
-    width: Count
-
-
-class Tokenizer(Training):
-    """The RVQ-VAE tokenizer."""
-
-    width: Count
-    code_width: Count
-    codes: Annotated[int, Field(ge=2)]
-    quantizers: Count
-    depth: Count
-    dropout: Drop
-    sample_temperature: Annotated[float, Field(ge=0)]
-    positions_weight: Annotated[float, Field(ge=0)]
-    feature_bias: Rate
-    window: Annotated[int, Field(ge=8, multiple_of=4)]
-
-
-class Base(Section):
-    """The text-to-motion models' own base transformers, by model name."""
-
-    momask: Transformer
-
-
-class Classifier(Training):
-    """The motion-side violence classifier (only for datasets with action labels)."""
-
-    width: Count
-
-
-class Train(Section):
-    """Every trained component."""
-
-    text: Text
-    evaluator: Evaluator
-    tokenizer: Tokenizer
-    base: Base
-    residual: Transformer
-    classifier: Classifier
-
-
-class Codebook(Section):
-    """Code usage analysis."""
-
-    batch: Count
-    prior: Rate
-
-
-class Lcr(Section):
-    """Latent Code Replacement."""
-
-    codes: list[Annotated[int, Field(ge=0)]]
-    seeds: list[Annotated[int, Field(ge=0)]]
-    layers: list[Annotated[int, Field(ge=0)]]
-    noise: Annotated[float, Field(ge=0)]
-    support: Annotated[int, Field(ge=0)]
-    score: Literal["ratio", "log_odds"]
-    target: Literal["code", "retain_mean"]
-    published: bool
-
-    @model_validator(mode="after")
-    def _lists_hold_something(self) -> "Lcr":
-        for name in ("codes", "seeds", "layers"):
-            values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
-                raise ValueError(f"{name} must be a list of distinct numbers, with at least one")
-        return self
-
-
-class Unlearn(Section):
-    """One sub-section per method."""
-
-    lcr: Lcr
-
-
-class Multimodality(Section):
-    """Prompts, samples per prompt, pairs per prompt."""
-
-    prompts: Count
-    samples: Annotated[int, Field(ge=2)]
-    pairs: Count
-
-    @model_validator(mode="after")
-    def _samples_suffice(self) -> "Multimodality":
-        if self.pairs > self.samples:
-            raise ValueError(f"pairs {self.pairs} must not exceed samples {self.samples}")
-        return self
-
-
-class Sampling(Section):
-    """Decoding of the masked and the residual transformer."""
-
-    steps: Count
-    cfg: float
-    residual_cfg: float
-    temperature: Rate
-    top_k: Annotated[float, Field(ge=0, lt=1)]
-
-
-class Samples(Section):
-    """How many prompts are shown before and after."""
-
-    forget: Count
-    retain: Count
-
-
-class Evaluate(Section):
-    """The evaluation protocol."""
-
-    repeats: Count
-    val_repeats: Count
-    sweep_repeats: Count
-    batch: Count
-    retrieval_batch: Annotated[int, Field(ge=2)]
-    diversity_pairs: Count
-    multimodality: Multimodality
-    sampling: Sampling
-    samples: Samples
-
-
-class Report(Section):
-    """The selection rule's limit."""
-
-    retain_loss_limit: Annotated[float, Field(ge=0)]
+    models: list[str]
+    methods: list[str]
 
 
 class Params(Section):
@@ -259,6 +40,7 @@ class Params(Section):
     unlearn: Unlearn
     evaluate: Evaluate
     report: Report
+    register_: Annotated[Register, Field(alias="register")]
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -271,7 +53,38 @@ class Params(Section):
         return ("original", "retrain", *Unlearn.model_fields)
 
     @model_validator(mode="after")
+    def _run_names_what_exists(self) -> "Params":
+        for name, chosen, known in (
+            ("models", self.run.models, self.models),
+            ("methods", self.run.methods, tuple(Unlearn.model_fields)),
+        ):
+            unknown = [one for one in chosen if one not in known]
+            if unknown or not chosen or len(set(chosen)) != len(chosen):
+                raise ValueError(
+                    f"run.{name} is {', '.join(chosen) or 'empty'}; name one or more of {', '.join(known)}, each once"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _bvh_folder_is_a_dependency(self) -> "Params":
+        folder, written = self.ingest.bvh.folder, paths.RAW / "bvh"
+        if self.run.dataset != "bvh":
+            return self
+        if folder != self.ingest.source:
+            raise ValueError(
+                f"ingest.source is {self.ingest.source}, but ingest.bvh.folder is {folder}: name the folder of the BVH "
+                "files in both, so that the pipeline runs again when a file changes"
+            )
+        if folder == written or folder in written.parents or written in folder.parents:
+            raise ValueError(
+                f"ingest.bvh.folder {folder} and {written}, which is written anew, lie in one another"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _codes_fit(self) -> "Params":
+        if self.train.mode == "pretrained":
+            return self  # the checkpoint's own opt.txt tells the sizes, and LCR checks against them
         most = self.train.tokenizer.codes
         if max(self.unlearn.lcr.codes) >= most:
             raise ValueError(

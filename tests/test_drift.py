@@ -9,7 +9,10 @@ import pytest
 from modules import PACKAGE, ROOT, closure, tree
 
 from hmu_tasks import paths, train, unlearn
+from hmu_tasks.methods import METHODS
+from hmu_tasks.models import MODELS
 from hmu_tasks.params import load, read_yaml
+from hmu_tasks.training import pretrained
 
 # What a change in these could alter is checked by tests and seen by eye, not worth training anew for.
 NOT_DEPENDENCIES = frozenset(
@@ -20,16 +23,22 @@ NOT_DEPENDENCIES = frozenset(
         "console.py",  # what the terminal shows
         "errors.py",  # classes of errors
         "files.py",  # how files are replaced, not what is in them
-        "lineage.py",  # read for MLflow only
+        "lineage.py",  # digests of what dvc.lock names, which are dependencies themselves
+        "mlflow_store.py",  # finds the MLflow store
         "params.py",  # checks params.yaml; the values themselves are dependencies
         "paths.py",  # where things lie; outs and deps of the stage change with it
         "tracking.py",  # writes to MLflow only
     )
 )
+NOT_DEPENDENCIES |= frozenset((PACKAGE / "sections").glob("*.py"))  # as params.py
 # Read by a step without being able to change what it writes.
 NOT_KNOBS = {"run.track"}
+# Say which stages there are, and nothing about what one of them writes.
+MATRIX = {"run.models", "run.methods"}
 # `evaluate` picks a knob only for methods that have one; the references and the data have none.
 NOT_USED = {("evaluate-reference", "report.retain_loss_limit"), ("evaluate-real", "report.retain_loss_limit")}
+# What is imported once for all models has no variant for D_r.
+NOT_USED |= {(stage, "train.pretrained.retain") for stage in ("train-text", "train-evaluator")}
 
 
 class Stage:
@@ -138,8 +147,12 @@ def reached(file: Path, name: str) -> list[ast.AST]:
 def nodes_of(stage: Stage) -> list[ast.AST]:
     """The syntax trees that a stage's command runs through, as far as they read params."""
     if stage.step == "train":
-        run = train.COMPONENTS[stage.arguments[0]]
-        return reached(PACKAGE / "training" / "components.py", run.__name__)
+        component = stage.arguments[0]
+        nodes = reached(PACKAGE / "training" / "components.py", train.COMPONENTS[component].__name__)
+        if component in pretrained.IMPORTS:
+            file = PACKAGE / "training" / "pretrained.py"
+            nodes += reached(file, "importer") + reached(file, pretrained.IMPORTS[component].__name__)
+        return nodes
     if stage.step == "unlearn":
         file = PACKAGE / "unlearn.py"
         return [*reached(file, unlearn.METHODS[stage.arguments[1]].__name__)]
@@ -161,22 +174,31 @@ def test_commands_name_what_exists(stages: dict[str, Stage]) -> None:
             assert component in train.COMPONENTS
             assert bool(variant) == (component not in train.UNVARIED)
             assert set(variant) <= set(train.VARIANTS)
-        elif stage.step in {"unlearn", "evaluate"}:
-            model, method = stage.arguments
+        elif stage.step in {"unlearn", "evaluate", "register"}:
+            model, method, *options = stage.arguments
+            assert options == (["--decide-only"] if stage.step == "register" else [])
             assert method in unlearn.METHODS or (model, method) == ("real", "real")
             assert model == "real" or f"base-{model}" in train.COMPONENTS
         else:
             assert stage.arguments == []
 
 
-def test_every_component_and_method_has_stages(stages: dict[str, Stage]) -> None:
+def test_every_component_and_method_has_stages(stages: dict[str, Stage], values: dict[str, Any]) -> None:
+    """Of the models and methods that params.yaml names; the others have everything that a stage of theirs needs."""
     commands = {
         step: [s.arguments for s in stages.values() if s.step == step] for step in ("train", "unlearn")
     }
-    assert {arguments[0] for arguments in commands["train"]} == set(train.COMPONENTS)
-    assert {method for _, method in commands["unlearn"]} == set(unlearn.METHODS)
+    idle_models = {f"base-{model}" for model in MODELS} - {
+        f"base-{model}" for model in values["run"]["models"]
+    }
+    assert {arguments[0] for arguments in commands["train"]} == set(train.COMPONENTS) - idle_models
+    chosen = {"original", "retrain", *values["run"]["methods"]}
+    crossed = {(model, method) for model in values["run"]["models"] for method in chosen}
+    assert {(model, method) for model, method in commands["unlearn"]} == crossed
     measured = [s.arguments for s in stages.values() if s.step == "evaluate"]
     assert sorted(measured) == sorted([*commands["unlearn"], ["real", "real"]])
+    judged = {tuple(s.arguments[:2]) for s in stages.values() if s.step == "register"}
+    assert judged == {cell for cell in crossed if cell[1] not in ("original", "retrain")}
 
 
 def test_outs_are_where_the_code_writes(stages: dict[str, Stage]) -> None:
@@ -188,8 +210,10 @@ def test_outs_are_where_the_code_writes(stages: dict[str, Stage]) -> None:
         "report": paths.REPORTS,
     }
     places = {"train": paths.component, "unlearn": paths.edits, "evaluate": paths.evaluation}
+    places["register"] = paths.registration
     for stage in stages.values():
-        place = fixed[stage.step] if stage.step in fixed else places[stage.step](*stage.arguments)
+        arguments = [argument for argument in stage.arguments if not argument.startswith("--")]
+        place = fixed[stage.step] if stage.step in fixed else places[stage.step](*arguments)
         assert stage.outs == {place.as_posix()}, stage.name
 
 
@@ -257,7 +281,18 @@ def test_no_knob_is_idle(stages: dict[str, Stage], values: dict[str, Any]) -> No
     """Every key of params.yaml makes some stage other than the report run again."""
     declared = {key for stage in stages.values() if stage.step != "report" for key in stage.params}
     idle = {leaf for leaf in leaves(values) if not any(f"{leaf}.".startswith(f"{key}.") for key in declared)}
-    assert idle == NOT_KNOBS
+    unused = {f"train.base.{name}" for name in MODELS if name not in values["run"]["models"]}
+    unused |= {f"train.pretrained.base.{name}" for name in MODELS if name not in values["run"]["models"]}
+    unused |= {f"unlearn.{name}" for name in METHODS if name not in values["run"]["methods"]}
+    idle = {leaf for leaf in idle if not any(f"{leaf}.".startswith(f"{key}.") for key in unused)}
+    assert idle == NOT_KNOBS | MATRIX
+
+
+def test_registries_and_sections_name_the_same(values: dict[str, Any]) -> None:
+    assert list(values["train"]["base"]) == list(MODELS)
+    assert {f"base-{model}" for model in MODELS} <= set(train.COMPONENTS)
+    assert list(values["unlearn"]) == list(METHODS)
+    assert list(unlearn.METHODS) == ["original", "retrain", *METHODS]
 
 
 def rerun(stages: dict[str, Stage], changed: set[str]) -> set[str]:
@@ -274,13 +309,20 @@ def rerun(stages: dict[str, Stage], changed: set[str]) -> set[str]:
 
 def test_a_knob_of_lcr_reruns_only_lcr(stages: dict[str, Stage], values: dict[str, Any]) -> None:
     for leaf in leaves(values["unlearn"]["lcr"], "unlearn.lcr."):
-        assert rerun(stages, {leaf}) == {"unlearn@momask-lcr", "evaluate@momask-lcr", "report"}
+        assert rerun(stages, {leaf}) == {
+            "unlearn@momask-lcr",
+            "evaluate@momask-lcr",
+            "register@momask-lcr",
+            "report",
+        }
 
 
 def test_a_knob_of_the_evaluation_trains_nothing(stages: dict[str, Stage]) -> None:
     again = {name.partition("@")[0] for name in rerun(stages, {"evaluate.sampling.cfg"})}
-    assert again == {"evaluate-real", "evaluate-reference", "evaluate", "report"}
-    assert rerun(stages, {"report.retain_loss_limit"}) == {"evaluate@momask-lcr", "report"}
+    assert again == {"evaluate-real", "evaluate-reference", "evaluate", "register", "report"}
+    selected = {"evaluate@momask-lcr", "register@momask-lcr", "report"}
+    assert rerun(stages, {"report.retain_loss_limit"}) == selected
+    assert rerun(stages, {"register.slack"}) == {"register@momask-lcr", "report"}
     assert rerun(stages, {"run.track"}) == {"report"}
 
 
@@ -321,4 +363,7 @@ def test_registries_and_schema_agree() -> None:
     assert list(unlearn.METHODS) == list(params.methods)
     bases = [name for name in train.COMPONENTS if name.startswith("base-")]
     assert bases == [f"base-{model}" for model in params.models]
-    assert {name.partition("-")[0] for name in train.COMPONENTS} == set(type(params.train).model_fields)
+    trained = set(type(params.train).model_fields) - {"mode", "pretrained"}
+    assert {name.partition("-")[0] for name in train.COMPONENTS} == trained
+    assert set(pretrained.IMPORTS) == set(train.COMPONENTS) - {"classifier"}
+    assert list(type(params.train.pretrained.base).model_fields) == list(type(params.train.base).model_fields)
