@@ -78,9 +78,10 @@ class SmallTextEncoder(nn.Module):
         ends = torch.tensor([0, *(len(pieces) for pieces in flat[:-1])], device=device).cumsum(0)
         vectors = self.drop(self.pieces(ids, ends))
         lengths = torch.tensor([len(sentence) for sentence in words])
-        padded = nn.utils.rnn.pad_sequence(list(vectors.split(lengths.tolist())), batch_first=True)
+        inside = (torch.arange(int(lengths.max()))[None] < lengths[:, None]).to(device)[..., None]
+        # Not pad_sequence: it writes row by row, and the gradient of each such write copies the whole batch.
+        padded = vectors.new_zeros(*inside.shape[:2], vectors.shape[1]).masked_scatter(inside, vectors)
         hidden, _ = read_both_ways(self.gru, padded, lengths)
-        inside = (torch.arange(hidden.shape[1])[None] < lengths[:, None]).to(device)[..., None]
         highest = hidden.masked_fill(~inside, -torch.inf).amax(1)
         mean = (hidden * inside).sum(1) / lengths.to(device)[:, None]
         pooled: Tensor = self.out(self.norm(torch.cat([highest, mean], dim=-1)))
@@ -106,7 +107,9 @@ class ClipTextEncoder:
 
     def __init__(self, folder: Path) -> None:
         from transformers import CLIPTextModelWithProjection, CLIPTokenizer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()  # a bar of its own for every loading, in the midst of the step's
         if not (folder / "config.json").is_file():
             raise WeightsError(
                 f"{folder} holds no CLIP text model (config.json is missing); download openai/clip-vit-base-patch32 "

@@ -13,22 +13,25 @@ from hmu_tasks import paths
 from hmu_tasks.data import packed
 from hmu_tasks.data.packed import Clips
 from hmu_tasks.files import write_json
-from hmu_tasks.models import store, weights
+from hmu_tasks.models import model_class, store, weights
+from hmu_tasks.models.bamm_base import BammTransformer
 from hmu_tasks.models.classifier import ClassifierConfig, ViolenceClassifier, calibrate, score_clips
 from hmu_tasks.models.device import pick_device
 from hmu_tasks.models.embeddings import embed_texts
 from hmu_tasks.models.evaluator import Evaluator, EvaluatorConfig
 from hmu_tasks.models.lengths import UNIT
-from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
+from hmu_tasks.models.masked import MaskTransformer
+from hmu_tasks.models.official.clip import import_clip
 from hmu_tasks.models.residual import ResidualTransformer, ResidualTransformerConfig
 from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
-from hmu_tasks.models.text import ClipTextEncoder, SmallTextConfig
+from hmu_tasks.models.text import SmallTextConfig
 from hmu_tasks.models.training import History, Progress, Schedule
 from hmu_tasks.models.words import HashedWords
+from hmu_tasks.sections.training import Training, Transformer
 from hmu_tasks.training.batches import ClipSet, clip_set
 from hmu_tasks.training.contrastive import train_evaluator
 from hmu_tasks.training.generator import CodeSet, train_transformer
-from hmu_tasks.training.sentences import TextWithMotion, train_text
+from hmu_tasks.training.sentences import TextWithMotion, train_text, whiten
 from hmu_tasks.training.tokenizer import train_tokenizer
 from hmu_tasks.training.violence import train_classifier
 
@@ -56,9 +59,7 @@ class Job:
         """Seed of a component; both variants of one component start from the same."""
         return self.params.run.seed + sum(name.encode())
 
-    def common(
-        self, name: str, knobs: settings.Training, *, evaluations: int = 10, **more: Any
-    ) -> dict[str, Any]:
+    def common(self, name: str, knobs: Training, *, evaluations: int = 10, **more: Any) -> dict[str, Any]:
         """Arguments that every trainer takes."""
         schedule = Schedule(
             steps=knobs.steps,
@@ -96,8 +97,7 @@ def text(job: Job) -> History:
     """The text encoder: trained against the original tokenizer's latents (small), or copied from a folder (CLIP)."""
     knobs = job.params.train.text
     if knobs.encoder == "clip":
-        ClipTextEncoder(knobs.clip_folder)
-        store.link_files(knobs.clip_folder, job.folder)
+        import_clip(knobs.clip_folder, job.folder)
         return History()
     clips = packed.load(paths.CLIPS)
     coder = store.load_tokenizer(paths.component("tokenizer", "full"), job.device)
@@ -117,13 +117,15 @@ def text(job: Job) -> History:
         coder.latents(val.features),
         **job.common("text", knobs),
     )
+    whiten(pair.text, [caption.text for row in train.captions for caption in row[:1]])
     store.save_network(pair.text.cpu(), pair.text.describe(), job.folder)
     return trained.history
 
 
-def _evaluator_config(params: settings.Params) -> EvaluatorConfig:
+def _evaluator_config(params: settings.Params, features: int) -> EvaluatorConfig:
     knobs = params.train.evaluator
     return EvaluatorConfig(
+        features=features,
         movement_width=knobs.movement_width,
         motion_hidden=knobs.hidden,
         text_hidden=knobs.hidden,
@@ -135,7 +137,7 @@ def evaluator(job: Job) -> History:
     """The text-motion evaluator that all figures rest on."""
     clips = packed.load(paths.CLIPS)
     mean, std = _statistics(clips)
-    network = Evaluator(_evaluator_config(job.params), seed=job.seed("evaluator"))
+    network = Evaluator(_evaluator_config(job.params, len(mean)), seed=job.seed("evaluator"))
     trained = train_evaluator(
         network.to(job.device),
         HashedWords(network.config.word_width),
@@ -156,8 +158,11 @@ def tokenizer(job: Job) -> History:
     knobs = job.params.train.tokenizer
     clips = packed.load(paths.CLIPS)
     mean, std = _statistics(clips, knobs.feature_bias)
+    local = clips.layout.local_positions
     config = TokenizerConfig(
         features=len(mean),
+        positions_start=local.start,
+        positions_stop=local.stop,
         width=knobs.width,
         code_width=knobs.code_width,
         codes=knobs.codes,
@@ -197,12 +202,21 @@ def _code_sets(job: Job) -> tuple[CodeSet, CodeSet, int]:
     return train, val, encoder.width
 
 
-def base(job: Job) -> History:
+def base_momask(job: Job) -> History:
     """MoMask's masked transformer of one variant."""
-    knobs = job.params.train.base.momask
+    return _base(job, "momask", job.params.train.base.momask)
+
+
+def base_bamm(job: Job) -> History:
+    """BAMM's bidirectional autoregressive transformer of one variant."""
+    return _base(job, "bamm", job.params.train.base.bamm)
+
+
+def _base(job: Job, model: str, knobs: Transformer) -> History:
+    kind = model_class(model)
     train, val, width = _code_sets(job)
     tokens = job.params.train.tokenizer
-    config = MaskTransformerConfig(
+    config = kind.config(
         codes=tokens.codes,
         code_width=tokens.code_width,
         text_width=width,
@@ -213,7 +227,7 @@ def base(job: Job) -> History:
         dropout=knobs.dropout,
         condition_drop=knobs.condition_drop,
     )
-    network = MaskTransformer(config, seed=job.seed("base"))
+    network: MaskTransformer | BammTransformer = kind.network(config, seed=job.seed("base"))
     trained = train_transformer(
         network.to(job.device),
         lambda codes, text, lengths, generator: network.training_loss(
@@ -267,7 +281,8 @@ def classifier(job: Job) -> History:
     knobs = job.params.train.classifier
     mean, std = _statistics(clips)
     device = job.device
-    coders = [store.load_tokenizer(paths.component("tokenizer", v), device) for v in ("full", "retain")]
+    made = [paths.component("tokenizer", v) for v in ("full", "retain")]
+    coders = [store.load_tokenizer(place, device) for place in made if store.absent_reason(place) is None]
 
     def versions(part: ClipSet) -> list[list[np.ndarray]]:
         rebuilt = [coder.decode(coder.encode(part.features)) for coder in coders]
