@@ -18,7 +18,7 @@ def run(params: Params) -> None:
     """Write usage.parquet (a row per layer and code: counts, published ratio, log-odds z) and codebook.json."""
     clips = packed.load(paths.CLIPS)
     ids = {
-        role: (paths.SPLIT / f"train-{role}.txt").read_text(encoding="utf-8").split()
+        role: (paths.SPLIT / f"train-{role}.txt").read_text(encoding="utf-8").splitlines()
         for role in ("forget", "retain")
     }
     chosen = clip_set(clips, ids["forget"] + ids["retain"])
@@ -42,6 +42,7 @@ def run(params: Params) -> None:
             {
                 "codes": usage.codes,
                 "layers": usage.layers,
+                "prior": params.codebook.prior,
                 "forget": usage.forget,
                 "retain": usage.retain,
                 "perplexity": {role: values.tolist() for role, values in both.items()},

@@ -1,4 +1,4 @@
-"""Step `train`: train one component and store it as a folder; a killed run continues where it stopped."""
+"""Step `train`: train or import one component as a folder; a killed training continues where it stopped."""
 
 import hashlib
 import json
@@ -11,17 +11,19 @@ import pandas as pd
 from hmu_tasks import paths
 from hmu_tasks.errors import ConfigError, DataError
 from hmu_tasks.files import replacing_folder
+from hmu_tasks.models import store
 from hmu_tasks.models.training import History, Progress
 from hmu_tasks.models.weights import digest
 from hmu_tasks.params import Params, flat
 from hmu_tasks.tracking import step_run
-from hmu_tasks.training import components
+from hmu_tasks.training import components, pretrained
 
 COMPONENTS: dict[str, Callable[[components.Job], History]] = {
     "text": components.text,
     "evaluator": components.evaluator,
     "tokenizer": components.tokenizer,
-    "base-momask": components.base,
+    "base-momask": components.base_momask,
+    "base-bamm": components.base_bamm,
     "residual": components.residual,
     "classifier": components.classifier,
 }
@@ -31,7 +33,7 @@ UNVARIED = ("text", "evaluator", "classifier")
 
 
 def run(params: Params, component: str, variant: str | None, progress: Progress | None = None) -> Path:
-    """Train `component` (on the `full` training split or on the `retain` set only) and return its folder.
+    """Train or import `component` (of the `full` training split or of the `retain` set only) and return its folder.
 
     Writes model.safetensors, config.json and history.csv (step, name, value); tokenizers also mean.npy and std.npy.
     """
@@ -45,23 +47,27 @@ def run(params: Params, component: str, variant: str | None, progress: Progress 
         raise ConfigError(f"component {component!r} has no variants; leave {variant!r} out")
     target = paths.component(component, variant)
     scratch = paths.SCRATCH / f"{target.name}-{_key(params, component, variant)}"
-    knobs = flat(params.train.model_dump(mode="json")[component.partition("-")[0]])
+    imported = pretrained.importer(params, component, variant)
+    section = component.partition("-")[0] if imported is None else "pretrained"
+    knobs = flat(params.train.model_dump(mode="json")[section])
     with step_run(
         "train",
         target.name,
-        params={**knobs, "seed": params.run.seed},
+        params={**knobs, "mode": params.train.mode, "seed": params.run.seed},
         tags={"component": component, "variant": variant or "all"},
         root=Path(),
         enabled=params.run.track,
     ) as run:
         with replacing_folder(target) as folder:
             job = components.Job(params, variant, folder, scratch / "checkpoint.pt", progress)
-            history = COMPONENTS[component](job)
+            history = (imported or COMPONENTS[component])(job)
             rows = pd.DataFrame(history.rows, columns=["step", "name", "value"])
             rows.to_csv(folder / "history.csv", index=False, float_format="%.6g", lineterminator="\n")
         run.curve("train", rows)
         run.metrics({name: value for _, name, value in history.rows})
-        run.artifact(target / "config.json")
+        for record in ("config.json", store.SOURCE):
+            if (target / record).exists():
+                run.artifact(target / record)
     # Only now: a run that failed to record itself finds its finished training again.
     shutil.rmtree(scratch, ignore_errors=True)
     return target

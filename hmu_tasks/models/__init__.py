@@ -1,1 +1,24 @@
-"""Networks and models: tokenizer, transformers, evaluator, text encoders; storage of weights."""
+"""Networks, and the text-to-motion models made of them."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from hmu_tasks.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hmu_tasks.models.momask import TextToMotion
+
+# Addresses instead of classes: `--help` must not wait for torch.
+MODELS: dict[str, str] = {
+    "momask": "hmu_tasks.models.momask:MoMask",
+    "bamm": "hmu_tasks.models.bamm:Bamm",
+}
+
+
+def model_class(model: str) -> "type[TextToMotion]":
+    """Return the class of a text-to-motion model; ConfigError lists the known models."""
+    if model not in MODELS:
+        raise ConfigError(f"unknown model {model!r}; choose one of {', '.join(MODELS)}")
+    module, _, name = MODELS[model].partition(":")
+    found: type[TextToMotion] = getattr(import_module(module), name)
+    return found

@@ -25,14 +25,18 @@ class ClassifierConfig:
 class ViolenceClassifier(nn.Module):
     """Four dilated convolutions (reach 31 frames at 20 fps, 1.5 s) to one logit per frame.
 
-    Local joint positions and velocities are read, not the global path: features 4:67 and 193:259 of the 263.
+    Local joint positions and velocities are read, not the global path: features 4:67 and 193:259 of 263, and the same
+    parts of the 12 J - 1 features of any J joints.
     """
 
     def __init__(self, config: ClassifierConfig, *, seed: int = 0) -> None:
         super().__init__()
         self.config = config
         layers: list[nn.Module] = []
-        width = 63 + 66
+        joints = (config.features + 1) // 12
+        self.positions = slice(4, 3 * joints + 1)
+        self.velocities = slice(9 * joints - 5, 12 * joints - 5)
+        width = 3 * (joints - 1) + 3 * joints
         with seeded(seed):
             for dilation in (1, 2, 4, 8):
                 layers += [
@@ -45,8 +49,8 @@ class ViolenceClassifier(nn.Module):
             self.body = nn.Sequential(*layers, nn.Conv1d(width, 1, 1))
 
     def forward(self, features: Tensor) -> Tensor:
-        """features: [B, F, 263] normalised -> logits [B, F]."""
-        seen = torch.cat([features[..., 4:67], features[..., 193:259]], dim=-1)
+        """features: [B, F, D] normalised -> logits [B, F]."""
+        seen = torch.cat([features[..., self.positions], features[..., self.velocities]], dim=-1)
         logits: Tensor = self.body(seen.transpose(1, 2))[:, 0]
         return logits
 
@@ -59,7 +63,7 @@ class ViolenceClassifier(nn.Module):
     def scores(self, features: Tensor) -> np.ndarray:
         """Score clips of one length by their most violent moment.
 
-        features: [B, F, 263] normalised -> [B] in [0, 1], the largest moving average of the frame probabilities.
+        features: [B, F, D] normalised -> [B] in [0, 1], the largest moving average of the frame probabilities.
         """
         frames = torch.sigmoid(self(features))
         pooled = frames.unfold(1, min(self.config.pool, frames.shape[1]), 1).mean(-1)
@@ -69,7 +73,7 @@ class ViolenceClassifier(nn.Module):
 def score_clips(
     network: ViolenceClassifier, clips: Sequence[np.ndarray], mean: Tensor, std: Tensor, *, batch: int = 128
 ) -> np.ndarray:
-    """Score N raw feature clips [F_i, 263] in batches of equal length -> [N]."""
+    """Score N raw feature clips [F_i, D] in batches of equal length -> [N]."""
     found = np.empty(len(clips))
     for rows in equal_length_batches([len(c) for c in clips], batch):
         stacked = torch.from_numpy(np.stack([clips[i] for i in rows])).to(mean.device)

@@ -24,7 +24,7 @@ from hmu_tasks.models.layers import (
     seeded,
     uniform,
 )
-from hmu_tasks.models.sampling import draw_codes, guided, row_uniforms
+from hmu_tasks.models.sampling import Negative, conditions, draw_codes, mixed, row_uniforms
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ class MaskTransformer(nn.Module):
     Two ids follow the codes 0..K-1: `mask_id` = K and `pad_id` = K + 1. Lengths are in tokens everywhere.
     """
 
+    negative: Negative | None = None
+
     def __init__(self, config: MaskTransformerConfig, *, seed: int = 0) -> None:
         super().__init__()
         self.config = config
@@ -112,13 +114,10 @@ class MaskTransformer(nn.Module):
         self, ids: Tensor, text: Tensor, inside: Tensor, wanted: Tensor, cfg_scale: float | None
     ) -> Tensor:
         """Guided logits at the `wanted` positions in one forward pass: [N, K], or [B, T, K] when all are."""
-        if cfg_scale is None or cfg_scale == 1.0 or cfg_scale == 0.0:
-            condition = torch.zeros_like(text) if cfg_scale == 0.0 else text
-            return self._head(self.hidden(ids, condition, inside), wanted)
-        twice = torch.cat([text, torch.zeros_like(text)])
-        both = self.hidden(ids.repeat(2, 1), twice, inside.repeat(2, 1))
-        conditional, unconditional = both.chunk(2)
-        return guided(self._head(conditional, wanted), self._head(unconditional, wanted), cfg_scale)
+        texts = conditions(text, cfg_scale, self.negative)
+        hidden = self.hidden(ids.repeat(len(texts), 1), torch.cat(texts), inside.repeat(len(texts), 1))
+        logits = [self._head(part, wanted) for part in hidden.chunk(len(texts))]
+        return mixed(logits, cfg_scale, self.negative)
 
     def _head(self, hidden: Tensor, wanted: Tensor) -> Tensor:
         out: Tensor = self.output_process(hidden if bool(wanted.all()) else hidden[wanted])

@@ -24,7 +24,7 @@ from hmu_tasks.models.layers import (
     uniform,
 )
 from hmu_tasks.models.masked import TokenLoss, cosine_schedule
-from hmu_tasks.models.sampling import draw_codes, guided, row_uniforms
+from hmu_tasks.models.sampling import Negative, conditions, draw_codes, mixed, row_uniforms
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class ResidualTransformer(nn.Module):
     The output map of layer q is the input embedding of layer q ("share weight"); only the first embedding and
     the last output map stand alone.
     """
+
+    negative: Negative | None = None
 
     def __init__(self, config: ResidualTransformerConfig, *, seed: int = 0) -> None:
         super().__init__()
@@ -128,12 +130,10 @@ class ResidualTransformer(nn.Module):
             hidden = self.hidden(history, layers, text, inside)
             return functional.linear(self.output_process(hidden), weight)
 
-        if cfg_scale is None or cfg_scale == 1.0 or cfg_scale == 0.0:
-            return scored(history, torch.zeros_like(text) if cfg_scale == 0.0 else text, inside)
-        twice = torch.cat([text, torch.zeros_like(text)])
-        both = scored(history.repeat(2, 1, 1), twice, inside.repeat(2, 1))
-        conditional, unconditional = both.chunk(2)
-        return guided(conditional, unconditional, cfg_scale)
+        texts = conditions(text, cfg_scale, self.negative)
+        times = len(texts)
+        logits = scored(history.repeat(times, 1, 1), torch.cat(texts), inside.repeat(times, 1))
+        return mixed(logits.chunk(times), cfg_scale, self.negative)
 
     def draw_layers(self, rows: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """Draw the layer to predict for each row, [B] in 1..Q-1, low layers more often (cosine schedule)."""

@@ -1,6 +1,8 @@
 """Drawing codes from logits: top-k truncation, temperature, and random numbers that padding cannot shift."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -47,6 +49,39 @@ def row_uniforms(draws: int, lengths: Tensor, tokens: int, generator: torch.Gene
         own = torch.Generator().manual_seed(seed)
         out[:, row, :length] = uniform((draws, length), own, out.device)
     return out.to(lengths.device)
+
+
+@dataclass(frozen=True)
+class Negative:
+    """A sentence vector [W] to steer away from, and how much, as a share of the guidance towards the prompt."""
+
+    text: Tensor
+    weight: float
+
+
+def conditions(text: Tensor, cfg_scale: float | None, negative: Negative | None = None) -> list[Tensor]:
+    """Return the sentence vectors, [B, W] each, whose logits guidance mixes: the prompt's, none's, the negative's.
+
+    cfg_scale: None or 1 asks for the prompt alone, 0 for "no text" alone; a negative text needs all three, except
+    where nothing is guided.
+    """
+    nothing = torch.zeros_like(text)
+    if cfg_scale == 0.0:
+        return [nothing]
+    if negative is not None:
+        return [text, nothing, negative.text.to(text).expand_as(text)]
+    return [text] if cfg_scale is None or cfg_scale == 1.0 else [text, nothing]
+
+
+def mixed(logits: Sequence[Tensor], cfg_scale: float | None, negative: Negative | None = None) -> Tensor:
+    """Mix the logits of `conditions`: u + s ((c - u) - g (n - u)), with g the negative's weight."""
+    if len(logits) == 1:
+        return logits[0]
+    scale = 1.0 if cfg_scale is None else cfg_scale
+    found = guided(logits[0], logits[1], scale)
+    if negative is None:
+        return found
+    return found - scale * negative.weight * (logits[2] - logits[1])
 
 
 def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:

@@ -12,19 +12,29 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from hmu_tasks.errors import WeightsError
 from hmu_tasks.files import read_json, replacing, write_json
-from hmu_tasks.models import weights
+from hmu_tasks.models import MODELS, model_class, weights
 from hmu_tasks.models.classifier import ClassifierConfig, ViolenceClassifier
 from hmu_tasks.models.evaluator import Evaluator, EvaluatorConfig
-from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
-from hmu_tasks.models.momask import MoMask, Tokenizer
+from hmu_tasks.models.length import LengthConfig, LengthEstimator
+from hmu_tasks.models.momask import TextToMotion, Tokenizer
 from hmu_tasks.models.residual import ResidualTransformer, ResidualTransformerConfig
 from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
+from hmu_tasks.models.sampling import Negative
 from hmu_tasks.models.text import ClipTextEncoder, SmallTextConfig, SmallTextEncoder, TextEncoder
+from hmu_tasks.models.words import HashedWords, Words, load_glove
 
+# Records of how a component came about: no part of a model, so that they stay behind when it is linked or digested.
+SOURCE = "source.json"
+RECORDS = ("history.csv", SOURCE)
+# Beside a base or residual transformer's weights: a text to steer away from, where a method asks for that.
+NEGATIVE = "negative.safetensors"
 COMPONENTS = ("text", "tokenizer", "base", "residual")
 Network = TypeVar("Network", bound=nn.Module)
 Config = TypeVar("Config")
@@ -34,7 +44,7 @@ Config = TypeVar("Config")
 class Bundle:
     """A text-to-motion model with its text encoder, and where it came from."""
 
-    model: MoMask
+    model: TextToMotion
     text: TextEncoder
     digest: str
     text_digest: str
@@ -55,7 +65,21 @@ def load_config(folder: Path) -> dict[str, Any]:
         raise WeightsError(f"{path} cannot be read ({error}); train the component again") from error
     if not isinstance(config, dict):
         raise WeightsError(f"{path} must hold a JSON object")
+    if "absent" in config:
+        raise WeightsError(f"{folder} holds no network: {config['absent']}")
     return config
+
+
+def save_absent(folder: Path, reason: str) -> None:
+    """Write a component folder that says why there is no such network."""
+    write_json(folder / "config.json", {"absent": reason})
+
+
+def absent_reason(folder: Path) -> str | None:
+    """Say why a component was left out; None where it is there, or was never made."""
+    path = folder / "config.json"
+    reason = read_json(path).get("absent") if path.is_file() else None
+    return None if reason is None else str(reason)
 
 
 def _config(kind: type[Config], values: Mapping[str, Any], folder: Path) -> Config:
@@ -121,13 +145,47 @@ def load_text(folder: Path, device: torch.device) -> TextEncoder:
     raise WeightsError(f"{folder / 'config.json'} names the unknown text encoder {kind!r}")
 
 
+def save_length(state: Mapping[str, Tensor], config: Mapping[str, Any], folder: Path) -> None:
+    """Put a length estimator beside the text encoder whose sentence vectors it reads."""
+    with replacing(folder / "length.safetensors") as temporary:
+        temporary.write_bytes(to_bytes({name: state[name].contiguous() for name in sorted(state)}))
+    write_json(folder / "length.json", dict(config))
+
+
+def load_length(folder: Path, device: torch.device) -> LengthEstimator | None:
+    """Read the length estimator of a text encoder's folder; None where it has none."""
+    if not (folder / "length.json").is_file():
+        return None
+    try:
+        config, state = dict(read_json(folder / "length.json")), load_file(folder / "length.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise WeightsError(
+            f"the length estimator in {folder} cannot be read ({error}); import it again"
+        ) from error
+    network = LengthEstimator(_config(LengthConfig, config, folder))
+    weights.load_strict(network, state)
+    return network.eval().requires_grad_(False).to(device)
+
+
 def load_evaluator(folder: Path, device: torch.device) -> tuple[Evaluator, Tensor, Tensor, int]:
     """Read the evaluator, its statistics, and how many caption words it reads."""
     config = load_config(folder)
     max_words = int(_entry(config, "max_words", folder))
     del config["max_words"]
+    config.pop("words", None)
     evaluator = _fill(Evaluator(_config(EvaluatorConfig, config, folder)), folder, device)
     return evaluator, *load_statistics(folder, device), max_words
+
+
+def load_words(folder: Path) -> Words:
+    """Read the vocabulary of an evaluator: the published one's GloVe vectors, or the hashed ones of our own."""
+    config = load_config(folder)
+    kind = config.get("words", "hashed")
+    if kind == "glove":
+        return load_glove(folder)
+    if kind == "hashed":
+        return HashedWords(int(_entry(config, "word_width", folder)))
+    raise WeightsError(f"{folder / 'config.json'} names the unknown vocabulary {kind!r}")
 
 
 def load_classifier(
@@ -142,28 +200,51 @@ def load_classifier(
     return network, *load_statistics(folder, device), float(_entry(config, "threshold", folder))
 
 
+def save_negative(negative: Negative, folder: Path) -> None:
+    """Put a text to steer away from into the folder of a base or residual transformer."""
+    state = {"text": negative.text, "weight": torch.tensor(negative.weight, dtype=torch.float64)}
+    with replacing(folder / NEGATIVE) as temporary:
+        temporary.write_bytes(to_bytes(state))
+
+
+def _with_negative(network: Network, folder: Path, device: torch.device) -> Network:
+    """Give a transformer the text to steer away from where its folder holds one."""
+    path = folder / NEGATIVE
+    if path.exists():
+        try:
+            state = load_file(path)
+            text, weight = state["text"].to(device), float(state["weight"])
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise WeightsError(f"{path} cannot be read ({error}); apply the method again") from error
+        network.negative = Negative(text, weight)  # type: ignore[assignment]  # no tensor of the network
+    return network
+
+
 def link_files(source: Path, target: Path) -> None:
     """Put the files of one component folder into another: hard links where the disk allows, copies otherwise.
 
-    Training curves stay behind: they are no part of a model.
+    RECORDS stay behind: they are no part of a model.
     """
     target.mkdir(parents=True, exist_ok=True)
     for file in sorted(source.iterdir()):
-        if file.is_file() and file.name != "history.csv":
+        if file.is_file() and file.name not in RECORDS:
             try:
                 (target / file.name).hardlink_to(file.resolve())  # a download cache holds symbolic links
             except OSError:
                 shutil.copyfile(file, target / file.name)
 
 
-def save_bundle(parts: Mapping[str, Path], folder: Path, lineage: Mapping[str, Any]) -> None:
-    """Write a bundle from component folders, with bundle.json: each component's digest, the whole's, the lineage."""
+def save_bundle(parts: Mapping[str, Path], folder: Path, lineage: Mapping[str, Any], *, model: str) -> None:
+    """Write a bundle from component folders, with bundle.json: each component's digest, the whole's, the lineage.
+
+    model: a name of MODELS, which says what the base transformer is.
+    """
     for name in COMPONENTS:
         if parts[name] != folder / name:
             link_files(parts[name], folder / name)
     digests = {name: weights.digest(folder / name) for name in COMPONENTS}
     index = {
-        "model": "momask",
+        "model": model,
         "components": digests,
         "digest": weights.combine(digests),
         "lineage": dict(lineage),
@@ -174,19 +255,23 @@ def save_bundle(parts: Mapping[str, Path], folder: Path, lineage: Mapping[str, A
 def load_bundle(folder: Path, device: torch.device) -> Bundle:
     """Read a bundle; raises WeightsError when a component's files are not those that bundle.json names."""
     try:
-        recorded = dict(read_json(folder / "bundle.json")["components"])
+        index = read_json(folder / "bundle.json")
+        recorded, name = dict(index["components"]), str(index["model"])
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise WeightsError(f"{folder} is no model bundle: bundle.json cannot be read ({error})") from error
     found = {name: weights.digest(folder / name) for name in COMPONENTS}
     changed = [name for name in COMPONENTS if found[name] != recorded.get(name)]
     if changed:
         raise WeightsError(f"bundle {folder}: {', '.join(changed)} differ from what bundle.json records")
-    base_config = _config(MaskTransformerConfig, load_config(folder / "base"), folder / "base")
-    base = _fill(MaskTransformer(base_config), folder / "base", device)
+    if name not in MODELS:
+        raise WeightsError(f"bundle {folder} holds the unknown model {name!r}; known: {', '.join(MODELS)}")
+    kind = model_class(name)
+    base_config = _config(kind.config, load_config(folder / "base"), folder / "base")
+    base = _with_negative(_fill(kind.network(base_config), folder / "base", device), folder / "base", device)
     place = folder / "residual"
     residual_config = _config(ResidualTransformerConfig, load_config(place), place)
-    residual = _fill(ResidualTransformer(residual_config), place, device)
-    model = MoMask(load_tokenizer(folder / "tokenizer", device), base, residual)
+    residual = _with_negative(_fill(ResidualTransformer(residual_config), place, device), place, device)
+    model = kind(load_tokenizer(folder / "tokenizer", device), base, residual)
     return Bundle(
         model=model,
         text=load_text(folder / "text", device),

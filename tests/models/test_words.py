@@ -1,8 +1,19 @@
 """Word vectors without a vocabulary, and captions as the evaluator's arrays."""
 
-import numpy as np
+from pathlib import Path
 
-from hmu_tasks.models.words import POS_CLASSES, HashedWords, embed_tokens
+import numpy as np
+import pytest
+
+from hmu_tasks.errors import WeightsError
+from hmu_tasks.models.words import (
+    IMPORTANT_WORDS,
+    POS_CLASSES,
+    GloveWords,
+    HashedWords,
+    embed_tokens,
+    load_glove,
+)
 
 
 def test_every_word_has_its_own_fixed_vector() -> None:
@@ -45,3 +56,42 @@ def test_a_masked_word_reads_as_unknown() -> None:
     unknown = embed_tokens([["a/DET", "unk/OTHER"]], words, max_words=5)
     for one, other in zip(masked, unknown, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def glove() -> GloveWords:
+    words = ["sos", "eos", "unk", "kick", "left", "man"]
+    return GloveWords(words, np.arange(12, dtype=np.float32).reshape(6, 2))
+
+
+def test_glove_words_read_as_published() -> None:
+    words = glove()
+    assert words.look_up("kick", "NOUN")[1] == "Act_VIP"
+    assert words.look_up("left", "ADJ")[1] == "Loc_VIP"
+    assert words.look_up("man", "NOUN")[1] == "NOUN"
+    vector, tag = words.look_up("walk", "VERB")  # important, but no word of the vocabulary
+    np.testing.assert_array_equal(vector, [4, 5])
+    assert tag == "OTHER"
+    vectors, classes, _ = embed_tokens([["***/VERB", "man/NOUN"]], words, max_words=5)
+    np.testing.assert_array_equal(vectors[0], [[0, 1], [4, 5], [10, 11], [2, 3]])
+    assert [POS_CLASSES[i] for i in classes[0].argmax(-1)] == ["OTHER", "OTHER", "NOUN", "OTHER"]
+
+
+def test_a_stored_vocabulary_comes_back_and_a_damaged_one_does_not(tmp_path: Path) -> None:
+    words = glove()
+    words.save(tmp_path)
+    again = load_glove(tmp_path)
+    assert again.words == words.words
+    np.testing.assert_array_equal(again.vectors, words.vectors)
+    (tmp_path / "words.json").write_text('["unk"]')
+    with pytest.raises(WeightsError, match="does not fit"):
+        load_glove(tmp_path)
+    for name in ("words.json", "words.safetensors"):
+        (tmp_path / name).write_bytes(b"{")
+        with pytest.raises(WeightsError, match="cannot be read"):
+            load_glove(tmp_path)
+
+
+def test_every_important_word_has_one_class_of_the_evaluator() -> None:
+    assert set(IMPORTANT_WORDS) < set(POS_CLASSES)
+    listed = [word for words in IMPORTANT_WORDS.values() for word in words.split()]
+    assert len(listed) == len(set(listed)) == 81
