@@ -14,6 +14,7 @@ from hmu_tasks.models import store, weights
 
 CPU = torch.device("cpu")
 MODEL = "momask"
+METHODS = ("original", "retrain", "lcr")
 
 
 def folder(method: str, edit: str = "s0") -> Path:
@@ -34,10 +35,11 @@ def changed(one: Path, other: Path) -> set[str]:
 
 
 def test_methods_are_named_as_they_are_stored(world: Path) -> None:
-    assert list(unlearn.METHODS) == ["original", "retrain", "lcr"]
-    assert sorted(p.name for p in (paths.UNLEARN / MODEL).iterdir()) == sorted(unlearn.METHODS)
-    with pytest.raises(ConfigError, match=r"'finetune'; choose one of original, retrain, lcr"):
-        unlearn.run(tiny_params(), MODEL, "finetune")
+    assert sorted(p.name for p in (paths.UNLEARN / MODEL).iterdir()) == sorted(METHODS)
+    with pytest.raises(ConfigError, match=r"'rewrite'; choose one of original, retrain, lcr, uce"):
+        unlearn.run(tiny_params(), MODEL, "rewrite")
+    with pytest.raises(ConfigError, match=r"'gpt'; choose one of momask, bamm"):
+        unlearn.run(tiny_params(), "gpt", "lcr")
 
 
 def test_no_code_replaced_is_the_original(world: Path) -> None:
@@ -90,12 +92,12 @@ def test_retrain_holds_the_retain_variants(world: Path) -> None:
 
 
 def test_running_again_gives_the_same_bytes_and_leaves_the_input_alone(world: Path) -> None:
-    before = {method: weights.digest(paths.edits(MODEL, method)) for method in unlearn.METHODS}
+    before = {method: weights.digest(paths.edits(MODEL, method)) for method in METHODS}
     inputs = weights.digest([paths.TRAIN, paths.CODEBOOK])
     done: list[tuple[int, int]] = []
-    for method in unlearn.METHODS:
+    for method in METHODS:
         unlearn.run(tiny_params(), MODEL, method, lambda *p: done.append(p))
-    assert {method: weights.digest(paths.edits(MODEL, method)) for method in unlearn.METHODS} == before
+    assert {method: weights.digest(paths.edits(MODEL, method)) for method in METHODS} == before
     assert weights.digest([paths.TRAIN, paths.CODEBOOK]) == inputs
     assert done == [(1, 2), (2, 2)]
 

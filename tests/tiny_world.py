@@ -17,15 +17,19 @@ TRANSFORMER = {"latent": 16, "layers": 1, "heads": 2, "feedforward": 16, **STEPS
 TINY: dict[str, Any] = {
     "run": {"seed": SEED, "device": "cpu", "track": False},
     "ingest": {"synthetic": {"clips": 40, "val": 16, "test": 16, "forget_share": 0.4}},
+    "filter": {"concepts": str(ROOT / "hmu_tasks" / "data" / "concepts.yaml")},
     "train": {
         "text": {"width": 16, "word_width": 8, "motion_hidden": 8, **STEPS},
         "evaluator": {"movement_width": 8, "hidden": 8, "width": 8, **STEPS},
         "tokenizer": {"width": 8, "code_width": 8, "codes": 16, "quantizers": 2, "depth": 1, **STEPS},
-        "base": {"momask": TRANSFORMER},
+        "base": {"momask": TRANSFORMER, "bamm": TRANSFORMER},
         "residual": TRANSFORMER,
         "classifier": {"width": 8, **STEPS},
     },
-    "unlearn": {"lcr": {"codes": [0, 2], "seeds": [0], "layers": [0], "support": 1}},
+    "unlearn": {
+        "lcr": {"codes": [0, 2], "seeds": [0], "layers": [0], "support": 1},
+        **{name: {"strengths": [0, 100], "captions": 12} for name in ("uce", "rece", "erasure", "guidance")},
+    },
     "evaluate": {
         "repeats": 2,
         "val_repeats": 1,
@@ -69,10 +73,11 @@ def run_every_step(knobs: "Params") -> None:
     for component, variant in cells:
         train.run(knobs, component, variant)
     codebook.run(knobs)
-    for method in unlearn.METHODS:
+    chosen = ("original", "retrain", *knobs.run.methods)
+    for method in chosen:
         unlearn.run(knobs, "momask", method)
     evaluate.run(knobs, "real", "real")
-    for method in unlearn.METHODS:
+    for method in chosen:
         evaluate.run(knobs, "momask", method)
 
 

@@ -60,6 +60,15 @@ def load_usage(folder: Path) -> CodeUsage:
     return CodeUsage(**counts, forget=int(sizes["forget"]), retain=int(sizes["retain"]))
 
 
+def load_prior(folder: Path) -> float:
+    """Read the weight of the log-odds prior, in pseudo-counts per code, that the codebook step scored with."""
+    place = folder / "codebook.json"
+    try:
+        return float(read_json(place)["prior"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise WeightsError(f"{place} names no prior ({error!r}); run the codebook step again") from error
+
+
 def count_codes(
     codes: Sequence[ArrayLike] | NDArray[Any],
     forget: ArrayLike,

@@ -10,9 +10,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TensorChange:
-    """One changed tensor; rows: indices along its first axis that differ (empty for a scalar)."""
+    """One changed tensor; rows: indices along its first axis that differ (empty for a scalar); values: how many do."""
 
     rows: list[int]
+    values: int
     shape: list[int]
     max_abs_change: float
     sha256_before: str
@@ -25,6 +26,11 @@ class Difference:
 
     changed: dict[str, TensorChange]
     unchanged: dict[str, str]
+
+    @property
+    def values(self) -> int:
+        """Number of values that changed."""
+        return sum(change.values for change in self.changed.values())
 
 
 def difference(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Difference:
@@ -50,6 +56,7 @@ def difference(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Dif
         gap = (new.double() - old.double()).abs()
         changed[name] = TensorChange(
             rows=_changed_rows(old, new),
+            values=_changed_values(old, new),
             shape=list(old.shape),
             max_abs_change=float(gap.max()),
             sha256_before=digests[0],
@@ -66,6 +73,11 @@ def _bytes(tensor: Tensor) -> Tensor:
 
 def _digest(tensor: Tensor) -> str:
     return hashlib.sha256(_bytes(tensor).numpy().tobytes()).hexdigest() if tensor.numel() else ""
+
+
+def _changed_values(old: Tensor, new: Tensor) -> int:
+    one, other = (t.contiguous().reshape(-1, 1).view(torch.uint8) for t in (old, new))
+    return int((one != other).any(dim=1).sum())
 
 
 def _changed_rows(old: Tensor, new: Tensor) -> list[int]:

@@ -1,0 +1,85 @@
+"""Negative guidance: the mix of logits on both models, and weights that stay as they are."""
+
+import pytest
+import torch
+from test_uce import texts
+
+from hmu_tasks.methods import guidance
+from hmu_tasks.methods.closed_form import Texts
+from hmu_tasks.models.bamm_base import BammConfig, BammTransformer
+from hmu_tasks.models.bamm_decoding import generate
+from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
+from hmu_tasks.models.residual import ResidualTransformer, ResidualTransformerConfig
+from hmu_tasks.models.sampling import Negative, conditions, mixed
+
+__all__ = ["texts"]
+
+SIZES = {
+    "codes": 8,
+    "code_width": 4,
+    "text_width": 6,
+    "latent": 16,
+    "layers": 1,
+    "heads": 2,
+    "feedforward": 16,
+}
+
+
+def test_the_mean_forget_text_is_steered_away_from(texts: Texts) -> None:
+    found = guidance.negative(texts, strength=0.3)
+    assert found.weight == 0.3
+    assert torch.equal(found.text, texts.forget.mean(dim=0))
+
+
+def test_the_mix_of_logits() -> None:
+    negative = Negative(torch.ones(6), 0.5)
+    text = torch.zeros(2, 6)
+    assert [len(conditions(text, scale)) for scale in (None, 1.0, 0.0, 4.0)] == [1, 1, 1, 2]
+    assert [len(conditions(text, scale, negative)) for scale in (None, 1.0, 0.0, 4.0)] == [3, 3, 1, 3]
+    c, u, n = (torch.tensor([value]) for value in (3.0, 1.0, 5.0))
+    assert mixed([c, u], 4.0).item() == 9.0
+    assert mixed([c, u, n], 4.0, negative).item() == 9.0 - 4.0 * 0.5 * 4.0
+    assert mixed([c, u, n], None, negative).item() == 3.0 - 0.5 * 4.0
+
+
+@pytest.mark.parametrize("kind", ["momask", "residual", "bamm"])
+def test_transformers_steer(kind: str) -> None:
+    """A weight of 0 changes nothing; steering away from the prompt itself with weight 1 leaves no text."""
+    text = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))[:1].repeat(3, 1)
+    lengths = torch.tensor([5, 4, 2])
+    ids = torch.randint(8, (3, 5, 2), generator=torch.Generator().manual_seed(1))
+    if kind == "residual":
+        third = ResidualTransformer(ResidualTransformerConfig(**SIZES, quantizers=2)).eval()
+        network, score = third, lambda scale: third.logits(ids, 1, text, lengths, scale)
+    elif kind == "momask":
+        first = MaskTransformer(MaskTransformerConfig(**SIZES)).eval()
+        network, score = first, lambda scale: first.logits(ids[..., 0], text, lengths, scale)
+    else:
+        second = BammTransformer(BammConfig(**SIZES)).eval()
+        network, score = second, lambda scale: second.logits(ids[..., 0], text, cfg_scale=scale)
+    with torch.no_grad():
+        for parameter in network.parameters():  # as after some training, so that the text matters
+            parameter.mul_(5.0) if parameter.ndim > 1 else None
+        plain, nothing = score(4.0), score(0.0)
+        network.negative = Negative(text[0], 0.0)
+        torch.testing.assert_close(score(4.0), plain, atol=1e-4, rtol=1e-4)
+        network.negative = Negative(text[0], 1.0)
+        torch.testing.assert_close(score(4.0), nothing, atol=1e-4, rtol=1e-4)
+        network.negative = Negative(-text[0], 0.5)
+        assert not torch.allclose(score(4.0), plain, atol=1e-2)
+
+
+def test_cached_decoding_steers_as_well() -> None:
+    network = BammTransformer(BammConfig(**SIZES)).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(5.0) if parameter.ndim > 1 else None
+    network.negative = Negative(torch.ones(6), 0.5)
+    text = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
+    drawn = [
+        generate(
+            network, text, torch.tensor([9, 6, 4, 2]), generator=torch.Generator().manual_seed(3), cached=c
+        )
+        for c in (True, False)
+    ]
+    assert torch.equal(*drawn)

@@ -1,0 +1,150 @@
+"""Every method on every model at the smallest size: bundles that load and move, identities, and untouched inputs."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_world import tiny_params
+
+from hmu_tasks import evaluate, paths, report, train, unlearn
+from hmu_tasks.methods import METHODS
+from hmu_tasks.models import MODELS, store, weights
+from hmu_tasks.models.momask import Sampling
+from hmu_tasks.viewer.summary import summarise
+
+CPU = torch.device("cpu")
+CELLS = [(model, method) for model in MODELS for method in METHODS]
+# What a method may change, by component; all else keeps its bytes.
+TOUCHED = {
+    "lcr": {"tokenizer"},
+    "uce": {"base", "residual"},
+    "rece": {"base", "residual"},
+    "erasure": {"base", "residual"},
+    "guidance": {"base", "residual"},  # what to steer away from lies beside their weights
+}
+
+
+@pytest.fixture(scope="module")
+def matrix(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A world in which both models are trained and every method is applied to both."""
+    root = tmp_path_factory.mktemp("matrix") / "world"
+    shutil.copytree(finished, root)
+    knobs = tiny_params()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        for model in MODELS:
+            for variant in train.VARIANTS:
+                if not paths.component(f"base-{model}", variant).exists():
+                    train.run(knobs, f"base-{model}", variant)
+            for method in unlearn.METHODS:
+                unlearn.run(knobs, model, method)
+        yield root
+
+
+def edits(model: str, method: str) -> dict[int | None, Path]:
+    """Folders of a method's edits by strength."""
+    found = sorted(paths.edits(model, method).glob("*/edit.json"))
+    return {json.loads(path.read_text())["knob"]: path.parent for path in found}
+
+
+def motions(bundle: store.Bundle) -> list[np.ndarray]:
+    text = bundle.text.encode(["a person kicks", "a person walks in a circle", "someone waves"])
+    return bundle.model.generate(
+        text,
+        [40, 64, 44],
+        sampling=Sampling(steps=2),
+        generator=torch.Generator().manual_seed(1),
+    )
+
+
+@pytest.mark.parametrize(("model", "method"), CELLS)
+def test_cell(matrix: Path, model: str, method: str) -> None:
+    source = edits(model, "original")[None]
+    original = store.load_bundle(source, CPU)
+    assert type(original.model).__name__.lower() == model
+    before = motions(original)
+    found = edits(model, method)
+    for strength, folder in found.items():
+        bundle = store.load_bundle(folder, CPU)
+        report = json.loads((folder / "edit.json").read_text())
+        assert (report["method"], report["seed"]) == (method, 0)
+        after = motions(bundle)
+        assert [m.shape for m in after] == [(40, 263), (64, 263), (44, 263)]
+        assert all(np.isfinite(m).all() for m in after)
+        changed = {
+            name
+            for name in store.COMPONENTS
+            if weights.digest(folder / name) != weights.digest(source / name)
+        }
+        if strength == 0:
+            assert (bundle.digest, changed, report["changed_parameters"]) == (original.digest, set(), 0)
+            assert all(np.array_equal(a, b) for a, b in zip(after, before, strict=True))
+        else:
+            assert changed == TOUCHED[method]
+            assert report["changed_parameters"] == sum(
+                int((a != b).sum())
+                for name in changed
+                for a, b in zip(
+                    weights.load_state(folder / name).values(),
+                    weights.load_state(source / name).values(),
+                    strict=True,
+                )
+            )
+    assert 0 in found
+    assert len(found) > 1
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_applying_again_gives_the_same_bytes(matrix: Path, model: str) -> None:
+    before = {method: weights.digest(paths.edits(model, method)) for method in unlearn.METHODS}
+    for method in METHODS:
+        unlearn.run(tiny_params(), model, method)
+    assert {method: weights.digest(paths.edits(model, method)) for method in unlearn.METHODS} == before
+
+
+@pytest.mark.parametrize("method", ["uce", "rece"])
+def test_published_edits_have_no_strength(world: Path, method: str) -> None:
+    unlearn.run(tiny_params({"unlearn": {method: {"published": True}}}), "momask", method)
+    found = edits("momask", method)
+    assert list(found) == [None]
+    report = json.loads((found[None] / "edit.json").read_text())
+    assert report["published"] is True
+    assert report["texts"] == {"kind": "keywords", "forget": 9, "retain": 21}
+    assert sorted(report["edited"]) == ["base.cond_emb.weight", "residual.cond_emb.weight"]
+
+
+@pytest.mark.parametrize("method", ["uce", "rece", "erasure"])
+def test_words_in_the_place_of_captions(world: Path, method: str) -> None:
+    knobs = {"texts": "keywords"} | ({} if method == "erasure" else {"target": "empty"})
+    unlearn.run(tiny_params({"unlearn": {method: knobs}}), "momask", method)
+    report = json.loads((edits("momask", method)[100] / "edit.json").read_text())
+    assert report["texts"] == {"kind": "keywords", "forget": 9, "retain": 21}
+    assert len(report["edited"]) == 2
+
+
+def test_more_draws_of_captions_differ(world: Path) -> None:
+    unlearn.run(tiny_params({"unlearn": {"uce": {"strengths": [100], "seeds": [0, 1]}}}), "momask", "uce")
+    first, second = (paths.edits("momask", "uce") / f"k100-s{seed}" for seed in (0, 1))
+    assert weights.digest(first / "base") != weights.digest(second / "base")
+
+
+def test_the_second_model_goes_through_evaluation(matrix: Path) -> None:
+    knobs = tiny_params()
+    for method in ("original", "retrain", "uce"):
+        evaluate.run(knobs, "bamm", method)
+    rows = json.loads((paths.evaluation("bamm", "uce") / "metrics.json").read_text())
+    assert {(row["model"], row["method"]) for row in rows} == {("bamm", "uce")}
+    assert {row["knob"] for row in rows} == {0, 100}
+    choice = json.loads((paths.evaluation("bamm", "uce") / "selection.json").read_text())
+    assert choice["knob"] in (0, 100)
+    inputs = report.read_inputs(knobs)
+    chosen = [inputs.selection, *inputs.others]
+    assert [(one.model, one.method) for one in chosen] == [("momask", "lcr"), ("bamm", "uce")]
+    assert {sample.method for sample in inputs.samples} <= {"real", "original", "retrain", "lcr"}
+    labels = [row.label for row in summarise(inputs.records, chosen[1], chosen).rows]
+    assert f"UCE, {choice['knob']} % (selected)" in labels
+    assert not any("LCR" in label for label in labels)
