@@ -1,0 +1,88 @@
+"""How many motions wave, counted by a rule on the joints: for the preset `bvh`, whose concept has no classifier.
+
+    python benchmarks/waves.py
+
+Run it in a project where `dvc repro` has run with the preset. Counts among the test clips of the forget set and of the
+retain set, and among the motions that each bundle makes for their captions (as the step `evaluate` draws them): in
+the middle three fifths of a motion, a wrist is above its shoulder for at least half the time and changes its sideways
+direction at least four times, by 5 cm or more each time. Small waves from the wrist alone are not counted: the 22
+joints do not show them.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from hmu_tasks import paths
+from hmu_tasks.data import packed
+from hmu_tasks.data.features import to_joints
+from hmu_tasks.data.skeleton import JOINTS
+from hmu_tasks.evaluation.generation import draw_codes
+from hmu_tasks.evaluation.prompts import Prompts, caption_prompts
+from hmu_tasks.models.device import pick_device
+from hmu_tasks.models.momask import Sampling
+from hmu_tasks.models.store import load_bundle
+from hmu_tasks.params import load
+from hmu_tasks.training.batches import clip_set
+
+TURNS, LEAST, ABOVE = 4, 0.05, 0.5
+
+
+def turns(places: np.ndarray, least: float = LEAST) -> int:
+    """Count how often a coordinate turns around, by at least `least` metres each time."""
+    count, way, last = 0, 0, places[0]
+    for place in places[1:]:
+        if (way >= 0 and place < last - least) or (way <= 0 and place > last + least):
+            count, way, last = count + (way != 0), -1 if place < last else 1, place
+        elif (place - last) * way > 0:
+            last = place
+    return count
+
+
+def waves(features: np.ndarray) -> bool:
+    """Say whether a motion [F, 263] waves."""
+    joints = to_joints(np.array(features))
+    middle = joints[len(joints) // 5 : len(joints) - len(joints) // 5]
+    for side in ("left", "right"):
+        wrist = middle[:, JOINTS.index(f"{side}_wrist")] - middle[:, JOINTS.index(f"{side}_shoulder")]
+        if (wrist[:, 1] > 0).mean() >= ABOVE and turns(wrist[:, 0]) >= TURNS:
+            return True
+    return False
+
+
+def main() -> None:
+    """Print the share of waving motions of the data and of each bundle."""
+    params = load()
+    device = pick_device(params.run.device)
+    knobs = params.evaluate
+    clips = packed.load(paths.CLIPS)
+    prompts: dict[str, Prompts] = {}
+    for name in ("forget", "retain"):
+        ids = (paths.SPLIT / f"test-{name}.txt").read_text(encoding="utf-8").splitlines()
+        prompts[name] = caption_prompts(clip_set(clips, ids), repeats=knobs.repeats, seed=params.run.seed)
+        share = np.mean([waves(clips.features(clip_id)) for clip_id in ids])
+        sys.stdout.write(f"real, {name}: {share:.1%} of {len(ids)}\n")
+    folders = [folder for model in params.models for folder in sorted((paths.UNLEARN / model).glob("*/*-s0"))]
+    references = [paths.edits(model, method) / "s0" for model in params.models for method in params.methods]
+    for folder in [path for path in references if path.is_dir()] + folders:
+        bundle = load_bundle(folder, device)
+        for name, asked in prompts.items():
+            codes = draw_codes(
+                bundle,
+                asked,
+                sampling=Sampling(**knobs.sampling.model_dump()),
+                seed=params.run.seed + sum(name.encode()),
+                batch=knobs.batch,
+                device=device,
+                cache=paths.CACHE,
+            )
+            made = bundle.model.tokenizer.decode(codes, batch=knobs.batch)
+            share = np.mean([waves(motion) for motion in made])
+            place = Path(*folder.parts[-3:]).as_posix()
+            sys.stdout.write(f"{place}, {name}: {share:.1%} of {len(made)}\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
