@@ -1,6 +1,7 @@
 """Step `evaluate`: generate with every edit of a method, judge, measure, and pick the knob on the validation split."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from hmu_tasks.evaluation.session import Session, open_session
 from hmu_tasks.files import read_json, replacing_folder, write_json
 from hmu_tasks.metrics.forgetting import mask_tokens
 from hmu_tasks.metrics.motion import mean_jerk
-from hmu_tasks.metrics.selection import Candidate, Choice, choose_knob
+from hmu_tasks.metrics.selection import Candidate, Choice, choose_knob, strongest_knob
+from hmu_tasks.models import store
 from hmu_tasks.models.device import pick_device
 from hmu_tasks.models.momask import Progress, Sampling
 from hmu_tasks.models.store import Bundle, load_bundle
@@ -85,8 +87,7 @@ def _record(run: StepRun, rows: Sequence[Record]) -> None:
 def _open(params: Params) -> Session:
     device = pick_device(params.run.device)
     clips = packed.load(paths.CLIPS)
-    keywords = load_concept(params.run.concept).keywords("lemma", params.run.dataset)
-    words = [keyword.partition("/")[0] for keyword in keywords]
+    words = load_concept(params.run.concept, params.filter.concepts).words(params.run.dataset)
     knobs = params.evaluate
     parts = {
         f"{role}{suffix}": _clips(clips, split, role)
@@ -98,7 +99,7 @@ def _open(params: Params) -> Session:
         parts,
         written={
             group: [(prompt.text, prompt.seconds) for prompt in prompts]
-            for group, prompts in load_prompts(params.run.concept).items()
+            for group, prompts in load_prompts(params.run.concept, params.filter.concepts).items()
         },
         repeats=knobs.repeats,
         val_repeats=knobs.val_repeats,
@@ -106,8 +107,9 @@ def _open(params: Params) -> Session:
             knobs.retrieval_batch,
             knobs.diversity_pairs,
             params.run.seed,
-            mean_jerk([to_joints(np.array(motion)) for motion in parts["retain"].features]),
+            mean_jerk([to_joints(np.array(motion)) for motion in parts["retain"].features], fps=clips.fps),
             lambda line: mask_tokens(line, words),
+            clips.fps,
         ),
         sampling=Sampling(**knobs.sampling.model_dump()),
         batch=knobs.batch,
@@ -118,7 +120,7 @@ def _open(params: Params) -> Session:
 
 def _clips(clips: packed.Clips, split: str, role: str) -> ClipSet:
     path = paths.SPLIT / f"{split}-{role}.txt"
-    ids = path.read_text(encoding="utf-8").split()
+    ids = path.read_text(encoding="utf-8").splitlines()
     if not ids:
         raise DataError(f"{path} is empty: no {role} clip to evaluate on; choose another concept or split")
     return clip_set(clips, ids)
@@ -140,6 +142,8 @@ def _edits(
     """Measure each bundle that the method made; with a knob, all on validation first, the selected fully on test."""
     source = paths.edits(identity["model"], identity["method"])
     edits = {path.parent.name: read_json(path) for path in sorted(source.glob("*/edit.json"))}
+    if store.absent_reason(source) is not None:
+        return [], []
     if not edits:
         raise DataError(f"{source} holds no edit; run `dvc repro` so that the method is applied first")
     knobs = params.evaluate
@@ -203,6 +207,9 @@ def _choose(
     """Pick the knob on the validation split, by gap closure of violence (forget FID without labels) and retain R@1."""
     if all(edit["knob"] is None for edit in edits.values()):
         return None
+    missing = store.absent_reason(paths.edits(identity["model"], "retrain"))
+    if missing is not None:
+        return _strongest(params, identity, edits, measured, missing), "strength"
     original, gold = (_reference(identity["model"], method) for method in ("original", "retrain"))
     told = [("forget-val", "violence_corrected") in ends for ends in (original, gold)]
     told += ["violence_corrected" in values["forget-val"] for values in measured.values()]
@@ -233,6 +240,23 @@ def _choose(
     ]
     measure = "forget FID" if metric == "fid" else "violence rate"
     return choose_knob(candidates, limit=params.report.retain_loss_limit, measure=measure), metric
+
+
+def _strongest(
+    params: Params,
+    identity: Mapping[str, Any],
+    edits: Mapping[str, Mapping[str, Any]],
+    measured: Mapping[str, Mapping[str, Values]],
+    missing: str,
+) -> Choice:
+    """Pick the knob without D_r: the largest that keeps the retain limit on the validation split."""
+    start = _reference(identity["model"], "original")["retain-val", "r1"]
+    losses: dict[float, list[float]] = {}
+    for name, edit in edits.items():
+        loss = start - float(np.mean(measured[name]["retain-val"]["r1"]))
+        losses.setdefault(edit["knob"], []).append(loss)
+    choice = strongest_knob(losses, limit=params.report.retain_loss_limit)
+    return replace(choice, reason=f"{choice.reason}; no gap closure, for there is no D_r: {missing}")
 
 
 def _reference(model: str, method: str) -> dict[tuple[str, str], float]:

@@ -13,6 +13,8 @@ TRAIN = RUNS / "train"
 CODEBOOK = RUNS / "codebook"
 UNLEARN = RUNS / "unlearn"
 EVALUATE = RUNS / "evaluate"
+PROBE = RUNS / "probe"
+REGISTER = RUNS / "register"
 
 REPORTS = Path("reports")
 
@@ -36,3 +38,8 @@ def edits(model: str, method: str) -> Path:
 def evaluation(model: str, method: str) -> Path:
     """Folder of the figures and samples of a model after a method."""
     return EVALUATE / model / method
+
+
+def registration(model: str, method: str) -> Path:
+    """Folder of the evidence, the gate's decision and the model card of a method's selected edit."""
+    return REGISTER / model / method

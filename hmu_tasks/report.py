@@ -30,13 +30,23 @@ def write_report(inputs: ReportInputs, target: Path) -> None:
     frame = table.benchmark_frame(inputs.records)
     plots = page.draw_plots(inputs)
     animations = page.draw_animations(inputs)
-    short = summary.summary_markdown(inputs.records, inputs.selection)
+    leads = _leads(inputs)
+    short = "\n".join(
+        (f"## {lead.model}\n\n" if len(leads) > 1 else "")
+        + summary.summary_markdown(inputs.records, lead, inputs.others)
+        for lead in leads
+    )
     write_json(target / "benchmark.json", table.benchmark_json(frame))
     _write(target / "benchmark.csv", table.benchmark_csv(frame))
     _write(
         target / "benchmark.md", f"# Results\n\n{short}\n# All records\n\n{table.benchmark_markdown(frame)}"
     )
-    _write(target / "summary.txt", summary.summary_text(inputs.records, inputs.selection))
+    tables = [
+        (f"{lead.model}\n\n" if len(leads) > 1 else "")
+        + summary.summary_text(inputs.records, lead, inputs.others)
+        for lead in leads
+    ]
+    _write(target / "summary.txt", "\n".join(tables))
     with replacing_folder(target / "plots") as folder:
         for name, text in plots.items():
             (folder / f"{name}.svg").write_text(text, encoding="utf-8")
@@ -56,7 +66,7 @@ def read_inputs(params: Params) -> ReportInputs:
         raise DataError(
             f"{paths.EVALUATE} holds no metrics.json; run `dvc repro` so that models are evaluated first"
         )
-    selection = _selection(records, params.report.retain_loss_limit)
+    selection, *others = _selections(records, params)
     usage = paths.CODEBOOK / "usage.parquet"
     edit = _selected_edit(selection)
     return ReportInputs(
@@ -64,7 +74,7 @@ def read_inputs(params: Params) -> ReportInputs:
         concept=params.run.concept,
         records=with_closures(records),
         selection=selection,
-        samples=_samples(),
+        samples=_samples(selection.model),
         usage=pd.read_parquet(usage) if usage.exists() else None,
         score={"ratio": "ratio", "log_odds": "log_odds_z"}[params.unlearn.lcr.score],
         edited={int(layer): codes for layer, codes in edit.get("replaced", {}).items()},
@@ -73,6 +83,7 @@ def read_inputs(params: Params) -> ReportInputs:
         validation=_optional(paths.VALIDATION),
         params=params.model_dump(mode="json", by_alias=True),
         digests=_digests(records),
+        others=others,
     )
 
 
@@ -106,22 +117,41 @@ def with_closures(records: Sequence[Record]) -> list[Record]:
     return found
 
 
-def _selection(records: Sequence[Record], limit: float) -> Selection:
-    chosen = sorted(paths.EVALUATE.glob("*/*/selection.json"))
-    if chosen:
-        value = read_json(chosen[0])
-        model, method = chosen[0].parts[-3:-1]
+def _selections(records: Sequence[Record], params: Params) -> list[Selection]:
+    """What was selected for each model and method, in the order of params.yaml, then what else was measured."""
+    limit = params.report.retain_loss_limit
+    run = [(model, method) for model in params.run.models for method in params.run.methods]
+    found = {path.parts[-3:-1]: path for path in sorted(paths.EVALUATE.glob("*/*/selection.json"))}
+    order = [pair for pair in run if pair in found] + [pair for pair in found if pair not in run]
+    chosen = []
+    for model, method in order:
+        value = read_json(found[model, method])
         knob = int(value["knob"])
-        return Selection(method, knob, value["reason"], model=model, met=value["feasible"], limit=limit)
-    methods = sorted({(r["model"], r["method"]) for r in records if r["model"] != "real"})
-    edited = [pair for pair in methods if pair[1] not in ("original", "retrain")] or methods
-    model, method = edited[0] if edited else ("momask", "original")
-    return Selection(method, None, "the method has one strength only", model=model, limit=limit)
+        chosen.append(
+            Selection(method, knob, value["reason"], model=model, met=value["feasible"], limit=limit)
+        )
+    if chosen:
+        return chosen
+    measured = sorted({(r["model"], r["method"]) for r in records if r["model"] != "real"})
+    edited = [pair for pair in measured if pair[1] not in ("original", "retrain")] or measured
+    model, method = edited[0] if edited else (params.run.models[0], "original")
+    return [Selection(method, None, "the method has one strength only", model=model, limit=limit)]
 
 
-def _samples() -> list[Sample]:
+def _leads(inputs: ReportInputs) -> list[Selection]:
+    """The first selection of each model: what its table leads with."""
+    found: dict[str, Selection] = {}
+    for one in (inputs.selection, *inputs.others):
+        found.setdefault(one.model, one)
+    return list(found.values())
+
+
+def _samples(model: str) -> list[Sample]:
+    """Motions of the data and of one model; of another model there is a table only."""
     found = []
     for path in sorted(paths.EVALUATE.glob("*/*/samples.json")):
+        if path.parts[-3] not in ("real", model):
+            continue
         archive = path.with_suffix(".npz")
         if not archive.exists():
             raise DataError(f"{archive} is missing beside {path.name}; run the evaluate step again")
@@ -132,7 +162,7 @@ def _samples() -> list[Sample]:
                 knob = int(edit[1:].split("-")[0]) if edit.startswith("k") and edit[1:2].isdigit() else None
                 method = path.parent.name
                 place = (str(label["split"]), str(label["prompt"]), str(label["clip_id"]))
-                found.append(Sample(method, knob, *place, joints=motions[label["key"]]))
+                found.append(Sample(method, knob, *place, motions[label["key"]], fps=label["fps"]))
     return found
 
 

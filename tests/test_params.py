@@ -54,7 +54,8 @@ def test_the_shipped_file_is_valid_and_frozen(values: dict[str, Any]) -> None:
         ("run.sede", "dataset, concept, seed, device, track"),
         ("unlearn.lcr.cods", "codes, seeds, layers, noise, support, score, target, published"),
         ("train.base.momask.head", "latent, layers, heads"),
-        ("train.base.bamm", "momask"),
+        ("train.base.gpt", "momask, bamm"),
+        ("train.pretrained.vq", "source, retain, tokenizer, base, residual, length, evaluator"),
         ("evaluate.sampling.top_p", "steps, cfg, residual_cfg, temperature, top_k"),
         ("evaluate.samples.both", "forget, retain"),
         ("validate.bone_length", "forget_share, bone_drift, root_height"),
@@ -69,7 +70,7 @@ def test_an_unknown_key_is_named_with_what_is_allowed(values: dict[str, Any], ke
 @pytest.mark.parametrize(
     ("key", "value", "allowed"),
     [
-        ("run.dataset", "humanml", "'synthetic' or 'humanml3d'"),
+        ("run.dataset", "humanml", "'kitml' or 'bvh'"),
         ("run.device", "gpu", "'auto', 'cpu' or 'cuda'"),
         ("run.seed", -1, "greater than or equal to 0"),
         ("run.seed", "ten", "valid integer"),
@@ -80,6 +81,7 @@ def test_an_unknown_key_is_named_with_what_is_allowed(values: dict[str, Any], ke
         ("unlearn.lcr.score", "odds", "'ratio' or 'log_odds'"),
         ("unlearn.lcr.target", "zero", "'code' or 'retain_mean'"),
         ("unlearn.lcr.noise", -0.5, "greater than or equal to 0"),
+        ("train.mode", "official", "'scratch' or 'pretrained'"),
         ("train.text.encoder", "bert", "'small' or 'clip'"),
         ("train.tokenizer.window", 30, "multiple of 4"),
         ("train.tokenizer.steps", 0, "greater than or equal to 1"),
@@ -266,3 +268,15 @@ def test_dvc_resolves_its_templates_with_it(tmp_path: Path, name: str | None) ->
     with Repo(str(tmp_path)) as repo:
         ingest = next(stage for stage in repo.index.stages if stage.name == "ingest")
         assert source in {dep.def_path for dep in ingest.deps}
+
+
+def test_bvh_files_lie_in_one_folder_that_is_a_dependency(values: dict[str, Any]) -> None:
+    put(put(values, "run.dataset", "bvh"), "ingest.bvh.folder", "data/raw/mocap")
+    assert "ingest.source is" in refusal(values)
+    for folder in ("data/raw/bvh", "data/raw", "data/raw/bvh/mine"):
+        put(put(values, "ingest.source", folder), "ingest.bvh.folder", folder)
+        assert "lie in one another" in refusal(values)
+    put(put(values, "ingest.source", "data/raw/mocap"), "ingest.bvh.folder", "data/raw/mocap")
+    for units in ("mm", 0, -1):
+        assert "ingest.bvh.units" in refusal(put(values, "ingest.bvh.units", units))
+    assert parse(put(values, "ingest.bvh.units", 0.0564), "params.yaml").ingest.bvh.units == 0.0564

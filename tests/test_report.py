@@ -33,6 +33,7 @@ def project(tmp_path, monkeypatch):
             "prompt": "a kick",
             "clip_id": "F1",
             "frames": 12,
+            "fps": 20.0,
             "edit": edit,
             "key": "m00",
         }

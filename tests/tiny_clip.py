@@ -19,7 +19,7 @@ VOCABULARY = [
 ]
 
 
-def write_clip(folder: Path, *, vision: bool = False) -> Path:
+def write_clip(folder: Path, *, vision: bool = False, heads: int = 2) -> Path:
     """Write the model, random but always the same; with `vision` the whole model of both towers, as published."""
     logging.disable_progress_bar()
     folder.mkdir(parents=True)
@@ -31,7 +31,7 @@ def write_clip(folder: Path, *, vision: bool = False) -> Path:
         "intermediate_size": 16,
         "projection_dim": 12,
         "num_hidden_layers": 1,
-        "num_attention_heads": 2,
+        "num_attention_heads": heads,
         "max_position_embeddings": 20,
         "bos_token_id": len(VOCABULARY) - 2,
         "eos_token_id": len(VOCABULARY) - 1,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hmu_tasks.data.features import to_joints
+from hmu_tasks.data.layout import layout_of
 from hmu_tasks.evaluation.judge import Judge
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.metrics import distribution, forgetting, motion, retrieval
@@ -20,7 +21,7 @@ class Protocol:
     """Fixed choices of the evaluation: retrieval batch, diversity pairs, seed, how captions are masked.
 
     jerk: mean jerk of the real retain motions in m/s³, from which the area under jerk is counted, so that frozen
-    motion costs as rough motion does.
+    motion costs as rough motion does. fps: frames per second of all motions.
     """
 
     retrieval_batch: int
@@ -28,6 +29,7 @@ class Protocol:
     seed: int
     jerk: float
     mask: Callable[[str], str] | None = None  # token string -> token string with the concept's words masked
+    fps: float = 20.0
 
 
 @dataclass
@@ -72,8 +74,9 @@ def measure(split: Split, clips: Sequence[np.ndarray], judge: Judge, protocol: P
     embedded = judge.embed_motions(clips) if split.real is not None else None
     flags = judge.violent(clips)
     joints = [to_joints(clip) for clip in clips]
-    peaks, skate = motion.peak_jerk(joints), motion.foot_skate(joints)
-    areas = motion.area_under_jerk(joints, reference=protocol.jerk)
+    fps, toes = protocol.fps, layout_of(clips[0].shape[1]).skeleton.toes
+    peaks, skate = motion.peak_jerk(joints, fps=fps), motion.foot_skate(joints, fps=fps, feet=toes)
+    areas = motion.area_under_jerk(joints, fps=fps, reference=protocol.jerk)
     for repeat in range(len(clips) // prompts.n):
         rows = prompts.block(repeat)
         found: dict[str, float] = {

@@ -43,8 +43,8 @@ def caption_prompts(clips: ClipSet, *, repeats: int, seed: int) -> Prompts:
 
 
 def written_prompts(rows: Sequence[tuple[str, float]], *, repeats: int, fps: float = 20.0) -> Prompts:
-    """Repeat hand-written (text, seconds) prompts; lengths are rounded to whole tokens within 40 to 196 frames."""
-    frames = [int(np.clip(round(seconds * fps / 4) * 4, 40, 196)) for _, seconds in rows]
+    """Repeat hand-written (text, seconds) prompts; lengths are rounded to whole tokens, from 2 s up to 196 frames."""
+    frames = [int(np.clip(round(max(seconds, 2.0) * fps / 4) * 4, 4, 196)) for _, seconds in rows]
     captions = [Caption(text, []) for text, _ in rows]
     return Prompts(captions * repeats, frames * repeats, len(rows), repeats)
 

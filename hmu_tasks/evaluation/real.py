@@ -10,7 +10,7 @@ from hmu_tasks.data.features import to_joints
 from hmu_tasks.evaluation import figures
 from hmu_tasks.evaluation.session import PAIRS, Session
 from hmu_tasks.metrics.motion import mean_joint_error
-from hmu_tasks.models.store import load_tokenizer
+from hmu_tasks.models.store import absent_reason, load_tokenizer
 
 Record = dict[str, Any]
 
@@ -24,9 +24,11 @@ def real_rows(
     their FID is zero by construction and left out.
     """
     rows: list[Record] = []
+    made = {variant: paths.component("tokenizer", variant) for variant in ("full", "retain")}
     coders = {
-        f"reconstruction-{variant}": load_tokenizer(paths.component("tokenizer", variant), session.device)
-        for variant in ("full", "retain")
+        f"reconstruction-{variant}": load_tokenizer(place, session.device)
+        for variant, place in made.items()
+        if absent_reason(place) is None
     }
     for method in ("real", *coders):
         values = {}
@@ -59,6 +61,7 @@ def real_rows(
                 "prompt": session.splits[name].prompts.captions[i].text,
                 "clip_id": session.clips[name].ids[i],
                 "frames": len(session.clips[name].features[i]),
+                "fps": session.protocol.fps,
                 "edit": None,
             },
             np.asarray(to_joints(np.array(session.clips[name].features[i])), np.float32),

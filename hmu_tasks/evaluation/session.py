@@ -83,7 +83,7 @@ class Session:
     def samples(
         self, bundle: Bundle, rows: Mapping[str, Sequence[int]]
     ) -> list[tuple[dict[str, Any], np.ndarray]]:
-        """Joints [F, 22, 3] of the motions of repeat 0 for chosen clips of the test splits."""
+        """Joints [F, J, 3] of the motions of repeat 0 for chosen clips of the test splits."""
         found = []
         for name, chosen in rows.items():
             asked = self.splits[name].prompts
@@ -95,6 +95,7 @@ class Session:
                     "prompt": asked.captions[i].text,
                     "clip_id": self.clips[name].ids[i],
                     "frames": len(clip),
+                    "fps": self.protocol.fps,
                 }
                 found.append((label, np.asarray(to_joints(clip), np.float32)))
         return found
@@ -121,5 +122,5 @@ def open_session(
         masked = protocol if name in PAIRS else replace(protocol, mask=None)
         splits[name] = figures.prepare(name, asked, judge, masked, part.features)
     for name, rows in written.items():
-        splits[name] = Split(name, prompts.written_prompts(rows, repeats=repeats))
+        splits[name] = Split(name, prompts.written_prompts(rows, repeats=repeats, fps=protocol.fps))
     return Session(judge, protocol, clips, splits, sampling, batch, device, cache)

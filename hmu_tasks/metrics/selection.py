@@ -1,6 +1,6 @@
 """The written rule that picks a method's knob on the validation split, before any test figure is seen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +21,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen knob, its mean figures, and whether it keeps the retain limit."""
+    """The chosen knob, its mean figures (no closure without D_r), and whether it keeps the retain limit."""
 
     knob: float
-    closure: float
+    closure: float | None
     loss: float
     feasible: bool
     reason: str
@@ -64,6 +64,25 @@ def choose_knob(
             chosen, True, f"largest gap closure of the {measure} within a retain R@1 loss of {limit:g}"
         )
     return _choice(chosen, True, f"within one standard error of knob {best.knob:g}, and smaller")
+
+
+def strongest_knob(losses: Mapping[float, Sequence[float]], *, limit: float = 0.03) -> Choice:
+    """Return the largest knob whose mean retain R@1 loss is at most `limit`: the rule where there is no D_r.
+
+    losses: per knob, retain R@1 of the original minus that of the edit, per edit seed. Without D_r nobody can say how
+    far the forget figures ought to move, so that no gap is closed. With no feasible knob the one with the least loss
+    is taken and marked so. Raises ValueError on no knobs or missing or non-finite losses.
+    """
+    if not losses or not all(len(found) and np.isfinite(found).all() for found in losses.values()):
+        raise ValueError("strongest_knob needs knobs with finite losses")
+    feasible = [knob for knob, found in losses.items() if _mean(found) <= limit + 1e-12]
+    knob = max(feasible) if feasible else min(losses, key=lambda one: (_mean(losses[one]), one))
+    rule = (
+        f"largest strength within a retain R@1 loss of {limit:g}"
+        if feasible
+        else f"no knob keeps the retain R@1 loss within {limit:g}: least loss taken"
+    )
+    return Choice(knob, None, _mean(losses[knob]), bool(feasible), rule)
 
 
 def _choice(candidate: Candidate, feasible: bool, reason: str) -> Choice:

@@ -47,7 +47,8 @@ class Evaluator(Training):
     """The text-motion evaluator."""
 
     movement_width: Count
-    hidden: Count
+    motion_hidden: Count
+    text_hidden: Count
     width: Count
 
 

@@ -127,8 +127,8 @@ def _evaluator_config(params: settings.Params, features: int) -> EvaluatorConfig
     return EvaluatorConfig(
         features=features,
         movement_width=knobs.movement_width,
-        motion_hidden=knobs.hidden,
-        text_hidden=knobs.hidden,
+        motion_hidden=knobs.motion_hidden,
+        text_hidden=knobs.text_hidden,
         width=knobs.width,
     )
 

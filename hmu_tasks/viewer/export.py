@@ -13,7 +13,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip entry can carry; numpy
 def npz(motions: Mapping[str, NDArray[np.floating]]) -> bytes:
     """Pack motions by name into a compressed NPZ that numpy.load reads.
 
-    motions: name -> joints [F, 22, 3] in metres, Y up, 20 fps. Returns the bytes of the archive, entries
+    motions: name -> joints [F, J, 3] in metres, Y up. Returns the bytes of the archive, entries
     sorted by name and without a date.
     """
     buffer = io.BytesIO()

@@ -14,7 +14,7 @@ from hmu_tasks.viewer.table import REFERENCES, Record, Selection
 
 @dataclass(frozen=True)
 class Sample:
-    """One generated (or real) motion of a shown prompt: joints [F, 22, 3] in metres, Y up, 20 fps."""
+    """One generated (or real) motion of a shown prompt: joints [F, J, 3] in metres, Y up."""
 
     method: str
     knob: int | None
@@ -22,6 +22,7 @@ class Sample:
     prompt: str
     clip_id: str
     joints: NDArray[np.floating]
+    fps: float = 20.0
 
     @property
     def name(self) -> str:
@@ -52,6 +53,8 @@ class ReportInputs:
     validation: Mapping[str, Any] | None = None
     params: Mapping[str, Any] | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
+    # What was selected for further models and methods; the page shows `selection`, the tables show all.
+    others: Sequence[Selection] = ()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from hmu_tasks.viewer import codeplots, plots, render
-from hmu_tasks.viewer.dataset import facts, filter_facts, suites
+from hmu_tasks.viewer.body import body_of
+from hmu_tasks.viewer.dataset import facts, suites
 from hmu_tasks.viewer.drawing import inline
+from hmu_tasks.viewer.filtering import filter_facts
 from hmu_tasks.viewer.inputs import Group, ReportInputs, groups
 from hmu_tasks.viewer.summary import figure, heading, name_of, note, prompts, summarise
 from hmu_tasks.viewer.table import CLOSURE, REFERENCES, VIOLENCE, find
@@ -60,9 +63,10 @@ def draw_animations(inputs: ReportInputs) -> dict[str, bytes]:
         # Real motions stay in the interactive viewer: three panels are what a page's width takes.
         shown = [s for s in group.samples if s.method not in REFERENCES] or list(group.samples)
         panels = [render.Panel(s.joints, name_of(s.method, s.knob)) for s in shown[:3]]
-        drawn[f"{group.name}.gif"] = render.animation(panels, title=group.prompt)
+        fps = group.samples[0].fps
+        drawn[f"{group.name}.gif"] = render.animation(panels, title=group.prompt, fps=fps)
         if index == 0:
-            drawn["before-after.png"] = render.contact_sheet(panels, title=group.prompt)
+            drawn["before-after.png"] = render.contact_sheet(panels, title=group.prompt, fps=fps)
     return drawn
 
 
@@ -102,7 +106,7 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
         protocol=_protocol(inputs),
         codes=_code_rows(inputs),
         reconstruction=_reconstruction(inputs),
-        filtering=filter_facts(inputs.filtering or {}),
+        filtering=filter_facts(inputs.filtering),
         suites=suites(inputs.validation or {}),
         params=list(facts(inputs.params or {})),
         css=Markup((HERE / "assets" / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
@@ -198,7 +202,16 @@ def _packed(group: Group) -> dict[str, Any]:
                 "data": base64.b64encode(millimetres.tobytes()).decode("ascii"),
             }
         )
-    return {"prompt": group.prompt, "split": group.split, "clip": group.clip_id, "panels": panels}
+    first = group.samples[0]
+    joints = first.joints.shape[1]
+    return {
+        "prompt": group.prompt,
+        "split": group.split,
+        "clip": group.clip_id,
+        "fps": first.fps,
+        "body": {"joints": joints, **asdict(body_of(joints))},
+        "panels": panels,
+    }
 
 
 def _script_json(value: Sequence[Any]) -> Markup:

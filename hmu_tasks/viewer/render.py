@@ -12,14 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from hmu_tasks.errors import DataError
+from hmu_tasks.viewer.body import BODIES, body_of
 
 Array = NDArray[np.floating]
 Colour = tuple[int, int, int]
-
-# Limbs as joint pairs of the 22 SMPL joints, by side of the body.
-LEFT = ((0, 1), (1, 4), (4, 7), (7, 10), (9, 13), (13, 16), (16, 18), (18, 20))
-RIGHT = ((0, 2), (2, 5), (5, 8), (8, 11), (9, 14), (14, 17), (17, 19), (19, 21))
-SPINE = ((0, 3), (3, 6), (6, 9), (9, 12), (12, 15))
 
 PAPER: Colour = (250, 250, 248)
 FLOOR: Colour = (223, 226, 230)
@@ -28,13 +24,12 @@ INK: Colour = (45, 51, 59)
 LEFT_COLOUR: Colour = (0, 114, 178)
 RIGHT_COLOUR: Colour = (213, 94, 0)
 
-FRAME_MS = 50  # 20 frames per second
 SUPERSAMPLE = 2  # drawn twice as large, then averaged: smooth edges
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One motion of an animation: joints [F, 22, 3] in metres, Y up, and the words under it."""
+    """One motion of an animation: joints [F, J, 3] in metres, Y up, and the words under it."""
 
     joints: Array
     caption: str
@@ -64,12 +59,13 @@ def animation(
     panel_size: tuple[int, int] = (250, 290),
     max_bytes: int = 400_000,
     camera: Camera | None = None,
+    fps: float = 20.0,
 ) -> bytes:
-    """Draw motions side by side as one looping GIF at 20 frames per second.
+    """Draw motions side by side as one looping GIF at their own pace, to the 10 ms that the format knows.
 
     All panels share one scale and show their whole motion from a fixed camera; a shorter motion holds its
     last pose. Equal input gives equal bytes. Where the file would be larger than `max_bytes`, it is drawn
-    smaller. Raises DataError for joints that are not finite [F, 22, 3].
+    smaller. Raises DataError for joints that are not finite [F, J, 3] of a known body.
     """
     for panel in panels:
         _check(panel)
@@ -77,7 +73,7 @@ def animation(
         raise DataError("an animation needs at least one motion; give it one panel per model")
     for factor in (1.0, 0.85, 0.72, 0.6, 0.5, 0.4):
         size = (round(panel_size[0] * factor), round(panel_size[1] * factor))
-        data = _encode(_frames(panels, title, size, camera or Camera()))
+        data = _encode(_frames(panels, title, size, camera or Camera()), fps)
         if len(data) <= max_bytes:
             break
     return data
@@ -90,6 +86,7 @@ def contact_sheet(
     poses: int = 8,
     cell: tuple[int, int] = (124, 168),
     camera: Camera | None = None,
+    fps: float = 20.0,
 ) -> bytes:
     """Draw a still PNG: one row per motion, `poses` poses at even times from left to right."""
     for panel in panels:
@@ -119,7 +116,7 @@ def contact_sheet(
         for index, part in enumerate(_wrap(panel.caption, 13, label - 18)):
             pencil.text((12, middle - 10 + 17 * index), part, font=_font(13), fill=INK)
     for column in range(poses):
-        seconds = column * (times - 1) / max(poses - 1, 1) / 20
+        seconds = column * (times - 1) / max(poses - 1, 1) / fps
         place = label + cell[0] * (column + 0.5)
         pencil.text((place, height - 18), f"{seconds:.1f} s", font=_font(11), fill=INK, anchor="mt")
     buffer = io.BytesIO()
@@ -129,10 +126,11 @@ def contact_sheet(
 
 def _check(panel: Panel) -> None:
     joints = panel.joints
-    if joints.ndim != 3 or joints.shape[1:] != (22, 3) or len(joints) == 0 or not np.isfinite(joints).all():
+    known = joints.ndim == 3 and joints.shape[1] in BODIES and joints.shape[2] == 3
+    if not known or len(joints) == 0 or not np.isfinite(joints).all():
         raise DataError(
             f"the motion {panel.caption!r} has shape {joints.shape} or values that are not finite; "
-            "it must be [frames, 22, 3] in metres"
+            f"it must be [frames, joints, 3] in metres, joints one of {', '.join(map(str, BODIES))}"
         )
 
 
@@ -204,14 +202,15 @@ def _figure(pencil: ImageDraw.ImageDraw, pose: Array, origin: tuple[float, float
     s = SUPERSAMPLE
     points = [(float((origin[0] + scale * x) * s), float((origin[1] - scale * y) * s)) for x, y, _ in pose]
     width = max(round(0.052 * scale * s), 3)
-    limbs = [(pair, LEFT_COLOUR) for pair in LEFT] + [(pair, RIGHT_COLOUR) for pair in RIGHT]
-    limbs += [(pair, INK) for pair in SPINE]
+    body = body_of(len(pose))
+    limbs = [(pair, LEFT_COLOUR) for pair in body.left] + [(pair, RIGHT_COLOUR) for pair in body.right]
+    limbs += [(pair, INK) for pair in body.spine]
     limbs.sort(key=lambda limb: float(pose[limb[0][0], 2] + pose[limb[0][1], 2]))
     for (a, b), shade in limbs:
         pencil.line([points[a], points[b]], fill=shade, width=width)
         for x, y in (points[a], points[b]):
             pencil.ellipse([x - width / 2, y - width / 2, x + width / 2, y + width / 2], fill=shade)
-    x, y = points[15]
+    x, y = points[body.head]
     radius = 0.095 * scale * s
     y -= 0.5 * radius
     pencil.ellipse([x - radius, y - radius, x + radius, y + radius], fill=INK)
@@ -269,14 +268,14 @@ def _palette() -> Image.Image:
     return image
 
 
-def _encode(frames: Sequence[Image.Image]) -> bytes:
+def _encode(frames: Sequence[Image.Image], fps: float) -> bytes:
     buffer = io.BytesIO()
     frames[0].save(
         buffer,
         format="GIF",
         save_all=True,
         append_images=list(frames[1:]),
-        duration=FRAME_MS,
+        duration=round(100 / fps) * 10,
         loop=0,
         disposal=1,
         optimize=True,  # pixels that stay are written as transparent, which packs to a third

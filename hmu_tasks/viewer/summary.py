@@ -15,6 +15,8 @@ NAMES = {
     "lcr": "LCR",
     "uce": "UCE",
     "rece": "RECE",
+    "erasure": "linear erasure",
+    "guidance": "negative guidance",
     "finetune": "fine-tuned",
 }
 
@@ -74,12 +76,19 @@ ALL_COLUMNS = FORGET_COLUMNS + RETAIN_COLUMNS
 def name_of(method: str, knob: int | None = None) -> str:
     """Name a row for readers, such as `LCR, K = 16`."""
     name = NAMES.get(method, method)
-    return name if knob is None else f"{name}, K = {knob}"
+    if knob is None:
+        return name
+    # LCR's strength is a number of codes, the other methods' a percentage.
+    return f"{name}, K = {knob}" if method == "lcr" else f"{name}, {knob} %"
 
 
-def summarise(records: Sequence[Record], selection: Selection) -> Summary:
-    """Build the result table: references, original, D_r, the selected edit, then every method and strength."""
+def summarise(records: Sequence[Record], selection: Selection, others: Sequence[Selection] = ()) -> Summary:
+    """Build the result table: references, original, D_r, the selected edit, then every method and strength.
+
+    others: what was selected for other methods; of a method that is named there, that strength alone is shown.
+    """
     model = selection.model
+    known = {one.method: one.knob for one in others if one.model == model}
     plan: list[tuple[str, int | None, str]] = [
         *((method, None, "reference") for method in REFERENCES),
         ("original", None, "original"),
@@ -87,9 +96,12 @@ def summarise(records: Sequence[Record], selection: Selection) -> Summary:
         (selection.method, selection.knob, "selected"),
     ]
     fixed = {method for method, _, kind in plan if kind != "selected"}
-    others = sorted({r["method"] for r in records if r["model"] == model} - fixed)
-    others.sort(key=lambda method: method != selection.method)
-    for method in others:
+    rest = sorted({r["method"] for r in records if r["model"] == model} - fixed)
+    rest.sort(key=lambda method: method != selection.method)
+    for method in rest:
+        if method in known and method != selection.method:
+            plan.append((method, known[method], "method"))
+            continue
         strengths = knobs(records, method=method, model=model)
         kind = "curve" if method == selection.method else "method"
         if strengths:
@@ -108,7 +120,8 @@ def summarise(records: Sequence[Record], selection: Selection) -> Summary:
             )
         }
         if cells:
-            label = name_of(method, knob) + (" (selected)" if kind == "selected" else "")
+            chosen = kind == "selected" or (kind == "method" and method in known and knob is not None)
+            label = name_of(method, knob) + (" (selected)" if chosen else "")
             rows.append(Row(label=label, method=method, knob=knob, kind=kind, cells=cells))
     used = tuple(column for column in ALL_COLUMNS if any(column in row.cells for row in rows))
     return Summary(columns=used, rows=tuple(rows))
@@ -129,9 +142,11 @@ def heading(column: Column) -> str:
     return f"{column.label}{' ' + column.unit if column.unit else ''} {column.better}"
 
 
-def summary_markdown(records: Sequence[Record], selection: Selection) -> str:
+def summary_markdown(
+    records: Sequence[Record], selection: Selection, others: Sequence[Selection] = ()
+) -> str:
     """Write the result table as two Markdown tables, forget and retain, with the meaning of ± under them."""
-    summary = summarise(records, selection)
+    summary = summarise(records, selection, others)
     parts = []
     for split in ("forget", "retain"):
         columns = [column for column in summary.columns if column.split == split]
@@ -148,9 +163,9 @@ def summary_markdown(records: Sequence[Record], selection: Selection) -> str:
     return "\n\n".join([*parts, note(summary, selection)]) + "\n"
 
 
-def summary_text(records: Sequence[Record], selection: Selection) -> str:
+def summary_text(records: Sequence[Record], selection: Selection, others: Sequence[Selection] = ()) -> str:
     """Write the result table for a terminal: aligned columns, under 120 characters wide at the usual columns."""
-    summary = summarise(records, selection)
+    summary = summarise(records, selection, others)
     parts = []
     for split in ("forget", "retain"):
         columns = [column for column in summary.columns if column.split == split]

@@ -8,11 +8,8 @@
   if (!groups.length) return;
   document.documentElement.classList.add("js");
 
-  const FPS = 20, JOINTS = 22;
-  const LEFT = [[0, 1], [1, 4], [4, 7], [7, 10], [9, 13], [13, 16], [16, 18], [18, 20]];
-  const RIGHT = [[0, 2], [2, 5], [5, 8], [8, 11], [9, 14], [14, 17], [17, 19], [19, 21]];
-  const SPINE = [[0, 3], [3, 6], [6, 9], [9, 12], [12, 15]];
-  const ENDS = [[20, "left"], [21, "right"], [10, "left"], [11, "right"]];  // hands and feet
+  const FPS = groups[0].fps, BODY = groups[0].body, JOINTS = BODY.joints;
+  const ENDS = [...BODY.left_ends.map((j) => [j, "left"]), ...BODY.right_ends.map((j) => [j, "right"])];  // hands and feet
   const STRIP = 46;  // height of the speed strip under each panel
 
   const find = (name) => root.querySelector(`[data-${name}]`);
@@ -154,13 +151,14 @@
     const pose = Array.from({ length: JOINTS }, (_, j) => project(at(frame, j)));
     const thick = Math.max(2.5, 0.05 * scale);
     const limbs = [
-      ...LEFT.map((b) => [b, colours.left]), ...RIGHT.map((b) => [b, colours.right]), ...SPINE.map((b) => [b, colours.ink]),
+      ...BODY.left.map((b) => [b, colours.left]), ...BODY.right.map((b) => [b, colours.right]),
+      ...BODY.spine.map((b) => [b, colours.ink]),
     ];
     limbs.sort((a, b) => pose[a[0][0]][2] + pose[a[0][1]][2] - pose[b[0][0]][2] - pose[b[0][1]][2]);
     for (const [[a, b], colour] of limbs) line([pose[a], pose[b]], colour, thick);
     pen.fillStyle = colours.ink;
     pen.beginPath();
-    pen.arc(pose[15][0], pose[15][1] - 0.04 * scale, 0.095 * scale, 0, 2 * Math.PI);
+    pen.arc(pose[BODY.head][0], pose[BODY.head][1] - 0.04 * scale, 0.095 * scale, 0, 2 * Math.PI);
     pen.fill();
     pen.font = "600 13px system-ui, sans-serif";
     pen.textAlign = "center";
