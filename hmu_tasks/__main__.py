@@ -24,11 +24,41 @@ app = typer.Typer(
 
 @app.command()
 def ingest() -> None:
-    """Read the raw dataset folder (or draw the synthetic one) into data/clips."""
-    from hmu_tasks import ingest as step
-    from hmu_tasks.console import bar, load_params
+    """Read a raw dataset folder (or draw the synthetic one) into data/clips.
 
-    step.run(load_params(), bar("ingest"))
+    run.dataset names the dataset, ingest.source its folder; docs/data.md says
+    where to get each dataset and what its licence asks. Put it in place, then
+    (motionx and kitml in the same way):
+
+    \b
+      python -m hmu_tasks preset humanml3d
+      dvc add data/raw/humanml3d
+      dvc repro ingest
+
+    \b
+    humanml3d  data/raw/humanml3d
+      new_joint_vecs/ID.npy          (frames, 263) numbers, 20 fps
+      texts/ID.txt                   lines caption#word/TAG ...#start#end
+      train.txt val.txt test.txt     ids, one per line
+      Mean.npy Std.npy               optional
+    kitml      data/raw/kitml
+      the same files                 (frames, 251) numbers, 12.5 fps
+    motionx    data/raw/motionx
+      motion_data/vector_263/ID.npy  (frames, 263) numbers, 30 fps
+      texts/semantic_labels/ID.txt   captions, with or without tokens
+      train.txt val.txt test.txt     ids such as humanml/000123
+      or HumanML3D's folder names; SMPL-X parameters: convert them first
+    synthetic  nothing: drawn into data/raw/synthetic
+
+    Damaged or incomplete clips (ids without motion or text, NaN, one-frame
+    files, faulty lines) stop the step with a list of them; ingest.on_bad: skip
+    goes on without them. The step prints how many were left out and why;
+    data/clips/ingest.json names them all.
+    """
+    from hmu_tasks import ingest as step
+    from hmu_tasks.console import bar, load_params, print_ingest
+
+    print_ingest(step.run(load_params(), bar("ingest")))
 
 
 @app.command("filter")
@@ -52,7 +82,7 @@ def validate() -> None:
 @app.command()
 def train(
     component: Annotated[
-        str, typer.Argument(help="text, evaluator, tokenizer, base-momask, residual, classifier")
+        str, typer.Argument(help="text, evaluator, tokenizer, base-momask, base-bamm, residual, classifier")
     ],
     variant: Annotated[
         str | None, typer.Argument(help="full: all clips; retain: the retain set only (D_r)")
@@ -99,6 +129,98 @@ def report() -> None:
     from hmu_tasks.console import load_params
 
     step.run(load_params())
+
+
+@app.command()
+def register(
+    model: str,
+    method: str,
+    edit: Annotated[
+        str | None, typer.Option(help="an edit other than the selected one, such as k064-s0")
+    ] = None,
+    decide_only: Annotated[bool, typer.Option(help="write evidence and decision, register nothing")] = False,
+) -> None:
+    """Judge the selected edit of a method by the gate, and make a version of it in the MLflow registry."""
+    from hmu_tasks.console import load_params
+
+    if decide_only:
+        from hmu_tasks import register as step
+
+        step.run(load_params(), model, method, edit)
+    else:
+        from hmu_tasks import publish
+
+        publish.run(load_params(), model, method, edit)
+
+
+Name = Annotated[str | None, typer.Argument(help="the registered model; needed where there are several")]
+Why = Annotated[str, typer.Option(help="the reason, for the journal")]
+Who = Annotated[str | None, typer.Option(help="your name, for the journal; default: the MLflow server's user")]
+
+
+@app.command()
+def promote(
+    name: Name = None,
+    version: Annotated[int | None, typer.Option(help="a version in the place of the candidate")] = None,
+    why: Why = "",
+    who: Who = None,
+    show: Annotated[bool, typer.Option(help="show the card and change nothing")] = False,
+    repair: Annotated[bool, typer.Option(help="bring the aliases to what the journal says")] = False,
+) -> None:
+    """Make a version that passed the gate the champion."""
+    from hmu_tasks import promote as step
+    from hmu_tasks.registry import open_registry, the_only_name
+
+    registry = open_registry(Path(), the_only_name(Path(), name))
+    if repair:
+        registry.follow()
+    else:
+        proposal = step.propose(registry, version)
+        if show:
+            sys.stdout.write(proposal.card)
+            return
+        step.promote(registry, proposal, who=who or step.user(), why=why)
+    step.report_moves(registry)
+
+
+@app.command()
+def rollback(name: Name = None, why: Why = "", who: Who = None) -> None:
+    """Take the champion back to the one before it."""
+    from hmu_tasks import promote as step
+    from hmu_tasks.registry import open_registry, the_only_name
+
+    registry = open_registry(Path(), the_only_name(Path(), name))
+    step.rollback(registry, who=who or step.user(), why=why)
+    step.report_moves(registry)
+
+
+@app.command()
+def moves(name: Name = None) -> None:
+    """Print who moved the champion, when and why."""
+    from hmu_tasks import promote as step
+    from hmu_tasks.registry import open_registry, the_only_name
+
+    step.report_moves(open_registry(Path(), the_only_name(Path(), name)))
+
+
+@app.command()
+def verify(
+    address: Annotated[str, typer.Argument(help="models:/<name>@<alias> or models:/<name>/<number>")],
+) -> None:
+    """Recompute the digests of everything that is registered of a version, and name what was changed."""
+    import tempfile
+
+    from hmu_tasks import promote as step
+
+    registry, version = step.find_version(Path(), address)
+    with tempfile.TemporaryDirectory() as scratch:
+        found = step.verify(registry, version, Path(scratch))
+    if found.faults:
+        raise HmuError(f"version {version.number} of {registry.name}: " + "; ".join(found.faults))
+    sys.stdout.write(
+        f"version {version.number} of {registry.name}: all {found.files} files are those that were registered, and the "
+        "bundle is the evaluated one\n"
+    )
 
 
 @app.command()

@@ -97,6 +97,15 @@ def output_digests(root: Path) -> dict[str, str]:
     }
 
 
+def input_of(root: Path, output: Path, dependency: Path) -> str | None:
+    """Read from dvc.lock the digest that a dependency had when `output` was written; None where it says nothing."""
+    for stage in _locked_stages(root).values():
+        if output.as_posix() in {out["path"] for out in stage.get("outs", [])}:
+            found = {dep["path"]: dep.get("md5") for dep in stage.get("deps", [])}
+            return found.get(dependency.as_posix())
+    return None
+
+
 def input_digests(root: Path, stage: str | None, inputs: Iterable[Path] = ()) -> dict[str, str]:
     """Find the digests of what a running stage reads: path -> digest.
 

@@ -5,32 +5,43 @@ runs/side/mlflow unless MLFLOW_TRACKING_URI names another. MLflow is imported on
 """
 
 import json
-import logging
 import os
 import socket
-import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import filelock
-
 from hmu_tasks import lineage
 from hmu_tasks.errors import HmuError
+from hmu_tasks.mlflow_store import (
+    clear_errors,
+    new_client,
+    probe,
+    side_folder,
+    store_lock,
+    tracking_uri,
+    without_password,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 EXPERIMENT = "hmu"
 DATA_FOLDER = "data/clips"
-_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
-_LOCK_SECONDS = 300.0
+_SAMPLE_SECONDS = 30
 _COMMANDS = {"dvc": "dvc repro", "prefect": "python -m flows.pipeline", "step": "python -m hmu_tasks"}
 """What started a pipeline run, by the first word of its key."""
+_NOTES = {
+    "train": "Training of one component. Curves: `train/…`; the column *variant* says full or retain (D_r).",
+    "unlearn": "One method applied to one model; each edit's proof of what changed is an artifact.",
+    "evaluate": "Figures `<split>/<metric>`; where the method has a strength, each is a curve over it.",
+    "probe": "Attacks on the edited models, with success rates.",
+}
+"""What the page of a step's run says at its top."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ class StepRun:
             return
         if not path.exists():
             raise HmuError(f"{path} cannot be recorded in MLflow: it does not exist")
-        with _clear_errors(self.uri):
+        with clear_errors(self.uri):
             if path.is_dir():
                 inside = f"{folder}/{path.name}" if folder else path.name
                 self.client.log_artifacts(self.run_id, str(path), artifact_path=inside)
@@ -80,7 +91,7 @@ class StepRun:
     def tag(self, name: str, value: object) -> None:
         """Set one tag."""
         if self.client is not None:
-            with _clear_errors(self.uri):
+            with clear_errors(self.uri):
                 self.client.set_tag(self.run_id, name, str(value))
 
     def _log_points(self, points: Sequence[tuple[str, int, float]]) -> None:
@@ -90,7 +101,7 @@ class StepRun:
 
         now = int(time.time() * 1000)
         batch = [Metric(metric_name(name), float(value), now, step) for name, step, value in points]
-        with _clear_errors(self.uri):
+        with clear_errors(self.uri):
             for start in range(0, len(batch), 1000):  # MLflow's limit for one request
                 self.client.log_batch(self.run_id, metrics=batch[start : start + 1000])
 
@@ -125,10 +136,10 @@ def step_run(
         yield StepRun()
         return
     uri = tracking_uri(root)
-    _probe(uri)
-    with _clear_errors(uri):
-        with _store_lock(uri, root):
-            client = _client(uri)  # creates the tables of a fresh store
+    probe(uri)
+    with clear_errors(uri):
+        with store_lock(uri, root):
+            client = new_client(uri)  # creates the tables of a fresh store
             experiment = _experiment(client, uri, root)
             _close_dead_runs(client, experiment)
             parent = _parent_run(client, experiment, root)
@@ -140,7 +151,8 @@ def step_run(
         _log_params(client, run_id, params)
     run = StepRun(client=client, run_id=run_id, parent_id=parent, uri=uri)
     try:
-        yield run
+        with _machine_watched(run):
+            yield run
     except BaseException as error:
         status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         with suppress(HmuError):  # the step's own error is the one to show
@@ -150,93 +162,29 @@ def step_run(
     _close(run, experiment, "FINISHED", root)
 
 
-def _close(run: StepRun, experiment: str, status: str, root: Path) -> None:
-    with _clear_errors(run.uri), _store_lock(run.uri, root):
-        run.client.set_terminated(run.run_id, status)
-        _settle(run.client, experiment, run.parent_id)
-
-
-def tracking_uri(root: Path) -> str:
-    """Name the store: MLFLOW_TRACKING_URI, or the SQLite file of this checkout."""
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    return given or f"sqlite:///{(_side(root) / 'mlflow.db').as_posix()}"
-
-
-def _side(root: Path) -> Path:
-    return root.resolve() / "runs" / "side" / "mlflow"
-
-
 @contextmanager
-def _store_lock(uri: str, root: Path) -> Iterator[None]:
-    """Let one process at a time create tables and parents; parallel first starts break the store else."""
-    sqlite = urlsplit(uri).scheme == "sqlite"
-    lock = Path(uri.removeprefix("sqlite:///") + ".lock") if sqlite else _side(root) / "mlflow.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(lock, timeout=_LOCK_SECONDS):
-            yield
-    except filelock.Timeout as error:
-        raise HmuError(
-            f"the MLflow store stayed locked for {_LOCK_SECONDS:.0f} s ({lock}); "
-            "look for a hanging step, end it and start again"
-        ) from error
+def _machine_watched(run: StepRun) -> Iterator[None]:
+    """Record processor, memory, disk and network (and GPUs where pynvml is there) while a step runs.
 
+    One sample per half minute, from a thread; MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false switches it off.
+    """
+    if os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true").lower() == "false":
+        yield
+        return
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-def _probe(uri: str) -> None:
-    """Fail within seconds where MLflow itself would retry for minutes."""
-    parts = urlsplit(uri)
-    try:
-        if parts.scheme == "sqlite":
-            file = Path(uri.removeprefix("sqlite:///"))
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(file, timeout=60)) as connection:
-                connection.execute("PRAGMA schema_version").fetchone()
-        elif parts.hostname:
-            port = parts.port or _PORTS.get(parts.scheme.split("+")[0], 80)
-            socket.create_connection((parts.hostname, port), timeout=10).close()
-    except (OSError, sqlite3.Error) as error:
-        raise _unreachable(uri, error) from error
-
-
-def _unreachable(uri: str, error: BaseException) -> HmuError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return HmuError(
-        f"the MLflow store {_without_password(uri)} cannot be used: {reason}. Start the server or correct "
-        "MLFLOW_TRACKING_URI; to run without records set run.track to false in params.yaml"
-    )
-
-
-def _without_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
-
-
-@contextmanager
-def _clear_errors(uri: str) -> Iterator[None]:
-    """Turn the many ways in which a store can fail into one error that says what to do."""
-    _prepare_mlflow()
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
+    monitor = SystemMetricsMonitor(run.run_id, sampling_interval=_SAMPLE_SECONDS, tracking_uri=run.uri)
+    monitor.start()
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise _unreachable(uri, error) from error
+    finally:
+        monitor.finish()
 
 
-def _prepare_mlflow() -> None:
-    """Switch telemetry and chatter off; telemetry is read when MLflow is imported."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _client(uri: str) -> Any:
-    from mlflow import MlflowClient
-
-    _prepare_mlflow()  # MLflow's import sets its own log levels
-    return MlflowClient(tracking_uri=uri)
+def _close(run: StepRun, experiment: str, status: str, root: Path) -> None:
+    with clear_errors(run.uri), store_lock(run.uri, root):
+        run.client.set_terminated(run.run_id, status)
+        _settle(run.client, experiment, run.parent_id)
 
 
 def _experiment(client: Any, uri: str, root: Path) -> str:
@@ -248,7 +196,7 @@ def _experiment(client: Any, uri: str, root: Path) -> str:
     if urlsplit(uri).scheme in {"http", "https"}:
         found = client.get_experiment_by_name(EXPERIMENT)
         return str(found.experiment_id if found else client.create_experiment(EXPERIMENT))
-    location = (_side(root) / "artifacts").as_uri()
+    location = os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or (side_folder(root) / "artifacts").as_uri()
     for name in (EXPERIMENT, f"{EXPERIMENT} {root.resolve()}"):
         found = client.get_experiment_by_name(name)
         if found is None:
@@ -256,8 +204,8 @@ def _experiment(client: Any, uri: str, root: Path) -> str:
         if found.artifact_location == location or "MLFLOW_TRACKING_URI" in os.environ:
             return str(found.experiment_id)
     raise HmuError(
-        f"both MLflow experiments of {_without_password(uri)} keep their artifacts elsewhere; "
-        f"move {_side(root)} away and start again"
+        f"both MLflow experiments of {without_password(uri)} keep their artifacts elsewhere; "
+        f"move {side_folder(root)} away and start again"
     )
 
 
@@ -272,6 +220,9 @@ def _parent_run(client: Any, experiment: str, root: Path) -> str:
     title = time.strftime("run %m-%d %H:%M:%S")  # MLflow's column shows about twenty letters
     command = _COMMANDS.get(key.partition("-")[0], key)
     tags = _tags("pipeline", root, ()) | {"hmu.pipeline": quoted, "mlflow.source.name": command}
+    tags["mlflow.note.content"] = (
+        f"One run of the pipeline, started by `{command}`; its steps are the runs below it."
+    )
     return str(client.create_run(experiment, run_name=title, tags=tags).info.run_id)
 
 
@@ -288,6 +239,7 @@ def _tags(step: str, root: Path, inputs: Iterable[Path]) -> dict[str, str]:
         "mlflow.source.name": f"{step}.py",
         "mlflow.source.type": "LOCAL",
     }
+    tags |= {"mlflow.note.content": _NOTES[step]} if step in _NOTES else {}
     tags |= {"mlflow.source.git.commit": commit.id} if commit.id else {}
     tags |= {"hmu.data": data} if data else {}
     tags |= {"hmu.stage": stage} if stage else {}

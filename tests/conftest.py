@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from registered_world import measured
 from tiny_world import finished, world
 
-__all__ = ["finished", "shared", "world"]
+__all__ = ["finished", "measured", "shared", "world"]
 
 
 @pytest.fixture(scope="session")

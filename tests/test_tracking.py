@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hmu_tasks import lineage, tracking
+from hmu_tasks import lineage, mlflow_store, tracking
 from hmu_tasks.errors import HmuError
 
 # MLflow 3.17 declares a mapper in a way that SQLAlchemy 2.1 announces to drop.
@@ -52,7 +52,7 @@ def start(root: Path, name: str, *, seconds: float = 0, fail: bool = False) -> s
 
 def runs_of(root: Path) -> pd.DataFrame:
     """All runs of the local store, oldest first."""
-    client = tracking._client(tracking.tracking_uri(root))
+    client = mlflow_store.new_client(mlflow_store.tracking_uri(root))
     rows = [
         {
             "id": run.info.run_id,

@@ -1,0 +1,130 @@
+"""Promotion as a Prefect flow: the gate's figures and the model card are shown, a person approves, the champion moves.
+
+`python -m flows.promote` uses the server at PREFECT_API_URL, where the person answers: the flow run's page has a button
+Resume with a form. Without a server `python -m hmu_tasks promote` does the same without asking.
+"""
+
+import sys
+from typing import Annotated, Any
+
+from flows.environment import project_root  # before Prefect: sets the variables that it reads at import
+
+# isort: split
+import typer
+from prefect import State, flow, get_run_logger, pause_flow_run
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.input import RunInput
+from prefect.settings import get_current_settings
+from prefect.states import Completed, Failed
+from pydantic import Field
+
+from hmu_tasks import promote as step
+from hmu_tasks.errors import HmuError
+from hmu_tasks.registry import open_registry, the_only_name
+
+DAY = 24 * 3600
+
+
+class Approval(RunInput):
+    """What the person who approves fills in."""
+
+    approve: bool = Field(default=False, description="Make this version the champion")
+    name: str = Field(description="Your name, for the journal")
+    reason: str = Field(description="Why, for the journal")
+
+
+@flow(name="promotion", description=__doc__, persist_result=False, validate_parameters=True)
+def promotion(
+    model: str | None = None,
+    version: int | None = None,
+    ask: bool = True,
+    who: str | None = None,
+    why: str = "",
+    days: float = 7.0,
+) -> State[Any]:
+    """Make the candidate (or a named version) the champion, after a person's approval where `ask` is set.
+
+    model: name of the registered model; may be left out where there is one only
+    who, why: for the journal, where nobody is asked
+    days: how long to wait for the answer
+    """
+    logger = get_run_logger()
+    try:
+        registry = open_registry(project_root(), the_only_name(project_root(), model))
+        proposal = step.propose(registry, version)
+        title = f"{registry.name} version {proposal.version.number}"
+        _show(proposal, title)
+        name, reason = who or step.user(), why
+        if ask:
+            logger.info("%s waits for approval on this flow run's page", title)
+            answer = pause_flow_run(
+                wait_for_input=Approval.with_initial_data(description=_question(proposal, title)),
+                timeout=int(days * DAY),
+                poll_interval=3,
+            )
+            name, reason = answer.name, answer.reason
+            if not answer.approve:
+                return Completed(name="Declined", message=f"{title} was declined by {name}: {reason}")
+        move = step.promote(registry, proposal, who=name, why=reason)
+    except HmuError as error:
+        return Failed(message=str(error))
+    return Completed(message=f"{title} is the champion since {move.when}, approved by {move.who}")
+
+
+@flow(name="rollback", persist_result=False, validate_parameters=True)
+def rollback(why: str, model: str | None = None, who: str | None = None) -> State[Any]:
+    """Take the champion back to the one before it, at once."""
+    try:
+        registry = open_registry(project_root(), the_only_name(project_root(), model))
+        move = step.rollback(registry, who=who or step.user(), why=why)
+    except HmuError as error:
+        return Failed(message=str(error))
+    return Completed(message=f"{registry.name} is back at version {move.end}")
+
+
+def _show(proposal: step.Proposal, title: str) -> None:
+    """Leave the card and the gate's clauses on the flow run's page."""
+    create_markdown_artifact(proposal.card, key="model-card", description=f"Model card of {title}")
+    rows = [
+        {"clause": clause.name, "passed": "yes" if clause.passed else "NO", "reason": clause.reason}
+        for clause in proposal.decision.clauses
+    ]
+    create_table_artifact(rows, key="gate", description=f"The gate's clauses for {title}")
+
+
+def _question(proposal: step.Proposal, title: str) -> str:
+    before = proposal.standing.champion
+    champion = "There is no champion yet." if before is None else f"The champion is version {before}."
+    clauses = "\n".join(f"- {clause.name}: {clause.reason}" for clause in proposal.decision.clauses)
+    return f"# Promote {title}?\n\n{champion} The gate passed:\n\n{clauses}\n\n{proposal.card}"
+
+
+def main(
+    model: Annotated[
+        str | None, typer.Argument(help="The registered model; needed where there are several.")
+    ] = None,
+    version: Annotated[int | None, typer.Option(help="A version in the place of the candidate.")] = None,
+    ask: Annotated[bool, typer.Option(help="Wait for a person's approval on the flow run's page.")] = True,
+    who: Annotated[str | None, typer.Option(help="Your name, where nobody is asked.")] = None,
+    why: Annotated[str, typer.Option(help="The reason, where nobody is asked.")] = "",
+    days: Annotated[float, typer.Option(min=0.0001, help="How long to wait for the answer.")] = 7.0,
+    back: Annotated[
+        bool, typer.Option("--rollback", help="Go back to the champion before this one.")
+    ] = False,
+) -> None:
+    """Promote through Prefect, or roll back."""
+    if ask and not back and not get_current_settings().api.url:
+        typer.echo(
+            "approval needs a Prefect server with its page: set PREFECT_API_URL, or use --no-ask", err=True
+        )
+        sys.exit(1)
+    if back:
+        state = rollback(why, model, who, return_state=True)
+    else:
+        state = promotion(model, version, ask, who, why, days, return_state=True)
+    typer.echo(state.message, err=not state.is_completed())
+    sys.exit(0 if state.is_completed() else 1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

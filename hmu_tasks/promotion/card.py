@@ -1,0 +1,151 @@
+"""The model card of one bundle in Markdown: what was removed and how well, what may go wrong, how to make it again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from hmu_tasks.metrics import METRICS
+from hmu_tasks.promotion.evidence import Evidence, Figure
+from hmu_tasks.promotion.gate import Decision
+
+HERE = Path(__file__).parent
+DESCRIPTION_LIMIT = 5000  # characters that MLflow's database keeps of a description
+
+# What a checkpoint inherits from the motions it was trained on.
+LICENCES: Mapping[str, str] = {
+    "synthetic": "The training motions are drawn by this project's own grammar and carry no foreign licence.",
+    "humanml3d": (
+        "HumanML3D's captions are MIT; its motions come from AMASS and HumanAct12, whose licences allow "
+        "non-commercial research only. The weights inherit that limit."
+    ),
+    "motionx": "Motion-X is licensed for non-commercial research only; the weights inherit that limit.",
+    "kitml": "KIT Motion-Language is licensed for research only; the weights inherit that limit.",
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a registered version was made: commit, whether files differed from it, digests of all that is tracked."""
+
+    commit: str | None
+    dirty: bool
+    digests: Mapping[str, str]  # path -> digest in dvc.lock
+
+
+def card_text(evidence: Evidence, decision: Decision, origin: Origin | None = None) -> str:
+    """Fill the card; without an origin it says how to make the bundle in the checkout it lies in."""
+    return (
+        _environment()
+        .get_template("card.md.j2")
+        .render(**_values(evidence, decision), origin=origin, full=True)
+    )
+
+
+def description(evidence: Evidence, decision: Decision) -> str:
+    """Fill the card's first part, short enough for the description that MLflow shows beside a version."""
+    text = (
+        _environment()
+        .get_template("card.md.j2")
+        .render(**_values(evidence, decision), origin=None, full=False)
+    )
+    return text if len(text) <= DESCRIPTION_LIMIT else text[: DESCRIPTION_LIMIT - 2] + "…\n"
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(  # Markdown, no HTML: what is filled in are names and numbers of ours
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=False,  # noqa: S701
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["figure"] = figure_text
+    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
+    return environment
+
+
+def _values(evidence: Evidence, decision: Decision) -> dict[str, object]:
+    return {
+        "e": evidence,
+        "decision": decision,
+        "removed": _rows(
+            evidence, ("forget", "explicit", "implicit"), ("violence_corrected", "violence", "fid", "r1")
+        ),
+        "kept": _rows(
+            evidence, ("retain", "benign", "hard_benign"), ("r1", "fid", "mm_dist", "violence", "peak_jerk")
+        ),
+        "risks": _risks(evidence),
+        "licence": LICENCES.get(
+            evidence.dataset, "The licence of the training motions applies to the weights, too."
+        ),
+    }
+
+
+def _rows(evidence: Evidence, splits: tuple[str, ...], metrics: tuple[str, ...]) -> list[dict[str, str]]:
+    """Table rows: prompts, metric, the edited model's figure, the original's and D_r's."""
+    rows = []
+    for split in splits:
+        for metric in metrics:
+            name = f"{split}/{metric}"
+            found = evidence.figures.get(name)
+            # The raw rate is of interest only where no floor could be taken off.
+            if found is None or (metric == "violence" and f"{split}/violence_corrected" in evidence.figures):
+                continue
+            others = (evidence.original.get(name), evidence.gold.get(name))
+            cells = [figure_text(f) for f in (found, *others)]
+            label = METRICS[metric].label
+            rows.append(
+                {
+                    "prompts": split,
+                    "metric": label,
+                    "edited": cells[0],
+                    "original": cells[1],
+                    "gold": cells[2],
+                    "n": str(found.n),
+                }
+            )
+    return rows
+
+
+def _risks(evidence: Evidence) -> list[tuple[str, str, str]]:
+    """Residual risks: what may happen, the figure behind it, and what to make of it."""
+    rows = []
+    for split, words in (
+        ("forget", f"prompts that name {evidence.concept}"),
+        ("explicit", "explicit hand-written prompts"),
+        ("implicit", f"prompts that describe {evidence.concept} without naming it"),
+    ):
+        for metric in ("violence_corrected", "violence"):
+            found = evidence.figures.get(f"{split}/{metric}")
+            if found is not None:
+                most = "no interval" if found.high is None else f"up to {min(1.0, found.high):.0%} (95 %)"
+                rows.append(
+                    (
+                        f"{evidence.concept} in motions for {words}",
+                        f"{found.mean:.0%}, {most}",
+                        f"n = {found.n}",
+                    )
+                )
+                break
+    for attack, found in sorted(evidence.probes.items()):
+        most = "no interval" if found.high is None else f"up to {found.high:.0%} (95 %)"
+        rows.append((f"attack {attack} brings it back", f"{found.mean:.0%}, {most}", f"n = {found.n}"))
+    if not evidence.probes:
+        rows.append(("attacks (paraphrase, prompt search, fine-tuning)", "not measured", "no probe was run"))
+    lost = evidence.original.get("retain/r1"), evidence.figures.get("retain/r1")
+    if lost[0] is not None and lost[1] is not None:
+        text = f"R@1 {lost[0].mean:.3f} → {lost[1].mean:.3f}"
+        rows.append(("worse motions for harmless prompts", text, f"n = {lost[1].n}"))
+    return rows
+
+
+def figure_text(figure: Figure | None) -> str:
+    """Write a figure with half its interval, a dash where there is none."""
+    if figure is None:
+        return "–"
+    if figure.low is None or figure.high is None:
+        return f"{figure.mean:.3g}"
+    return f"{figure.mean:.3g} ±{(figure.high - figure.low) / 2:.2g}"

@@ -1,0 +1,146 @@
+"""Step `register`, first half: gather the evidence of one edit and let the gate judge it; files only, no store.
+
+The other half, `publish.py`, makes a version of it in the MLflow registry.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hmu_tasks import lineage, paths
+from hmu_tasks.errors import ConfigError, DataError
+from hmu_tasks.files import read_json, replacing_folder, write_json
+from hmu_tasks.metrics import METRICS, ROLES
+from hmu_tasks.models import weights
+from hmu_tasks.params import Params
+from hmu_tasks.promotion.card import card_text
+from hmu_tasks.promotion.evidence import Evidence, figures, of_edit, probe_figures
+from hmu_tasks.promotion.gate import Limits, better, decide
+
+Record = Mapping[str, Any]
+
+
+def run(params: Params, model: str, method: str, edit: str | None = None) -> None:
+    """Write evidence.json, decision.json and card.md of one edit; equal inputs give equal bytes.
+
+    edit: None takes the strength that was selected on the validation split, in its first draw. The champion of a
+    registry is not asked here, for that would make the files depend on a store; `publish` asks it.
+    """
+    evidence = gather(params, model, method, edit)
+    decision = decide(evidence, None, limits_of(params))
+    with replacing_folder(paths.registration(model, method)) as folder:
+        write_json(folder / "evidence.json", evidence.to_json())
+        write_json(folder / "decision.json", decision.to_json())
+        (folder / "card.md").write_text(card_text(evidence, decision), encoding="utf-8")
+
+
+def limits_of(params: Params) -> Limits:
+    """Read the gate's limits; raises ConfigError for a figure that the evaluation does not know."""
+    knobs = params.register_
+    for role, named in (("forget", knobs.forget), ("retain", knobs.retain)):
+        for name in named:
+            split = name.partition("/")[0]
+            wanted = ("lower", "gold") if role == "forget" else ("higher", "lower")
+            if ROLES.get(split) != role or better(name) not in wanted:
+                splits = [split for split, known in ROLES.items() if known == role]
+                metrics = [m for m, info in METRICS.items() if info.better.get(ROLES[splits[0]]) in wanted]
+                raise ConfigError(
+                    f"register.{role} names {name!r}; it must be <split>/<metric> with one of the splits "
+                    f"{', '.join(splits)} and one of the metrics {', '.join(metrics)}"
+                )
+    values = knobs.model_dump()
+    return Limits(**{**values, "probes": tuple(values["probes"])})
+
+
+def gather(params: Params, model: str, method: str, edit: str | None = None) -> Evidence:
+    """Collect everything that the gate reads of one edit.
+
+    Raises DataError where the edit was not made or not evaluated, or where its files changed since.
+    """
+    known = {"model": (model, params.models), "method": (method, params.methods)}
+    for kind, (name, names) in known.items():
+        if name not in names:
+            raise ConfigError(f"unknown {kind} {name!r}; choose one of {', '.join(names)}")
+    if method in ("original", "retrain"):
+        raise ConfigError(f"{method!r} is a reference and no unlearned model; register a method")
+    tables = {name: _records(model, name) for name in (method, "original")}
+    if (paths.evaluation(model, "retrain") / "metrics.json").exists():
+        tables["retrain"] = _records(model, "retrain")
+    chosen = edit or selected_edit(model, method)
+    rows = of_edit(tables[method], chosen)
+    bundle = _bundle_digest(paths.edits(model, method) / chosen, rows)
+    knob = rows[0]["knob"]
+    clips = lineage.output_digests(Path()).get(paths.CLIPS.as_posix())
+    return Evidence(
+        model=model,
+        dataset=str(rows[0]["dataset"]),
+        concept=str(rows[0]["concept"]),
+        method=method,
+        edit=chosen,
+        bundle=bundle,
+        figures=figures(rows),
+        original=figures(tables["original"]),
+        gold=figures(tables.get("retrain", ())),
+        draws=len({row["edit"] for row in tables[method] if row["knob"] == knob}),
+        contracts=bool(read_json(paths.VALIDATION)["success"]) if paths.VALIDATION.exists() else None,
+        judges={_ROLE.get(name, "edited"): _judge(model, name) for name in tables},
+        data=f"md5:{clips}" if clips else f"sha256:{weights.digest(paths.CLIPS)}",
+        probes=_probes(model, method, bundle),
+    )
+
+
+_ROLE = {"original": "original", "retrain": "retrain"}
+
+
+def selected_edit(model: str, method: str) -> str:
+    """Name the edit to register: the selected strength where there is one, in its first draw."""
+    made = {
+        path.parent.name: read_json(path) for path in sorted(paths.edits(model, method).glob("*/edit.json"))
+    }
+    if not made:
+        raise DataError(
+            f"{paths.edits(model, method)} holds no edit; run `dvc repro` so that the method is applied"
+        )
+    selection = paths.evaluation(model, method) / "selection.json"
+    if selection.exists():
+        knob = read_json(selection)["knob"]
+        made = {name: edit for name, edit in made.items() if edit["knob"] == knob}
+        if not made:
+            raise DataError(f"{selection} names strength {knob}, which no edit has; run `dvc repro`")
+    return min(made, key=lambda name: (made[name]["seed"], name))
+
+
+def _records(model: str, method: str) -> Sequence[Record]:
+    path = paths.evaluation(model, method) / "metrics.json"
+    if not path.exists():
+        raise DataError(f"{path} is missing; run `dvc repro` so that {method} is evaluated first")
+    found: Sequence[Record] = read_json(path)
+    return found
+
+
+def _bundle_digest(folder: Path, rows: Sequence[Record]) -> str:
+    """Digest of the bundle's files as they are now, which must be that of the evaluated ones."""
+    recorded = read_json(folder / "bundle.json")["components"]
+    found = weights.combine({name: weights.digest(folder / name) for name in recorded})
+    evaluated = {row["bundle"] for row in rows}
+    if evaluated != {found}:
+        raise DataError(
+            f"{folder} is not the bundle that was evaluated ({found[:12]}, evaluated: "
+            f"{', '.join(sorted(digest[:12] for digest in evaluated))}); run `dvc repro`"
+        )
+    return found
+
+
+def _judge(model: str, method: str) -> str:
+    """Digest of the evaluator that a cell was measured with: what dvc.lock says, else the evaluator that lies here."""
+    evaluator = paths.component("evaluator")
+    locked = lineage.input_of(Path(), paths.evaluation(model, method), evaluator)
+    return f"md5:{locked}" if locked else f"sha256:{weights.digest(evaluator)}"
+
+
+def _probes(model: str, method: str, bundle: str) -> Mapping[str, Any]:
+    """Success rates of the attacks on this bundle, where probes were run."""
+    path = paths.PROBE / model / method / "probe.json"
+    if not path.exists():
+        return {}
+    return probe_figures([row for row in read_json(path) if row.get("bundle") == bundle])

@@ -1,0 +1,75 @@
+"""A finished tiny world with limits that its models meet, and further edits, for tests of registration."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tiny_world import tiny_params
+
+if TYPE_CHECKING:
+    from hmu_tasks.params import Params
+
+NAME = "hmu-momask-synthetic-violence"
+__all__ = ["LIMITS", "NAME", "add_edit", "easy_params", "measured", "selected"]
+LIMITS: dict[str, Any] = {
+    "forget": {"forget/violence": 100.0},
+    "retain": {"retain/r1": 100.0},
+    "prompts": 1,
+    "repeats": 2,
+}
+
+
+def easy_params(**limits: Any) -> "Params":
+    """Tiny parameters with a gate that everything measured twice passes, or with other limits.
+
+    The gate's tables of figures are replaced and not overlaid, so that none of the shipped limits is left in them.
+    """
+    from hmu_tasks.params import parse
+
+    values = tiny_params().model_dump(mode="json", by_alias=True)
+    values["register"] |= LIMITS | limits
+    return parse(values, "easy")
+
+
+@pytest.fixture
+def measured(world: Path) -> Path:
+    """The tiny world with what validation and report would have written; their content does not matter here."""
+    (world / "data" / "validation.json").write_text('{"success": true}', encoding="utf-8")
+    (world / "reports").mkdir(exist_ok=True)
+    for name in ("index.html", "summary.txt", "benchmark.csv"):
+        (world / "reports" / name).write_text(f"{name} of a test\n", encoding="utf-8")
+    return world
+
+
+def selected(root: Path) -> str:
+    """Name of the edit that the tiny world selects."""
+    figures = root / "runs" / "evaluate" / "momask" / "lcr"
+    knob = json.loads((figures / "selection.json").read_text(encoding="utf-8"))["knob"]
+    return f"k{knob:03d}-s0"
+
+
+def add_edit(root: Path, name: str) -> None:
+    """Make a further edit out of the selected one, with other codebooks and the same figures."""
+    import torch
+
+    from hmu_tasks.files import read_json, write_json
+    from hmu_tasks.models import store, weights
+
+    edits, figures = (root / "runs" / step / "momask" / "lcr" for step in ("unlearn", "evaluate"))
+    source = selected(root)
+    shutil.copytree(edits / source, edits / name)
+    state = weights.load_state(edits / name / "tokenizer")
+    key = next(key for key in sorted(state) if "codebook" in key)
+    state[key] = state[key] + torch.full_like(state[key], 0.01 * len(name))
+    tokenizer = edits / name / "tokenizer"
+    weights.save(state, store.load_config(tokenizer), tokenizer)
+    parts = {part: edits / name / part for part in store.COMPONENTS}
+    index = read_json(edits / name / "bundle.json")
+    index["components"] = {part: weights.digest(folder) for part, folder in parts.items()}
+    index["digest"] = weights.combine(index["components"])
+    write_json(edits / name / "bundle.json", index)
+    rows = read_json(figures / "metrics.json")
+    copies = [{**row, "edit": name, "bundle": index["digest"]} for row in rows if row["edit"] == source]
+    write_json(figures / "metrics.json", [*rows, *copies])

@@ -1,0 +1,244 @@
+"""Registration: evidence and decision as files, then a version with everything that belongs to it, once per bundle."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from registered_world import NAME, add_edit, easy_params, selected
+
+from hmu_tasks import paths, promote, publish, register
+from hmu_tasks.errors import ConfigError, DataError, HmuError, WeightsError
+from hmu_tasks.promotion.moves import CANDIDATE, CHAMPION, PREVIOUS
+from hmu_tasks.registry import BUNDLE_TAG, GATE_TAG, MANIFEST_TAG, REASONS_TAG, open_registry
+
+# MLflow 3.17 declares a mapper in a way that SQLAlchemy 2.1 announces to drop.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy is deprecated", "ignore:.*Any type hint is inferred as AnyType"
+)
+PLACE = paths.registration("momask", "lcr")
+
+
+@pytest.fixture(autouse=True)
+def own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def test_the_decision_is_the_same_every_time(measured: Path) -> None:
+    register.run(easy_params(), "momask", "lcr")
+    first = {path.name: path.read_bytes() for path in PLACE.iterdir()}
+    assert set(first) == {"evidence.json", "decision.json", "card.md"}
+    shutil.rmtree(PLACE)
+    register.run(easy_params(), "momask", "lcr")
+    assert {path.name: path.read_bytes() for path in PLACE.iterdir()} == first
+    assert json.loads(first["decision.json"])["passed"] is True
+    assert json.loads(first["evidence.json"])["edit"] == selected(measured)
+    assert not (measured / "runs" / "side" / "mlflow").exists()  # no store was asked
+
+
+def test_a_refusal_is_a_decision_and_no_error(measured: Path) -> None:
+    register.run(easy_params(prompts=10_000), "momask", "lcr")
+    decision = json.loads((PLACE / "decision.json").read_text(encoding="utf-8"))
+    assert decision["passed"] is False
+    assert decision["reasons"] == [
+        f"prompts, {side}: 8 behind the {side} model's figures, at least 10000 are asked for"
+        for side in ("edited", "original")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"forget": {"forget/r1": 1.0, "retain/violence": 1.0}}, "register.forget names 'retain/violence'"),
+        ({"retain": {"retain/diversity": 1.0}}, "register.retain names 'retain/diversity'"),
+        ({"retain": {"r1": 1.0}}, "must be <split>/<metric> with one of the splits retain, "),
+    ],
+)
+def test_a_limit_on_what_is_not_measured_is_told(measured: Path, limits: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        register.run(easy_params(**limits), "momask", "lcr")
+
+
+def test_what_was_not_evaluated_is_not_judged(measured: Path) -> None:
+    for wrong in (("gpt", "lcr"), ("momask", "magic"), ("momask", "retrain")):
+        with pytest.raises(ConfigError):
+            register.run(easy_params(), *wrong)
+    with pytest.raises(DataError, match="no edit 'k9' among the evaluated ones: k000-s0, k002-s0"):
+        register.gather(easy_params(), "momask", "lcr", "k9")
+    weights = paths.edits("momask", "lcr") / selected(measured) / "tokenizer" / "config.json"
+    weights.write_text(weights.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    with pytest.raises(DataError, match="is not the bundle that was evaluated"):
+        register.run(easy_params(), "momask", "lcr")
+    (paths.evaluation("momask", "lcr") / "metrics.json").unlink()
+    with pytest.raises(DataError, match="so that lcr is evaluated first"):
+        register.run(easy_params(), "momask", "lcr")
+
+
+def test_probes_of_this_bundle_are_read(measured: Path) -> None:
+    bundle = register.gather(easy_params(), "momask", "lcr").bundle
+    found = [
+        {"bundle": digest, "attack": "paraphrase", "mean": 0.2, "low": 0.1, "high": 0.3, "n": 50}
+        for digest in (bundle, "another")
+    ]
+    place = paths.PROBE / "momask" / "lcr" / "probe.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps(found), encoding="utf-8")
+    evidence = register.gather(easy_params(), "momask", "lcr")
+    assert {name: figure.high for name, figure in evidence.probes.items()} == {"paraphrase": 0.3}
+
+
+def test_from_registration_to_rollback(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The life of three versions in one store: each step rests on the one before."""
+    params = easy_params()
+    first = publish.run(params, "momask", "lcr")
+    registry = open_registry(measured, NAME)
+    check_version(registry, first, measured)
+    assert registry.aliases() == {CANDIDATE: 1}
+    assert publish.run(params, "momask", "lcr").number == 1
+    assert "version 1 passed the gate (registered before)" in capsys.readouterr().out
+    runs = registry.client.search_runs([registry.client.get_experiment_by_name("hmu").experiment_id])
+    assert sorted(run.data.tags["hmu.step"] for run in runs) == ["pipeline", "register"]
+
+    add_edit(measured, "k003-s0")
+    refused = publish.run(easy_params(prompts=10_000), "momask", "lcr", "k003-s0")
+    assert (refused.number, refused.passed) == (2, False)
+    assert registry.aliases() == {CANDIDATE: 1}
+    assert "at least 10000 are asked for" in registry.version(2).tags[REASONS_TAG]
+    with pytest.raises(HmuError, match=r"version 2 .* cannot be promoted: prompts, edited"):
+        promote.propose(registry, 2)
+
+    add_edit(measured, "k0004-s0")
+    assert publish.run(params, "momask", "lcr", "k0004-s0").number == 3
+    assert registry.aliases() == {CANDIDATE: 3}
+    promote.promote(registry, promote.propose(registry, 1), who="ann", why="the first one")
+    late = promote.propose(registry)
+    assert late.version.number == 3
+    assert late.card.startswith("# momask without violence (lcr, edit k0004-s0)")
+    early = promote.propose(registry)
+    promote.promote(registry, early, who="bob", why="a better one")
+    with pytest.raises(HmuError, match=r"bob was faster: promote of .* to version 3 .*a better one"):
+        promote.promote(registry, late, who="eve", why="mine")
+    assert registry.aliases() == {CHAMPION: 3, PREVIOUS: 1}
+    with pytest.raises(HmuError, match=r"version 3 .* is the champion already"):
+        promote.propose(registry, 3)
+    with pytest.raises(HmuError, match="has no candidate"):
+        promote.propose(registry)
+    with pytest.raises(HmuError, match=r"needs a name \(who\) and a reason \(why\)"):
+        promote.rollback(registry, who="ann", why=" ")
+    promote.rollback(registry, who="ann", why="it limps")
+    assert registry.aliases() == {CHAMPION: 1}
+    assert "ann: it limps" in registry.version(3).tags["hmu.rolled_back"]
+    with pytest.raises(HmuError, match="no champion before the present one"):
+        promote.rollback(registry, who="ann", why="further back")
+    promote.report_moves(registry)
+    told = capsys.readouterr().out
+    assert "1." in told
+    assert "promote by bob: version 1 -> version 3 (a better one)" in told
+    assert "rollback by ann: version 3 -> version 1 (it limps)" in told
+
+    registry.client.set_registered_model_alias(NAME, CHAMPION, "3")
+    with pytest.raises(HmuError, match=r"champion is version 3 instead of version 1.*--repair"):
+        promote.propose(registry, 3)
+    registry.follow()
+    assert registry.aliases() == {CHAMPION: 1}
+    check_tampering(registry, measured)
+
+
+def check_version(registry: Any, version: Any, world: Path) -> None:
+    """What belongs to a version is there, and none of it could run code or tells of this machine."""
+    assert version.tags[GATE_TAG] == "passed"
+    files = {
+        path.relative_to(world / "copy").as_posix(): path
+        for path in (registry.download(version, _made(world / "copy"))).rglob("*")
+        if path.is_file()
+    }
+    wanted = {
+        "MLmodel",
+        "serving.py",
+        "requirements.txt",
+        "input_example.json",
+        "code/hmu_tasks/models/store.py",
+    }
+    wanted |= {f"artifacts/{name}" for name in ("generation.json", "bundle/bundle.json")}
+    assert {f"model/{name}" for name in wanted} <= set(files)
+    proofs = {"evidence", "decision", "limits", "lineage", "edit", "metrics", "selection"}
+    assert {f"evidence/{name}.json" for name in proofs} <= set(files)
+    assert {"evidence/card.md", "report/index.html", "manifest.json"} <= set(files)
+    media = [name for name in files if name.startswith("media/")]
+    assert len([name for name in media if name.endswith(".gif")]) == 2  # a forget and a retain prompt
+    bundle = {Path(name).suffix for name in files if name.startswith("model/artifacts/")}
+    assert bundle == {".safetensors", ".json", ".npy"}
+    for name, path in files.items():
+        assert path.suffix not in {".pkl", ".pickle", ".pt", ".joblib"}
+        if path.suffix not in {".safetensors", ".npy", ".gif", ".png"}:
+            text = path.read_text(encoding="utf-8")
+            assert str(world) not in text, name
+            assert (
+                name.startswith("model/code/") or name == "model/serving.py" or "cloudpickle" not in text
+            ), name
+        if path.suffix == ".npy":
+            assert np.load(path, allow_pickle=False).dtype == np.float32
+    run = registry.client.get_run(version.run_id)
+    evidence = register.gather(easy_params(), "momask", "lcr")
+    assert version.tags[BUNDLE_TAG] == evidence.bundle == run.data.tags["hmu.bundle"]
+    assert run.data.params["run.seed"] == "5"
+    figure = evidence.figures["forget/violence"]
+    for end, value in (("", figure.mean), ("_low", figure.low), ("_high", figure.high)):
+        assert run.data.metrics[f"forget/violence{end}"] == value
+    described = registry.client.get_model_version(NAME, str(version.number))
+    assert described.description.startswith("# momask without violence")
+    assert described.run_id == version.run_id
+    assert described.source == f"runs:/{version.run_id}/model"
+    assert version.tags["hmu.data"].startswith("sha256:")
+    assert version.tags["hmu.evaluator"] == evidence.judges["original"]
+
+
+def check_tampering(registry: Any, world: Path) -> None:
+    """Every file that is changed, lost or added after registration is named."""
+    store = world / "runs" / "side" / "mlflow" / "artifacts"
+    version = registry.version(1)
+    base = store / version.run_id / "artifacts"
+    clean = promote.verify(registry, version, _made(world / "v0"))
+    assert clean.faults == ()
+    assert clean.files == len([path for path in base.rglob("*") if path.is_file()]) - 1
+    weights = base / "model" / "artifacts" / "bundle" / "base" / "model.safetensors"
+    before = weights.read_bytes()
+    weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    (base / "evidence" / "extra.json").write_text("{}", encoding="utf-8")
+    found = promote.verify(registry, version, _made(world / "v1")).faults
+    assert "model/artifacts/bundle/base/model.safetensors is not the file that was registered" in found
+    assert "evidence/extra.json was added after registration" in found
+    assert any("the bundle's digest is" in fault for fault in found)
+    promote.promote(registry, promote.propose(registry, 3), who="ann", why="again")
+    with pytest.raises(HmuError, match="version 1 is not what was registered"):
+        promote.rollback(registry, who="ann", why="back to the changed one")
+    weights.write_bytes(before)
+    (base / "evidence" / "extra.json").unlink()
+    index = base / "manifest.json"
+    index.write_text(
+        index.read_text(encoding="utf-8").replace("evidence/card.md", "evidence/other.md"), encoding="utf-8"
+    )
+    found = promote.verify(registry, version, _made(world / "v2")).faults
+    assert "manifest.json is not the file that was registered" in found
+    assert len(version.tags[MANIFEST_TAG]) == 64
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def test_a_bundle_with_something_else_in_it_is_not_registered(measured: Path) -> None:
+    (paths.edits("momask", "lcr") / selected(measured) / "extra.pkl").touch()
+    with pytest.raises(WeightsError, match=r"extra\.pkl does not belong into a bundle"):
+        publish.run(easy_params(), "momask", "lcr")
+    assert open_registry(measured, NAME).versions() == []
+
+
+def test_addresses_of_versions(measured: Path) -> None:
+    with pytest.raises(HmuError, match="is no address of a version"):
+        promote.find_version(measured, "hmu@champion")
+    with pytest.raises(HmuError, match="there is no registered model 'x'; there are: none"):
+        promote.find_version(measured, "models:/x@champion")
