@@ -1,6 +1,7 @@
 # make repro   run the whole pipeline (set-up included) and print the result table
 # make test    set up and run the tests
 # make check   ruff, formatting, mypy, tests (what CI runs)
+# make server  start a Prefect server;  make deploy  tell it what there is to run;  make worker POOL=cpu|gpu
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -9,7 +10,7 @@ export PYTHONUNBUFFERED := 1
 LOCK := flock --nonblock --conflict-exit-code 75 .repro.lock
 BUSY := (code=$$?; [ $$code -ne 75 ] || echo "another make is already at work in this folder; wait for it to end" >&2; exit $$code)
 
-.PHONY: repro test check table clean-side
+.PHONY: repro test check table clean-side server deploy worker
 .DEFAULT_GOAL := repro
 
 $(BIN)/.installed: pyproject.toml constraints.txt
@@ -33,6 +34,18 @@ check: $(BIN)/.installed
 	ruff format --check .
 	mypy
 	$(MAKE) test
+
+POOL ?= cpu
+PORT ?= 4200
+
+server: $(BIN)/.installed
+	@exec $(BIN)/python -m flows.operate server --port $(PORT)
+
+deploy: $(BIN)/.installed
+	@$(BIN)/python -m flows.operate deploy
+
+worker: $(BIN)/.installed
+	@exec $(BIN)/python -m flows.operate worker --pool $(POOL) $(if $(LIMIT),--limit $(LIMIT))
 
 clean-side:
 	rm -rf runs/side

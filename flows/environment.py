@@ -1,32 +1,49 @@
-"""Prefect's settings for a run on one machine; imported before Prefect, which reads them at its import.
+"""Prefect's settings for servers, workers and flows; imported before Prefect, which reads them at its import.
 
-Every variable that is already set wins.
+Every variable that is already set wins. PREFECT_AUTH=user:password switches authentication on, for the server and
+for everything that talks to it.
 """
 
 import os
 from pathlib import Path
 
+CHECKOUT_VARIABLE = "HMU_CHECKOUT"
+"""Environment variable by which a worker tells its flow runs where its checkout lies."""
+
 
 def project_root(start: Path | None = None) -> Path:
-    """Find the folder of the DVC project at or above `start` (the working folder), or return `start`."""
+    """Find the folder of the DVC project at or above `start` (the working folder).
+
+    A flow run of a worker starts in an empty folder; there HMU_CHECKOUT says where the worker's checkout is.
+    Returns `start` itself where there is no project.
+    """
     folder = (start or Path.cwd()).resolve()
-    return next((at for at in (folder, *folder.parents) if (at / ".dvc").is_dir()), folder)
+    named = [Path(os.environ[CHECKOUT_VARIABLE])] if CHECKOUT_VARIABLE in os.environ else []
+    return next((at for at in (folder, *folder.parents, *named) if (at / ".dvc").is_dir()), folder)
 
 
 DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
     "PREFECT_CLI_PROMPT": "false",
+    # A flow run that sends nothing for three times this long is taken for dead; see flows/automations.py.
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "60",
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # The first start of the temporary server creates its database; 20 s, the default, is short for that.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+    # Runs older than PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD (90 days) go, with logs and artifacts.
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
 }
 
 for name, value in DEFAULTS.items():
     os.environ.setdefault(name, value)
+
+if credentials := os.environ.get("PREFECT_AUTH"):
+    os.environ.setdefault("PREFECT_API_AUTH_STRING", credentials)
+    os.environ.setdefault("PREFECT_SERVER_API_AUTH_STRING", credentials)
 
 if (project_root() / ".dvc").is_dir():
     os.environ.setdefault("PREFECT_HOME", str(project_root() / "runs" / "side" / "prefect"))

@@ -22,11 +22,13 @@ class Stage:
 
     needs: names of the stages whose outputs it reads
     resource: `cpu` or `gpu`, from `meta: {resource: …}`
+    data: the .dvc files whose data it reads, relative to the project
     """
 
     name: str
     needs: tuple[str, ...]
     resource: str = "cpu"
+    data: tuple[str, ...] = ()
 
 
 def read_stages(root: Path) -> list[Stage]:
@@ -49,12 +51,14 @@ def read_stages(root: Path) -> list[Stage]:
                     raise HmuError(
                         f"{stage.path}: the flow runs only the dvc.yaml in {root}; move them there"
                     )
-                needed = (getattr(need, "name", None) for need in graph.successors(stage))
-                needs = sorted(str(need) for need in needed if need)
+                inputs = list(graph.successors(stage))
+                needs = sorted(str(need.name) for need in inputs if getattr(need, "name", None))
+                data = [need.path for need in inputs if getattr(need, "name", None) is None]
                 resource = str((stage.meta or {}).get("resource", "cpu"))
                 if resource not in {"cpu", "gpu"}:
                     raise HmuError(f"dvc.yaml, stage {name}, meta.resource is {resource!r}; use cpu or gpu")
-                found[str(name)] = Stage(name=str(name), needs=tuple(needs), resource=resource)
+                places = sorted(Path(path).relative_to(root).as_posix() for path in data)
+                found[str(name)] = Stage(str(name), tuple(needs), resource, tuple(places))
     except DvcException as error:
         raise HmuError(f"DVC cannot read the pipeline in {root}: {error}; `dvc dag` shows where") from error
     order = TopologicalSorter({stage.name: stage.needs for stage in found.values()})
@@ -99,31 +103,3 @@ def changed_stages(root: Path, stages: list[Stage]) -> set[str]:
         if changed.intersection(stage.needs):
             changed.add(stage.name)
     return changed.intersection(stage.name for stage in stages)
-
-
-def lock_order(root: Path) -> list[str]:
-    """List the stages in dvc.lock in the order of the file."""
-    from dvc.utils.serialize import load_yaml
-
-    lock = root / "dvc.lock"
-    return list(load_yaml(str(lock)).get("stages", {})) if lock.exists() else []
-
-
-def restore_lock_order(root: Path, before: list[str], stages: list[Stage]) -> None:
-    """Put dvc.lock in an order that does not depend on which stage finished first.
-
-    DVC appends new entries as stages end, so side by side they would come in another order each time and
-    the committed file would change for nothing. Old entries keep their place, new ones follow the graph.
-    """
-    from dvc.repo import Repo
-    from dvc.utils.serialize import modify_yaml
-
-    rank = {name: at for at, name in enumerate(dict.fromkeys([*before, *(stage.name for stage in stages)]))}
-    wanted = sorted(lock_order(root), key=lambda name: rank.get(name, len(rank)))
-    if wanted == lock_order(root):
-        return
-    with Repo(str(root)) as repo, repo.lock, modify_yaml(str(root / "dvc.lock")) as content:
-        entries = dict(content["stages"])
-        content["stages"].clear()
-        for name in sorted(entries, key=lambda name: rank.get(name, len(rank))):
-            content["stages"][name] = entries[name]

@@ -1,74 +1,41 @@
-"""The whole pipeline as a Prefect flow on one machine: DVC's graph, one task run per stage.
+"""The whole pipeline as a Prefect flow: DVC's graph, one task run per stage.
 
-`python -m flows.pipeline` uses the server at PREFECT_API_URL, or a temporary one that ends with the flow.
-After it `dvc repro` finds nothing to do.
+`python -m flows.pipeline` works in this folder, with the server at PREFECT_API_URL or a temporary one that ends with
+the flow; after it `dvc repro` finds nothing to do. Started from Prefect's page or on a schedule, the flow works in a
+worktree of its own and ends as a DVC experiment or as a branch.
 """
 
-import json
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from flows.environment import project_root  # before Prefect: sets the variables that it reads at import
 
 # isort: split
 import typer
-from prefect import State, flow, get_client, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.context import get_run_context
-from prefect.futures import PrefectFuture, wait
+from prefect import State, flow, get_client, get_run_logger
+from prefect.artifacts import create_table_artifact
+from prefect.context import FlowRunContext, get_run_context
 from prefect.settings import get_current_settings
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.graph import Stage, changed_stages, lock_order, read_stages, restore_lock_order, select
-from flows.slots import Slots, visible_devices
-from flows.stage import GUARD, Processes, run_stage
+from flows import artifacts, ending, workspace
+from flows.form import AS_COMMITTED, Dataset, Finish, Method, Model, Placement, Preset, Seed, Workers, changes
+from flows.graph import read_stages, select
+from flows.overlay import set_params
+from flows.slots import Slots, stages_per_device, visible_devices
+from flows.stage import GUARD
+from flows.transfer import fetch, pull
+from flows.walk import Walk, share_results, summary, walk_graph
+from hmu_tasks import paths
 from hmu_tasks.errors import HmuError
-from hmu_tasks.lineage import PIPELINE_VARIABLE
 
 _MOST_STAGES = 1000
 """Threads are made as stages need them; slots, not threads, limit what runs at once."""
-
-
-class Walk:
-    """What the tasks of one flow run share."""
-
-    def __init__(self, *, root: Path, slots: Slots, key: str, force: bool) -> None:
-        self.root = root
-        self.slots = slots
-        self.processes = Processes()
-        self.environment = {PIPELINE_VARIABLE: key}
-        self.force = force
-
-
-@task(task_run_name="{name}", persist_result=False, cache_policy=NO_CACHE)
-def stage(name: str, resource: str, clean: bool, walk: Walk) -> State[Any]:
-    """Run one stage of DVC, or note that it is up to date."""
-    if clean:
-        return Completed(name="Cached", message="up to date")
-    logger = get_run_logger()
-    with walk.slots.take(resource) as slot:
-        logger.info("%s on %s", name, slot.label)
-        started = time.monotonic()
-        outcome = run_stage(
-            name,
-            root=walk.root,
-            force=walk.force,
-            environment=walk.environment | slot.environment,
-            processes=walk.processes,
-            log=logger.info,
-        )
-    if outcome.status != 0:
-        # The whole output is in the log; the state shows the end of it, where the reason stands.
-        reason = "\n".join(outcome.last_lines[-4:])
-        return Failed(message=f"stage {name} failed (exit status {outcome.status}):\n{reason}")
-    if not outcome.executed:
-        return Completed(name="Cached", message="up to date, or restored from the cache")
-    return Completed(message=f"ran for {time.monotonic() - started:.0f} s")
 
 
 @flow(
@@ -78,83 +45,180 @@ def stage(name: str, resource: str, clean: bool, walk: Walk) -> State[Any]:
     persist_result=False,
     validate_parameters=True,
 )
-def unlearning(targets: list[str] | None = None, workers: int = 2, force: bool = False) -> State[Any]:
+def unlearning(
+    name: str = "",
+    preset: Preset = AS_COMMITTED,
+    concept: str = "",
+    dataset: Dataset = AS_COMMITTED,
+    models: list[Model] = [],  # noqa: B006 lists of names in the form; nobody changes them
+    methods: list[Method] = [],  # noqa: B006
+    seeds: list[Seed] = [],  # noqa: B006
+    overrides: dict[str, Any] = {},  # noqa: B006
+    targets: list[str] = [],  # noqa: B006
+    revision: str = "HEAD",
+    placement: Placement = "here",
+    finish: Finish = "experiment",
+    push: bool = False,
+    workers: Workers = 2,
+    force: bool = False,
+) -> State[Any]:
     """Bring the pipeline, or the given stages and all they need, up to date.
 
-    targets: names of stages; a matrix's name stands for all its cells; None means everything
-    workers: how many stages run at once on the CPU; stages marked `gpu` have one slot for each device
-    force: run every stage, also those that are up to date
+    Everything left empty stays as it is in params.yaml of the revision.
+
+    Args:
+        name: of the experiment or branch; empty: the name of the flow run
+        preset: a set of values laid over params.yaml
+        concept: what is to be forgotten; empty: as in params.yaml
+        dataset: the dataset that is read
+        models: models that are trained, unlearned and evaluated; none: as in params.yaml
+        methods: unlearning methods that are applied to each model; none: as in params.yaml
+        seeds: one experiment for each seed, one after the other; none: as in params.yaml
+        overrides: further keys of params.yaml, for example {"unlearn.lcr.noise": 0.2}
+        targets: names of stages, with all that they need; a matrix's name stands for all its cells; none: all stages
+        revision: branch, tag or commit whose code runs; HEAD is what the worker's checkout stands on
+        placement: `here`: on the machine that runs the flow; `gpu-pool`: GPU stages on workers of the pool gpu;
+            `pools`: every stage on a worker of its pool. The last two need a DVC remote that all machines reach
+        finish: `experiment`: as a DVC experiment; `branch`: as a commit on a new branch; `workspace`: work in the
+            checkout itself and leave the results there
+        push: also send the experiment or branch to the git remote `origin`
+        workers: stages at once on the CPU of this machine; each GPU has seats of its own
+        force: also run what is up to date
     """
-    logger = get_run_logger()
-    if workers < 1:
-        return Failed(message=f"workers is {workers}; it must be at least 1")
-    root = project_root()
+    flow_run = cast(FlowRunContext, get_run_context()).flow_run
+    assert flow_run is not None
+    title = name or flow_run.name
+    if len(seeds) > 1:
+        states = [
+            unlearning.with_options(flow_run_name=f"{title}-seed{seed}")(
+                preset=preset,
+                concept=concept,
+                dataset=dataset,
+                models=models,
+                methods=methods,
+                seeds=[seed],
+                overrides=overrides,
+                revision=revision,
+                targets=targets,
+                placement=placement,
+                finish=finish,
+                push=push,
+                name=f"{title}-seed{seed}",
+                workers=workers,
+                force=force,
+                return_state=True,
+            )
+            for seed in seeds
+        ]
+        failed = [str(seed) for seed, state in zip(seeds, states, strict=True) if not state.is_completed()]
+        if failed:
+            return Failed(message=f"{len(failed)} of {len(seeds)} seeds failed: {', '.join(failed)}")
+        return Completed(message=f"{len(seeds)} experiments, one for each seed")
     try:
-        stages = select(read_stages(root), targets)
-        order_before = lock_order(root)
-        changed = {one.name for one in stages} if force else changed_stages(root, stages)
+        chosen = changes(
+            concept=concept,
+            dataset=dataset,
+            models=models,
+            methods=methods,
+            seeds=seeds,
+            overrides=overrides,
+        )
+        checkout = project_root()
+        with _workspace(
+            checkout, finish, revision, flow_run.id, title, changed=preset != AS_COMMITTED or bool(chosen)
+        ) as place:
+            set_params(place.root, None if preset == AS_COMMITTED else preset, chosen)
+            walk = Walk(
+                root=place.root,
+                stages=select(read_stages(place.root), targets or None),
+                slots=Slots(workers, visible_devices(), per_device=stages_per_device()),
+                pipeline=f"prefect-{flow_run.id}",
+                force=force,
+                placement=placement,
+                revision=place.baseline,
+                scratch="workspace" if finish == "workspace" else title,
+            )
+            return _run(walk, place, checkout, finish, title, push=push)
     except HmuError as error:
         return Failed(message=str(error))
-    logger.info("%d stages, %d to look at, the others are up to date", len(stages), len(changed))
-    key = f"prefect-{get_run_context().flow_run.id}"  # type: ignore[union-attr]
-    walk = Walk(root=root, slots=Slots(workers, visible_devices()), key=key, force=force)
-    futures: dict[str, PrefectFuture[Any]] = {}
-    try:
-        for one in stages:
-            futures[one.name] = stage.submit(
-                one.name,
-                one.resource,
-                one.name not in changed,
-                walk,
-                wait_for=[futures[need] for need in one.needs],
-                return_state=False,
+
+
+@contextmanager
+def _workspace(
+    checkout: Path, finish: Finish, revision: str, flow_run: object, title: str, *, changed: bool
+) -> Iterator[workspace.Workspace]:
+    if finish == "workspace":
+        if changed or revision != "HEAD":
+            raise HmuError(
+                "a run in the checkout itself takes its parameters from params.yaml and its code as it stands; "
+                "choose another finish to give parameters or a revision"
             )
-        wait(list(futures.values()))
-    finally:
-        # On cancellation the task threads are still reading from their stages; without this they would
-        # hold the flow until the stages end by themselves.
-        walk.processes.stop()
-        restore_lock_order(root, order_before, stages)
-    states = {name: future.state for name, future in futures.items()}
-    _leave_artifacts(root, stages, states)
-    return _summary(states)
+        yield workspace.Workspace(checkout, workspace.head(checkout))
+        return
+    if workspace.is_dirty(checkout):
+        get_run_logger().warning(
+            "%s has uncommitted changes; this run is made of committed files only", checkout
+        )
+    with workspace.worktree(checkout, revision, key=f"run-{flow_run}", scratch=title) as place:
+        yield place
 
 
-def _summary(states: dict[str, State[Any]]) -> State[Any]:
-    failed = [name for name, state in states.items() if state.is_failed() or state.is_crashed()]
-    skipped = [name for name, state in states.items() if state.is_pending()]
-    cached = sum(state.name == "Cached" for state in states.values())
-    if failed:
-        message = f"{len(failed)} of {len(states)} stages failed: {', '.join(failed)}"
-        return Failed(message=message + (f"; not started for that: {', '.join(skipped)}" if skipped else ""))
-    return Completed(message=f"{len(states)} stages, {cached} of them up to date")
-
-
-def _leave_artifacts(root: Path, stages: list[Stage], states: dict[str, State[Any]]) -> None:
-    """Show the stages, the figures and the way to the report on the flow run's page."""
+def _run(
+    walk: Walk, place: workspace.Workspace, checkout: Path, finish: Finish, title: str, *, push: bool
+) -> State[Any]:
+    """Walk the graph, show what came out, and leave it where it was asked for."""
+    everything = list(walk.stages)
+    if walk.placement != "here":
+        workspace.check_shared(place.root, in_place=finish == "workspace")
+    if finish != "workspace":
+        workspace.restore(place.root)
+    states = walk_graph(walk)
+    end = summary(states)
+    if end.is_completed() and walk.placement != "here":
+        share_results(walk)
+        (pull if finish == "workspace" else fetch)(walk, everything, label="results")
     rows = [
-        {"stage": one.name, "state": states[one.name].name, "on": one.resource, "needs": ", ".join(one.needs)}
-        for one in stages
+        {
+            "stage": one.name,
+            "state": states[one.name].name,
+            "on": one.resource,
+            "needs": ", ".join(one.needs),
+        }
+        for one in walk.stages.values()
     ]
     create_table_artifact(rows, key="stages", description="Stages of this run")
-    reports = root / "reports"
-    if (reports / "benchmark.json").exists():
-        records = json.loads((reports / "benchmark.json").read_text(encoding="utf-8"))
-        create_table_artifact(records, key="metrics", description="Figures of the last report")
-    page = reports / "index.html"
-    if page.exists():
-        text = f"# Report\n\nOpen `{page}` in a browser; it needs no server and no network."
-        create_markdown_artifact(text, key="report", description="Where the report lies")
+    artifacts.leave_figures(place.root)
+    page = place.root / paths.REPORTS / "index.html"
+    if finish == "workspace":
+        if page.exists():
+            artifacts.leave_report(page, how="Open it in a browser; it needs no server and no network.")
+        return end
+    if not end.is_completed():
+        return end
+    save = ending.save_experiment if finish == "experiment" else ending.save_branch
+    commit = save(place, title, f"{title}: {end.message}")
+    ending.keep_report(place, checkout, finish, title)
+    get_run_logger().info("%s %s is commit %s", finish, title, commit[:12])
+    if push:
+        get_run_logger().info("sent to origin as %s", ending.push_reference(place, finish, title))
+    return Completed(message=f"{end.message}; {finish} {title}")
 
 
 def main(
     targets: Annotated[list[str] | None, typer.Argument(help="Stages; none means all.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Stages at once on the CPU.")] = 2,
+    placement: Annotated[str, typer.Option(help="here, gpu-pool or pools.")] = "here",
     force: Annotated[bool, typer.Option("--force", help="Also run what is up to date.")] = False,
 ) -> None:
     """Run the pipeline, or some of its stages and all they need, through Prefect."""
     url = get_current_settings().api.url
     if not url:
+        if placement != "here":
+            typer.echo(
+                "workers need a lasting server: start one with `make server` and set PREFECT_API_URL",
+                err=True,
+            )
+            sys.exit(1)
         # The temporary server would outlive a flow process that is killed.
         subprocess.Popen([*GUARD, "--follow"], start_new_session=True, stdin=subprocess.DEVNULL)
     elif problem := get_client(sync_client=True).api_healthcheck():
@@ -165,7 +229,14 @@ def main(
         )
         sys.exit(1)
     try:
-        state = unlearning(targets or None, workers=workers, force=force, return_state=True)
+        state = unlearning(
+            targets=targets or [],
+            workers=workers,
+            placement=placement,
+            force=force,
+            finish="workspace",
+            return_state=True,
+        )
     except KeyboardInterrupt:
         typer.echo("stopped; what was finished stays usable, start again to go on", err=True)
         sys.exit(130)

@@ -1,12 +1,21 @@
-"""How many stages run at once: a number of CPU slots, and one slot for each GPU."""
+"""How many stages run at once: a number of CPU slots of one flow, and seats on each GPU of the machine."""
 
+import fcntl
 import os
 import queue
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+
+from hmu_tasks.errors import HmuError
+
+PER_DEVICE_VARIABLE = "HMU_STAGES_PER_GPU"
+_POLL_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -18,33 +27,69 @@ class Slot:
 
 
 class Slots:
-    """Hands out slots to threads; a stage marked `gpu` waits for a device, every other one for a CPU slot.
+    """Hands out slots to threads; a stage marked `gpu` waits for a seat on a device, every other one for a CPU slot.
 
-    Where there is no device, stages marked `gpu` take CPU slots. Where there are devices, the others do not
-    see them, so that no stage lands beside another on the same device.
+    A seat is a locked file, so that all flows of one user on one machine share the devices and the kernel gives
+    back the seats of a process that is gone. Where there is no device, stages marked `gpu` take CPU slots. Where
+    there are devices, the others do not see them, so that no stage lands beside another on the same device.
     """
 
-    def __init__(self, workers: int, devices: list[str]) -> None:
+    def __init__(self, workers: int, devices: list[str], *, per_device: int = 1) -> None:
         hidden = {"CUDA_VISIBLE_DEVICES": ""} if devices else {}
-        self._free: dict[str, queue.SimpleQueue[Slot]] = {
-            "cpu": queue.SimpleQueue(),
-            "gpu": queue.SimpleQueue(),
-        }
+        self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         for number in range(workers):
-            self._free["cpu"].put(Slot(f"CPU slot {number}", hidden))
-        for device in devices:
-            self._free["gpu"].put(Slot(f"GPU {device}", {"CUDA_VISIBLE_DEVICES": device}))
-        self._has_devices = bool(devices)
+            self._free.put(Slot(f"CPU slot {number}", hidden))
+        # Every device once before any device twice.
+        self._seats = [(device, number) for number in range(per_device) for device in devices]
 
     @contextmanager
-    def take(self, resource: str) -> Iterator[Slot]:
-        """Wait for a slot and give it back afterwards."""
-        free = self._free[resource if self._has_devices else "cpu"]
-        slot = free.get()
+    def take(self, resource: str, *, given_up: Callable[[], bool] = lambda: False) -> Iterator[Slot]:
+        """Wait for a slot and give it back afterwards; raises HmuError when `given_up` says so meanwhile."""
+        if resource == "gpu" and self._seats:
+            with self._take_seat(given_up) as slot:
+                yield slot
+            return
+        slot = self._free.get()
         try:
             yield slot
         finally:
-            free.put(slot)
+            self._free.put(slot)
+
+    @contextmanager
+    def _take_seat(self, given_up: Callable[[], bool]) -> Iterator[Slot]:
+        folder = _seat_folder()
+        while not given_up():
+            for device, number in self._seats:
+                handle = os.open(folder / f"gpu-{device}-{number}", os.O_RDWR | os.O_CREAT, 0o600)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    os.close(handle)
+                    continue
+                try:
+                    yield Slot(f"GPU {device}", {"CUDA_VISIBLE_DEVICES": device})
+                    return
+                finally:
+                    os.close(handle)
+            time.sleep(_POLL_SECONDS)
+        raise HmuError("stopped while it waited for a GPU")
+
+
+def _seat_folder() -> Path:
+    """Return the folder of the seats' files, which belongs to this user alone."""
+    folder = Path(tempfile.gettempdir()) / f"hmu-gpu-seats-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise HmuError(f"{folder} belongs to somebody else; remove it, or set TMPDIR to a folder of your own")
+    return folder
+
+
+def stages_per_device() -> int:
+    """Read how many stages share one GPU: HMU_STAGES_PER_GPU, 1 where it is not set."""
+    given = os.environ.get(PER_DEVICE_VARIABLE, "1")
+    if not given.isdigit() or int(given) < 1:
+        raise HmuError(f"{PER_DEVICE_VARIABLE} is {given!r}; it must be a number of at least 1")
+    return int(given)
 
 
 def visible_devices() -> list[str]:

@@ -1,6 +1,7 @@
-"""One stage of DVC as a guarded subprocess whose output comes back line by line."""
+"""Commands of DVC as guarded subprocesses whose output comes back line by line."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,18 +12,37 @@ from pathlib import Path
 from typing import IO
 
 from flows.graph import DVC
+from flows.redaction import redactor
 
 GUARD = [sys.executable, "-m", "flows.guard"]
 _BUSY = "is busy, it is being blocked by"
+_BAR = re.compile(r"(?P<label>[^\r\n]*?):?\s*(?P<percent>\d{1,3})%\|")
+_KEPT_LINES = 60
+STOPPED = "stopped before it began"
+_HINTS = frozenset(
+    {
+        "To track the changes with git, run:",
+        "git add dvc.lock",
+        "To enable auto staging, run:",
+        "dvc config core.autostage true",
+        "Use `dvc push` to send your updates to remote storage.",
+    }
+)
+"""What DVC tells a person at a terminal; here the flow does it."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a stage ended: exit status of DVC, whether its command ran, and its last lines."""
+    """How a command ended: exit status of DVC, whether a stage's command ran, and the last lines."""
 
     status: int
     executed: bool
     last_lines: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        """The end of the output, where the reason of a failure stands."""
+        return "\n".join(self.last_lines[-4:])
 
 
 @dataclass
@@ -68,6 +88,14 @@ class Processes:
                     continue
 
 
+@dataclass(frozen=True)
+class Console:
+    """Where the output of commands goes: finished lines to `log`, the state of a bar to `progress`."""
+
+    log: Callable[[str], None]
+    progress: Callable[[str, int], object] = lambda *_: None
+
+
 def run_stage(
     name: str,
     *,
@@ -75,41 +103,53 @@ def run_stage(
     force: bool,
     environment: dict[str, str],
     processes: Processes,
-    log: Callable[[str], None],
+    console: Console,
+    pull: bool = False,
 ) -> Outcome:
     """Run one stage through DVC, which decides itself whether there is anything to do.
 
+    pull: take the stage's result from the remote where some other machine has made it already
     --wait-for-lock: without it a finished stage can be lost when DVC takes its lock again. Overlapping
     paths are not waited for by that option, so a busy answer is tried once more.
     """
-    command = [*DVC, "--wait-for-lock", "repro", "--single-item", *(["--force"] if force else []), name]
-    outcome = _run(command, root=root, environment=environment, processes=processes, log=log)
+    options = [*(["--force"] if force else []), *(["--pull"] if pull else [])]
+    arguments = ["repro", "--single-item", *options, name]
+    outcome = run_dvc(arguments, root=root, environment=environment, processes=processes, console=console)
     if outcome.status != 0 and any(_BUSY in line for line in outcome.last_lines):
-        log("DVC is busy with these paths; once more")
-        outcome = _run(command, root=root, environment=environment, processes=processes, log=log)
+        console.log("DVC is busy with these paths; once more")
+        outcome = run_dvc(arguments, root=root, environment=environment, processes=processes, console=console)
     return outcome
 
 
-def _run(
-    command: list[str],
+def run_dvc(
+    arguments: list[str],
     *,
     root: Path,
     environment: dict[str, str],
     processes: Processes,
-    log: Callable[[str], None],
+    console: Console,
 ) -> Outcome:
+    """Run a command of DVC under a guard."""
+    command = [*DVC, "--wait-for-lock", *arguments]
     process = processes.start(command, root=root, environment=environment)
     if process is None:
-        return Outcome(status=128 + signal.SIGTERM, executed=False, last_lines=("stopped before it began",))
+        return Outcome(status=128 + signal.SIGTERM, executed=False, last_lines=(STOPPED,))
     assert process.stdout is not None
+    redact = redactor(os.environ | environment)
     lines: list[str] = []
     executed = False
     try:
         with process.stdout as stream:
-            for line in output_lines(stream):
-                executed = executed or line.startswith("Running stage ")
-                lines = [*lines[-19:], line]
-                log(line)
+            for raw, complete in output_lines(stream):
+                line = redact(raw)
+                if line.strip() in _HINTS:
+                    continue
+                if bar := _BAR.match(line):
+                    console.progress(bar["label"], min(int(bar["percent"]), 100))
+                if complete:
+                    executed = executed or line.startswith("Running stage ")
+                    lines = [*lines[-_KEPT_LINES:], line]
+                    console.log(line)
         status = process.wait()
     finally:
         processes.ended(process)
@@ -122,9 +162,21 @@ def _search_path() -> dict[str, str]:
     return {"PATH": os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])}
 
 
-def output_lines(stream: IO[bytes]) -> Iterator[str]:
-    """Split output into lines; of a progress bar, which writes over itself, only the last state is kept."""
-    for raw in stream:
-        line = raw.decode("utf-8", errors="replace").rstrip("\r\n").rsplit("\r", 1)[-1].rstrip()
-        if line:
-            yield line
+def output_lines(stream: IO[bytes]) -> Iterator[tuple[str, bool]]:
+    """Split output into lines; yield (text, whether the line is complete).
+
+    A progress bar writes over itself: its states come as they appear, only the last one is a complete line.
+    """
+    rest = b""
+    while block := os.read(stream.fileno(), 65536):
+        *lines, rest = (rest + block).split(b"\n")
+        rest = rest[rest.rstrip(b"\r").rfind(b"\r") + 1 :]
+        for raw, complete in (*((line, True) for line in lines), (rest, False)):
+            if text := _last_state(raw):
+                yield text, complete
+    if text := _last_state(rest):
+        yield text, True
+
+
+def _last_state(raw: bytes) -> str:
+    return raw.decode("utf-8", errors="replace").rstrip("\r").rsplit("\r", 1)[-1].rstrip()

@@ -1,78 +1,88 @@
-"""A small DVC project for each test, and one real Prefect server for all of them."""
+"""A small DVC project for each test; one real Prefect server, and two workers on two clones, for all of them."""
 
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from toy_project import GRAPH, STEP, Project
+from lab import Lab, clean_environment
+from toy_project import GRAPH, PARAMS, STEP, Project
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("template") / "project"
     (root / "side").mkdir(parents=True)
-    (root / "out").mkdir()
-    (root / "step.py").write_text(STEP, encoding="utf-8")
-    (root / "dvc.yaml").write_text(GRAPH.format(python=sys.executable), encoding="utf-8")
-    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=root, check=True)
+    files = {"step.py": STEP, "dvc.yaml": GRAPH.format(python=sys.executable), "params.yaml": PARAMS}
+    files[".gitignore"] = "/side/\n/out/\n/reports/\n/runs/\n"
+    for name, text in files.items():
+        (root / name).write_text(text, encoding="utf-8")
+    for command in (
+        ["git", "init", "-q", "-b", "main"],
+        ["git", "config", "user.name", "toy"],
+        ["git", "config", "user.email", "toy@localhost"],
+        [sys.executable, "-m", "dvc", "init", "-q"],
+        [sys.executable, "-m", "dvc", "config", "core.analytics", "false"],
+        ["git", "add", "--all"],
+        ["git", "commit", "-q", "-m", "toy"],
+    ):
+        subprocess.run(command, cwd=root, check=True)
     return root
+
+
+def copy_of(template: Path, root: Path) -> Project:
+    shutil.copytree(template, root, symlinks=True)
+    return Project(root.resolve(), clean_environment() | {"TOY_SIDE": str(root.resolve() / "side")})
 
 
 @pytest.fixture
 def project(template: Path, tmp_path: Path) -> Iterator[Project]:
-    root = (tmp_path / "a project").resolve()
-    shutil.copytree(template, root)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    for name in ("CUDA_VISIBLE_DEVICES", "HMU_PIPELINE_RUN", "DVC_STAGE"):
-        environment.pop(name, None)
-    environment["CUDA_VISIBLE_DEVICES"] = ""  # no devices, whatever the machine has
-    made = Project(root, environment)
+    made = copy_of(template, tmp_path / "a project")
     yield made
     for process in made.processes():
         process.kill()
 
 
 @pytest.fixture(scope="session")
-def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a Prefect server started for the tests."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    home = tmp_path_factory.mktemp("prefect")
-    environment = os.environ | {
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with (home / "server.log").open("w") as log:
-        server = subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}/api"
-    deadline = time.monotonic() + 120
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A Prefect server with the deployments of prefect.yaml, without workers."""
+    home = tmp_path_factory.mktemp("lab")
+    made = Lab(home, variables={"HMU_SCRATCH": str(home / "scratch")})
     try:
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=5).close()  # noqa: S310
-                break
-            except (urllib.error.URLError, ConnectionError):
-                assert server.poll() is None, (home / "server.log").read_text()
-                assert time.monotonic() < deadline, (home / "server.log").read_text()
-                time.sleep(0.3)
-        yield url
+        made.start_server()
+        made.operate("deploy")
+        yield made
     finally:
-        server.send_signal(signal.SIGTERM)
-        try:
-            server.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def prefect_api(lab: Lab) -> str:
+    """Address of the server."""
+    return lab.url
+
+
+@pytest.fixture(scope="session")
+def clones(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Project]:
+    """Two clones of the toy project, with a folder as DVC remote."""
+    folder = tmp_path_factory.mktemp("clones")
+    first = copy_of(template, folder / "first")
+    first.dvc("remote", "add", "--default", "shared", str(folder / "remote"))
+    first.git("commit", "-q", "--all", "-m", "remote")
+    return first, first.clone(folder / "second")
+
+
+@pytest.fixture
+def machines(lab: Lab, clones: tuple[Project, Project]) -> Iterator[tuple[Project, Project]]:
+    """The two clones without traces of the test before; a worker of the pool cpu on the first, of gpu on the second."""
+    first, second = clones
+    first.clear()
+    first.git("clean", "-q", "--force", "-d", "-x", "--exclude=/side", "--exclude=/.dvc", "--exclude=/runs")
+    if "cpu" not in lab.workers:
+        lab.start_worker("cpu", "cpu", first)
+    if "gpu" not in lab.workers:
+        lab.start_worker("gpu", "gpu", second, limit=2, CUDA_VISIBLE_DEVICES="2,5")
+    yield first, second
+    first.clear()

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from toy_project import STAGES, Project
 
-from flows.graph import changed_stages, lock_order, read_stages, restore_lock_order, select
+from flows.graph import changed_stages, read_stages, select
+from flows.lockfile import lock_order, restore_lock_order
 from hmu_tasks.errors import HmuError
 
 # DVC 3.67 asks its trie in a way that the trie announces to drop.
@@ -67,3 +68,16 @@ def test_a_broken_graph_is_said_clearly(project: Project) -> None:
     graph.write_text("stages: [", encoding="utf-8")
     with pytest.raises(HmuError, match="DVC cannot read the pipeline"):
         read_stages(Path(project.root))
+
+
+def test_data_of_dvc_files_is_an_input(project: Project) -> None:
+    (project.root / "raw.txt").write_text("raw", encoding="utf-8")
+    project.dvc("add", "-q", "raw.txt")
+    graph = project.root / "dvc.yaml"
+    graph.write_text(
+        graph.read_text().replace("deps: [step.py]", "deps: [step.py, raw.txt]"), encoding="utf-8"
+    )
+    by_name = {stage.name: stage for stage in read_stages(project.root)}
+    assert by_name["prepare"].data == ("raw.txt.dvc",)
+    assert by_name["prepare"].needs == ()
+    assert "raw.txt.dvc" not in by_name

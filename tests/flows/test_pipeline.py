@@ -4,16 +4,17 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from typing import Any
 
 import psutil
 import pytest
+from lab import Lab, wait_until
 from toy_project import STAGES, Project
 
-from flows.graph import lock_order, read_stages
+from flows.graph import read_stages
+from flows.lockfile import lock_order
 
 # DVC 3.67 asks its trie in a way that the trie announces to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")
@@ -21,50 +22,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:
 NAMES = [name.replace("@", "-") for name in STAGES]
 
 
-def api(url: str, path: str, body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(  # noqa: S310
-        f"{url}{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        return json.load(answer)
-
-
-def task_states(url: str, flow_run: str, count: int) -> dict[str, str]:
-    """States by stage; task runs reach the database a moment after the flow has ended."""
-    body = {"flow_runs": {"id": {"any_": [flow_run]}}}
-    deadline = time.monotonic() + 60
-    while True:
-        found = {run["name"]: run["state_name"] for run in api(url, "/task_runs/filter", body)}
-        if len(found) >= count and not {"Pending", "Running"} & set(found.values()):
-            return found
-        assert time.monotonic() < deadline, found
-        time.sleep(0.3)
-
-
-def last_flow_run(url: str) -> dict[str, Any]:
-    return dict(api(url, "/flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})[0])
-
-
 def wait_for_lines(project: Project, count: int) -> None:
-    deadline = time.monotonic() + 90
-    while len(project.log()) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: len(project.log()) >= count, what=f"{count} lines")
 
 
-def nothing_left(project: Project, seconds: float = 20.0) -> list[psutil.Process]:
+def nothing_left(project: Project, seconds: float = 60.0) -> list[psutil.Process]:
     deadline = time.monotonic() + seconds
     while (left := project.processes()) and time.monotonic() < deadline:
         time.sleep(0.2)
     return left
 
 
-def test_every_stage_runs_once_in_order_and_then_nothing(project: Project, prefect_api: str) -> None:
-    (project.root / "reports").mkdir()
-    record = [{"model": "momask", "metric": "FID", "mean": 1.5, "low": None}]
-    (project.root / "reports" / "benchmark.json").write_text(json.dumps(record), encoding="utf-8")
-    (project.root / "reports" / "index.html").write_text("page", encoding="utf-8")
-    status, output = project.run(PREFECT_API_URL=prefect_api)
+def test_every_stage_runs_once_in_order_and_then_nothing(project: Project, lab: Lab) -> None:
+    status, output = project.run(PREFECT_API_URL=lab.url)
     assert status == 0, output
     order = project.executed()
     assert sorted(order) == sorted(NAMES)
@@ -75,55 +45,55 @@ def test_every_stage_runs_once_in_order_and_then_nothing(project: Project, prefe
     assert project.log()[0][1].startswith("prefect-")
     assert lock_order(project.root) == [stage.name for stage in read_stages(project.root)]
     assert "Running stage" not in project.dvc("repro")
-    flow_run = last_flow_run(prefect_api)
+    flow_run = lab.runs_of("unlearning")[0]
     assert flow_run["state_name"] == "Completed"
-    assert task_states(prefect_api, flow_run["id"], 6) == dict.fromkeys(STAGES, "Completed")
-    body = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
-    artifacts = {one["key"]: one["data"] for one in api(prefect_api, "/artifacts/filter", body)}
-    assert set(artifacts) == {"stages", "metrics", "report"}
-    assert json.loads(artifacts["metrics"]) == record
+    assert lab.task_states(flow_run["id"], 6) == dict.fromkeys(STAGES, "Completed")
+    artifacts = lab.artifacts(flow_run["id"])
+    assert set(artifacts) == {"stages", "metrics", "report", "progress-train-a", "progress-train-b"}
+    assert [row["fid"] for row in json.loads(artifacts["metrics"])] == ["1"]
+    assert artifacts["progress-train-a"] == 100
 
-    status, output = project.run(PREFECT_API_URL=prefect_api)
+    status, output = project.run(PREFECT_API_URL=lab.url)
     assert status == 0, output
     assert len(project.log()) == len(STAGES)
-    flow_run = last_flow_run(prefect_api)
-    assert task_states(prefect_api, flow_run["id"], 6) == dict.fromkeys(STAGES, "Cached")
+    flow_run = lab.runs_of("unlearning")[0]
+    assert lab.task_states(flow_run["id"], 6) == dict.fromkeys(STAGES, "Cached")
 
 
-def test_a_failing_stage_stops_only_what_needs_it(project: Project, prefect_api: str) -> None:
+def test_a_failing_stage_stops_only_what_needs_it(project: Project, lab: Lab) -> None:
     broken = project.root / "side" / "fail-train-a"
     broken.touch()
-    status, output = project.run(PREFECT_API_URL=prefect_api)
+    status, output = project.run(PREFECT_API_URL=lab.url)
     assert status == 1
     assert "1 of 6 stages failed: train@a; not started for that: unlearn@a, report" in output
     assert "train-a is broken on purpose" in output
     assert "Traceback" not in output
     assert set(project.executed()) == {"prepare", "train-a", "train-b", "unlearn-b"}
-    flow_run = last_flow_run(prefect_api)
+    flow_run = lab.runs_of("unlearning")[0]
     assert flow_run["state_name"] == "Failed"
     broken.unlink()
     project.forget_log()
-    status, output = project.run(PREFECT_API_URL=prefect_api)
+    status, output = project.run(PREFECT_API_URL=lab.url)
     assert status == 0, output
     assert set(project.executed()) == {"train-a", "unlearn-a", "report"}
 
 
-def test_targets_force_and_wrong_names(project: Project, prefect_api: str) -> None:
-    status, output = project.run("unlearn@b", PREFECT_API_URL=prefect_api)
+def test_targets_force_and_wrong_names(project: Project, lab: Lab) -> None:
+    status, output = project.run("unlearn@b", PREFECT_API_URL=lab.url)
     assert status == 0, output
     assert project.executed() == ["prepare", "train-b", "unlearn-b"]
-    status, output = project.run("unlearn@b", "--force", PREFECT_API_URL=prefect_api)
+    status, output = project.run("unlearn@b", "--force", PREFECT_API_URL=lab.url)
     assert status == 0, output
     assert len(project.log()) == 6
-    status, output = project.run("trian", PREFECT_API_URL=prefect_api)
+    status, output = project.run("trian", PREFECT_API_URL=lab.url)
     assert status == 1
     assert "there is no stage 'trian'" in output
     assert "Traceback" not in output
 
 
-def test_a_gpu_stage_has_its_own_device(project: Project, prefect_api: str) -> None:
+def test_a_gpu_stage_has_its_own_device(project: Project, lab: Lab) -> None:
     (project.root / "side" / "slow").write_text("1.5", encoding="utf-8")
-    status, output = project.run("--workers", "3", PREFECT_API_URL=prefect_api, CUDA_VISIBLE_DEVICES="2,5")
+    status, output = project.run("--workers", "3", PREFECT_API_URL=lab.url, CUDA_VISIBLE_DEVICES="2,5")
     assert status == 0, output
     devices = {line[0]: line[2] for line in project.log()}
     assert {devices["train-a"], devices["train-b"]} == {"2", "5"}
@@ -140,14 +110,12 @@ def interruptible() -> Iterator[None]:
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_the_flow_ends_its_stages(
-    project: Project, prefect_api: str, number: signal.Signals
-) -> None:
+def test_stopping_the_flow_ends_its_stages(project: Project, lab: Lab, number: signal.Signals) -> None:
     (project.root / "side" / "slow").write_text("300", encoding="utf-8")
-    process = project.flow(PREFECT_API_URL=prefect_api)
+    process = project.flow(PREFECT_API_URL=lab.url)
     wait_for_lines(project, 3)
     process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode != 0, output
     assert nothing_left(project) == []
     (project.root / "side" / "slow").unlink()
@@ -180,3 +148,14 @@ def test_an_absent_server_is_said_clearly(project: Project) -> None:
     assert output.startswith("no Prefect server answers at http://127.0.0.1:9/api")
     assert "Traceback" not in output
     assert project.executed() == []
+
+
+@pytest.mark.slow
+def test_each_seed_is_an_experiment(project: Project, lab: Lab) -> None:
+    code = "from flows.pipeline import unlearning; unlearning(name='s', seeds=[4, 5], targets=['prepare'])"
+    project.command(sys.executable, "-c", f"import os; os.environ['PREFECT_API_URL'] = {lab.url!r}; {code}")
+    found = project.experiments()
+    seeds = {name: one["params"]["params.yaml"]["data"]["run"]["seed"] for name, one in found.items()}
+    assert seeds == {"s-seed4": 4, "s-seed5": 5}
+    names = {run["name"] for run in lab.runs_of("unlearning")}
+    assert {"s-seed4", "s-seed5"} <= names

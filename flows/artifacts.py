@@ -1,0 +1,200 @@
+"""What a flow run shows beside its graph: progress of a stage, tables, broken contracts, the way to the report."""
+
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
+
+from flows.lockfile import Entries
+from hmu_tasks import paths
+from hmu_tasks.errors import HmuError
+
+REPORTS_URL_VARIABLE = "HMU_REPORTS_URL"
+"""Address under which the folder runs/side/reports is served; the report's link needs one, browsers follow no file:."""
+ENTRY_KEY = "lock-entry"
+SIDES = ("forget", "retain")
+FIGURES = (
+    "fid",
+    "kid",
+    "r1",
+    "mm_dist",
+    "mm_safe",
+    "diversity",
+    "violence",
+    "violence_corrected",
+    "peak_jerk",
+)
+CLIPS_SHOWN = 20
+_SECONDS_BETWEEN = 2.0
+
+
+def artifact_key(prefix: str, name: str) -> str:
+    """Spell a stage's name with the characters that Prefect allows in an artifact's key."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{prefix}-{name}".lower()).strip("-")
+
+
+class Progress:
+    """A live progress artifact of one stage; it appears with the first state of the stage's bar."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+        self._id: Any = None
+        self._shown = (-1, "")
+        self._last = 0.0
+        self._lock = threading.Lock()
+
+    def __call__(self, label: str, percent: int) -> None:
+        """Show a state, at most every two seconds; the end of a bar at once."""
+        with self._lock:
+            now = time.monotonic()
+            if (percent, label) == self._shown or (percent < 100 and now - self._last < _SECONDS_BETWEEN):
+                return
+            self._shown, self._last = (percent, label), now
+            text = f"{label or self._stage}: {percent} %"
+            if self._id is None:
+                key = artifact_key("progress", self._stage)
+                self._id = create_progress_artifact(float(percent), key=key, description=text)
+            else:
+                update_progress_artifact(self._id, float(percent), description=text)
+
+    def finish(self) -> None:
+        """Show a stage that came to its good end as done, also where its last bar was too quick to be shown."""
+        with self._lock:
+            if self._id is not None:
+                update_progress_artifact(self._id, 100.0, description=f"{self._stage}: done")
+
+
+def leave_broken_contracts(root: Path, *, since: float) -> int:
+    """Show the data contracts that a stage has just found broken, with their first clips; return how many.
+
+    since: time (as of files) before which a record belongs to an earlier run
+    """
+    record = root / paths.VALIDATION_SITE / "validation.json"
+    if not record.exists() or record.stat().st_mtime < since:
+        return 0
+    suites = json.loads(record.read_text(encoding="utf-8"))["suites"]
+    rows = [
+        {
+            "suite": suite["name"],
+            "contract": contract["contract"],
+            "column": contract["column"] or "",
+            "broken by": contract["unexpected"]
+            if contract["unexpected"] is not None
+            else contract["observed"],
+            "clips": ", ".join(contract["clips"][:CLIPS_SHOWN]),
+        }
+        for suite in suites
+        for contract in suite["contracts"]
+        if not contract["success"]
+    ]
+    if rows:
+        create_table_artifact(
+            rows, key="broken-contracts", description="Broken data contracts and their clips"
+        )
+    return len(rows)
+
+
+def leave_failure(stage: str, lines: tuple[str, ...]) -> None:
+    """Show the end of a failed stage's output."""
+    text = "\n".join(lines).replace("```", "'''")
+    create_markdown_artifact(
+        f"# {stage} failed\n\n```\n{text}\n```\n",
+        key=artifact_key("failure", stage),
+        description=f"The last lines of {stage}",
+    )
+
+
+def leave_figures(root: Path) -> None:
+    """Show the last report's result table as text, and its main figures as a table that can be sorted."""
+    summary, records = root / paths.REPORTS / "summary.txt", root / paths.REPORTS / "benchmark.json"
+    if summary.exists():
+        text = summary.read_text(encoding="utf-8").rstrip()
+        create_markdown_artifact(
+            f"```\n{text}\n```\n", key="summary", description="Result table of the report"
+        )
+    if records.exists():
+        rows = figure_rows(json.loads(records.read_text(encoding="utf-8")))
+        create_table_artifact(rows, key="metrics", description="Figures of the report on the test prompts")
+
+
+def figure_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Lay the records of benchmark.json out as one row for each strength of a method and side of the test prompts.
+
+    There are thousands of records; rows hold the mean of FIGURES over noise draws.
+    """
+    from hmu_tasks.viewer.table import pool
+
+    cells: dict[tuple[Any, ...], dict[str, list[dict[str, Any]]]] = {}
+    for record in records:
+        if record["split"] in SIDES and record["metric"] in FIGURES:
+            key = (record["split"], record["model"], record["method"], record["knob"])
+            cells.setdefault(key, {}).setdefault(record["metric"], []).append(record)
+    rows = []
+    for (split, model, method, knob), found in cells.items():
+        row = {"prompts": split, "model": model, "method": method, "strength": "" if knob is None else knob}
+        for name in FIGURES:
+            cell = pool(found.get(name, []))
+            row[name] = "" if cell is None else f"{cell.mean:.4g}"
+        rows.append(row)
+    return sorted(rows, key=lambda row: SIDES.index(row["prompts"]))
+
+
+def leave_report(page: Path, *, how: str, served: str | None = None) -> None:
+    """Show where the report lies, with a link where it is served.
+
+    served: path of the page below HMU_REPORTS_URL; None where it lies outside of the served folder
+    """
+    text = f"# Report\n\n`{page}`\n\n{how}\n"
+    base = os.environ.get(REPORTS_URL_VARIABLE)
+    if base and served:
+        text += f"\n[Open the report]({base.rstrip('/')}/{quote(served)})\n"
+    create_markdown_artifact(text, key="report", description="The report, and the way home")
+
+
+def leave_entries(entries: Entries) -> None:
+    """Hand lock entries to the flow run that asked for them; they hold digests and sizes, no data."""
+    text = json.dumps(entries, indent=1)
+    create_markdown_artifact(
+        f"What goes into dvc.lock:\n\n```json\n{text}\n```\n",
+        key=ENTRY_KEY,
+        description="Lock entry of the stage",
+    )
+
+
+def read_entries(flow_run: Any) -> Entries:
+    """Read the lock entries that a finished flow run has left."""
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run])),
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[ENTRY_KEY])),
+        )
+    if not found:
+        raise HmuError(f"flow run {flow_run} has left no lock entry; look at its log in Prefect")
+    newest = max(found, key=lambda artifact: artifact.created)  # type: ignore[arg-type,return-value]
+    entries: Entries = json.loads(str(newest.data).split("```json\n")[1].split("\n```")[0])
+    return entries
+
+
+def quiet(show: Callable[[], object], warn: Callable[[str], object]) -> None:
+    """Show something that is for the eye only; a server that does not answer must not stop the run."""
+    import httpx
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    try:
+        show()
+    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        warn(f"an artifact could not be shown: {error}")

@@ -1,0 +1,70 @@
+"""How an isolated run is left behind: as a DVC experiment or a branch, with its report beside the checkout."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from flows import artifacts
+from flows.workspace import Workspace, git
+from hmu_tasks import paths
+
+_IDENTITY = ["-c", "user.name=hmu", "-c", "user.email=hmu@localhost"]
+
+
+def _commit(workspace: Workspace, message: str) -> str:
+    """Commit what the run changed in tracked files (parameters, dvc.lock) upon its baseline; return the commit.
+
+    No branch, index or HEAD of the checkout is touched, so runs can end side by side.
+    """
+    root = workspace.root
+    git(root, "add", "--update")
+    if (root / "dvc.lock").exists():
+        git(root, "add", "dvc.lock")
+    tree = git(root, "write-tree")
+    identity = [] if _has_identity(root) else _IDENTITY
+    return git(root, *identity, "commit-tree", "-p", workspace.baseline, "-m", message, tree)
+
+
+def _has_identity(root: Path) -> bool:
+    done = subprocess.run(["git", "var", "GIT_COMMITTER_IDENT"], cwd=root, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def save_experiment(workspace: Workspace, name: str, message: str) -> str:
+    """Leave the run as a DVC experiment: `dvc exp show` lists it, `dvc exp apply` brings it home.
+
+    DVC finds experiments by the reference refs/exps/<baseline>/<name>. `dvc exp save` would write references that
+    all worktrees share while it works, so that two runs that end together would disturb each other.
+    """
+    base = workspace.baseline
+    made = _commit(workspace, message)
+    git(workspace.root, "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/{name}", made)
+    return made
+
+
+def save_branch(workspace: Workspace, name: str, message: str) -> str:
+    """Leave the run as one commit on a new branch; raises HmuError where the branch exists already."""
+    made = _commit(workspace, message)
+    git(workspace.root, "branch", "--no-track", name, made)
+    return made
+
+
+def push_reference(workspace: Workspace, finish: str, name: str) -> str:
+    """Send the run's branch or experiment to the git remote `origin`; raises HmuError with git's own words."""
+    base = workspace.baseline
+    reference = f"refs/heads/{name}" if finish == "branch" else f"refs/exps/{base[:2]}/{base[2:]}/{name}"
+    git(workspace.root, "push", "--quiet", "origin", f"{reference}:{reference}")
+    return reference
+
+
+def keep_report(workspace: Workspace, checkout: Path, finish: str, name: str) -> None:
+    """Keep the report where the worktree does not take it along, and show the way to it and to the whole run."""
+    page = workspace.root / paths.REPORTS / "index.html"
+    if not page.exists():
+        return
+    kept = checkout / "runs" / "side" / "reports" / name
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.copytree(page.parent, kept)
+    home = f"`dvc exp apply {name}`" if finish == "experiment" else f"`git switch {name}` and `dvc checkout`"
+    how = f"It lies on the machine that ran the flow. {home} in the checkout brings the whole run home."
+    artifacts.leave_report(kept / page.name, how=how, served=f"{name}/{page.name}")

@@ -1,0 +1,70 @@
+"""dvc.lock: reading entries, merging those that workers hand back, an order that does not depend on chance.
+
+An entry says which inputs a stage read and which outputs it wrote, by their digests; it is all that goes between
+machines beside the DVC remote.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from flows.graph import Stage
+
+Entries = dict[str, dict[str, Any]]
+SCHEMA = "2.0"
+
+
+def read_entries(root: Path, names: Iterable[str] | None = None) -> Entries:
+    """Read the entries of dvc.lock as plain values, all of them or those of some stages."""
+    from dvc.utils.serialize import load_yaml
+
+    lock = root / "dvc.lock"
+    found: Entries = load_yaml(str(lock)).get("stages", {}) if lock.exists() else {}
+    if names is None:
+        return found
+    return {name: found[name] for name in names if name in found}
+
+
+def merge_entries(root: Path, entries: Entries) -> None:
+    """Write entries into dvc.lock under DVC's own lock; those of other stages stay as they are."""
+    from dvc.repo import Repo
+    from dvc.utils.serialize import modify_yaml
+
+    if not entries:
+        return
+    with (
+        Repo(str(root), _wait_for_lock=True) as repo,
+        repo.lock,
+        modify_yaml(str(root / "dvc.lock")) as content,
+    ):
+        content.setdefault("schema", SCHEMA)
+        content.setdefault("stages", {}).update(entries)
+
+
+def lock_order(root: Path) -> list[str]:
+    """List the stages in dvc.lock in the order of the file."""
+    return list(read_entries(root))
+
+
+def restore_lock_order(root: Path, before: list[str], stages: list[Stage]) -> None:
+    """Put dvc.lock in an order that does not depend on which stage finished first.
+
+    DVC appends new entries as stages end, so side by side they would come in another order each time and
+    the committed file would change for nothing. Old entries keep their place, new ones follow the graph.
+    """
+    from dvc.repo import Repo
+    from dvc.utils.serialize import modify_yaml
+
+    rank = {name: at for at, name in enumerate(dict.fromkeys([*before, *(stage.name for stage in stages)]))}
+    wanted = sorted(lock_order(root), key=lambda name: rank.get(name, len(rank)))
+    if wanted == lock_order(root):
+        return
+    with (
+        Repo(str(root), _wait_for_lock=True) as repo,
+        repo.lock,
+        modify_yaml(str(root / "dvc.lock")) as content,
+    ):
+        entries = dict(content["stages"])
+        content["stages"].clear()
+        for name in sorted(entries, key=lambda name: rank.get(name, len(rank))):
+            content["stages"][name] = entries[name]

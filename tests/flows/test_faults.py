@@ -1,0 +1,184 @@
+"""What goes wrong in a cluster, made to go wrong on a real server."""
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from lab import Lab, wait_until
+from toy_project import Project
+
+TWENTY = """
+stages:
+  many:
+    matrix: {{cell: [{cells}]}}
+    cmd: {python} step.py many-${{item.cell}}
+    deps: [step.py]
+    outs: ["out/many-${{item.cell}}"]
+"""
+
+
+def test_a_broken_contract_is_shown_with_its_clips_and_not_tried_again(project: Project, lab: Lab) -> None:
+    project.flag("contract-prepare")
+    status, output = project.run(PREFECT_API_URL=lab.url)
+    assert status == 1
+    assert "1 of 6 stages failed: prepare; not started for that: train@a" in output
+    assert project.executed() == ["prepare"]
+    number = lab.runs_of("unlearning")[0]["id"]
+    left = lab.artifacts(number)
+    assert "1 of 2 data contracts are broken" in left["failure-prepare"]
+    (row,) = json.loads(left["broken-contracts"])
+    assert row["contract"] == "feet touch the floor"
+    assert row["clips"] == "clip-000007, clip-000013"
+    states = lab.task_states(number, 6)
+    assert states.pop("prepare") == "Failed"
+    assert set(states.values()) == {"NotReady"}
+
+
+def test_a_remote_out_of_reach_is_a_clear_failure(project: Project, lab: Lab) -> None:
+    project.dvc("remote", "add", "--default", "far", "s3://bucket/cache")
+    project.dvc("remote", "modify", "far", "endpointurl", "http://127.0.0.1:9")
+    project.git("commit", "-q", "--all", "-m", "remote")
+    status, output = project.run(
+        "train@a",
+        "--placement",
+        "gpu-pool",
+        PREFECT_API_URL=lab.url,
+        HMU_REMOTE_WAITS="0.1",
+        AWS_MAX_ATTEMPTS="1",
+        AWS_ACCESS_KEY_ID="key",
+        AWS_SECRET_ACCESS_KEY="a-long-secret",  # noqa: S106
+    )
+    assert status == 1
+    assert "1 of 2 stages failed: train@a" in output
+    assert "the DVC remote could not be used, 2 tries" in output
+    assert "Nothing is lost" in output
+    assert "a-long-secret" not in output
+    assert project.executed() == ["prepare"]
+    assert "Running stage" not in project.dvc("repro", "prepare")
+
+
+@pytest.mark.slow
+def test_twenty_stages_that_end_at_once(project: Project, lab: Lab) -> None:
+    cells = ", ".join(f"c{number}" for number in range(20))
+    (project.root / "dvc.yaml").write_text(
+        TWENTY.format(cells=cells, python=sys.executable), encoding="utf-8"
+    )
+    status, output = project.run("--workers", "20", PREFECT_API_URL=lab.url)
+    assert status == 0, output
+    assert len(project.executed()) == len(set(project.executed())) == 20
+    assert "Running stage" not in project.dvc("repro")
+    assert len(project.log()) == 20
+
+
+def test_the_server_is_restarted_during_a_run(project: Project, lab: Lab) -> None:
+    project.flag("slow", "12")
+    process = project.flow("train@a", PREFECT_API_URL=lab.url)
+    wait_until(lambda: "train-a" in project.executed(), what="the stage")
+    lab.stop_server()
+    time.sleep(1)
+    lab.start_server()
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert project.executed() == ["prepare", "train-a"]
+    number = lab.runs_of("unlearning")[0]["id"]
+    assert lab.flow_run(number)["state_name"] == "Completed"
+    assert lab.task_states(number, 2) == {"prepare": "Completed", "train@a": "Completed"}
+
+
+@pytest.mark.slow
+def test_cancelling_ends_everything_on_both_machines(lab: Lab, machines: tuple[Project, Project]) -> None:
+    first, second = machines
+    first.flag("slow", "900")
+    number = lab.start_run(
+        "unlearning/on-demand",
+        placement="gpu-pool",
+        targets=["train@a"],
+        overrides={"train.rate": 21},
+        name="stop",
+    )
+    wait_until(lambda: "train-a" in first.executed(), what="the stage")
+    assert stage_processes(second)
+    (child,) = [run for run in lab.runs_of("stage") if run["parameters"].get("scratch") == "stop"]
+    lab.api(f"/flow_runs/{number}/set_state", {"state": {"type": "CANCELLING"}})
+    assert lab.wait_for(number)["state_type"] == "CANCELLED"
+    assert lab.wait_for(child["id"])["state_type"] == "CANCELLED"
+    wait_until(lambda: not stage_processes(first) and not stage_processes(second), what="the processes")
+    assert first.git("status", "--porcelain") == ""
+    assert "stop" not in first.experiments()
+    assert "Running stage" in first.dvc("repro", "--force", "prepare")
+
+
+def stage_processes(machine: Project) -> list[int]:
+    """Processes of stages and of DVC; the worker itself stays."""
+    worktrees = machine.root / "runs" / "side" / "worktrees"
+    return [one.pid for one in machine.processes() if Path(one.cwd()).is_relative_to(worktrees)]
+
+
+def test_a_run_that_falls_silent_becomes_crashed(lab: Lab) -> None:
+    flow = lab.deployment("stage/run")["flow_id"]
+    number = lab.api("/flow_runs/", {"flow_id": flow, "state": {"type": "RUNNING"}})["id"]
+    silence(lab, number)
+    run = wait_until(lambda: crashed(lab, number), what="the automation")
+    assert "no heartbeat for 10 s" in run["state"]["message"]
+
+
+def silence(lab: Lab, number: str) -> None:
+    """Let the server see one heartbeat of a flow run, the last one."""
+    code = (
+        "from datetime import timedelta; from flows.automations import crash_silent_runs; "
+        f"crash_silent_runs(timedelta(seconds=10), flow_runs='prefect.flow-run.{number}')"
+    )
+    lab.python(code)
+    now = datetime.now(UTC)
+    beat = {
+        "id": str(uuid4()),
+        "occurred": now.isoformat(),
+        "event": "prefect.flow-run.heartbeat",
+        "resource": {"prefect.resource.id": f"prefect.flow-run.{number}"},
+        "payload": {},
+    }
+    time.sleep(2)  # automations are read anew by the server's own services
+    lab.api("/events", [beat])
+
+
+def crashed(lab: Lab, number: str) -> dict | None:
+    run = lab.flow_run(number)
+    return run if run["state_type"] == "CRASHED" else None
+
+
+@pytest.mark.slow
+def test_a_killed_machine_is_replaced_and_training_goes_on(
+    lab: Lab, machines: tuple[Project, Project], tmp_path: Path
+) -> None:
+    first, second = machines
+    first.flag("slow", "25")
+    number = lab.start_run(
+        "unlearning/on-demand",
+        placement="gpu-pool",
+        targets=["train@a"],
+        overrides={"train.rate": 31},
+        name="kill",
+    )
+    scratch = Path(lab.variables["HMU_SCRATCH"]) / "kill" / "train-a" / "checkpoint"
+    wait_until(lambda: scratch.exists() and int(scratch.read_text() or 0) >= 1, what="the checkpoint")
+    (child,) = [run for run in lab.runs_of("stage") if run["parameters"].get("scratch") == "kill"]
+    lab.kill_worker("gpu")
+    wait_until(lambda: not stage_processes(second), what="the orphans")
+    assert lab.flow_run(child["id"])["state_name"] == "Running"
+    first.flag("slow", "0")
+    third = first.clone(tmp_path / "third")
+    lab.start_worker("gpu", "gpu", third, limit=2, CUDA_VISIBLE_DEVICES="2,5")
+    silence(lab, child["id"])
+    run = lab.wait_for(number)
+    assert run["state_name"] == "Completed", run["state"]["message"] + lab.log("cpu") + lab.log("gpu")
+    (resumed,) = [line[0] for line in first.log() if " from " in line[0]]
+    assert int(resumed.rpartition(" ")[2]) >= 1
+    folders = [line[3] for line in first.log() if line[0] == "train-a"]
+    assert len(folders) == 2
+    assert folders[0].startswith(str(second.root))
+    assert folders[1].startswith(str(third.root))
+    lab.stop_worker("gpu")

@@ -1,0 +1,143 @@
+"""What a stage prints: lines, bars and secrets; and the seats on GPUs."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from toy_project import Project
+
+from flows.form import AS_COMMITTED, changes
+from flows.redaction import redactor
+from flows.slots import Slots, stages_per_device
+from flows.stage import Console, Processes, output_lines, run_stage
+from hmu_tasks.errors import HmuError
+
+
+def read(*blocks: bytes) -> list[tuple[str, bool]]:
+    """Lines of a pipe that is written block by block, each read before the next is there."""
+    reader, writer = os.pipe()
+    found = []
+    with os.fdopen(reader, "rb") as stream:
+        lines = output_lines(stream)
+        os.write(writer, b"".join(blocks))
+        os.close(writer)
+        found = list(lines)
+    return found
+
+
+def test_lines_and_bars() -> None:
+    assert read(b"one\ntwo\r\n", b"\n  \nthree") == [
+        ("one", True),
+        ("two", True),
+        ("three", False),
+        ("three", True),
+    ]
+    assert read(b"\rtrain:  10%|# \rtrain:  50%|###  ") == [
+        ("train:  50%|###", False),
+        ("train:  50%|###", True),
+    ]
+    assert read(b"a: 1%|\ra: 2%|\n") == [("a: 2%|", True)]
+    assert read(b"caf\xff\n") == [("caf�", True)]
+    assert read(b"") == []
+
+
+def test_the_state_of_a_bar_goes_to_the_progress(project: Project) -> None:
+    shown: list[tuple[str, int]] = []
+    lines: list[str] = []
+    console = Console(log=lines.append, progress=lambda label, percent: shown.append((label, percent)))
+    outcome = run_stage(
+        "train@a",
+        root=project.root,
+        force=False,
+        environment=project.environment | {"TOY_PASSWORD": "tulip-garden"},
+        processes=Processes(),
+        console=console,
+    )
+    assert outcome.status != 0  # `prepare` has not run
+    project.dvc("repro", "-q", "prepare")
+    outcome = run_stage(
+        "train@a",
+        root=project.root,
+        force=False,
+        environment=project.environment | {"TOY_PASSWORD": "tulip-garden"},
+        processes=Processes(),
+        console=console,
+    )
+    assert (outcome.status, outcome.executed) == (0, True)
+    assert shown[-1] == ("train-a", 80)
+    assert "Running stage 'train@a':" in lines
+    assert "password is ***" in lines
+    assert not any("dvc push" in line for line in lines)
+
+
+def test_secrets_are_blotted_out() -> None:
+    redact = redactor(
+        {
+            "DB_PASSWORD": "tulip-garden",
+            "PREFECT_AUTH": "anna:longsecret",
+            "HOME": "/home/anna",
+            "TOKEN": "on",
+        }
+    )
+    assert redact("tulip-garden and longsecret for anna on") == "*** and *** for anna on"
+    assert redact("postgresql://hmu:pass@host/db") == "postgresql://***@host/db"
+    assert redact("https://example.org/a:b@c") == "https://example.org/a:b@c"
+
+
+def test_seats_are_shared_between_flows_and_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    one, other = Slots(1, ["0", "1"]), Slots(1, ["0", "1"])
+    with one.take("gpu") as first, other.take("gpu") as second:
+        assert {first.label, second.label} == {"GPU 0", "GPU 1"}
+        assert first.environment["CUDA_VISIBLE_DEVICES"] != second.environment["CUDA_VISIBLE_DEVICES"]
+        waiting = threading.Event()
+
+        def third() -> None:
+            with one.take("gpu"):
+                waiting.set()
+
+        thread = threading.Thread(target=third)
+        thread.start()
+        assert not waiting.wait(0.5)
+    assert waiting.wait(10)
+    thread.join()
+    with one.take("gpu"), one.take("gpu"), pytest.raises(HmuError, match="stopped while"):
+        one.take("gpu", given_up=lambda: True).__enter__()
+    with Slots(1, []).take("gpu") as slot:
+        assert slot.label == "CPU slot 0"
+
+
+def test_more_stages_on_each_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    slots = Slots(1, ["4"], per_device=2)
+    with slots.take("gpu") as first, slots.take("gpu") as second:
+        assert first.environment == second.environment == {"CUDA_VISIBLE_DEVICES": "4"}
+    monkeypatch.setenv("HMU_STAGES_PER_GPU", "2")
+    assert stages_per_device() == 2
+    monkeypatch.setenv("HMU_STAGES_PER_GPU", "none")
+    with pytest.raises(HmuError, match="HMU_STAGES_PER_GPU is 'none'"):
+        stages_per_device()
+
+
+def test_the_form_changes_only_what_is_filled_in() -> None:
+    empty = {
+        "concept": "",
+        "dataset": AS_COMMITTED,
+        "models": [],
+        "methods": [],
+        "seeds": [],
+        "overrides": {},
+    }
+    assert changes(**empty) == {}
+    filled = empty | {"concept": "wave", "methods": ["lcr"], "seeds": [7], "overrides": {"run.track": False}}
+    assert changes(**filled) == {
+        "run.concept": "wave",
+        "run.methods": ["lcr"],
+        "run.seed": 7,
+        "run.track": False,
+    }
+    with pytest.raises(HmuError, match=r"run\.seed is given twice: 7 and, in the overrides, 8"):
+        changes(**(filled | {"overrides": {"run.seed": 8}}))
