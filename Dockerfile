@@ -14,11 +14,8 @@ RUN pip install --no-deps --index-url ${TORCH_INDEX} --constraint constraints.tx
 COPY pyproject.toml README.md LICENSE ./
 COPY hmu_tasks hmu_tasks
 COPY flows flows
-RUN pip install --constraint constraints.txt .
-
-FROM build AS build-server
-# What the shared servers need beyond the pipeline: authentication and PostgreSQL.
-RUN pip install --constraint constraints.txt Flask-WTF==1.3.0 WTForms==3.3.2 psycopg2-binary==2.9.13
+# The extra: PostgreSQL, S3-compatible stores and remotes, accounts.
+RUN pip install --constraint constraints.txt '.[servers]'
 
 FROM ${PYTHON_IMAGE} AS worker
 RUN apt-get update \
@@ -39,7 +36,7 @@ FROM ${PYTHON_IMAGE} AS server
 RUN groupadd --gid 1000 hmu \
     && useradd --uid 1000 --gid 1000 --create-home hmu \
     && install --directory --owner hmu --group hmu /var/lib/mlflow /var/lib/mlflow/artifacts /var/lib/prefect
-COPY --from=build-server /opt/hmu /opt/hmu
+COPY --from=build /opt/hmu /opt/hmu
 ENV PATH=/opt/hmu/bin:$PATH PYTHONUNBUFFERED=1 \
     DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 USER hmu
