@@ -3,7 +3,6 @@
 import ast
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
