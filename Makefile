@@ -27,7 +27,7 @@ table: $(BIN)/.installed
 	@$(BIN)/python -m hmu_tasks table
 
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(BIN)/.installed
 	ruff check .
