@@ -41,7 +41,9 @@ def read_texts(source: Path) -> pd.DataFrame:
 def read_splits(source: Path) -> dict[str, str]:
     """Split by clip id."""
     if source.is_dir():
-        lists = {split: (source / f"{split}.txt").read_text(encoding="utf-8").splitlines() for split in SPLITS}
+        lists = {
+            split: (source / f"{split}.txt").read_text(encoding="utf-8").splitlines() for split in SPLITS
+        }
         return {name: split for split, names in lists.items() for name in names}
     with source.open(encoding="utf-8", newline="") as file:
         return {row["id"]: row["split"] for row in csv.DictReader(file)}

@@ -155,7 +155,9 @@ def register(
 
 Name = Annotated[str | None, typer.Argument(help="the registered model; needed where there are several")]
 Why = Annotated[str, typer.Option(help="the reason, for the journal")]
-Who = Annotated[str | None, typer.Option(help="your name, for the journal; default: the MLflow server's user")]
+Who = Annotated[
+    str | None, typer.Option(help="your name, for the journal; default: the MLflow server's user")
+]
 
 
 @app.command()

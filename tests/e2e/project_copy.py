@@ -25,7 +25,14 @@ TINY: dict[str, Any] = {
     "ingest": {"synthetic": {"clips": 120, "val": 32, "test": 40, "forget_share": 0.2}},
     "train": {
         "text": {"width": 32, "word_width": 32, "steps": 10, "batch": 32},
-        "evaluator": {"movement_width": 32, "motion_hidden": 32, "text_hidden": 32, "width": 32, "steps": 10, "batch": 32},
+        "evaluator": {
+            "movement_width": 32,
+            "motion_hidden": 32,
+            "text_hidden": 32,
+            "width": 32,
+            "steps": 10,
+            "batch": 32,
+        },
         "tokenizer": {"width": 32, "code_width": 16, "codes": 32, "quantizers": 2, "steps": 300, "batch": 16},
         "base": {
             name: {"latent": 32, "layers": 1, "feedforward": 64, "steps": 20, "batch": 16}
