@@ -12,7 +12,10 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-DIRECT = [Requirement(line) for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]]
+EXTRAS = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+DIRECT = [
+    one for line in [*PROJECT["dependencies"], *EXTRAS] if (one := Requirement(line)).name != PROJECT["name"]
+]
 OURS = Path(__file__).resolve().relative_to(ROOT).as_posix()
 
 
