@@ -1,13 +1,19 @@
 """Step `codebook`: encode the training split, count which codes forget and retain clips use, score the codes."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
 from hmu_tasks import paths
 from hmu_tasks.data import packed
+from hmu_tasks.data.concepts import load_concept
+from hmu_tasks.data.matching import match
+from hmu_tasks.errors import DataError
 from hmu_tasks.files import replacing_folder, write_json
 from hmu_tasks.methods import codes
 from hmu_tasks.methods.codes import TABLES, CodeUsage
+from hmu_tasks.methods.encoded import save_codes
 from hmu_tasks.models.device import pick_device
 from hmu_tasks.models.store import load_tokenizer
 from hmu_tasks.params import Params
@@ -15,7 +21,11 @@ from hmu_tasks.training.batches import clip_set
 
 
 def run(params: Params) -> None:
-    """Write usage.parquet (a row per layer and code: counts, published ratio, log-odds z) and codebook.json."""
+    """Encode the training clips and count their codes.
+
+    Writes codes.safetensors, usage.parquet (a row per layer and code: counts, published ratio, log-odds z) and
+    codebook.json.
+    """
     clips = packed.load(paths.CLIPS)
     ids = {
         role: (paths.SPLIT / f"train-{role}.txt").read_text(encoding="utf-8").splitlines()
@@ -33,10 +43,19 @@ def run(params: Params) -> None:
     layer, code = np.indices((usage.layers, usage.codes))
     columns = {"layer": layer, "code": code} | {name: getattr(usage, name) for name in TABLES} | scores
     table = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
+    parts = {
+        name: _counts_of(params, name, clips.captions, ids, found, usage.codes)
+        for name in params.unlearn.lcr.parts
+    }
     both = {role: codes.perplexity(getattr(usage, f"{role}_count")) for role in ("forget", "retain")}
     both["all"] = codes.perplexity(usage.forget_count + usage.retain_count)
     with replacing_folder(paths.CODEBOOK) as folder:
-        table.to_parquet(folder / "usage.parquet", index=False)
+        save_codes(found, folder)
+        table.to_parquet(folder / codes.usage_file(), index=False)
+        for name, counted in parts.items():
+            numbers = {"layer": layer, "code": code} | {key: getattr(counted, key) for key in TABLES}
+            rows = pd.DataFrame({key: values.ravel() for key, values in numbers.items()})
+            rows.to_parquet(folder / codes.usage_file(name), index=False)
         write_json(
             folder / "codebook.json",
             {
@@ -45,6 +64,7 @@ def run(params: Params) -> None:
                 "prior": params.codebook.prior,
                 "forget": usage.forget,
                 "retain": usage.retain,
+                "parts": {name: counted.forget for name, counted in parts.items()},
                 "perplexity": {role: values.tolist() for role, values in both.items()},
                 "mostly_forget": _mostly_forget(usage).tolist(),
             },
@@ -57,3 +77,25 @@ def _mostly_forget(usage: CodeUsage) -> np.ndarray:
     share_retain = usage.retain_clips / max(usage.retain, 1)
     count: np.ndarray = ((usage.forget_clips >= 3) & (share_forget > 10 * share_retain)).sum(axis=1)
     return count
+
+
+def _counts_of(
+    params: Params,
+    concept: str,
+    captions: pd.DataFrame,
+    ids: Mapping[str, Sequence[str]],
+    found: Sequence[np.ndarray],
+    size: int,
+) -> CodeUsage:
+    """Count a part of the forget set, the clips with a caption that speaks of a concept, against the retain set.
+
+    ids: names of the forget and of the retain clips; found: codes [T_i, Q] of both, in that order; size: K.
+    """
+    known = load_concept(concept, params.filter.concepts)
+    hits = match(captions, known, dataset=params.run.dataset, rule=params.filter.rule)
+    named = {clip for clip, words in zip(captions["clip_id"], hits, strict=True) if words}
+    part = [i for i, clip in enumerate(ids["forget"]) if clip in named]
+    if not part:
+        raise DataError(f"unlearn.lcr.parts names {concept}, but no clip to forget speaks of it; take it out")
+    rows = [*part, *range(len(ids["forget"]), len(found))]
+    return codes.count_codes([found[i] for i in rows], np.arange(len(rows)) < len(part), size)

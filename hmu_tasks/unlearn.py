@@ -1,5 +1,11 @@
 """Step `unlearn`: apply a method to a model; every edit becomes a full bundle with the proof of what changed."""
 
+import csv
+import hashlib
+import json
+import resource
+import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,15 +17,22 @@ from hmu_tasks import paths
 from hmu_tasks.data import packed
 from hmu_tasks.errors import ConfigError, DataError
 from hmu_tasks.files import read_json, replacing_folder, write_json
-from hmu_tasks.methods import lcr
+from hmu_tasks.methods import encoded, lcr, method_function
 from hmu_tasks.methods.codes import load_prior, load_usage
+from hmu_tasks.methods.cost import Cost
 from hmu_tasks.methods.difference import difference
 from hmu_tasks.methods.text_edits import TextChoice, TextEdits
-from hmu_tasks.models import store
+from hmu_tasks.methods.tuned_edits import TunedEdits
+from hmu_tasks.models import store, weights
+from hmu_tasks.models.device import pick_device
+from hmu_tasks.models.embeddings import embed_texts
 from hmu_tasks.models.momask import Progress
 from hmu_tasks.models.store import SOURCE
 from hmu_tasks.params import Params, flat
+from hmu_tasks.sections.unlearning import Tuned
 from hmu_tasks.tracking import step_run
+from hmu_tasks.training.batches import clip_set
+from hmu_tasks.training.generator import CodeSet
 
 CPU = torch.device("cpu")
 
@@ -34,6 +47,7 @@ def original(params: Params, model: str, folder: Path, progress: Progress | None
         "seed": 0,
         "changed": {},
         "changed_parameters": 0,
+        "cost": asdict(Cost()),
     }
     write_json(folder / "s0" / "edit.json", report)
 
@@ -51,6 +65,7 @@ def retrain(params: Params, model: str, folder: Path, progress: Progress | None)
         "knob": None,
         "seed": 0,
         "changed": "every tensor of tokenizer, base and residual",
+        "cost": asdict(_retraining_cost(model)),
     }
     write_json(folder / "s0" / "edit.json", report)
 
@@ -62,6 +77,7 @@ def replace_latent_codes(params: Params, model: str, folder: Path, progress: Pro
     tokenizer = store.load_tokenizer(source / "tokenizer", CPU)
     before = tokenizer.network.state_dict()
     usage, prior = load_usage(paths.CODEBOOK), load_prior(paths.CODEBOOK)
+    parts = {name: lcr.Part(load_usage(paths.CODEBOOK, name), share) for name, share in knobs.parts.items()}
     cells = [(count, seed) for count in knobs.codes for seed in knobs.seeds]
     for done, (count, seed) in enumerate(cells, start=1):
         edit = lcr.replace_codes(
@@ -76,23 +92,28 @@ def replace_latent_codes(params: Params, model: str, folder: Path, progress: Pro
             support=knobs.support,
             target=knobs.target,
             published=knobs.published,
+            initial_draws=lcr.values_drawn(tokenizer.network) if knobs.published else 0,
+            parts=parts,
         )
         network = tokenizer.network.with_codebooks(edit.codebooks)
         target = folder / f"k{count:03d}-s{seed}"
         store.save_network(network, store.load_config(source / "tokenizer"), target / "tokenizer")
         store.save_statistics(tokenizer.mean, tokenizer.std, target / "tokenizer")
-        parts = {name: source / name for name in store.COMPONENTS} | {"tokenizer": target / "tokenizer"}
-        store.save_bundle(parts, target, {"method": "lcr", "from": str(source.as_posix())}, model=model)
+        components = {name: source / name for name in store.COMPONENTS}
+        components["tokenizer"] = target / "tokenizer"
+        store.save_bundle(components, target, {"method": "lcr", "from": str(source.as_posix())}, model=model)
         changes = difference(before, network.state_dict())
         report = {
             "method": "lcr",
             "knob": count,
             "seed": seed,
             "replaced": edit.replaced,
+            "parts": edit.parts,
             "targets": edit.targets,
             "noise_scale": edit.scale,
             "untouched_components": ["base", "residual", "text"],
             "changed_parameters": changes.values,
+            "cost": asdict(Cost(clips_read=usage.forget + usage.retain if count else 0)),
             "tokenizer": asdict(changes),
         }
         write_json(target / "edit.json", report)
@@ -138,6 +159,18 @@ def steer_away(params: Params, model: str, folder: Path, progress: Progress | No
     _text_edits(model).steer(folder, knobs.strengths, knobs.seeds, texts=texts, progress=progress)
 
 
+def tune_on_retain(params: Params, model: str, folder: Path, progress: Progress | None) -> None:
+    """Fine-tuning: one bundle per number of optimiser steps and seed; base and residual transformer change."""
+    _tune(params, model, "finetune", folder, params.unlearn.finetune, {}, progress)
+
+
+def prefer_otherwise(params: Params, model: str, folder: Path, progress: Progress | None) -> None:
+    """NPO or gradient ascent: one bundle per number of optimiser steps and seed; the same two transformers change."""
+    knobs = params.unlearn.npo
+    terms = {"loss": knobs.loss, "beta": knobs.beta, "retain_weight": knobs.retain_weight}
+    _tune(params, model, "npo", folder, knobs, terms, progress)
+
+
 METHODS = {
     "original": original,
     "retrain": retrain,
@@ -146,6 +179,8 @@ METHODS = {
     "rece": erase_reliably,
     "erasure": erase_linearly,
     "guidance": steer_away,
+    "finetune": tune_on_retain,
+    "npo": prefer_otherwise,
 }
 
 
@@ -165,12 +200,23 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
         root=Path(),
         enabled=params.run.track,
     ) as run:
+        started = time.monotonic()
         with replacing_folder(target) as folder:
             METHODS[method](params, model, folder, progress)
         edits = sorted(target.glob("*/edit.json"))
-        run.metrics({"edits": len(edits)})
+        # What differs from machine to machine stays out of tracked files.
+        spent = {
+            "seconds": round(time.monotonic() - started, 2),
+            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            "edits": len(edits),
+        }
+        write_json(paths.COSTS / f"unlearn-{model}-{method}.json", spent)
+        run.metrics(spent)
         for edit in edits:
             run.artifact(edit, folder=edit.parent.name)
+    # Only now: a run that failed to record itself finds its finished training again.
+    for left in paths.SCRATCH.glob(f"unlearn-{model}-{method}-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _text_edits(model: str) -> TextEdits:
@@ -178,8 +224,8 @@ def _text_edits(model: str) -> TextEdits:
     captions = packed.load(paths.CLIPS).captions
     known = {}
     for role in ("forget", "retain"):
-        place = paths.SPLIT / f"train-{role}.txt"
-        ids = set(place.read_text(encoding="utf-8").splitlines())
+        place = _ids_file(role)
+        ids = set(_ids(role))
         known[role] = sorted(set(captions.loc[captions["clip_id"].isin(ids), "caption"]))
         if not known[role]:
             raise DataError(f"no clip of {place} has a caption; an edit on the text side needs some")
@@ -188,6 +234,82 @@ def _text_edits(model: str) -> TextEdits:
     return TextEdits(
         source, model, paths.CACHE, forget=known["forget"], retain=known["retain"], keywords=sorted(keywords)
     )
+
+
+def _ids_file(role: str) -> Path:
+    return paths.SPLIT / f"train-{role}.txt"
+
+
+def _ids(role: str) -> list[str]:
+    return _ids_file(role).read_text(encoding="utf-8").splitlines()
+
+
+def _tune(
+    params: Params,
+    model: str,
+    method: str,
+    folder: Path,
+    knobs: Tuned,
+    terms: Mapping[str, Any],
+    progress: Progress | None,
+) -> None:
+    """Make the edits of a method that trains on, from the training clips' codes and captions."""
+    source = paths.edits(model, "original") / "s0"
+    bundle = store.load_bundle(source, CPU)
+    clips = packed.load(paths.CLIPS)
+    ids = {role: _ids(role) for role in ("forget", "retain")}
+    both = clip_set(clips, ids["forget"] + ids["retain"])
+    captions = [[caption.text for caption in row] for row in both.captions]
+    texts = [text for row in captions for text in row]
+    vectors = embed_texts(bundle.text, texts, cache=paths.CACHE, digest=bundle.text_digest)
+    codes, count = encoded.load_codes(paths.CODEBOOK, len(both.ids)), len(ids["forget"])
+    forget = CodeSet(codes[:count], captions[:count], vectors)
+    retain = CodeSet(codes[count:], captions[count:], vectors)
+    read = captions if method == "npo" else captions[count:]
+    edits = TunedEdits(
+        source, model, forget, retain, pick_device(params.run.device), _scratch(params, model, method)
+    )
+    edits.sweep(
+        method,
+        method_function(method),
+        folder,
+        knobs.steps,
+        knobs.seeds,
+        batch=knobs.batch,
+        rate=knobs.rate,
+        seed=params.run.seed,
+        cost=Cost(clips_read=len(read), captions_read=sum(len(row) for row in read)),
+        knobs=terms,
+        progress=progress,
+    )
+
+
+def _scratch(params: Params, model: str, method: str) -> Path:
+    """Folder of resumable training, named by all that it depends on: it is never continued under other inputs."""
+    code = Path(__file__).parent
+    inputs = [paths.edits(model, "original") / "s0" / "bundle.json", paths.CODEBOOK / encoded.FILE]
+    inputs += [paths.CLIPS / "captions.parquet", _ids_file("forget"), _ids_file("retain")]
+    inputs += sorted(
+        file for name in ("models", "methods", "training") for file in (code / name).glob("*.py")
+    )
+    knobs = getattr(params.unlearn, method).model_dump(mode="json")
+    parts = [json.dumps(knobs, sort_keys=True), str(params.run.seed), str(pick_device(params.run.device))]
+    parts += [weights.digest(path) for path in inputs]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return paths.SCRATCH / f"unlearn-{model}-{method}-{key}"
+
+
+def _retraining_cost(model: str) -> Cost:
+    """Cost of D_r: the steps of its three networks where they were trained here, on all that is to be retained."""
+    steps: int | None = 0
+    for name in ("tokenizer", f"base-{model}", "residual"):
+        history = paths.component(name, "retain") / "history.csv"
+        with history.open(encoding="utf-8", newline="") as file:
+            taken = [int(row["step"]) for row in csv.DictReader(file)]
+        steps = steps + max(taken) if taken and steps is not None else None
+    kept = set(_ids("retain"))
+    captions = packed.load(paths.CLIPS).captions
+    return Cost(steps, len(kept), int(captions["clip_id"].isin(kept).sum()))
 
 
 def _assemble(model: str, variant: str, folder: Path) -> None:

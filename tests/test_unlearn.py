@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny_world import tiny_params
 
-from hmu_tasks import paths, unlearn
-from hmu_tasks.errors import ConfigError, WeightsError
+from hmu_tasks import codebook, paths, unlearn
+from hmu_tasks.errors import ConfigError, DataError, WeightsError
 from hmu_tasks.methods.codes import load_usage
 from hmu_tasks.models import store, weights
 
@@ -56,7 +56,7 @@ def test_lcr_changes_the_named_rows_of_the_codebook_and_nothing_else(world: Path
     assert changed(original, edited) == {f"tokenizer.{name}"}
     for component in ("base", "residual", "text"):
         assert weights.digest(edited / component) == weights.digest(original / component)
-    for file in ("config.json", "mean.npy", "std.npy"):
+    for file in ("config.json", "statistics.safetensors"):
         assert (edited / "tokenizer" / file).read_bytes() == (original / "tokenizer" / file).read_bytes()
     report = json.loads((edited / "edit.json").read_text())
     before, after = state(original, "tokenizer")[name], state(edited, "tokenizer")[name]
@@ -121,6 +121,87 @@ def test_every_form_of_lcr_changes_the_first_codebook_only(world: Path, knobs: d
     unlearn.run(tiny_params({"unlearn": {"lcr": {"codes": [2], **knobs}}}), MODEL, "lcr")
     assert changed(folder("original"), folder("lcr", "k002-s0")) == {"tokenizer.quantizer.layers.0.codebook"}
     assert store.load_bundle(folder("lcr", "k002-s0"), CPU).model.codebooks.isfinite().all()
+
+
+def test_every_edit_says_what_it_cost(world: Path) -> None:
+    def cost(method: str, edit: str = "s0") -> dict[str, float]:
+        found: dict[str, float] = json.loads((folder(method, edit) / "edit.json").read_text())["cost"]
+        return found
+
+    ids = {role: (paths.SPLIT / f"train-{role}.txt").read_text().split() for role in ("forget", "retain")}
+    nothing = {"gradient_steps": 0, "clips_read": 0, "captions_read": 0, "extra_sampling": 1.0}
+    assert cost("original") == cost("lcr", "k000-s0") == nothing
+    assert cost("lcr", "k002-s0") == nothing | {"clips_read": len(ids["forget"]) + len(ids["retain"])}
+    gold = cost("retrain")
+    assert (gold["gradient_steps"], gold["clips_read"]) == (3 * 4, len(ids["retain"]))
+    assert gold["captions_read"] >= gold["clips_read"]
+    side = json.loads((paths.COSTS / f"unlearn-{MODEL}-lcr.json").read_text())
+    assert side["edits"] == 2
+    assert side["seconds"] > 0
+    assert side["peak_memory_mb"] > 0
+
+
+def test_lists_of_codes_per_sub_concept_are_united(world: Path) -> None:
+    usage = weights.digest(paths.CODEBOOK / "usage.parquet")
+    knobs = tiny_params({"unlearn": {"lcr": {"codes": [3], "parts": {"kick": 2, "punch": 1}}}})
+    with pytest.raises(WeightsError, match="run the codebook step"):
+        unlearn.run(knobs, MODEL, "lcr")
+    codebook.run(knobs)
+    assert weights.digest(paths.CODEBOOK / "usage.parquet") == usage
+    unlearn.run(knobs, MODEL, "lcr")
+    report = json.loads((folder("lcr", "k003-s0") / "edit.json").read_text())
+    lists = {name: found["0"] for name, found in report["parts"].items()}
+    assert {name: len(found) for name, found in lists.items()} == {"kick": 2, "punch": 1}
+    assert report["replaced"]["0"] == sorted({*lists["kick"], *lists["punch"]})
+    kicks = load_usage(paths.CODEBOOK, "kick")
+    assert 0 < kicks.forget < load_usage(paths.CODEBOOK).forget
+    with pytest.raises(DataError, match="names crawl, but no clip to forget speaks of it"):
+        codebook.run(tiny_params({"unlearn": {"lcr": {"parts": {"crawl": 1}}}}))
+
+
+def test_the_published_edit_draws_as_the_released_script_does(world: Path) -> None:
+    """It builds the network between seeding and editing, so that as many values are gone before the noise."""
+    knobs = tiny_params({"unlearn": {"lcr": {"codes": [2], "published": True}}})
+    unlearn.run(knobs, MODEL, "lcr")
+    before, after = (
+        store.load_tokenizer(folder(method, edit) / "tokenizer", CPU)
+        for method, edit in (("original", "s0"), ("lcr", "k002-s0"))
+    )
+    rows = json.loads((folder("lcr", "k002-s0") / "edit.json").read_text())["replaced"]["0"]
+    book = before.codebooks[0]
+    stream = torch.Generator().manual_seed(knobs.run.seed)
+    torch.empty(sum(value.numel() for value in before.network.parameters())).uniform_(generator=stream)
+    noise = torch.randn((len(rows), book.shape[1]), generator=stream)
+    target = json.loads((folder("lcr", "k002-s0") / "edit.json").read_text())["targets"]["0"]
+    wanted = book[target] + noise * book.std() * knobs.unlearn.lcr.noise
+    torch.testing.assert_close(after.codebooks[0][rows], wanted)
+
+
+def test_a_killed_training_is_continued(world: Path) -> None:
+    knobs = tiny_params({"unlearn": {"npo": {"steps": [60]}}})
+    unlearn.run(knobs, MODEL, "npo")
+    undisturbed = weights.digest(paths.edits(MODEL, "npo"))
+    assert not list(paths.SCRATCH.glob("unlearn-*"))
+
+    class Killed(BaseException):
+        """Stands for the end of the process."""
+
+    def die(done: int, total: int) -> None:
+        assert total == 2 * 60
+        if done == 112:  # two steps after a checkpoint of the residual transformer
+            raise Killed
+
+    with pytest.raises(Killed):
+        unlearn.run(knobs, MODEL, "npo", die)
+    assert (
+        weights.digest(paths.edits(MODEL, "npo")) == undisturbed
+    )  # what was there stays until it is replaced
+    (state,) = paths.SCRATCH.glob("unlearn-momask-npo-*/s0/residual/checkpoint.pt")
+    steps: list[int] = []
+    unlearn.run(knobs, MODEL, "npo", lambda done, _: steps.append(done))
+    assert steps == list(range(111, 121))
+    assert weights.digest(paths.edits(MODEL, "npo")) == undisturbed
+    assert not state.exists()
 
 
 def test_missing_inputs_are_named(world: Path) -> None:

@@ -14,6 +14,8 @@ METHODS: dict[str, str] = {
     "rece": "hmu_tasks.methods.rece:edit",
     "erasure": "hmu_tasks.methods.erasure:edit",
     "guidance": "hmu_tasks.methods.guidance:negative",
+    "finetune": "hmu_tasks.methods.finetune:objective",
+    "npo": "hmu_tasks.methods.npo:objective",
 }
 
 

@@ -46,18 +46,27 @@ class CodeUsage:
         return int(self.forget_clips.shape[1])
 
 
-def load_usage(folder: Path) -> CodeUsage:
-    """Read the counts that the codebook step wrote; raises WeightsError when they are missing or damaged."""
+def load_usage(folder: Path, part: str | None = None) -> CodeUsage:
+    """Read the counts that the codebook step wrote; raises WeightsError when they are missing or damaged.
+
+    part: a concept of `unlearn.lcr.parts`, whose clips alone then stand for the forget set.
+    """
     try:
-        table = pd.read_parquet(folder / "usage.parquet").sort_values(["layer", "code"])
+        table = pd.read_parquet(folder / usage_file(part)).sort_values(["layer", "code"])
         sizes = read_json(folder / "codebook.json")
-    except (OSError, ValueError) as error:
+        forget = int(sizes["forget"] if part is None else sizes["parts"][part])
+    except (OSError, ValueError, LookupError) as error:
         raise WeightsError(
             f"code usage in {folder} cannot be read ({error}); run the codebook step again"
         ) from error
     shape = (int(sizes["layers"]), int(sizes["codes"]))
     counts = {name: table[name].to_numpy().reshape(shape) for name in TABLES}
-    return CodeUsage(**counts, forget=int(sizes["forget"]), retain=int(sizes["retain"]))
+    return CodeUsage(**counts, forget=forget, retain=int(sizes["retain"]))
+
+
+def usage_file(part: str | None = None) -> str:
+    """Name of the table of counts, of the whole forget set or of one part of it."""
+    return "usage.parquet" if part is None else f"usage-{part}.parquet"
 
 
 def load_prior(folder: Path) -> float:

@@ -4,13 +4,14 @@ De Matteis et al. 2025, "Human Motion Unlearning" (arXiv 2503.18674). Training-f
 gets new rows; the transformers still emit the same code indices, which now stand for something else.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hmu_tasks.errors import ConfigError
 from hmu_tasks.methods.codes import CodeUsage, log_odds_z, published_ratio, published_top, top_codes
@@ -25,13 +26,35 @@ class Edit:
     """The edited codebooks and what was done to them.
 
     codebooks: [Q, K, C]; replaced: layer -> its overwritten codes, ascending; targets: layer -> the code
-    whose row they received (None where the target is no code); scale: layer -> spread of the added noise.
+    whose row they received (None where the target is no code); scale: layer -> spread of the added noise; parts: of a
+    combined list, part -> layer -> its codes, ascending.
     """
 
     codebooks: Tensor
     replaced: dict[int, list[int]]
     targets: dict[int, int | None]
     scale: dict[int, float]
+    parts: dict[str, dict[int, list[int]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A sub-concept with its own counts, and its share of the codes to replace."""
+
+    usage: CodeUsage
+    share: int
+
+
+def values_drawn(network: nn.Module) -> int:
+    """Return how many random values it takes to build a tokenizer: one for each weight; codebooks start from zeros."""
+    return sum(value.numel() for name, value in network.named_parameters() if not name.endswith("codebook"))
+
+
+def split_codes(codes: int, shares: Sequence[int]) -> list[int]:
+    """Divide a number of codes by shares, rounded so that the parts sum up to it."""
+    total = sum(shares)
+    ends = [round(codes * done / total) for done in accumulate(shares, initial=0)]
+    return [stop - start for start, stop in pairwise(ends)]
 
 
 def replace_codes(
@@ -50,6 +73,7 @@ def replace_codes(
     orthogonal: bool = False,
     published: bool = False,
     initial_draws: int = 0,
+    parts: Mapping[str, Part] | None = None,
 ) -> Edit:
     """Replace the `codes` most violent codes of each layer by a target plus noise; the input stays as it is.
 
@@ -63,6 +87,8 @@ def replace_codes(
     published: ranking, target and noise exactly as released; `score`, `support`, `target` are ignored, up
     to 2 * codes rows change, and the noise follows the first `initial_draws` values of the seed's stream
     (the released script builds the network, hence draws its weights, between seeding and editing).
+    parts: sub-concepts among which `codes` is divided by their shares; the best codes of each, by its own counts, are
+    united (so that shared ones make the list shorter), as the combined lists of the released scripts are.
     Raises ConfigError when a layer has too few codes to choose from, ValueError when shapes disagree.
     """
     if codebooks.ndim != 3 or tuple(codebooks.shape[:2]) != (usage.layers, usage.codes):
@@ -78,10 +104,25 @@ def replace_codes(
         raise ValueError(f"target_code {target_code} is no code of {usage.codes}")
     if codes == 0:
         return Edit(codebooks.clone(), {layer: [] for layer in layers}, {}, {})
-    chosen = {
-        layer: _choose(usage, layer, codes, published=published, score=score, prior=prior, support=support)
-        for layer in layers
+    united = dict(parts) if parts else {"": Part(usage, 1)}
+    counts = split_codes(codes, [part.share for part in united.values()])
+    lists = {
+        name: {
+            layer: _choose(
+                part.usage, layer, count, published=published, score=score, prior=prior, support=support
+            )
+            for layer in layers
+        }
+        for (name, part), count in zip(united.items(), counts, strict=True)
     }
+    chosen = {
+        layer: np.unique(np.concatenate([found[layer] for found in lists.values()])) for layer in layers
+    }
+    for layer, rows in chosen.items():
+        if len(rows) == usage.codes:
+            raise ConfigError(
+                f"{KEY} is {codes}: its lists cover the whole codebook of layer {layer}; lower it"
+            )
     if published:
         targets = _published_targets(chosen, usage.codes, target_code, seed)
     else:
@@ -103,7 +144,10 @@ def replace_codes(
         base = _retain_mean(book, usage, layer, rows) if place is None else book[place]
         edited[layer, rows] = base + drawn * spread * noise
         scale[layer] = float(spread) * noise
-    return Edit(edited, {layer: rows.tolist() for layer, rows in chosen.items()}, targets, scale)
+    named = {
+        name: {layer: rows.tolist() for layer, rows in found.items()} for name, found in lists.items() if name
+    }
+    return Edit(edited, {layer: rows.tolist() for layer, rows in chosen.items()}, targets, scale, named)
 
 
 def _choose(
@@ -123,10 +167,7 @@ def _choose(
             f"choose a number from 0 to {usage.codes - 1}"
         )
     if published:
-        rows = published_top(usage, layer, codes)
-        if len(rows) == usage.codes:
-            raise ConfigError(f"{KEY} is {codes}: the two published rankings then cover the whole codebook")
-        return rows
+        return published_top(usage, layer, codes)
     ranking = (published_ratio(usage) if score == "ratio" else log_odds_z(usage, prior=prior))[layer]
     # A code that no forget clip uses cannot carry the concept, whatever the support asked for.
     eligible = np.flatnonzero(usage.forget_clips[layer] >= max(support, 1))

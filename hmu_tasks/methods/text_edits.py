@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hmu_tasks.files import write_json
 from hmu_tasks.methods import guidance, method_function, rece, uce
 from hmu_tasks.methods.closed_form import Texts, towards_retain
+from hmu_tasks.methods.cost import Cost
 from hmu_tasks.methods.difference import difference
 from hmu_tasks.models import store
 from hmu_tasks.models.embeddings import embed_texts, stacked
@@ -90,6 +91,7 @@ class TextEdits:
                 "knob": strength,
                 "seed": draw,
                 "texts": {"kind": texts.kind, **sizes},
+                "cost": asdict(self._cost(texts.kind, found[draw])),
             }
             self._save(edited, report, folder / f"k{strength:03d}-s{draw}")
             if progress is not None:
@@ -117,11 +119,18 @@ class TextEdits:
             lineage = {"method": "guidance", "from": self.source.as_posix()}
             store.save_bundle(parts, target, lineage, model=self.model)
             sizes = {"forget": len(found.forget), "retain": len(found.retain)}
-            report = {"method": "guidance", "knob": strength, "seed": draw}
-            write_json(
-                target / "edit.json",
-                {**report, "texts": {"kind": texts.kind, **sizes}, "edited": [], "changed_parameters": 0},
-            )
+            # The prompt, no text and the concept: three passes in the place of two.
+            cost = self._cost(texts.kind, found, extra_sampling=1.5 if strength else 1.0)
+            report = {
+                "method": "guidance",
+                "knob": strength,
+                "seed": draw,
+                "texts": {"kind": texts.kind, **sizes},
+                "cost": asdict(cost),
+                "edited": [],
+                "changed_parameters": 0,
+            }
+            write_json(target / "edit.json", report)
             if progress is not None:
                 progress(done, len(cells))
 
@@ -131,7 +140,7 @@ class TextEdits:
         edited = RELEASED[method](self.bundle.model.text_projections, forget, retain, target[0], **knobs)
         sizes = {"forget": len(forget), "retain": len(retain)}
         report = {"method": method, "knob": None, "seed": 0, "texts": {"kind": "keywords", **sizes}}
-        self._save(edited, {**report, "published": True}, folder / "s0")
+        self._save(edited, {**report, "cost": asdict(Cost()), "published": True}, folder / "s0")
 
     def texts(self, choice: TextChoice, draw: int) -> Texts:
         """Embed what stands for the concept and for the rest."""
@@ -142,6 +151,12 @@ class TextEdits:
         forget, retain, empty = self._embed(*written, [uce.PUBLISHED_TARGET])
         shifted = choice.target == "shifted"
         return Texts(forget, retain, towards_retain(forget, retain) if shifted else empty.expand_as(forget))
+
+    @staticmethod
+    def _cost(kind: Kind, texts: Texts, *, extra_sampling: float = 1.0) -> Cost:
+        """Cost of an edit: keywords are no captions of the training split."""
+        read = len(texts.forget) + len(texts.retain) if kind == "captions" else 0
+        return Cost(captions_read=read, extra_sampling=extra_sampling)
 
     def _embed(self, *groups: Sequence[str]) -> list[Tensor]:
         """Sentence vectors [n, W] of each group of texts."""

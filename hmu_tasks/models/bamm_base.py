@@ -21,8 +21,9 @@ from hmu_tasks.models.layers import (
     seeded,
     uniform,
 )
-from hmu_tasks.models.masked import MaskTransformerConfig, TokenLoss
+from hmu_tasks.models.masked import MaskTransformerConfig
 from hmu_tasks.models.sampling import Negative, conditions, mixed
+from hmu_tasks.models.token_loss import Predicted, TokenLoss
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,10 @@ class BammTransformer(nn.Module):
         other = (draw(rows, columns) * self.config.codes).long().clamp(max=self.config.codes - 1)
         return torch.where(replaced, other, target), target, known
 
-    def training_loss(
+    def predicted(
         self, ids: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
-    ) -> TokenLoss:
-        """Cross-entropy of all tokens and the end, every row weighing the same; the text is dropped for some rows.
+    ) -> list[Predicted]:
+        """Score all tokens and the end; the text is dropped for some rows while training.
 
         ids: [B, T] codes, anything beyond the length. text: [B, W]. lengths: [B] tokens, at least 1.
         """
@@ -120,8 +121,14 @@ class BammTransformer(nn.Module):
         with seeded(generator, ids.device):
             hidden = self.seqTransEncoder(self.sequence(read, text), reading_order(known))[:, :-1]
         wanted = inside_mask(lengths + 1, target.shape[1])
-        logits, target = self.output_process(hidden[wanted]), target[wanted]
-        weights = (1.0 / (len(lengths) * (lengths + 1.0)))[:, None].expand_as(wanted)[wanted]
-        losses = functional.cross_entropy(logits.float(), target, reduction="none")
-        accuracy = (logits.argmax(-1) == target).float().mean()
+        return [Predicted(self.output_process(hidden[wanted]), target[wanted], wanted.nonzero()[:, 0])]
+
+    def training_loss(
+        self, ids: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> TokenLoss:
+        """Cross-entropy of all tokens and the end, every row weighing the same; arguments as for `predicted`."""
+        (found,) = self.predicted(ids, text, lengths, generator)
+        weights = (1.0 / (len(lengths) * (lengths + 1.0)))[found.clip]
+        losses = functional.cross_entropy(found.logits.float(), found.target, reduction="none")
+        accuracy = (found.logits.argmax(-1) == found.target).float().mean()
         return TokenLoss((losses * weights).sum(), accuracy.detach())

@@ -25,6 +25,7 @@ from hmu_tasks.models.layers import (
     uniform,
 )
 from hmu_tasks.models.sampling import Negative, conditions, draw_codes, mixed, row_uniforms
+from hmu_tasks.models.token_loss import Predicted, TokenLoss
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,6 @@ class MaskTransformerConfig:
             raise ConfigError(
                 f"latent width {self.latent} must be even and a multiple of heads ({self.heads})"
             )
-
-
-@dataclass(frozen=True)
-class TokenLoss:
-    """Mean cross-entropy over the predicted tokens (with gradient) and the share predicted right."""
-
-    loss: Tensor
-    accuracy: Tensor
 
 
 def mask_counts(lengths: Tensor, ratio: Tensor) -> Tensor:
@@ -146,10 +139,10 @@ class MaskTransformer(nn.Module):
         corrupted = torch.where(replaced, other, corrupted)
         return torch.where(hidden, self.mask_id, corrupted), chosen
 
-    def training_loss(
+    def predicted(
         self, ids: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
-    ) -> TokenLoss:
-        """Cross-entropy of the hidden tokens; the text is dropped for some rows while training.
+    ) -> list[Predicted]:
+        """Draw tokens to hide and score them; the text is dropped for some rows while training.
 
         ids: [B, T] codes, anything beyond the length. text: [B, W]. lengths: [B] tokens, at least 1.
         """
@@ -158,10 +151,15 @@ class MaskTransformer(nn.Module):
             text = drop_rows(text, self.config.condition_drop, generator)
         with seeded(generator, ids.device):
             hidden = self.hidden(corrupted, text, inside_mask(lengths, ids.shape[1]))
-        logits = self.output_process(hidden[chosen])
-        target = ids[chosen]
-        accuracy = (logits.argmax(-1) == target).float().mean()
-        return TokenLoss(functional.cross_entropy(logits.float(), target), accuracy.detach())
+        return [Predicted(self.output_process(hidden[chosen]), ids[chosen], chosen.nonzero()[:, 0])]
+
+    def training_loss(
+        self, ids: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> TokenLoss:
+        """Cross-entropy of the hidden tokens, every token weighing the same; arguments as for `predicted`."""
+        (found,) = self.predicted(ids, text, lengths, generator)
+        accuracy = (found.logits.argmax(-1) == found.target).float().mean()
+        return TokenLoss(functional.cross_entropy(found.logits.float(), found.target), accuracy.detach())
 
     @torch.no_grad()
     def generate(

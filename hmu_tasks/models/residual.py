@@ -23,8 +23,9 @@ from hmu_tasks.models.layers import (
     seeded,
     uniform,
 )
-from hmu_tasks.models.masked import TokenLoss, cosine_schedule
+from hmu_tasks.models.masked import cosine_schedule
 from hmu_tasks.models.sampling import Negative, conditions, draw_codes, mixed, row_uniforms
+from hmu_tasks.models.token_loss import Predicted, TokenLoss
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,10 @@ class ResidualTransformer(nn.Module):
         share = 1.0 - cosine_schedule(uniform((rows,), generator, device))
         return torch.round(share * (self.config.quantizers - 2)).long() + 1
 
-    def training_loss(
+    def predicted(
         self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
-    ) -> TokenLoss:
-        """Cross-entropy of one drawn layer per row; the text is dropped for some rows while training.
+    ) -> list[Predicted]:
+        """Draw a layer for each row and score its codes, layer by layer; the text is dropped for some while training.
 
         codes: [B, T, Q], anything beyond the length. text: [B, W]. lengths: [B] tokens, at least 1.
         """
@@ -154,15 +155,23 @@ class ResidualTransformer(nn.Module):
             text = drop_rows(text, self.config.condition_drop, generator)
         with seeded(generator, codes.device):
             hidden = self.hidden(self.history(codes, layers), layers, text, inside)
-        losses, right, count = [], [], 0
+        found = []
         for layer in sorted(set(layers.tolist())):
             rows = layers == layer
             target = codes[rows][..., layer]
             kept = target != self.pad_id
             scored = functional.linear(self.output_process(hidden[rows][kept]), self.output_proj(layer))
-            losses.append(functional.cross_entropy(scored.float(), target[kept], reduction="sum"))
-            right.append((scored.argmax(-1) == target[kept]).sum())
-            count += int(kept.sum())
+            found.append(Predicted(scored, target[kept], rows.nonzero()[:, 0][kept.nonzero()[:, 0]]))
+        return found
+
+    def training_loss(
+        self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> TokenLoss:
+        """Cross-entropy of one drawn layer per row, every token weighing the same; arguments as for `predicted`."""
+        found = self.predicted(codes, text, lengths, generator)
+        count = sum(len(part.target) for part in found)
+        losses = [functional.cross_entropy(p.logits.float(), p.target, reduction="sum") for p in found]
+        right = [(part.logits.argmax(-1) == part.target).sum() for part in found]
         return TokenLoss(torch.stack(losses).sum() / count, (torch.stack(right).sum() / count).detach())
 
     @torch.no_grad()

@@ -7,6 +7,13 @@ from pydantic import Field, model_validator
 from hmu_tasks.sections.section import Count, Rate, Section
 
 
+def _distinct(section: Section, *names: str) -> None:
+    for name in names:
+        values = getattr(section, name)
+        if not values or len(set(values)) != len(values):
+            raise ValueError(f"{name} must be a list of distinct numbers, with at least one")
+
+
 class Lcr(Section):
     """Latent Code Replacement."""
 
@@ -18,13 +25,11 @@ class Lcr(Section):
     score: Literal["ratio", "log_odds"]
     target: Literal["code", "retain_mean"]
     published: bool
+    parts: dict[str, Count]
 
     @model_validator(mode="after")
     def _lists_hold_something(self) -> "Lcr":
-        for name in ("codes", "seeds", "layers"):
-            values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
-                raise ValueError(f"{name} must be a list of distinct numbers, with at least one")
+        _distinct(self, "codes", "seeds", "layers")
         return self
 
 
@@ -38,10 +43,7 @@ class TextEdit(Section):
 
     @model_validator(mode="after")
     def _lists_hold_something(self) -> "TextEdit":
-        for name in ("strengths", "seeds"):
-            values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
-                raise ValueError(f"{name} must be a list of distinct numbers, with at least one")
+        _distinct(self, "strengths", "seeds")
         return self
 
 
@@ -68,6 +70,28 @@ class Erasure(TextEdit):
     shrinkage: Rate
 
 
+class Tuned(Section):
+    """What methods that train on share: optimiser steps after which an edit is kept, batch size, learning rate."""
+
+    steps: list[Annotated[int, Field(ge=0)]]
+    seeds: list[Annotated[int, Field(ge=0)]]
+    batch: Count
+    rate: Rate
+
+    @model_validator(mode="after")
+    def _lists_hold_something(self) -> "Tuned":
+        _distinct(self, "steps", "seeds")
+        return self
+
+
+class Npo(Tuned):
+    """Negative preference optimisation, or gradient ascent, with a retain term."""
+
+    loss: Literal["npo", "ascent"]
+    beta: Rate
+    retain_weight: Annotated[float, Field(ge=0)]
+
+
 class Unlearn(Section):
     """One sub-section per method."""
 
@@ -76,3 +100,5 @@ class Unlearn(Section):
     rece: Rece
     erasure: Erasure
     guidance: TextEdit
+    finetune: Tuned
+    npo: Npo

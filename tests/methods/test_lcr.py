@@ -12,7 +12,8 @@ from torch import Tensor
 from hmu_tasks.errors import ConfigError
 from hmu_tasks.methods.codes import CodeUsage, count_codes
 from hmu_tasks.methods.difference import difference
-from hmu_tasks.methods.lcr import Edit, replace_codes
+from hmu_tasks.methods.lcr import Edit, Part, replace_codes, split_codes, values_drawn
+from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
 
 # Values that the released script draws before the noise: the official tokenizer without its codebooks.
 OFFICIAL_DRAWS = 21_009_671 - 6 * 512 * 512
@@ -158,6 +159,29 @@ def test_retain_mean_target() -> None:
     for row in edit.replaced[0]:
         np.testing.assert_allclose(edit.codebooks[0, row].numpy(), expected, atol=1e-6)
     assert edit.targets == {0: None}
+
+
+def test_lists_of_sub_concepts_are_united() -> None:
+    usage = usage_of()
+    parts = {"kick": Part(usage, 2), "punch": Part(usage, 1)}
+    edit = replace_codes(books(), usage, codes=6, seed=0, parts=parts)
+    one, other = edit.parts["kick"][0], edit.parts["punch"][0]
+    assert (len(one), len(other)) == (4, 2)
+    assert edit.replaced[0] == sorted({*one, *other}) == one
+    alone = replace_codes(books(), usage, codes=6, seed=0, parts={"all": Part(usage, 5)})
+    assert torch.equal(alone.codebooks, replace_codes(books(), usage, codes=6, seed=0).codebooks)
+    assert replace_codes(books(), usage, codes=0, seed=0, parts=parts).replaced == {0: []}
+
+
+@pytest.mark.parametrize(
+    ("codes", "shares", "parts"), [(24, [16, 8], [16, 8]), (10, [1, 1, 1], [3, 4, 3]), (1, [1, 1], [0, 1])]
+)
+def test_codes_are_divided_by_shares(codes: int, shares: list[int], parts: list[int]) -> None:
+    assert split_codes(codes, shares) == parts
+
+
+def test_the_official_tokenizer_takes_as_many_draws_as_were_counted() -> None:
+    assert values_drawn(RVQVAE(TokenizerConfig())) == OFFICIAL_DRAWS
 
 
 def refused(message: str, **knobs: Any) -> None:

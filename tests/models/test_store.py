@@ -142,14 +142,18 @@ def test_a_config_that_does_not_fit_is_named(world: Path, config: str | None) ->
             load(folder, CPU)
 
 
-@pytest.mark.parametrize("name", ["mean.npy", "std.npy"])
-def test_statistics_that_cannot_be_read_are_named(world: Path, name: str) -> None:
+def test_statistics_that_cannot_be_read_are_named(world: Path) -> None:
     folder = paths.component("tokenizer", "full")
-    for content in (b"", b"no array", (folder / name).read_bytes()[:50]):
-        (folder / name).write_bytes(content)
+    file = folder / store.STATISTICS
+    for content in (b"", b"no tensors", file.read_bytes()[:50]):
+        file.write_bytes(content)
         with pytest.raises(WeightsError, match="tokenizer-full"):
             store.load_statistics(folder, CPU)
-    (folder / name).unlink()
+    weights.save({"mean": torch.zeros(3)}, {}, folder)
+    (folder / "model.safetensors").rename(file)
+    with pytest.raises(WeightsError, match=r"holds mean \[3\] instead of mean \[D\] and std \[D\]"):
+        store.load_statistics(folder, CPU)
+    file.unlink()
     with pytest.raises(WeightsError, match="tokenizer-full"):
         store.load_tokenizer(folder, CPU)
 
@@ -161,9 +165,8 @@ def test_a_saved_network_has_no_partial_files_beside_it(tmp_path: Path) -> None:
         store.save_statistics(torch.zeros(3), torch.ones(3), tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "config.json",
-        "mean.npy",
         "model.safetensors",
-        "std.npy",
+        "statistics.safetensors",
     ]
     mean, std = store.load_statistics(tmp_path, CPU)
     assert torch.equal(mean, torch.zeros(3))

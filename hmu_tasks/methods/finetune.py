@@ -1,0 +1,25 @@
+"""Fine-tuning: the transformers go on training on the retain set alone, from the original's weights.
+
+The baseline of De Matteis et al. 2025, "Human Motion Unlearning" (arXiv 2503.18674): base and residual transformer are
+trained on, tokenizer and text encoder stay. Nothing is pushed out: what is no longer trained may fade.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmu_tasks.methods.tuning import Objective, Transformer, draw
+from hmu_tasks.training.generator import CodeSet
+
+
+def objective(original: Transformer, forget: CodeSet, retain: CodeSet, *, device: torch.device) -> Objective:
+    """Return the transformer's own training loss on retain clips; the original and the forget set play no part."""
+    del original, forget
+
+    def loss_of(
+        network: Transformer, rows: np.ndarray, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        loss = network.training_loss(*draw(network, retain, rows, generator, device), generator).loss
+        return loss, {"retain": loss.item()}
+
+    return Objective(loss_of, retain.tokens)
