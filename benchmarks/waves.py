@@ -20,6 +20,7 @@ from hmu_tasks.data.features import to_joints
 from hmu_tasks.data.skeleton import JOINTS
 from hmu_tasks.evaluation.generation import draw_codes
 from hmu_tasks.evaluation.prompts import Prompts, caption_prompts
+from hmu_tasks.evaluation.session import STEP
 from hmu_tasks.models.device import pick_device
 from hmu_tasks.models.momask import Sampling
 from hmu_tasks.models.store import load_bundle
@@ -68,15 +69,19 @@ def main() -> None:
     for folder in [path for path in references if path.is_dir()] + folders:
         bundle = load_bundle(folder, device)
         for name, asked in prompts.items():
-            codes = draw_codes(
-                bundle,
-                asked,
-                sampling=Sampling(**knobs.sampling.model_dump()),
-                seed=params.run.seed + sum(name.encode()),
-                batch=knobs.batch,
-                device=device,
-                cache=paths.CACHE,
-            )
+            codes = [
+                code
+                for repeat in range(asked.repeats)
+                for code in draw_codes(
+                    bundle,
+                    asked.only(repeat),
+                    sampling=Sampling(**knobs.sampling.model_dump()),
+                    seed=params.run.seed + sum(name.encode()) + STEP * repeat,
+                    batch=knobs.batch,
+                    device=device,
+                    cache=paths.CACHE,
+                )
+            ]
             made = bundle.model.tokenizer.decode(codes, batch=knobs.batch)
             share = np.mean([waves(motion) for motion in made])
             place = Path(*folder.parts[-3:]).as_posix()

@@ -1,7 +1,6 @@
 """Step `evaluate`: generate with every edit of a method, judge, measure, and pick the knob on the validation split."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,18 @@ from hmu_tasks.data import packed
 from hmu_tasks.data.concepts import load_concept, load_prompts
 from hmu_tasks.data.features import to_joints
 from hmu_tasks.errors import ConfigError, DataError
-from hmu_tasks.evaluation.figures import Protocol, Values, records
+from hmu_tasks.evaluation.choice import choose
+from hmu_tasks.evaluation.figures import Measured
+from hmu_tasks.evaluation.intervals import records
 from hmu_tasks.evaluation.judge import load_judge
+from hmu_tasks.evaluation.keywords import keyword_test
+from hmu_tasks.evaluation.prompts import origins
 from hmu_tasks.evaluation.real import real_rows
 from hmu_tasks.evaluation.session import Session, open_session
+from hmu_tasks.evaluation.splits import Protocol
 from hmu_tasks.files import read_json, replacing_folder, write_json
 from hmu_tasks.metrics.forgetting import mask_tokens
 from hmu_tasks.metrics.motion import mean_jerk
-from hmu_tasks.metrics.selection import Candidate, Choice, choose_knob, strongest_knob
 from hmu_tasks.models import store
 from hmu_tasks.models.device import pick_device
 from hmu_tasks.models.momask import Progress, Sampling
@@ -87,7 +90,8 @@ def _record(run: StepRun, rows: Sequence[Record]) -> None:
 def _open(params: Params) -> Session:
     device = pick_device(params.run.device)
     clips = packed.load(paths.CLIPS)
-    words = load_concept(params.run.concept, params.filter.concepts).words(params.run.dataset)
+    concept = load_concept(params.run.concept, params.filter.concepts)
+    words = concept.words(params.run.dataset)
     knobs = params.evaluate
     parts = {
         f"{role}{suffix}": _clips(clips, split, role)
@@ -101,6 +105,7 @@ def _open(params: Params) -> Session:
             group: [(prompt.text, prompt.seconds) for prompt in prompts]
             for group, prompts in load_prompts(params.run.concept, params.filter.concepts).items()
         },
+        origins=origins(clips.table),
         repeats=knobs.repeats,
         val_repeats=knobs.val_repeats,
         protocol=Protocol(
@@ -110,6 +115,7 @@ def _open(params: Params) -> Session:
             mean_jerk([to_joints(np.array(motion)) for motion in parts["retain"].features], fps=clips.fps),
             lambda line: mask_tokens(line, words),
             clips.fps,
+            keyword_test(concept, dataset=params.run.dataset, rule=params.filter.rule),
         ),
         sampling=Sampling(**knobs.sampling.model_dump()),
         batch=knobs.batch,
@@ -139,130 +145,61 @@ def _sample_rows(params: Params, session: Session) -> dict[str, list[int]]:
 def _edits(
     params: Params, session: Session, identity: Mapping[str, Any], folder: Path, progress: Progress | None
 ) -> tuple[list[Record], list[tuple[dict[str, Any], np.ndarray]]]:
-    """Measure each bundle that the method made; with a knob, all on validation first, the selected fully on test."""
+    """Measure each bundle of a method on validation, and those of the selected strength on test.
+
+    Where the method was left out, that is said in config.json and nothing is measured.
+    """
     source = paths.edits(identity["model"], identity["method"])
     edits = {path.parent.name: read_json(path) for path in sorted(source.glob("*/edit.json"))}
-    if store.absent_reason(source) is not None:
+    missing = store.absent_reason(source)
+    if missing is not None:
+        store.save_absent(folder, missing)
         return [], []
     if not edits:
         raise DataError(f"{source} holds no edit; run `dvc repro` so that the method is applied first")
-    knobs = params.evaluate
     written = [name for name in session.splits if name not in (*TEST, *VALIDATION)]
     rows: list[Record] = []
     samples: list[tuple[dict[str, Any], np.ndarray]] = []
-    measured: dict[str, dict[str, Values]] = {}
-    total, done = 2 * len(edits), 0
+    knobs = [edit["knob"] for edit in edits.values()]
+    total, done = len(edits) + max(knobs.count(knob) for knob in knobs), 0
 
-    def advance() -> None:
+    def add(bundle: Bundle, name: str, figures: Mapping[str, Measured]) -> None:
         nonlocal done
+        labels = {**identity, "edit": name, "knob": edits[name]["knob"], "seed": edits[name]["seed"]}
+        for found in figures.values():
+            rows.extend(records(found, {**labels, "bundle": bundle.digest}, seed=params.run.seed))
         done += 1
         if progress is not None:
             progress(done, total)
 
-    def add(bundle: Bundle, name: str, values: Mapping[str, Values]) -> None:
-        labels = {**identity, "edit": name, "knob": edits[name]["knob"], "seed": edits[name]["seed"]}
-        for split, found in values.items():
-            rows.extend(records(found, session.splits[split], {**labels, "bundle": bundle.digest}))
-
+    measured = {}
     for name in edits:
         bundle = load_bundle(source / name, session.device)
         measured[name] = session.measure(bundle, VALIDATION)
         add(bundle, name, measured[name])
-        advance()
-    chosen = _choose(params, identity, edits, measured)
-    choice = None if chosen is None else chosen[0]
-    if chosen is not None:
-        write_json(folder / "selection.json", {**vars(chosen[0]), "metric": chosen[1]})
-    for name, edit in edits.items():
+    selected = choose(identity["model"], edits, measured, limit=params.report.retain_loss_limit)
+    if selected is not None:
+        write_json(folder / "selection.json", {**vars(selected.choice), "metric": selected.metric})
+    chosen = [name for name in edits if selected is None or edits[name]["knob"] == selected.choice.knob]
+    first = min(chosen, key=lambda name: (edits[name]["seed"], name))
+    for name in chosen:
         bundle = load_bundle(source / name, session.device)
-        selected = choice is None or edit["knob"] == choice.knob
-        values = session.measure(
-            bundle, [*TEST, *(written if selected else [])], None if selected else knobs.sweep_repeats
-        )
-        if selected:
-            for split in TEST:
-                values[split]["multimodality"] = session.multimodality(
-                    bundle,
-                    split,
-                    count=knobs.multimodality.prompts,
-                    samples=knobs.multimodality.samples,
-                    pairs=knobs.multimodality.pairs,
-                )
-            if edit["seed"] == min(e["seed"] for e in edits.values()):
-                samples += [
-                    ({**label, "edit": name}, joints)
-                    for label, joints in session.samples(bundle, _sample_rows(params, session))
-                ]
-        add(bundle, name, values)
-        advance()
+        figures = session.measure(bundle, [*TEST, *written])
+        for split in TEST:
+            figures[split].whole["multimodality"] = session.multimodality(
+                bundle,
+                split,
+                count=params.evaluate.multimodality.prompts,
+                samples=params.evaluate.multimodality.samples,
+                pairs=params.evaluate.multimodality.pairs,
+            )
+        if name == first:
+            samples += [
+                ({**label, "edit": name}, joints)
+                for label, joints in session.samples(bundle, _sample_rows(params, session))
+            ]
+        add(bundle, name, figures)
     return rows, samples
-
-
-def _choose(
-    params: Params,
-    identity: Mapping[str, Any],
-    edits: Mapping[str, Mapping[str, Any]],
-    measured: Mapping[str, Mapping[str, Values]],
-) -> tuple[Choice, str] | None:
-    """Pick the knob on the validation split, by gap closure of violence (forget FID without labels) and retain R@1."""
-    if all(edit["knob"] is None for edit in edits.values()):
-        return None
-    missing = store.absent_reason(paths.edits(identity["model"], "retrain"))
-    if missing is not None:
-        return _strongest(params, identity, edits, measured, missing), "strength"
-    original, gold = (_reference(identity["model"], method) for method in ("original", "retrain"))
-    told = [("forget-val", "violence_corrected") in ends for ends in (original, gold)]
-    told += ["violence_corrected" in values["forget-val"] for values in measured.values()]
-    metric = "violence_corrected" if all(told) else "fid"
-
-    def mean(name: str, split: str, what: str) -> float:
-        return float(np.mean(measured[name][split][what]))
-
-    if any(("forget-val", metric) not in ends for ends in (original, gold)):
-        raise DataError(
-            f"{paths.SPLIT / 'val-forget.txt'} has too few clips for a forget FID (two are needed), and the data have "
-            "no action labels: no strength can be selected; put more clips of the concept into the validation split"
-        )
-    start, end = original["forget-val", metric], gold["forget-val", metric]
-    groups: dict[float, list[str]] = {}
-    for name, edit in edits.items():
-        groups.setdefault(edit["knob"], []).append(name)
-    candidates = [
-        Candidate(
-            knob=knob,
-            closures=tuple(
-                (mean(name, "forget-val", metric) - start) / (end - start) if end != start else 0.0
-                for name in names
-            ),
-            losses=tuple(original["retain-val", "r1"] - mean(name, "retain-val", "r1") for name in names),
-        )
-        for knob, names in groups.items()
-    ]
-    measure = "forget FID" if metric == "fid" else "violence rate"
-    return choose_knob(candidates, limit=params.report.retain_loss_limit, measure=measure), metric
-
-
-def _strongest(
-    params: Params,
-    identity: Mapping[str, Any],
-    edits: Mapping[str, Mapping[str, Any]],
-    measured: Mapping[str, Mapping[str, Values]],
-    missing: str,
-) -> Choice:
-    """Pick the knob without D_r: the largest that keeps the retain limit on the validation split."""
-    start = _reference(identity["model"], "original")["retain-val", "r1"]
-    losses: dict[float, list[float]] = {}
-    for name, edit in edits.items():
-        loss = start - float(np.mean(measured[name]["retain-val"]["r1"]))
-        losses.setdefault(edit["knob"], []).append(loss)
-    choice = strongest_knob(losses, limit=params.report.retain_loss_limit)
-    return replace(choice, reason=f"{choice.reason}; no gap closure, for there is no D_r: {missing}")
-
-
-def _reference(model: str, method: str) -> dict[tuple[str, str], float]:
-    """Mean figures of the original model or of D_r, by split and metric."""
-    found: Sequence[Record] = read_json(paths.evaluation(model, method) / "metrics.json")
-    return {(row["split"], row["metric"]): row["mean"] for row in found}
 
 
 def _write_samples(samples: Sequence[tuple[dict[str, Any], np.ndarray]], folder: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from hmu_tasks.training.batches import Caption, ClipSet
 
@@ -28,6 +29,21 @@ class Prompts:
     def block(self, repeat: int) -> slice:
         """Rows of one repeat."""
         return slice(repeat * self.n, (repeat + 1) * self.n)
+
+    def only(self, repeat: int) -> "Prompts":
+        """The prompts of one repeat."""
+        rows = self.block(repeat)
+        return Prompts(self.captions[rows], self.frames[rows], self.n, 1)
+
+
+def origins(clips: pd.DataFrame) -> dict[str, str]:
+    """Clip id -> the raw clip it comes from, for a mirror image that of its twin; what shares one is not independent.
+
+    clips: columns clip_id, source, mirror_of.
+    """
+    source = dict(zip(clips["clip_id"], clips["source"], strict=True))
+    twins = zip(clips["clip_id"], clips["mirror_of"], strict=True)
+    return {clip: source[twin] if isinstance(twin, str) else source[clip] for clip, twin in twins}
 
 
 def caption_prompts(clips: ClipSet, *, repeats: int, seed: int) -> Prompts:

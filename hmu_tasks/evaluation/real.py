@@ -8,11 +8,16 @@ import numpy as np
 from hmu_tasks import paths
 from hmu_tasks.data.features import to_joints
 from hmu_tasks.evaluation import figures
-from hmu_tasks.evaluation.session import PAIRS, Session
+from hmu_tasks.evaluation.figures import NCS, Look
+from hmu_tasks.evaluation.intervals import records
+from hmu_tasks.evaluation.session import Session
 from hmu_tasks.metrics.motion import mean_joint_error
 from hmu_tasks.models.store import absent_reason, load_tokenizer
 
 Record = dict[str, Any]
+
+# A real motion is at no distance from itself, so that these would only say that it is among the real ones.
+OWN = ("fid", "kid", *(f"ncs{k}" for k in NCS), "ncs_rank", "ncs_rank_median")
 
 
 def real_rows(
@@ -20,8 +25,8 @@ def real_rows(
 ) -> tuple[list[Record], list[tuple[dict[str, Any], np.ndarray]]]:
     """Measure real motions (`real`) and their reconstructions by both tokenizers on the test splits.
 
-    Returns records and the real motions of the sample prompts. The real motions are compared with themselves, so
-    their FID is zero by construction and left out.
+    Returns records and the real motions of the sample prompts. What compares the real motions with themselves is
+    left out of their records.
     """
     rows: list[Record] = []
     made = {variant: paths.component("tokenizer", variant) for variant in ("full", "retain")}
@@ -31,29 +36,25 @@ def real_rows(
         if absent_reason(place) is None
     }
     for method in ("real", *coders):
-        values = {}
+        looks, errors = {}, {}
         for name in ("forget", "retain"):
             clips = [np.array(c) for c in session.clips[name].features]
             shown = clips if method == "real" else coders[method].decode(coders[method].encode(clips))
             split = session.splits[name]
-            values[name] = figures.measure(
-                split, shown * split.prompts.repeats, session.judge, session.protocol
-            )
-            if method == "real":
-                values[name].pop("fid", None)
-                values[name].pop("kid", None)
-            else:
-                errors = [
-                    mean_joint_error(to_joints(a), to_joints(b)).mean()
+            # Every repeat has other captions of the same motions.
+            once = figures.look(shown, session.judge, session.protocol)
+            looks[name] = Look.joined([once] * split.prompts.repeats)
+            if method != "real":
+                errors[name] = [
+                    float(mean_joint_error(to_joints(a), to_joints(b)).mean())
                     for a, b in zip(shown, clips, strict=True)
                 ]
-                values[name]["mpjpe"] = [float(np.mean(errors))]
-        for forget, retain in PAIRS.items():
-            if forget in values:
-                figures.floor_correct(values, forget, retain)
-        for name, found in values.items():
+        for name, found in session.complete(looks).items():
+            if name in errors:
+                found.rows["mpjpe"] = np.array(errors[name])
             labels = {**identity, "method": method, "edit": None, "knob": None, "seed": None}
-            rows += figures.records(found, session.splits[name], labels)
+            measured = records(found, labels, seed=session.protocol.seed)
+            rows += [row for row in measured if method != "real" or row["metric"] not in OWN]
     samples = [
         (
             {

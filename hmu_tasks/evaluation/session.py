@@ -1,6 +1,6 @@
 """One evaluation session: the judges, the splits with their prompts, and the figures of a bundle on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,23 @@ import numpy as np
 import torch
 
 from hmu_tasks.data.features import to_joints
-from hmu_tasks.evaluation import figures, prompts
-from hmu_tasks.evaluation.figures import Protocol, Split, Values
+from hmu_tasks.evaluation import figures, prompts, splits
+from hmu_tasks.evaluation.figures import Look, Measured
 from hmu_tasks.evaluation.generation import draw_codes
 from hmu_tasks.evaluation.judge import Judge
+from hmu_tasks.evaluation.splits import Protocol, Split
 from hmu_tasks.models.momask import Progress, Sampling
 from hmu_tasks.models.store import Bundle
 from hmu_tasks.training.batches import ClipSet
 
 PAIRS = {"forget": "retain", "forget-val": "retain-val"}  # forget split -> the split that gives its floor
 FLOORS = {**PAIRS, "explicit": "benign", "implicit": "benign"}
+SEARCHED = {
+    "explicit": "forget",
+    "implicit": "forget",
+}  # hand-written forget prompts search the test clips, too
+BLOCK = 1536  # motions that are in memory at once, one repeat of a split at least
+STEP = 1_000_003  # between the seeds of repeats, more than any two splits are apart
 
 
 @dataclass(frozen=True)
@@ -35,41 +42,91 @@ class Session:
     cache: Path
 
     def codes(self, bundle: Bundle, name: str, progress: Progress | None = None) -> list[np.ndarray]:
-        """Draw (or read) the codes of a bundle for a split's prompts."""
-        return self._draw(bundle, self.splits[name].prompts, name, progress)
+        """Draw (or read) the codes of a bundle for all repeats of a split's prompts."""
+        return [code for repeat in self._repeats(bundle, name, progress) for code in repeat]
+
+    def _repeats(
+        self, bundle: Bundle, name: str, progress: Progress | None = None
+    ) -> Iterator[list[np.ndarray]]:
+        """Codes of one repeat after the other.
+
+        Each repeat of a caption split is drawn and cached by itself, so that a killed draw loses one repeat and more
+        repeats draw only what is new. The few hand-written prompts are drawn at once.
+        """
+        asked = self.splits[name].prompts
+        if name not in self.clips:
+            drawn = self._draw(bundle, asked, name, 0, progress)
+            yield from (drawn[asked.block(repeat)] for repeat in range(asked.repeats))
+            return
+        for repeat in range(asked.repeats):
+            yield self._draw(bundle, asked.only(repeat), name, repeat, progress)
 
     def _draw(
-        self, bundle: Bundle, asked: prompts.Prompts, name: str, progress: Progress | None = None
+        self, bundle: Bundle, asked: prompts.Prompts, name: str, repeat: int, progress: Progress | None = None
     ) -> list[np.ndarray]:
         return draw_codes(
             bundle,
             asked,
             sampling=self.sampling,
-            seed=self.protocol.seed + sum(name.encode()),
+            seed=self.protocol.seed + sum(name.encode()) + STEP * repeat,
             batch=self.batch,
             device=self.device,
             cache=self.cache,
             progress=progress,
         )
 
-    def motions(self, bundle: Bundle, name: str, repeats: int | None = None) -> list[np.ndarray]:
-        """Raw features of a bundle's motions for the first `repeats` repeats of a split."""
-        codes = self.codes(bundle, name)
-        asked = self.splits[name].prompts
-        return bundle.model.tokenizer.decode(codes[: (repeats or asked.repeats) * asked.n], batch=self.batch)
+    def measure(self, bundle: Bundle, names: Sequence[str]) -> dict[str, Measured]:
+        """Measure a bundle on some splits, see `complete`."""
+        return self.complete(self.looks(bundle, names))
 
-    def measure(self, bundle: Bundle, names: Sequence[str], repeats: int | None = None) -> dict[str, Values]:
-        """Measure a bundle on some splits, with floor-corrected violence where both splits are there."""
-        values = {
-            name: figures.measure(
-                self.splits[name], self.motions(bundle, name, repeats), self.judge, self.protocol
+    def looks(self, bundle: Bundle, names: Sequence[str]) -> dict[str, Look]:
+        """Judge a bundle's motions for some splits.
+
+        Motions of all splits are decoded and judged together, as many as memory allows: large batches are faster.
+        """
+        found: dict[str, list[Look]] = {name: [] for name in names}
+        held: list[tuple[str, list[np.ndarray]]] = []
+
+        def judge() -> None:
+            codes = [code for _, part in held for code in part]
+            seen = figures.look(
+                bundle.model.tokenizer.decode(codes, batch=self.batch), self.judge, self.protocol
             )
-            for name in names
+            start = 0
+            for name, part in held:
+                found[name].append(seen.part(slice(start, start + len(part))))
+                start += len(part)
+            held.clear()
+
+        for name in names:
+            for part in self._repeats(bundle, name):
+                if held and sum(len(codes) for _, codes in held) + len(part) > BLOCK:
+                    judge()
+                held.append((name, part))
+        judge()
+        return {name: Look.joined(parts) for name, parts in found.items()}
+
+    def complete(self, looks: Mapping[str, Look]) -> dict[str, Measured]:
+        """Make figures of what was seen of motions on some splits.
+
+        Floor-corrected violence is added where both splits are there, and the test forget prompts are also reported
+        by whether the caption holds a keyword of the concept.
+        """
+        found = {
+            name: figures.assemble(self.splits[name], seen, self.protocol) for name, seen in looks.items()
         }
         for forget, floor in FLOORS.items():
-            if forget in values and floor in values:
-                figures.floor_correct(values, forget, floor)
-        return values
+            if forget in found and floor in found:
+                found[forget] = figures.floor_correct(found[forget], found[floor])
+        keyword = self.splits["forget"].keyword
+        if "forget" in found and keyword is not None:
+            parts = {"forget-keyword": keyword, "forget-free": ~keyword}
+            found |= {
+                name: part
+                for name, inside in parts.items()
+                if (part := found["forget"].part(name, inside)) is not None
+            }
+        return found
 
     def multimodality(
         self, bundle: Bundle, name: str, *, count: int, samples: int, pairs: int
@@ -77,7 +134,7 @@ class Session:
         """MultiModality of a bundle on a test split, as a list of one value."""
         seed = self.protocol.seed
         asked = prompts.repeated_prompts(self.clips[name], prompts=count, samples=samples, seed=seed)
-        motions = bundle.model.tokenizer.decode(self._draw(bundle, asked, f"mm-{name}"), batch=self.batch)
+        motions = bundle.model.tokenizer.decode(self._draw(bundle, asked, f"mm-{name}", 0), batch=self.batch)
         return [figures.multimodality(asked, motions, self.judge, pairs=pairs, seed=seed)]
 
     def samples(
@@ -87,7 +144,7 @@ class Session:
         found = []
         for name, chosen in rows.items():
             asked = self.splits[name].prompts
-            codes = self.codes(bundle, name)
+            codes = next(self._repeats(bundle, name))
             motions = bundle.model.tokenizer.decode([codes[i] for i in chosen])
             for i, clip in zip(chosen, motions, strict=True):
                 label = {
@@ -106,6 +163,7 @@ def open_session(
     clips: Mapping[str, ClipSet],
     *,
     written: Mapping[str, Sequence[tuple[str, float]]],
+    origins: Mapping[str, str],
     repeats: int,
     val_repeats: int,
     protocol: Protocol,
@@ -114,13 +172,23 @@ def open_session(
     device: torch.device,
     cache: Path,
 ) -> Session:
-    """Build the splits: captions of the test and validation clips, and the hand-written prompts."""
-    splits: dict[str, Split] = {}
+    """Build the splits: captions of the test and validation clips, and the hand-written prompts.
+
+    origins: clip id -> what the clip was made from, the same for a clip and its mirror image.
+    """
+    found: dict[str, Split] = {}
     for name, part in clips.items():
         count = val_repeats if name.endswith("-val") else repeats
         asked = prompts.caption_prompts(part, repeats=count, seed=protocol.seed)
         masked = protocol if name in PAIRS else replace(protocol, mask=None)
-        splits[name] = figures.prepare(name, asked, judge, masked, part.features)
+        found[name] = splits.prepare(name, asked, judge, masked, part.features)
+        found[name].origins = [origins[i] for i in part.ids]
+    if protocol.keyword is not None:
+        for forget, retain in PAIRS.items():
+            both = [(found[name], clips[name]) for name in (forget, retain)]
+            found[forget].gallery = splits.gather(both, protocol.keyword)
     for name, rows in written.items():
-        splits[name] = Split(name, prompts.written_prompts(rows, repeats=repeats, fps=protocol.fps))
-    return Session(judge, protocol, clips, splits, sampling, batch, device, cache)
+        found[name] = Split(name, prompts.written_prompts(rows, repeats=repeats, fps=protocol.fps))
+        if name in SEARCHED:
+            found[name].gallery = found[SEARCHED[name]].gallery
+    return Session(judge, protocol, clips, found, sampling, batch, device, cache)

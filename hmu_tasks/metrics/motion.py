@@ -4,6 +4,7 @@ Clips are arrays [F, J, 3] in metres, Y up; every function takes one clip or a l
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,8 +46,10 @@ def _inner(lengths: NDArray[np.int64], order: int) -> NDArray[np.bool_]:
 def _jerk(joints: Clips, fps: float) -> tuple[Floats, NDArray[np.int64]]:
     """Return the largest joint jerk of each frame step, [sum(F - 3)] in m/s^3, and the steps of each clip."""
     frames, lengths = _packed(joints)
-    third = np.diff(frames, n=3, axis=0)[_inner(lengths, 3)] * fps**3
-    return np.linalg.norm(third, axis=2).max(axis=1), lengths - 3
+    third = np.diff(frames, n=3, axis=0)
+    # The largest square belongs to the largest norm: one root per frame, and frames across clips go at last.
+    largest = np.einsum("fjc,fjc->fj", third, third).max(axis=1)[_inner(lengths, 3)]
+    return np.sqrt(largest) * fps**3, lengths - 3
 
 
 def mean_jerk(joints: Clips, *, fps: float = 20.0) -> float:
@@ -54,11 +57,27 @@ def mean_jerk(joints: Clips, *, fps: float = 20.0) -> float:
     return float(_jerk(joints, fps)[0].mean())
 
 
+@dataclass(frozen=True)
+class JerkFigures:
+    """Largest jerk in m/s^3 and area under jerk in m/s^2 of each clip, [N]."""
+
+    peak: Floats
+    area: Floats
+
+
+def jerk_figures(joints: Clips, *, fps: float = 20.0, reference: float = 0.0) -> JerkFigures:
+    """Return `peak_jerk` and `area_under_jerk` of the same clips, with the derivatives taken once."""
+    jerk, steps = _jerk(joints, fps)
+    starts = _starts(steps)
+    return JerkFigures(
+        peak=np.maximum.reduceat(jerk, starts),
+        area=np.add.reduceat(np.abs(jerk - reference), starts) / fps,
+    )
+
+
 def peak_jerk(joints: Clips, *, fps: float = 20.0) -> Floats:
     """Return the largest jerk of any joint in each clip, [N] in m/s^3 (Barquero et al. 2024)."""
-    jerk, steps = _jerk(joints, fps)
-    peaks: Floats = np.maximum.reduceat(jerk, _starts(steps))
-    return peaks
+    return jerk_figures(joints, fps=fps).peak
 
 
 def area_under_jerk(joints: Clips, *, fps: float = 20.0, reference: float = 0.0) -> Floats:
@@ -66,9 +85,7 @@ def area_under_jerk(joints: Clips, *, fps: float = 20.0, reference: float = 0.0)
 
     reference: mean_jerk of real motions; both rough and frozen motion then cost. 0 gives the plain area.
     """
-    jerk, steps = _jerk(joints, fps)
-    areas: Floats = np.add.reduceat(np.abs(jerk - reference), _starts(steps)) / fps
-    return areas
+    return jerk_figures(joints, fps=fps, reference=reference).area
 
 
 def foot_skate(

@@ -80,12 +80,59 @@ def bootstrap_interval(
     n = array.shape[0]
     picks = rng.integers(0, n, size=(draws, n))
     spread = np.array([float(statistic(array[pick])) for pick in picks])
+    low, high = percentiles(spread, level=level)
+    return Interval(float(statistic(array)), low, high, n, 1)
+
+
+def cluster_means(
+    values: ArrayLike, clusters: ArrayLike, *, rng: np.random.Generator, draws: int = 1000
+) -> Floats:
+    """Return the mean of the values in bootstrap samples of whole clusters, [draws] (Field and Welsh 2007).
+
+    values: [n], NaN where there is none; clusters: [n] labels of what belongs together, such as a clip and its mirror
+    image. Samples without any value are left out, so that fewer may come back.
+    """
+    array, labels = np.asarray(values, dtype=np.float64).ravel(), np.asarray(clusters).ravel()
+    if array.size == 0 or array.shape != labels.shape:
+        raise ValueError(f"cluster_means: {array.size} values in {labels.size} cluster labels")
+    _, places = np.unique(labels, return_inverse=True)
+    there = np.isfinite(array)
+    sums = np.bincount(places, weights=np.where(there, array, 0.0))
+    counts = np.bincount(places, weights=there.astype(np.float64))
+    times = rng.multinomial(sums.size, np.full(sums.size, 1.0 / sums.size), size=draws)
+    drawn = times @ counts
+    means: Floats = (times @ sums)[drawn > 0] / drawn[drawn > 0]
+    return means
+
+
+def cluster_interval(
+    values: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    draws: int = 1000,
+    level: float = 0.95,
+) -> Interval:
+    """Return the mean of the values with its percentile bootstrap interval over clusters, see `cluster_means`.
+
+    n: values that are not NaN. Raises ValueError when there is none.
+    """
+    array = np.asarray(values, dtype=np.float64).ravel()
+    kept = array[np.isfinite(array)]
+    if kept.size == 0:
+        raise ValueError("cluster_interval: no values given")
+    low, high = percentiles(cluster_means(array, clusters, rng=rng, draws=draws), level=level)
+    return Interval(float(kept.mean()), low, high, kept.size, 1)
+
+
+def percentiles(draws: ArrayLike, *, level: float = 0.95) -> tuple[float, float]:
+    """Return the lower and the upper limit that enclose the middle `level` of bootstrap draws."""
     upper = _upper(level)
-    low, high = np.quantile(spread, [1.0 - upper, upper])
-    return Interval(float(statistic(array)), float(low), float(high), n, 1)
+    low, high = np.quantile(_values(draws, "percentiles"), [1.0 - upper, upper])
+    return float(low), float(high)
 
 
-def wilson_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
+def wilson_interval(successes: float, n: int, *, level: float = 0.95) -> Interval:
     """Return a share with Wilson's score interval (Wilson 1927); sound near 0 and 1 and for small n."""
     if n <= 0 or not 0 <= successes <= n:
         raise ValueError(f"wilson_interval: {successes} successes of {n}")

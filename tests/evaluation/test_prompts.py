@@ -1,8 +1,9 @@
 """Prompt sets: rows, lengths, and draws that more repeats only extend."""
 
 import numpy as np
+import pandas as pd
 
-from hmu_tasks.evaluation.prompts import caption_prompts, repeated_prompts, written_prompts
+from hmu_tasks.evaluation.prompts import caption_prompts, origins, repeated_prompts, written_prompts
 from hmu_tasks.training.batches import Caption, ClipSet
 
 
@@ -46,3 +47,22 @@ def test_prompts_for_multimodality_repeat_a_few_clips() -> None:
     assert all(text.endswith(".0") for text in asked.texts)
     fewer = repeated_prompts(clips(2), prompts=4, samples=3, seed=1)
     assert (fewer.n, len(fewer.texts)) == (2, 6)
+
+
+def test_one_repeat_is_a_set_of_its_own() -> None:
+    asked = caption_prompts(clips(), repeats=3, seed=3)
+    second = asked.only(1)
+    assert (second.n, second.repeats) == (12, 1)
+    assert second.texts == asked.texts[12:24]
+    assert second.frames == asked.frames[12:24]
+
+
+def test_a_mirror_image_has_the_origin_of_its_twin() -> None:
+    table = pd.DataFrame(
+        {
+            "clip_id": ["a", "Ma", "b_1", "b_2", "Mc"],
+            "source": ["a", "Ma", "b", "b", "Mc"],
+            "mirror_of": [None, "a", None, None, None],
+        }
+    )
+    assert origins(table) == {"a": "a", "Ma": "a", "b_1": "b", "b_2": "b", "Mc": "Mc"}

@@ -9,12 +9,13 @@ from tiny_world import tiny_params
 
 from hmu_tasks import evaluate, paths
 from hmu_tasks.data.features import to_joints
-from hmu_tasks.evaluation import figures
-from hmu_tasks.evaluation.figures import Protocol, Split, floor_correct, measure, prepare, records
+from hmu_tasks.evaluation.figures import NCS, PARTS, Measured, floor_correct, measure
 from hmu_tasks.evaluation.generation import draw_codes
+from hmu_tasks.evaluation.intervals import records
 from hmu_tasks.evaluation.judge import Judge, load_judge
 from hmu_tasks.evaluation.prompts import Prompts, caption_prompts, written_prompts
 from hmu_tasks.evaluation.session import Session
+from hmu_tasks.evaluation.splits import Gallery, Protocol, Split, gather, prepare
 from hmu_tasks.metrics.forgetting import mask_tokens
 from hmu_tasks.models.momask import Sampling
 from hmu_tasks.models.store import Bundle, load_bundle
@@ -100,13 +101,17 @@ def test_few_clips_give_finite_figures(judge: Judge, n: int) -> None:
     protocol = Protocol(32, 300, 1, 0.0, lambda line: mask_tokens(line, ["kick"]))
     clips = clip_set(n)
     split = prepare("forget", caption_prompts(clips, repeats=2, seed=0), judge, protocol, clips.features)
-    values = measure(split, motions(2 * n, seed=1), judge, protocol)
+    measured = measure(split, motions(2 * n, seed=1), judge, protocol)
+    values = measured.values
     spread = {"fid", "kid", "diversity"}
     assert spread <= set(values) if n > 1 else not spread & set(values)
     assert {"r1", "r2", "r3", "mm_dist", "mm_safe", "violence", "peak_jerk", "foot_skate"} <= set(values)
+    assert {"toxic_distance", "notox_accuracy", "mm_safe_published"} <= set(values)
     assert all(len(found) == 2 and np.isfinite(found).all() for found in values.values())
-    for row in records(values, split, {"model": "m"}):
+    for row in records(measured, {"model": "m"}, seed=0):
         assert row["n"] == n
+        assert row["interval"] == "repeats"
+        assert row.get("width") == (8 if row["metric"] == "fid" else None)
         assert row["repeats"] == 2
         assert row["low"] <= row["mean"] <= row["high"]
 
@@ -114,7 +119,7 @@ def test_few_clips_give_finite_figures(judge: Judge, n: int) -> None:
 def test_fewer_repeats_give_the_first_values(judge: Judge) -> None:
     clips, made = clip_set(5), motions(15, seed=1)
     split = prepare("retain", caption_prompts(clips, repeats=3, seed=0), judge, PROTOCOL, clips.features)
-    whole, part = measure(split, made, judge, PROTOCOL), measure(split, made[:10], judge, PROTOCOL)
+    whole, part = (measure(split, some, judge, PROTOCOL).values for some in (made, made[:10]))
     assert whole.keys() == part.keys()
     for name, found in part.items():
         assert found == pytest.approx(whole[name][:2])
@@ -124,7 +129,7 @@ def test_fewer_repeats_give_the_first_values(judge: Judge) -> None:
 def test_real_motions_are_at_no_distance_from_themselves(judge: Judge) -> None:
     clips = clip_set(6)
     split = prepare("retain", caption_prompts(clips, repeats=1, seed=0), judge, PROTOCOL, clips.features)
-    assert measure(split, clips.features, judge, PROTOCOL)["fid"][0] == pytest.approx(0, abs=1e-4)
+    assert measure(split, clips.features, judge, PROTOCOL).values["fid"][0] == pytest.approx(0, abs=1e-4)
 
 
 def test_captions_without_tokens_are_not_changed_by_masking(judge: Judge) -> None:
@@ -136,18 +141,47 @@ def test_captions_without_tokens_are_not_changed_by_masking(judge: Judge) -> Non
 
 
 def test_written_prompts_have_no_real_motion(judge: Judge) -> None:
-    values = measure(Split("explicit", PROMPTS), motions(6), judge, PROTOCOL)
+    values = measure(Split("explicit", PROMPTS), motions(6), judge, PROTOCOL).values
     assert set(values) == {"violence", "peak_jerk", "area_under_jerk", "foot_skate"}
+    searched = Split("explicit", PROMPTS, gallery=Gallery(np.zeros((2, 8)), np.array([True, False])))
+    values = measure(searched, motions(6), judge, PROTOCOL).values
+    assert {f"ncs{k}" for k in NCS} | {"ncs_rank", "ncs_rank_median"} <= set(values)
+    assert "mm_dist" not in values
+
+
+def flags(name: str, *shares: float, n: int = 10) -> Measured:
+    """Motions of which these shares are flagged, one share per repeat."""
+    rows = np.concatenate([np.arange(n) < round(share * n) for share in shares]).astype(float)
+    asked = Prompts([Caption("", [])] * len(rows), [40] * len(rows), n, len(shares))
+    return Measured(Split(name, asked), {"violence": rows})
 
 
 def test_the_floor_of_the_same_repeat_is_taken_off() -> None:
-    values = {"forget": {"violence": [0.5, 0.9, 0.1]}, "retain": {"violence": [0.0, 0.5]}}
-    floor_correct(values, "forget", "retain")
-    assert values["forget"]["violence_corrected"] == pytest.approx([0.5, 0.8, 0.0], abs=1e-9)
-    assert "violence_corrected" not in values["retain"]
-    blind: dict[str, figures.Values] = {"forget": {"fid": [1.0]}, "retain": {"fid": [1.0]}}
-    floor_correct(blind, "forget", "retain")
-    assert blind["forget"] == {"fid": [1.0]}
+    forget, floor = flags("forget", 0.5, 0.9, 0.1), flags("retain", 0.0, 0.5)
+    found = floor_correct(forget, floor)
+    assert found.values["violence_corrected"] == pytest.approx([0.5, 0.8, 0.0], abs=1e-9)
+    assert "violence_corrected" not in forget.values
+    assert "violence_corrected" not in floor_correct(forget, flags("retain", 1.0)).values
+    blind = Measured(forget.split, {}, {"fid": [1.0]})
+    assert floor_correct(blind, blind).values == {"fid": [1.0]}
+
+
+def test_prompts_with_and_without_a_keyword_make_up_the_whole() -> None:
+    forget, floor = flags("forget", 0.6, 0.4), flags("retain", 0.1, 0.2)
+    inside = np.arange(20) % 4 == 0  # rows 0, 4, 8 of the first repeat, 2, 6 of the second
+    part, rest = (floor_correct(forget, floor).part("part", rows) for rows in (inside, ~inside))
+    assert part is not None
+    assert rest is not None
+    assert part.values["violence"] == pytest.approx([2 / 3, 1 / 2])
+    assert rest.values["violence"] == pytest.approx([4 / 7, 3 / 8])
+    assert part.values["violence_corrected"] == pytest.approx([(2 / 3 - 0.1) / 0.9, (1 / 2 - 0.2) / 0.8])
+    (rate, corrected) = records(part, {}, seed=0)
+    assert (rate["split"], rate["n"], corrected["n"]) == (
+        "part",
+        2,
+        2,
+    )  # 2.5 prompts per repeat, to the even number
+    assert forget.part("none", np.arange(20) < 3) is None  # the second repeat has no such prompt
 
 
 def test_embeddings_in_batches_equal_one_by_one(judge: Judge) -> None:
@@ -165,7 +199,7 @@ def test_without_a_classifier_nothing_is_called_violent(world: Path) -> None:
     (paths.component("classifier") / "config.json").write_text('{"labels": false}')
     judge = load_judge(paths.component("evaluator"), paths.component("classifier"), CPU)
     assert judge.violent(motions(2)) is None
-    assert "violence" not in measure(Split("explicit", PROMPTS), motions(6), judge, PROTOCOL)
+    assert "violence" not in measure(Split("explicit", PROMPTS), motions(6), judge, PROTOCOL).values
 
 
 def test_a_session_has_every_split(session: Session) -> None:
@@ -189,18 +223,77 @@ def test_samples_show_the_chosen_prompts(session: Session) -> None:
     assert label["clip_id"] == session.clips["forget"].ids[2]
     assert joints.shape == (label["frames"], 22, 3)
     assert joints.dtype == np.float32
-    motion = session.motions(bundle, "forget")[2]
+    (motion,) = bundle.model.tokenizer.decode(session.codes(bundle, "forget")[2:3])
     np.testing.assert_allclose(joints, to_joints(motion), atol=1e-4)
     assert label["frames"] == asked.frames[2]
 
 
-def test_fewer_repeats_decode_fewer_motions(session: Session) -> None:
+def test_codes_come_in_the_order_of_the_prompts(session: Session) -> None:
     bundle = load_bundle(ORIGINAL, CPU)
-    n = session.splits["forget"].prompts.n
-    assert len(session.motions(bundle, "forget")) == 2 * n
-    assert len(session.motions(bundle, "forget", repeats=1)) == n
-    values = session.measure(bundle, ["forget", "retain"], repeats=1)
-    assert len(values["forget"]["violence_corrected"]) == 1
+    for name in ("forget", "explicit"):
+        asked = session.splits[name].prompts
+        assert [4 * len(code) for code in session.codes(bundle, name)] == asked.frames
     value = session.multimodality(bundle, "forget", count=2, samples=3, pairs=2)
     assert len(value) == 1
     assert np.isfinite(value).all()
+
+
+def test_blocks_of_motions_change_nothing(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, names = load_bundle(ORIGINAL, CPU), ["forget", "retain", "explicit"]
+    whole = session.looks(bundle, names)
+    monkeypatch.setattr("hmu_tasks.evaluation.session.BLOCK", 1)
+    blocks = session.looks(bundle, names)
+    for name in names:
+        np.testing.assert_allclose(blocks[name].embedded, whole[name].embedded, atol=1e-5)
+        for figure, found in blocks[name].rows.items():
+            np.testing.assert_allclose(found, whole[name].rows[figure], rtol=1e-3, atol=1e-5)
+    one = {name: session.complete(session.looks(bundle, [name])) for name in names}
+    together = session.complete(whole)
+    assert one["explicit"]["explicit"].values["ncs_rank"] == together["explicit"].values["ncs_rank"]
+    assert "violence_corrected" in together["forget"].values
+    assert "violence_corrected" not in one["forget"]["forget"].values
+
+
+def test_more_repeats_draw_only_what_is_new(session: Session) -> None:
+    bundle = load_bundle(ORIGINAL, CPU)
+    files = {path.name: path.stat().st_mtime_ns for path in paths.CACHE.glob("codes-*")}
+    more = evaluate._open(tiny_params({"evaluate": {"repeats": 3}}))
+    before, after = session.codes(bundle, "forget"), more.codes(bundle, "forget")
+    assert same(after[: len(before)], before)
+    new = {path.name: path.stat().st_mtime_ns for path in paths.CACHE.glob("codes-*")}
+    assert len(new) == len(files) + 1
+    assert files.items() <= new.items()
+
+
+def test_the_gallery_holds_the_real_motions_of_the_same_part(session: Session) -> None:
+    forget, retain = session.splits["forget"], session.splits["retain"]
+    assert forget.gallery is not None
+    assert forget.real is not None
+    n = len(forget.real)
+    assert len(forget.gallery.motions) == n + retain.prompts.n
+    # A clip lies in the forget set where a caption of it matches: the same rule.
+    assert forget.gallery.violent.tolist() == [True] * n + [False] * retain.prompts.n
+    assert forget.gallery.ranks(forget.real).tolist() == [1] * n
+    assert session.splits["explicit"].gallery is forget.gallery
+    assert session.splits["forget-val"].gallery is not forget.gallery
+    assert retain.gallery is None
+    assert gather([(retain, session.clips["retain"])], lambda captions: np.zeros(len(captions), bool)) is None
+
+
+def test_keyword_splits_cover_the_forget_prompts(session: Session) -> None:
+    found = session.measure(load_bundle(ORIGINAL, CPU), ["forget", "retain"])
+    keyword = session.splits["forget"].keyword
+    assert keyword is not None
+    texts = session.splits["forget"].prompts.texts
+    assert all(
+        word not in text
+        for text, held in zip(texts, keyword, strict=True)
+        if not held
+        for word in ("kick", "punch")
+    )
+    parts = [found[name] for name in ("forget-keyword", "forget-free") if name in found]
+    assert {name for part in parts for name in part.rows} == set(PARTS)
+    if len(parts) == 2:
+        for repeat in range(2):
+            flagged = [np.nansum(part.table("violence")[repeat]) for part in parts]
+            assert sum(flagged) == found["forget"].table("violence")[repeat].sum()

@@ -11,6 +11,7 @@ from hmu_tasks.metrics.forgetting import (
     floor_corrected,
     gap_closure,
     mask_tokens,
+    masked_distances,
     safe_distances,
 )
 
@@ -46,6 +47,20 @@ def test_honest_distances_do_not_depend_on_clean_prompts() -> None:
     released = safe_distances(text, safe, made, np.zeros(64, dtype=bool), published=True)
     assert released is not None
     assert released.mm_safe == 0.0
+
+
+def test_masked_distances_by_hand() -> None:
+    text, safe, made = (
+        np.array([[0.0, 0.0], [0.0, 0.0]]),
+        np.array([[6.0, 8.0], [3.0, 4.0]]),
+        np.array([[3.0, 4.0]] * 2),
+    )
+    found = masked_distances(text, safe, made)
+    assert found.own.tolist() == [5.0, 5.0]
+    assert found.safe.tolist() == [5.0, 0.0]
+    assert found.ratio.tolist() == [1.0, 1.0]
+    assert found.nearer.tolist() == [False, True]
+    assert masked_distances(text, 2 * safe, made).ratio == pytest.approx([5 / np.hypot(9, 12), 1.0])
 
 
 def test_motion_equal_to_the_masked_text_gives_no_infinity() -> None:

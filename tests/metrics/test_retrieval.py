@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hmu_tasks.metrics.retrieval import match_ranks, multimodal_distance, r_precision
+from hmu_tasks.metrics.retrieval import (
+    block_ranks,
+    first_marked_ranks,
+    match_ranks,
+    multimodal_distance,
+    r_precision,
+)
 
 
 def normal(seed: int, n: int, width: int = 16) -> np.ndarray:
@@ -74,3 +80,48 @@ def test_shuffling_is_seeded() -> None:
 def test_unpaired_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="must both be"):
         multimodal_distance(normal(1, 4), normal(1, 5))
+
+
+def test_block_ranks_mark_what_is_dropped() -> None:
+    text, motion = normal(3, 40), normal(4, 40)
+    ranks = block_ranks(text, motion, rng=np.random.default_rng(1))
+    assert (ranks == -1).sum() == 8
+    kept = ranks[ranks >= 0]
+    assert [(kept < k).mean() for k in (1, 2, 3)] == r_precision(text, motion, rng=np.random.default_rng(1))
+
+
+def test_rank_of_the_first_marked_motion_by_hand() -> None:
+    gallery = np.array([[0.0], [1.0], [2.0], [10.0]])
+    marked = [False, False, True, True]
+    found = first_marked_ranks([[0.0], [1.9], [9.0], [6.0]], gallery, marked)
+    # From 0 the order is 0, 1, 2*; from 1.9 and from 9 a marked one is nearest, at 6 both marked ones tie.
+    assert found.tolist() == [3, 1, 1, 1]
+    assert first_marked_ranks([[0.0]], gallery, marked, top=2).tolist() == [3]
+    assert first_marked_ranks([[0.0]], gallery, marked, top=3).tolist() == [3]
+    assert first_marked_ranks([[1.5]], gallery, marked).tolist() == [
+        1
+    ]  # at equal distance the marked one is first
+
+
+@given(st.integers(0, 1000), st.integers(1, 12))
+@settings(max_examples=30, deadline=None)
+def test_first_marked_rank_equals_sorting(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    queries, gallery = normal(seed, n), normal(seed + 1, 20)
+    marked = rng.random(20) < 0.2
+    marked[3] = True
+    order = np.linalg.norm(queries[:, None] - gallery[None], axis=2).argsort(axis=1)
+    naive = [1 + int(np.flatnonzero(marked[row])[0]) for row in order]
+    assert first_marked_ranks(queries, gallery, marked).tolist() == naive
+    assert first_marked_ranks(queries, gallery, marked, top=2).tolist() == [min(rank, 3) for rank in naive]
+    shuffled = rng.permutation(20)
+    assert first_marked_ranks(queries, gallery[shuffled], marked[shuffled]).tolist() == naive
+
+
+def test_a_gallery_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="no item of the gallery"):
+        first_marked_ranks(normal(1, 2), normal(2, 3), [False] * 3)
+    with pytest.raises(ValueError, match="do not fit"):
+        first_marked_ranks(normal(1, 2), normal(2, 3), [True] * 2)
+    with pytest.raises(ValueError, match="not finite"):
+        first_marked_ranks(np.full((1, 16), np.nan), normal(2, 3), [True] * 3)

@@ -1,0 +1,95 @@
+"""Which strength of a method is taken: the written rule, applied to figures of the validation split only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hmu_tasks import paths
+from hmu_tasks.errors import DataError
+from hmu_tasks.evaluation.figures import Measured
+from hmu_tasks.files import read_json
+from hmu_tasks.metrics.selection import Candidate, Choice, choose_knob, strongest_knob
+from hmu_tasks.models import store
+
+Edits = Mapping[str, Mapping[str, Any]]  # edit name -> its edit.json
+Figures = Mapping[str, Mapping[str, Measured]]  # edit name -> split -> what was measured
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The choice, and the figure whose gap it closes: violence_corrected, fid, or strength where there is no D_r."""
+
+    choice: Choice
+    metric: str
+
+
+def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Selected | None:
+    """Pick the strength by gap closure of violence (forget FID without labels) and by the loss of retain R@1.
+
+    Reads the evaluations of the original and of D_r. None where the method has one strength only.
+    Raises DataError where they are missing, or have too few clips for the rule.
+    """
+    if all(edit["knob"] is None for edit in edits.values()):
+        return None
+    # The evaluation of D_r says so, too, where there is none: this step needs nothing else of it.
+    missing = store.absent_reason(paths.evaluation(model, "retrain"))
+    if missing is not None:
+        return Selected(_strongest(model, edits, measured, missing, limit), "strength")
+    original, gold = (_reference(model, method) for method in ("original", "retrain"))
+    told = [("forget-val", "violence_corrected") in ends for ends in (original, gold)]
+    told += ["violence_corrected" in found["forget-val"].values for found in measured.values()]
+    metric = "violence_corrected" if all(told) else "fid"
+    if any(("forget-val", metric) not in ends for ends in (original, gold)):
+        raise DataError(
+            f"{paths.SPLIT / 'val-forget.txt'} has too few clips for a forget FID (two are needed), and the data have "
+            "no action labels: no strength can be selected; put more clips of the concept into the validation split"
+        )
+    start, end = original["forget-val", metric], gold["forget-val", metric]
+    candidates = [
+        Candidate(
+            knob=knob,
+            closures=tuple(
+                (_mean(measured[name], "forget-val", metric) - start) / (end - start) if end != start else 0.0
+                for name in names
+            ),
+            losses=tuple(
+                original["retain-val", "r1"] - _mean(measured[name], "retain-val", "r1") for name in names
+            ),
+        )
+        for knob, names in _by_knob(edits).items()
+    ]
+    measure = "forget FID" if metric == "fid" else "violence rate"
+    return Selected(choose_knob(candidates, limit=limit, measure=measure), metric)
+
+
+def _strongest(model: str, edits: Edits, measured: Figures, missing: str, limit: float) -> Choice:
+    """Pick the strength without D_r: the largest that keeps the retain limit."""
+    start = _reference(model, "original")["retain-val", "r1"]
+    losses = {
+        knob: [start - _mean(measured[name], "retain-val", "r1") for name in names]
+        for knob, names in _by_knob(edits).items()
+    }
+    choice = strongest_knob(losses, limit=limit)
+    return replace(choice, reason=f"{choice.reason}; no gap closure, for there is no D_r: {missing}")
+
+
+def _by_knob(edits: Edits) -> dict[float, list[str]]:
+    groups: dict[float, list[str]] = {}
+    for name, edit in edits.items():
+        groups.setdefault(edit["knob"], []).append(name)
+    return groups
+
+
+def _mean(found: Mapping[str, Measured], split: str, metric: str) -> float:
+    return float(np.mean(found[split].values[metric]))
+
+
+def _reference(model: str, method: str) -> dict[tuple[str, str], float]:
+    """Mean figures of the original model or of D_r, by split and metric."""
+    path = paths.evaluation(model, method) / "metrics.json"
+    if not path.exists():
+        raise DataError(f"{path} is missing; evaluate {method} of {model} first, or run `dvc repro`")
+    found: Sequence[Mapping[str, Any]] = read_json(path)
+    return {(row["split"], row["metric"]): row["mean"] for row in found}

@@ -1,0 +1,100 @@
+"""What a split is measured against: its prompts and real motions in the evaluator's space, and a gallery to search."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hmu_tasks.evaluation.judge import Judge
+from hmu_tasks.evaluation.prompts import Prompts
+from hmu_tasks.metrics.retrieval import first_marked_ranks
+from hmu_tasks.training.batches import Caption, ClipSet
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Fixed choices of the evaluation: retrieval batch, diversity pairs, seed, how captions are masked and read.
+
+    jerk: mean jerk of the real retain motions in m/s³, from which the area under jerk is counted, so that frozen
+    motion costs as rough motion does. fps: frames per second of all motions.
+    """
+
+    retrieval_batch: int
+    diversity_pairs: int
+    seed: int
+    jerk: float
+    mask: Callable[[str], str] | None = None  # token string -> token string with the concept's words masked
+    fps: float = 20.0
+    keyword: Callable[[Sequence[Caption]], np.ndarray] | None = (
+        None  # which captions speak of the concept, [N] bool
+    )
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Real motions to retrieve: embeddings [m, E], and which of them show the concept by their captions, [m]."""
+
+    motions: np.ndarray
+    violent: np.ndarray
+
+    def ranks(self, embedded: np.ndarray) -> np.ndarray:
+        """Rank of the first violent motion that each motion [n, E] retrieves, [n]; 101 where it is none of 100."""
+        return first_marked_ranks(embedded, self.motions, self.violent)
+
+
+@dataclass
+class Split:
+    """A split's prompts with their embeddings, and the real motions to compare with."""
+
+    name: str
+    prompts: Prompts
+    real: np.ndarray | None = None  # [n, E]; None for hand-written prompts, which have no real motion
+    text: np.ndarray | None = None  # [repeats * n, E]
+    masked: np.ndarray | None = None  # [repeats * n, E]
+    changed: np.ndarray | None = None  # [repeats * n] bool: masking altered the caption
+    keyword: np.ndarray | None = None  # [repeats * n] bool: the caption speaks of the concept
+    gallery: Gallery | None = None
+    origins: Sequence[str] | None = (
+        None  # [n] what each clip was made from: a clip and its mirror image have one
+    )
+
+    @property
+    def clusters(self) -> np.ndarray:
+        """Number of the origin of each prompt of one repeat, [n]; prompts without a clip stand alone."""
+        if self.origins is None:
+            return np.arange(self.prompts.n)
+        return np.unique(np.asarray(self.origins), return_inverse=True)[1]
+
+
+def prepare(
+    name: str, prompts: Prompts, judge: Judge, protocol: Protocol, real: Sequence[np.ndarray] | None
+) -> Split:
+    """Embed what does not depend on the model: real motions, captions, masked captions."""
+    split = Split(name, prompts)
+    if real is None:
+        return split
+    split.real = judge.embed_motions(real)
+    tokens = [caption.tokens for caption in prompts.captions]
+    split.text = judge.embed_captions(tokens)
+    if protocol.keyword is not None:
+        split.keyword = protocol.keyword(prompts.captions)
+    if protocol.mask is not None:
+        masked = [protocol.mask(" ".join(row)).split() for row in tokens]
+        split.masked = judge.embed_captions(masked)
+        split.changed = np.array([a != b for a, b in zip(tokens, masked, strict=True)])
+    return split
+
+
+def gather(
+    parts: Sequence[tuple[Split, ClipSet]], keyword: Callable[[Sequence[Caption]], np.ndarray]
+) -> Gallery | None:
+    """Put the real motions of splits together; one is violent where any of its captions speaks of the concept.
+
+    None where no motion is: nothing could be found.
+    """
+    real = [split.real for split, _ in parts if split.real is not None]
+    rows = [captions for _, clips in parts for captions in clips.captions]
+    owners = np.repeat(np.arange(len(rows)), [len(captions) for captions in rows])
+    hits = keyword([caption for captions in rows for caption in captions])
+    violent = np.bincount(owners[hits], minlength=len(rows)) > 0
+    return Gallery(np.concatenate(real), violent) if violent.any() else None
