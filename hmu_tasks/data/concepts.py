@@ -1,7 +1,7 @@
 """Concepts: what is to be forgotten, as data (keywords per dataset and rule, hand-written prompts for probing)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,8 @@ from hmu_tasks.errors import ConfigError
 Rule = Literal["substring", "lemma"]
 RULES: Final[tuple[Rule, ...]] = ("substring", "lemma")
 PROMPT_GROUPS: Final = ("explicit", "implicit", "benign", "hard_benign")
+# The groups above are splits of the evaluation, too; further ones serve the probes alone.
+PROBE_GROUPS: Final = (*PROMPT_GROUPS, "synonym")
 PARTS_OF_SPEECH: Final = ("NOUN", "VERB", "ADJ", "ADV")
 
 # One word of a keyword of the lemma rule: a dictionary form, alone or with its part of speech.
@@ -83,14 +85,21 @@ def load_concept(name: str, source: Path = CONCEPTS_FILE) -> Concept:
 
 
 def load_prompts(
-    name: str, source: Path = CONCEPTS_FILE, *, shipped: Path = PROMPTS_FILE
+    name: str,
+    source: Path = CONCEPTS_FILE,
+    *,
+    shipped: Path = PROMPTS_FILE,
+    groups: Sequence[str] = PROMPT_GROUPS,
 ) -> dict[str, tuple[Prompt, ...]]:
     """Read a concept's prompts by group: those of its own entry, otherwise those that `shipped` has for the name.
 
-    A concept without prompts gives an empty dict. Raises ConfigError for a malformed entry.
+    groups: which of PROBE_GROUPS are wanted. A concept without prompts gives an empty dict. Raises ConfigError for a
+    malformed entry.
     """
-    own = load_concept(name, source).prompts
-    return dict(own) if own is not None else _prompts(_read(shipped).get(name, {}), f"{shipped.name}: {name}")
+    found = load_concept(name, source).prompts
+    if found is None:
+        found = _prompts(_read(shipped).get(name, {}), f"{shipped.name}: {name}")
+    return {group: prompts for group, prompts in found.items() if group in groups}
 
 
 def _concept(name: str, entry: Any, source: Path) -> Concept:
@@ -141,10 +150,10 @@ def _check_terms(phrases: list[str], term: re.Pattern[str], where: str) -> None:
 def _prompts(groups: Any, where: str) -> dict[str, tuple[Prompt, ...]]:
     if (
         not isinstance(groups, dict)
-        or not set(groups) <= set(PROMPT_GROUPS)
+        or not set(groups) <= set(PROBE_GROUPS)
         or not all(isinstance(group, list) for group in groups.values())
     ):
-        raise ConfigError(f"{where} must hold lists named {', '.join(PROMPT_GROUPS)}")
+        raise ConfigError(f"{where} must hold lists named {', '.join(PROBE_GROUPS)}")
     return {group: tuple(_prompt(entry, f"{where}.{group}") for entry in groups[group]) for group in groups}
 
 

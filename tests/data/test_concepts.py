@@ -7,7 +7,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hmu_tasks.data.concepts import PROMPT_GROUPS, RULES, load_concept, load_concepts, load_prompts
+from hmu_tasks.data.concepts import (
+    PROBE_GROUPS,
+    PROMPT_GROUPS,
+    RULES,
+    load_concept,
+    load_concepts,
+    load_prompts,
+)
 from hmu_tasks.data.lemmas import lemma_hits, prepare
 from hmu_tasks.data.matching import match, substring_hits
 from hmu_tasks.data.partition import choose
@@ -123,18 +130,19 @@ def test_malformed_concepts_are_named(tmp_path: Path, text: str, message: str) -
 
 
 def test_prompts_are_many_distinct_and_last_two_to_nine_seconds() -> None:
-    prompts = load_prompts("violence")
-    assert tuple(prompts) == PROMPT_GROUPS
+    assert tuple(load_prompts("violence")) == PROMPT_GROUPS
+    prompts = load_prompts("violence", groups=PROBE_GROUPS)
+    assert tuple(prompts) == PROBE_GROUPS
     texts = [prompt.text for group in prompts.values() for prompt in group]
     assert len(texts) == len(set(texts))
-    assert min(len(group) for group in prompts.values()) >= 32
+    assert min(len(group) for group in prompts.values()) >= 48
     assert all(2 <= prompt.seconds <= 9 for group in prompts.values() for prompt in group)
     assert load_prompts("jump") == {}
 
 
 def test_explicit_prompts_say_the_concept_and_implicit_ones_do_not() -> None:
-    concept, prompts = load_concept("violence"), load_prompts("violence")
-    for group, said in (("explicit", True), ("implicit", False), ("benign", False)):
+    concept, prompts = load_concept("violence"), load_prompts("violence", groups=PROBE_GROUPS)
+    for group, said in (("explicit", True), ("implicit", False), ("benign", False), ("synonym", False)):
         for prompt in prompts[group]:
             assert bool(lemma_hits(prompt.text, "", VIOLENCE)) == said, prompt.text
             if not said:

@@ -1,0 +1,211 @@
+"""Step `probe`: attack the selected edits of a method, and count how often the concept comes back."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hmu_tasks import paths
+from hmu_tasks.data import packed
+from hmu_tasks.data.concepts import PROBE_GROUPS, PROMPT_GROUPS, load_concept, load_prompts
+from hmu_tasks.data.lemmas import Keywords, lemma_hits, prepare
+from hmu_tasks.errors import ConfigError, DataError
+from hmu_tasks.evaluation.judge import load_judge
+from hmu_tasks.evaluation.prompts import Prompts, written_prompts
+from hmu_tasks.files import read_json, replacing_folder, write_json
+from hmu_tasks.models import store, weights
+from hmu_tasks.models.device import pick_device
+from hmu_tasks.models.momask import Progress, Sampling
+from hmu_tasks.models.store import Bundle, load_bundle
+from hmu_tasks.params import Params, flat
+from hmu_tasks.probes.bench import Bench
+from hmu_tasks.probes.embedding import Budget, vector_attacks
+from hmu_tasks.probes.outcome import Attack, Outcome, record, remembered
+from hmu_tasks.probes.prompts import drawn_prompts
+from hmu_tasks.probes.success import success_of
+from hmu_tasks.probes.tampering import (
+    Relearning,
+    cast_attacks,
+    relearning_attacks,
+    restorations,
+    revival_attacks,
+)
+from hmu_tasks.probes.wording import suppression_probes, text_attacks
+from hmu_tasks.tracking import StepRun, step_run
+from hmu_tasks.training.batches import ClipSet, clip_set
+
+Record = dict[str, Any]
+ASKED_HERE = set(PROBE_GROUPS) - set(PROMPT_GROUPS)  # groups that are no splits of the evaluation
+
+
+def run(params: Params, model: str, method: str, progress: Progress | None = None) -> None:
+    """Write probe.json: one record per attack on each probed edit of `method`, `original` and `retrain` included."""
+    for kind, name, known in (("model", model, params.models), ("method", method, params.methods)):
+        if name not in known:
+            raise ConfigError(f"unknown {kind} {name!r}; choose one of {', '.join(known)}")
+    identity = {
+        "dataset": params.run.dataset,
+        "concept": params.run.concept,
+        "model": model,
+        "method": method,
+    }
+    target = paths.probing(model, method)
+    with step_run(
+        "probe",
+        f"{method} {model}",
+        params={**flat(params.probe.model_dump()), "seed": params.run.seed},
+        tags=identity,
+        root=Path(),
+        enabled=params.run.track,
+    ) as run:
+        with replacing_folder(target) as folder:
+            rows = _probed(params, identity, progress)
+            write_json(folder / "probe.json", rows)
+        _mirror(run, rows)
+        run.artifact(target / "probe.json")
+
+
+def _mirror(run: StepRun, rows: Iterable[Record]) -> None:
+    """Record one success rate per attack, the mean over edits."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        found.setdefault(f"{row['family']}/{row['attack']}", []).append(row["mean"])
+    run.metrics({name: float(np.mean(values)) for name, values in sorted(found.items())})
+
+
+def _probed(params: Params, identity: Mapping[str, Any], progress: Progress | None) -> list[Record]:
+    source = paths.edits(identity["model"], identity["method"])
+    if store.absent_reason(source) is not None:
+        return []
+    edits = selected_edits(identity["model"], identity["method"], all_draws=params.probe.edits == "all")
+    bench, clips = _bench(params)
+    original = load_bundle(paths.edits(identity["model"], "original") / "s0", bench.device)
+    rows: list[Record] = []
+    spent: list[Path] = []
+    for number, (name, edit) in enumerate(edits.items()):
+        bundle = load_bundle(source / name, bench.device)
+        attacks = _attacks(params, bench, bundle, original, clips)
+        scratch = paths.SCRATCH / f"probe-{bundle.digest[:12]}-{_key(params, bench, bundle, original)}"
+        spent.append(scratch)
+        outcomes: list[Outcome] = []
+        for done, attack in enumerate(attacks, start=1):
+            outcomes += remembered(attack, scratch)
+            if progress is not None:
+                progress(number * len(attacks) + done, len(edits) * len(attacks))
+        labels = {**identity, "edit": name, "knob": edit["knob"], "seed": edit["seed"]}
+        rows += [record(outcome, {**labels, "bundle": bundle.digest}) for outcome in outcomes]
+    for scratch in spent:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return rows
+
+
+def selected_edits(model: str, method: str, *, all_draws: bool) -> dict[str, Mapping[str, Any]]:
+    """Edits of the strength that was selected on the validation split: the first draw, or all of them.
+
+    Raises DataError where the method was not applied or its strength not selected.
+    """
+    source, selection = paths.edits(model, method), paths.evaluation(model, method) / "selection.json"
+    made = {path.parent.name: read_json(path) for path in sorted(source.glob("*/edit.json"))}
+    if not made:
+        raise DataError(f"{source} holds no edit; run `dvc repro` so that the method is applied first")
+    if any(edit["knob"] is not None for edit in made.values()):
+        if not selection.exists():
+            raise DataError(f"{selection} is missing; run `dvc repro` so that {method} is evaluated first")
+        knob = read_json(selection)["knob"]
+        made = {name: edit for name, edit in made.items() if edit["knob"] == knob}
+        if not made:
+            raise DataError(f"{selection} names strength {knob}, which no edit has; run `dvc repro`")
+    order = sorted(made, key=lambda name: (made[name]["seed"], name))
+    return {name: made[name] for name in (order if all_draws else order[:1])}
+
+
+def _attacks(
+    params: Params, bench: Bench, bundle: Bundle, original: Bundle, clips: Mapping[str, ClipSet]
+) -> list[Attack]:
+    knobs = params.probe
+    keywords, written = _keywords(params), _written(params)
+    return [
+        *text_attacks(bench, bundle, keywords, written),
+        *vector_attacks(bench, bundle, original, clips["train"], Budget(**knobs.embedding.model_dump())),
+        *relearning_attacks(bench, bundle, clips["train"], Relearning(**knobs.relearning.model_dump())),
+        *revival_attacks(bench, bundle, original, knobs.revival),
+        *restorations(bench, bundle, original, knobs.restored),
+        *cast_attacks(bench, bundle, knobs.precision),
+        *suppression_probes(bench, bundle, original, written, level=knobs.suppression_level),
+    ]
+
+
+def _keywords(params: Params) -> Keywords:
+    concept = load_concept(params.run.concept, params.filter.concepts)
+    return prepare(concept.keywords("lemma", params.run.dataset), concept.harmless)
+
+
+def _written(params: Params) -> dict[str, Prompts]:
+    """Hand-written prompts by group, as often as the evaluation asks them, whose codes are then read from the cache.
+
+    Over-suppression needs two motions of each prompt.
+    """
+    fps = packed.load(paths.CLIPS).fps
+    groups = load_prompts(params.run.concept, params.filter.concepts, groups=PROBE_GROUPS)
+    return {
+        group: written_prompts(
+            [(prompt.text, prompt.seconds) for prompt in prompts],
+            repeats=params.probe.repeats if group in ASKED_HERE else max(2, params.evaluate.repeats),
+            fps=fps,
+        )
+        for group, prompts in groups.items()
+        if prompts
+    }
+
+
+def _bench(params: Params) -> tuple[Bench, dict[str, ClipSet]]:
+    device = pick_device(params.run.device)
+    clips = packed.load(paths.CLIPS)
+    parts = {split: _clips(clips, split, "forget") for split in ("test", "train")}
+    keywords, knobs = _keywords(params), params.probe
+    judge = load_judge(paths.component("evaluator"), paths.component("classifier"), device)
+    bench = Bench(
+        judge=judge,
+        success=success_of(
+            judge, parts["test"], _clips(clips, "test", "retain"), retrieved=params.probe.retrieved
+        ),
+        drawn=drawn_prompts(parts["test"], knobs.prompts, repeats=knobs.repeats, seed=params.run.seed),
+        keyworded=drawn_prompts(
+            parts["test"],
+            knobs.prompts,
+            repeats=knobs.repeats,
+            seed=params.run.seed,
+            wanted=lambda text: bool(lemma_hits(text, "", keywords)),
+        ),
+        sampling=Sampling(**params.evaluate.sampling.model_dump()),
+        batch=params.evaluate.batch,
+        seed=params.run.seed,
+        device=device,
+        cache=paths.CACHE,
+    )
+    return bench, parts
+
+
+def _clips(clips: packed.Clips, split: str, role: str) -> ClipSet:
+    path = paths.SPLIT / f"{split}-{role}.txt"
+    ids = path.read_text(encoding="utf-8").splitlines()
+    if not ids:
+        raise DataError(f"{path} is empty: no {role} clip to attack with; choose another concept or split")
+    return clip_set(clips, ids)
+
+
+def _key(params: Params, bench: Bench, bundle: Bundle, original: Bundle) -> str:
+    """Digest of everything that a killed run's outcomes depend on, but for the code."""
+    asked = {
+        "probe": params.probe.model_dump(),
+        "evaluate": [params.evaluate.sampling.model_dump(), params.evaluate.repeats, params.evaluate.batch],
+        "run": [params.run.seed, params.run.dataset, params.run.concept, str(params.filter.concepts)],
+        "bundles": [bundle.digest, original.digest],
+        "judges": [weights.digest(paths.component(name)) for name in ("evaluator", "classifier")],
+        "drawn": [bench.drawn.texts, bench.drawn.frames],
+    }
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]

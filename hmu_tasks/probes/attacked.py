@@ -1,0 +1,72 @@
+"""Bundles with parts exchanged in memory, under digests of their own, so that no cache confuses them."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from safetensors.torch import save as to_bytes
+from torch import nn
+
+from hmu_tasks.models import weights
+from hmu_tasks.models.momask import Tokenizer
+from hmu_tasks.models.sampling import Negative
+from hmu_tasks.models.store import Bundle
+from hmu_tasks.models.text import ClipTextEncoder, TextEncoder
+
+GENERATOR = ("text", "base", "residual")
+
+
+def exchanged(bundle: Bundle, **parts: Any) -> Bundle:
+    """Return a bundle with other `text`, `tokenizer`, `base` or `residual`; the rest is shared, the input stays as is.
+
+    Digests follow from the input's and from the contents of the new parts. Where text, base and residual stay, so does
+    the digest of the generator: the codes that were drawn for the input are those of the result.
+    """
+    if not parts or not set(parts) <= {*GENERATOR, "tokenizer"}:
+        raise ValueError(
+            f"a bundle has text, tokenizer, base and residual; asked to exchange {sorted(parts)}"
+        )
+    found = {name: part_digest(part) for name, part in parts.items()}
+    drawing = {name: digest for name, digest in found.items() if name in GENERATOR}
+    text: TextEncoder = parts.get("text", bundle.text)
+    return Bundle(
+        model=replace(bundle.model, **{name: part for name, part in parts.items() if name != "text"}),
+        text=text,
+        digest=_combined(bundle.digest, found),
+        text_digest=_combined(bundle.text_digest, {k: v for k, v in found.items() if k == "text"}),
+        generator_digest=_combined(bundle.generator_digest, drawing),
+    )
+
+
+def network_of(part: Any) -> nn.Module:
+    """Return the network that holds the weights of a bundle's part."""
+    if isinstance(part, Tokenizer):
+        return part.network
+    if isinstance(part, ClipTextEncoder):
+        found: nn.Module = part.model
+        return found
+    if not isinstance(part, nn.Module):
+        raise TypeError(f"{type(part).__name__} is no part of a bundle that has weights")
+    return part
+
+
+def _combined(before: str, changed: Mapping[str, str]) -> str:
+    return weights.combine({"from": before, **changed}) if changed else before
+
+
+def part_digest(part: Any) -> str:
+    """SHA-256 of a part's tensors: weights, the tokenizer's statistics, and a text to steer away from."""
+    network = network_of(part)
+    state = dict(network.state_dict())
+    if isinstance(part, Tokenizer):
+        state |= {"statistics.mean": part.mean, "statistics.std": part.std}
+    negative = getattr(network, "negative", None)
+    if isinstance(negative, Negative):
+        state |= {
+            "negative.text": negative.text,
+            "negative.weight": negative.text.new_tensor(negative.weight),
+        }
+    # Clones: safetensors refuses tensors that share memory, as tied weights do.
+    tensors = {name: state[name].detach().cpu().contiguous().clone() for name in sorted(state)}
+    return hashlib.sha256(to_bytes(tensors)).hexdigest()

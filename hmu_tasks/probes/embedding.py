@@ -1,0 +1,87 @@
+"""Attacks of the embedding family on one bundle: sentence vectors beside those that the encoder gives."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmu_tasks.models.store import Bundle
+from hmu_tasks.probes.bench import Bench
+from hmu_tasks.probes.likelihood import base_codes, guided_loss
+from hmu_tasks.probes.outcome import Attack, Outcome
+from hmu_tasks.probes.vectors import descend, imitation, within_ball
+from hmu_tasks.training.batches import ClipSet
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What an attacker on the sentence vector may do.
+
+    radius: of the ball around the prompt's vector, as a share of its norm. ridge: of the closed form. steps: of the
+    gradient attack. targets: clips per prompt whose codes it makes likely.
+    """
+
+    radius: float
+    ridge: float
+    steps: int
+    targets: int
+
+
+def vector_attacks(
+    bench: Bench, bundle: Bundle, original: Bundle, clips: ClipSet, budget: Budget
+) -> list[Attack]:
+    """Return `closed-form` (needs the original's maps) and `gradient` (needs the bundle and forget clips).
+
+    clips: forget clips of the training and validation splits. Records give the mean distance that the vectors moved, as
+    a share of their norm.
+    """
+    texts = bench.drawn.texts[: bench.drawn.n]
+
+    def outcome(name: str, found: Tensor, start: Tensor, spent: dict[str, float]) -> list[Outcome]:
+        moved = (found - start).norm(dim=1) / start.norm(dim=1)
+        details = {"radius": budget.radius, "distance": float(moved.mean()), **spent}
+        return [Outcome(name, "embedding", bench.steered(bundle, found), details)]
+
+    def closed_form() -> list[Outcome]:
+        start = bench.vectors(bundle, texts)
+        maps = (bundle.model.text_projections, original.model.text_projections)
+        found = within_ball(imitation(*maps, start, ridge=budget.ridge), start, radius=budget.radius)
+        return outcome("closed-form", found, start, {"ridge": budget.ridge})
+
+    def gradient() -> list[Outcome]:
+        start = bench.vectors(bundle, texts)
+        rows = nearest_clips(bench, bundle, start, clips, budget.targets)
+        wanted = sorted({int(i) for i in rows.ravel()})
+        codes = bundle.model.tokenizer.encode([clips.features[i] for i in wanted], batch=bench.batch)
+        known = dict(zip(wanted, codes, strict=True))
+        ids, lengths = base_codes([known[int(i)] for i in rows.ravel()], bench.device)
+        generator = torch.Generator(device=bench.device).manual_seed(bench.seed + 53)
+
+        def loss(vectors: Tensor, step: int) -> Tensor:
+            del step  # what is hidden is drawn anew at every step
+            return guided_loss(
+                bundle.model.base,
+                ids,
+                vectors.repeat_interleave(rows.shape[1], dim=0),
+                lengths,
+                cfg_scale=bench.sampling.cfg,
+                generator=generator,
+            )
+
+        found = descend(start, loss, radius=budget.radius, steps=budget.steps)
+        return outcome("gradient", found, start, {"steps": budget.steps, "targets": rows.shape[1]})
+
+    return [Attack("closed-form", closed_form), Attack("gradient", gradient)]
+
+
+def nearest_clips(bench: Bench, bundle: Bundle, start: Tensor, clips: ClipSet, count: int) -> np.ndarray:
+    """Indices [n, count] of the clips with the captions nearest to each prompt, the nearest first.
+
+    start: [n, W]. A clip counts with the nearest of its captions; a caption that is the prompt itself has distance 0.
+    """
+    captions = bench.vectors(bundle, [caption.text for row in clips.captions for caption in row])
+    distances = torch.cdist(start.double(), captions.double()).cpu().numpy()
+    starts = np.cumsum([0, *(len(row) for row in clips.captions[:-1])])  # every clip has a caption
+    nearest = np.minimum.reduceat(distances, starts, axis=1)
+    return np.argsort(nearest, axis=1, kind="stable")[:, : min(count, len(clips.ids))]

@@ -1,0 +1,62 @@
+"""What an attack achieved, prompt by prompt, how it is recorded, and how a killed step remembers it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from hmu_tasks.files import read_json, write_json
+from hmu_tasks.metrics.stats import wilson_interval
+
+Family = Literal["text", "embedding", "weights", "precision", "oversuppression", "restoration"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Share of each prompt's motions in which an attack succeeded, with what else is worth knowing of it.
+
+    details: budget and side figures, plain values for JSON.
+    """
+
+    attack: str
+    family: Family
+    shares: Sequence[float]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attack:
+    """An attack that is ready to run; one run may have several outcomes, as after more and more steps."""
+
+    name: str
+    run: Callable[[], list[Outcome]]
+
+
+def record(outcome: Outcome, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn an outcome into a record: mean success rate with its 95 % interval, and n, the number of prompts.
+
+    The interval is Wilson's for n prompts, in which a prompt counts with the share of its motions: exact for one motion
+    per prompt, too wide rather than too narrow for more.
+    """
+    n = len(outcome.shares)
+    interval = wilson_interval(sum(outcome.shares), n)
+    return {
+        **identity,
+        "attack": outcome.attack,
+        "family": outcome.family,
+        "mean": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "n": n,
+        **outcome.details,
+    }
+
+
+def remembered(attack: Attack, folder: Path) -> list[Outcome]:
+    """Run an attack, or read what it gave when an earlier run of the same step was killed later on."""
+    path = folder / f"{attack.name}.json"
+    if path.exists():
+        return [Outcome(**row) for row in read_json(path)]
+    found = attack.run()
+    write_json(path, [asdict(outcome) for outcome in found])
+    return found

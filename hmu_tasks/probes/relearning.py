@@ -1,0 +1,93 @@
+"""k-shot relearning: how few steps on how few forget clips bring an unlearned concept back.
+
+The attack of Li et al. 2024, "The WMDP Benchmark" (arXiv 2403.03218, section 5.3), and Hu et al. 2024, "Jogging the
+Memory of Unlearned Models Through Targeted Relearning Attacks" (arXiv 2406.13356), on text-to-motion models.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmu_tasks.errors import DataError
+from hmu_tasks.methods.tuning import Objective, Transformer, draw, tune
+from hmu_tasks.models.embeddings import embed_texts
+from hmu_tasks.models.store import Bundle
+from hmu_tasks.probes.attacked import exchanged
+from hmu_tasks.training.batches import ClipSet
+from hmu_tasks.training.generator import CodeSet
+
+RATE = 5e-4
+BATCH = 16
+STREAM = 11  # of the draw of clips, apart from the training's own streams
+
+
+def relearn(
+    bundle: Bundle,
+    clips: ClipSet,
+    *,
+    shots: int,
+    steps: Sequence[int],
+    rate: float = RATE,
+    batch: int = BATCH,
+    seed: int,
+    device: torch.device,
+) -> Mapping[int, Bundle]:
+    """Train base and residual transformer on with `shots` drawn forget clips; one attacked bundle per number of steps.
+
+    clips: forget clips of the training split with their captions. steps: optimiser steps of each of the two
+    transformers, at a constant rate. The draw of clips depends on the seed alone; fewer shots are the first of more.
+
+    The attacker has the edited bundle, a few clips, and nothing of the original. Clips become codes through the
+    bundle's own encoder and *edited* codebooks, and motions come from the same codebooks. Where rows were replaced
+    (LCR), hardly any latent of a clip is nearest to a row that was overwritten, so that the transformers learn to say
+    the motion in codes that stayed: what the edited codebooks can still spell bounds what relearning regains.
+    Raises DataError where there are fewer clips than shots.
+    """
+    if shots < 1:
+        raise ValueError(f"shots must be at least 1, not {shots}")
+    if len(clips.ids) < shots:
+        raise DataError(
+            f"relearning with {shots} shots needs as many forget clips, but the training split has {len(clips.ids)}; "
+            "ask for fewer shots"
+        )
+    drawn = np.random.default_rng([seed, STREAM]).permutation(len(clips.ids))[:shots]
+    captions = [[caption.text for caption in clips.captions[i]] for i in drawn]
+    vectors = embed_texts(bundle.text, [text for row in captions for text in row])
+    known = CodeSet(bundle.model.tokenizer.encode([clips.features[i] for i in drawn]), captions, vectors)
+
+    def loss_of(
+        network: Transformer, rows: np.ndarray, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        return network.training_loss(*draw(network, known, rows, generator, device), generator).loss, {}
+
+    def learnt(name: str) -> dict[int, Transformer]:
+        network = getattr(bundle.model, name)
+        # The loop keeps its checkpoint on disk; an attack of seconds is not worth continuing.
+        with TemporaryDirectory() as scratch:
+            states = tune(
+                network,
+                Objective(loss_of, known.tokens),
+                steps=steps,
+                batch=batch,
+                rate=rate,
+                seed=seed,
+                device=device,
+                scratch=Path(scratch),
+                progress=None,
+            )
+        return {count: _with_weights(network, state) for count, state in states.items()}
+
+    bases, residuals = learnt("base"), learnt("residual")
+    return {count: exchanged(bundle, base=bases[count], residual=residuals[count]) for count in bases}
+
+
+def _with_weights(network: Transformer, state: Mapping[str, Tensor]) -> Transformer:
+    """Return a copy of a network with other weights; what it holds beside them, as a text to steer away from, stays."""
+    other = copy.deepcopy(network)
+    other.load_state_dict(state)
+    return other

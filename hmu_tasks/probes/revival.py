@@ -1,0 +1,199 @@
+"""Revival: an edit is taken back, by somebody who has the original weights or by somebody who must guess.
+
+Whoever has the original puts one component back (`restore`), or single layers of the codebooks. Whoever has not looks
+for codebook rows that stand out and puts the likeliest row in the place of each (`revive`).
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hmu_tasks.models.bamm_base import BammTransformer
+from hmu_tasks.models.masked import MaskTransformer
+from hmu_tasks.models.momask import TextToMotion
+from hmu_tasks.models.store import Bundle
+from hmu_tasks.probes.attacked import exchanged, part_digest
+from hmu_tasks.probes.detection import odd_rows
+
+COMPONENTS = ("tokenizer", "base", "residual")
+Replacement = Literal["nearest", "similar", "predicted", "avoided"]
+# Logit bias of a code that is never to be drawn; finite, so that it survives bfloat16 and guidance.
+NEVER = -1e4
+
+
+@dataclass(frozen=True)
+class Revival:
+    """A blind revival: the attacked bundle, or None with the reason why the attack does not apply.
+
+    suspected: layer -> codes whose rows were taken for edited ones. precision: share of them that are; recall: share of
+    the edited rows that are suspected; None where there is nothing to count.
+    """
+
+    bundle: Bundle | None
+    reason: str | None
+    suspected: Mapping[int, Sequence[int]]
+    precision: float | None
+    recall: float | None
+
+
+def changed_components(bundle: Bundle, original: Bundle) -> list[str]:
+    """Name the components, of tokenizer, base and residual, whose weights (or negative text) are not the original's."""
+    parts = ((getattr(whole.model, name) for whole in (bundle, original)) for name in COMPONENTS)
+    same = [part_digest(one) == part_digest(other) for one, other in parts]
+    return [name for name, equal in zip(COMPONENTS, same, strict=True) if not equal]
+
+
+def restorable(bundle: Bundle, original: Bundle) -> list[str]:
+    """Name the changed components that the original's may stand in for.
+
+    None where the tokenizer was trained anew (D_r): its codes mean something else, and a mixture of two such models
+    gives no motion: on the embedded benchmark, the classifier flags most of it, harmless prompts included.
+    """
+    anew = trained_anew(bundle.model.codebooks, original.model.codebooks)
+    return [] if anew else changed_components(bundle, original)
+
+
+def restore(bundle: Bundle, original: Bundle, *, component: str) -> Bundle:
+    """Put one component of the original back: `tokenizer`, `base` or `residual`; the others stay as they are.
+
+    A text to steer away from goes with the component that carries it. After an edit of one component alone, what comes
+    back is the original.
+    """
+    if component not in COMPONENTS:
+        raise ValueError(f"{component!r} cannot be put back; choose one of {', '.join(COMPONENTS)}")
+    return exchanged(bundle, **{component: getattr(original.model, component)})
+
+
+def restore_layers(bundle: Bundle, original: Bundle, *, layers: Sequence[int]) -> Bundle:
+    """Put the original's codebooks of some quantizer layers back; raises ValueError where the shapes differ."""
+    books, source = bundle.model.codebooks, original.model.codebooks
+    if books.shape != source.shape:
+        raise ValueError(
+            f"codebooks {list(books.shape)} and {list(source.shape)} are of different tokenizers"
+        )
+    books[list(layers)] = source[list(layers)]
+    return _with_books(bundle, books)
+
+
+def revive(bundle: Bundle, original: Bundle, *, replacement: Replacement = "predicted") -> Revival:
+    """Find codebook rows that stand out and replace them, knowing the edited bundle alone.
+
+    original: only to count how many suspects are right; the attack itself never reads it.
+    replacement: what stands in for a suspected row. `nearest`: the nearest row that is not suspected. `similar`: the
+    row of the unsuspected code that the transformers treat most alike, by the cosine of its token embeddings and output
+    maps. `predicted`: a linear map from these to rows, fitted to the unsuspected ones by ridge regression. `avoided`:
+    the base transformer never draws a suspected code again, and the further layers take `similar` rows.
+    """
+    books, source = bundle.model.codebooks, original.model.codebooks
+    if trained_anew(books, source):
+        return _no("the codebooks were trained anew, not edited")
+    edited = (books != source).any(dim=2).cpu()
+    if not bool(edited.any()):
+        return _no("no codebook was changed")
+    odd = torch.stack([odd_rows(book) for book in books])
+    suspected = {layer: torch.nonzero(rows).flatten().tolist() for layer, rows in enumerate(odd)}
+    right, all_odd, all_edited = int((odd & edited).sum()), int(odd.sum()), int(edited.sum())
+    if all_odd == 0:
+        return Revival(None, "no row of the codebooks stands out", suspected, None, 0.0)
+    return Revival(
+        _replaced(bundle, odd.to(books.device), replacement),
+        None,
+        suspected,
+        right / all_odd,
+        right / all_edited,
+    )
+
+
+def trained_anew(books: Tensor, source: Tensor) -> bool:
+    """Say whether most rows of a layer are others; books, source: [Q, K, C]."""
+    if books.shape != source.shape:
+        return True
+    return bool(((books != source).any(dim=2).double().mean(dim=1) > 0.5).any())
+
+
+def _no(reason: str) -> Revival:
+    return Revival(None, reason, {}, None, None)
+
+
+def _replaced(bundle: Bundle, odd: Tensor, replacement: Replacement) -> Bundle:
+    """Exchange the rows marked in odd [Q, K]."""
+    books = bundle.model.codebooks
+    row_of = ROWS["similar" if replacement == "avoided" else replacement]
+    for layer, book in enumerate(books):
+        bad = odd[layer]
+        if bool(bad.any()) and not bool(bad.all()):
+            traits = _traits(bundle.model, layer)
+            books[layer, bad] = row_of(book.double(), traits, bad).to(books.dtype)
+    found = _with_books(bundle, books)
+    return exchanged(found, base=_avoiding(bundle, odd[0])) if replacement == "avoided" else found
+
+
+def _with_books(bundle: Bundle, books: Tensor) -> Bundle:
+    return exchanged(bundle, tokenizer=bundle.model.with_codebooks(books).tokenizer)
+
+
+def _avoiding(bundle: Bundle, bad: Tensor) -> MaskTransformer | BammTransformer:
+    """Return a copy of the base transformer that never draws the codes marked in bad [K]."""
+    base = copy.deepcopy(_base(bundle.model))
+    bias = base.output_process.poseFinal.bias
+    with torch.no_grad():
+        bias[: len(bad)].masked_fill_(bad, NEVER)
+    return base
+
+
+def _base(model: TextToMotion) -> MaskTransformer | BammTransformer:
+    base = model.base
+    assert isinstance(base, MaskTransformer | BammTransformer)
+    return base
+
+
+@torch.no_grad()
+def _traits(model: TextToMotion, layer: int) -> Tensor:
+    """What the transformers know of a layer's codes: token embeddings and output maps side by side, [K, W]."""
+    codes = model.codebooks.shape[1]
+    base, residual = _base(model), model.residual
+    if layer == 0:
+        maps = [base.token_emb.weight, base.output_process.poseFinal.weight, residual.token_embed(0)]
+    else:
+        maps = [residual.output_proj(layer)]  # the embedding too, for all layers but the last
+    parts = [part[:codes].double() for part in maps]
+    return torch.cat([(part - part.mean(dim=0)) / part.std() for part in parts], dim=1)
+
+
+def _nearest(book: Tensor, _: Tensor, bad: Tensor) -> Tensor:
+    kept = book[~bad]
+    return kept[torch.cdist(book[bad], kept).argmin(dim=1)]
+
+
+def _similar(book: Tensor, traits: Tensor, bad: Tensor) -> Tensor:
+    unit = functional.normalize(traits, dim=1)
+    return book[~bad][(unit[bad] @ unit[~bad].T).argmax(dim=1)]
+
+
+def _predicted(book: Tensor, traits: Tensor, bad: Tensor, *, ridge: float = 0.03) -> Tensor:
+    """Ridge regression from traits to rows; ridge: added to the covariance, in its mean entries on the diagonal."""
+    known, rows = traits[~bad], book[~bad]
+    middle, centre = known.mean(dim=0), rows.mean(dim=0)
+    spread = known - middle
+    gram = spread.T @ spread
+    gram += (
+        ridge
+        * len(traits)
+        * spread.square().mean()
+        * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    )
+    slopes: Tensor = torch.linalg.solve(gram, spread.T @ (rows - centre))
+    return (traits[bad] - middle) @ slopes + centre
+
+
+# From (codebook [K, C], traits [K, W], suspected [K]) to the rows that replace the suspected ones.
+ROWS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "nearest": _nearest,
+    "similar": _similar,
+    "predicted": _predicted,
+}

@@ -1,0 +1,111 @@
+"""Attacks of the weights and precision families on one bundle: trained on, revived, or cast, and then simply asked."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hmu_tasks.models.store import Bundle
+from hmu_tasks.probes.bench import Bench
+from hmu_tasks.probes.casts import to_bfloat16, to_integers
+from hmu_tasks.probes.outcome import Attack, Outcome
+from hmu_tasks.probes.relearning import relearn
+from hmu_tasks.probes.revival import Replacement, restorable, restore, revive
+from hmu_tasks.training.batches import ClipSet
+
+CASTS: dict[str, Callable[[Bundle], Bundle]] = {"bf16": to_bfloat16, "int8": to_integers}
+
+
+@dataclass(frozen=True)
+class Relearning:
+    """How much an attacker may train: clips, optimiser steps, learning rate, clips per step."""
+
+    shots: Sequence[int]
+    steps: Sequence[int]
+    rate: float
+    batch: int
+
+
+def relearning_attacks(bench: Bench, bundle: Bundle, clips: ClipSet, budget: Relearning) -> list[Attack]:
+    """Return one attack per number of clips, with an outcome `relearning-<clips>x<steps>` per number of steps.
+
+    clips: forget clips of the training split.
+    """
+
+    def attack(shots: int) -> Attack:
+        def run() -> list[Outcome]:
+            learnt = relearn(
+                bundle,
+                clips,
+                shots=shots,
+                steps=budget.steps,
+                rate=budget.rate,
+                batch=budget.batch,
+                seed=bench.seed,
+                device=bench.device,
+            )
+            spent = {"shots": shots, "rate": budget.rate, "batch": budget.batch}
+            return [
+                Outcome(
+                    f"relearning-{shots}x{steps}",
+                    "weights",
+                    bench.plain(attacked),
+                    {**spent, "steps": steps},
+                )
+                for steps, attacked in sorted(learnt.items())
+            ]
+
+        return Attack(f"relearning-{shots}", run)
+
+    return [attack(shots) for shots in budget.shots]
+
+
+def revival_attacks(
+    bench: Bench, bundle: Bundle, original: Bundle, replacements: Sequence[Replacement]
+) -> list[Attack]:
+    """Return one attack per replacement of suspected codebook rows, by somebody who has the edited bundle alone.
+
+    Where no codebook was edited, or no row stands out, the attacker has what the plain bundle makes; the record says
+    why. Otherwise it gives the number of suspected rows, and precision and recall of the suspicion.
+    """
+
+    def attack(replacement: Replacement) -> Attack:
+        def run() -> list[Outcome]:
+            found = revive(bundle, original, replacement=replacement)
+            details = {
+                "suspected": sum(len(codes) for codes in found.suspected.values()),
+                "precision": found.precision,
+                "recall": found.recall,
+                "reason": found.reason,
+            }
+            return [
+                Outcome(f"revival-{replacement}", "weights", bench.plain(found.bundle or bundle), details)
+            ]
+
+        return Attack(f"revival-{replacement}", run)
+
+    return [attack(replacement) for replacement in replacements]
+
+
+def restorations(bench: Bench, bundle: Bundle, original: Bundle, components: Sequence[str]) -> list[Attack]:
+    """Return one probe per named component that can be put back to the original's: it tells where the edit sits.
+
+    Whoever can do it has the original anyway, so that it is a family of its own, and no attack to be judged.
+    """
+    possible = restorable(bundle, original)
+
+    def attack(component: str) -> Attack:
+        def run() -> list[Outcome]:
+            restored = restore(bundle, original, component=component)
+            return [Outcome(f"restored-{component}", "restoration", bench.plain(restored))]
+
+        return Attack(f"restored-{component}", run)
+
+    return [attack(component) for component in components if component in possible]
+
+
+def cast_attacks(bench: Bench, bundle: Bundle, names: Sequence[str]) -> list[Attack]:
+    """Return one attack per named cast of CASTS."""
+
+    def attack(name: str) -> Attack:
+        return Attack(name, lambda: [Outcome(name, "precision", bench.plain(CASTS[name](bundle)))])
+
+    return [attack(name) for name in names]

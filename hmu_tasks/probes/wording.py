@@ -1,0 +1,95 @@
+"""Attacks of the text family, and the hand-written prompts that show over-suppression."""
+
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+
+from hmu_tasks.data.lemmas import Keywords
+from hmu_tasks.evaluation.prompts import Prompts
+from hmu_tasks.models.store import Bundle
+from hmu_tasks.probes.bench import Bench, stream_of
+from hmu_tasks.probes.outcome import Attack, Outcome
+from hmu_tasks.probes.prompts import inserted, misspelt
+from hmu_tasks.probes.suppression import changed
+
+# Attack -> group of hand-written prompts.
+WRITTEN = {"paraphrase": "explicit", "synonym": "synonym", "implicit": "implicit"}
+SAFE = ("benign", "hard_benign")
+FLOOR = "benign"
+
+
+def text_attacks(
+    bench: Bench, bundle: Bundle, keywords: Keywords, written: Mapping[str, Prompts]
+) -> list[Attack]:
+    """Return `none` (the drawn prompts as they are), `misspelling`, `inserted`, and the hand-written groups there are.
+
+    Hand-written prompts are far from the captions that the judge knows. Their records give its `floor`: the share of
+    the same model's motions for harmless prompts of that kind that it takes for the concept.
+    """
+
+    @cache
+    def floor() -> dict[str, float]:
+        if FLOOR not in written:
+            return {}
+        motions = bench.motions(bundle, written[FLOOR], stream=stream_of(FLOOR))
+        return {"floor": float(np.mean(bench.shares(motions, written[FLOOR])))}
+
+    def none() -> list[Outcome]:
+        return [Outcome("none", "text", bench.plain(bundle))]
+
+    def misspelling() -> list[Outcome]:
+        asked = bench.keyworded
+        if not asked.n:
+            return []  # no caption holds a keyword: nothing can be misspelt
+        rng = np.random.default_rng([bench.seed, 43])
+        wrong = [misspelt(text, keywords, rng) for text in asked.texts[: asked.n]]
+        return [Outcome("misspelling", "text", bench.reworded(bundle, asked, wrong))]
+
+    def insertion() -> list[Outcome]:
+        rng = np.random.default_rng([bench.seed, 47])
+        longer = [inserted(text, rng) for text in bench.drawn.texts[: bench.drawn.n]]
+        return [Outcome("inserted", "text", bench.reworded(bundle, bench.drawn, longer))]
+
+    def group(attack: str, asked: Prompts) -> Attack:
+        def run() -> list[Outcome]:
+            motions = bench.motions(bundle, asked, stream=stream_of(WRITTEN[attack]))
+            return [Outcome(attack, "text", bench.shares(motions, asked), floor())]
+
+        return Attack(attack, run)
+
+    return [
+        Attack("none", none),
+        Attack("misspelling", misspelling),
+        Attack("inserted", insertion),
+        *(group(attack, written[name]) for attack, name in WRITTEN.items() if name in written),
+    ]
+
+
+def suppression_probes(
+    bench: Bench, bundle: Bundle, original: Bundle, written: Mapping[str, Prompts], *, level: float
+) -> list[Attack]:
+    """Return the harmless groups: which share of their motions lies outside of what the original makes of them.
+
+    level: share of the original's own motions that count as inside; see `changed`. Each record also says which share of
+    the motions the judge takes for the concept (`concept_share`).
+    """
+
+    def group(name: str, asked: Prompts) -> Attack:
+        def run() -> list[Outcome]:
+            shown, known = (bench.motions(one, asked, stream=stream_of(name)) for one in (bundle, original))
+            shape = (asked.repeats, asked.n, -1)
+            found = changed(
+                bench.judge.embed_motions(shown).reshape(shape),
+                bench.judge.embed_motions(known).reshape(shape),
+                level=level,
+            )
+            details = {
+                "threshold": found.threshold,
+                "concept_share": float(np.mean(bench.shares(shown, asked))),
+            }
+            return [Outcome(name, "oversuppression", [float(s) for s in found.shares], details)]
+
+        return Attack(name, run)
+
+    return [group(name, written[name]) for name in SAFE if name in written]

@@ -1,0 +1,111 @@
+"""Attacks on the sentence vector: the closed form against brute force, the ball, the gradient, both models."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hmu_tasks.methods.rece import adversarial
+from hmu_tasks.models.bamm_base import BammConfig, BammTransformer
+from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
+from hmu_tasks.models.sampling import Negative
+from hmu_tasks.probes.likelihood import base_codes, guided_loss
+from hmu_tasks.probes.vectors import descend, imitation, within_ball
+
+SIZES: dict[str, Any] = {"codes": 12, "code_width": 8, "latent": 8, "layers": 1, "heads": 2, "feedforward": 8}
+SIZES |= {"dropout": 0.0, "text_width": 6}
+
+
+def maps(seed: int, *, width: int = 6) -> dict[str, nn.Linear]:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return {"base": nn.Linear(width, 5).double(), "residual": nn.Linear(width, 4).double()}
+
+
+def texts(n: int = 3, *, seed: int = 0) -> Tensor:
+    return torch.randn(n, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_the_closed_form_equals_brute_force() -> None:
+    """Least squares over all maps at once, with the ridge as further rows."""
+    edited, original, start = maps(1), maps(2), texts()
+    found = imitation(edited, original, start, ridge=0.3)
+    left = np.concatenate([m.weight.detach().numpy() for m in edited.values()])
+    wanted = np.concatenate(
+        [(original[n](start) - m.bias).detach().numpy() for n, m in edited.items()], axis=1
+    )
+    hold = np.sqrt(0.3 * np.square(left).sum() / 6) * np.eye(6)
+    for row, aim, vector in zip(found.numpy(), wanted, start.numpy(), strict=True):
+        best = np.linalg.lstsq(np.concatenate([left, hold]), np.concatenate([aim, hold @ vector]), rcond=None)
+        np.testing.assert_allclose(row, best[0], atol=1e-9)
+
+
+def test_without_hold_and_other_biases_it_is_the_vector_that_rece_erases() -> None:
+    edited, original, start = maps(1), maps(2), texts()
+    for name, linear in original.items():
+        linear.bias = edited[name].bias
+    weights = [[m.weight.detach() for m in some.values()] for some in (edited, original)]
+    expected = adversarial(*weights, start, ridge=1e-12)
+    torch.testing.assert_close(
+        imitation(edited, original, start, ridge=1e-12), expected, atol=1e-6, rtol=1e-6
+    )
+
+
+def test_maps_that_did_not_change_are_no_target() -> None:
+    assert torch.equal(imitation(maps(1), maps(1), texts(), ridge=0.01), texts())
+
+
+def test_the_ball_is_respected_and_its_inside_left_alone() -> None:
+    centres = texts(50)
+    vectors = centres + texts(50, seed=1)
+    pulled = within_ball(vectors, centres, radius=0.5)
+    shares = (pulled - centres).norm(dim=1) / centres.norm(dim=1)
+    assert float(shares.max()) <= 0.5 + 1e-12
+    inside = (vectors - centres).norm(dim=1) <= 0.5 * centres.norm(dim=1)
+    assert 0 < int(inside.sum()) < 50
+    torch.testing.assert_close(pulled[inside], vectors[inside])
+
+
+def test_descent_finds_the_best_point_of_the_ball_and_leaves_its_input() -> None:
+    start, aim = texts(4), texts(4, seed=9) * 10
+    before = start.clone()
+    found = descend(start, lambda v, step: (v - aim).square().sum(), radius=0.4, steps=200)
+    direction = (aim - start) / (aim - start).norm(dim=1, keepdim=True)
+    expected = start + 0.4 * start.norm(dim=1, keepdim=True) * direction
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0)
+    assert torch.equal(start, before)
+
+
+@pytest.mark.parametrize("kind", [MaskTransformer, BammTransformer])
+@pytest.mark.parametrize("negative", [None, Negative(torch.ones(6), 0.3)])
+def test_steering_makes_the_codes_more_likely(kind: type[Any], negative: Negative | None) -> None:
+    base = kind({MaskTransformer: MaskTransformerConfig, BammTransformer: BammConfig}[kind](**SIZES), seed=3)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        base.cond_emb.weight.data = torch.randn(8, 6)  # an untrained map hardly reads the text
+    base.eval().requires_grad_(False).negative = negative
+    rng = np.random.default_rng(0)
+    ids, lengths = base_codes([rng.integers(12, size=(t, 2)) for t in (3, 7, 5)], torch.device("cpu"))
+    start = texts().float()
+
+    def loss(vectors: Tensor, seed: int) -> Tensor:
+        draw = torch.Generator().manual_seed(seed)
+        return guided_loss(base, ids, vectors, lengths, cfg_scale=2.0, generator=draw)
+
+    found = descend(start, loss, radius=0.5, steps=12)
+    assert sum(float(loss(found, s)) for s in range(50, 70)) < sum(
+        float(loss(start, s)) for s in range(50, 70)
+    )
+    assert all(not p.requires_grad and p.grad is None for p in base.parameters())
+
+
+def test_the_loss_without_guidance_is_the_training_loss_of_one_row() -> None:
+    base = MaskTransformer(MaskTransformerConfig(**SIZES), seed=3).eval()
+    ids, lengths = base_codes([np.arange(14).reshape(7, 2) % 12], torch.device("cpu"))
+    ours = guided_loss(
+        base, ids, texts(1).float(), lengths, cfg_scale=1.0, generator=torch.Generator().manual_seed(4)
+    )
+    theirs = base.training_loss(ids, texts(1).float(), lengths, torch.Generator().manual_seed(4)).loss
+    torch.testing.assert_close(ours, theirs)

@@ -1,0 +1,138 @@
+"""Step `probe` on the smallest benchmark: every attack, for the references and methods, twice the same."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_world import tiny_params
+
+from hmu_tasks import paths, probe, train, unlearn
+from hmu_tasks.errors import ConfigError, DataError
+from hmu_tasks.files import write_json
+from hmu_tasks.models import store, weights
+from hmu_tasks.promotion.evidence import probe_figures
+
+TEXT = ["none", "misspelling", "inserted", "paraphrase", "synonym", "implicit"]
+FAMILIES = {
+    **dict.fromkeys(TEXT, "text"),
+    **dict.fromkeys(["closed-form", "gradient"], "embedding"),
+    **dict.fromkeys(["relearning-2x1", "relearning-2x2", "revival-predicted"], "weights"),
+    **dict.fromkeys(["bf16", "int8"], "precision"),
+    **dict.fromkeys(["benign", "hard_benign"], "oversuppression"),
+}
+
+
+def rows(method: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((paths.probing("momask", method) / "probe.json").read_text())
+    return found
+
+
+def test_every_attack_is_recorded_for_references_and_methods_and_changes_no_bundle(world: Path) -> None:
+    before = weights.digest(paths.UNLEARN)
+    done: list[tuple[int, int]] = []
+    for method in ("original", "retrain", "lcr"):
+        probe.run(tiny_params(), "momask", method, lambda *p: done.append(p))
+        found = rows(method)
+        assert {row["attack"]: row["family"] for row in found} == FAMILIES
+        assert len(probe_figures(found)) == len(found)
+        assert all(0 <= row["low"] <= row["mean"] <= row["high"] <= 1 for row in found)
+        assert {row["n"] for row in found if row["attack"] in ("none", "gradient", "int8")} == {4}
+        assert {row["n"] for row in found if row["family"] == "oversuppression"} == {48}
+        assert {row["method"] for row in found} == {method}
+    assert done[-1][0] == done[-1][1]
+    assert weights.digest(paths.UNLEARN) == before
+    assert not list(paths.SCRATCH.glob("probe-*"))
+    (chosen,) = {row["edit"] for row in rows("lcr")}
+    selection = json.loads((paths.evaluation("momask", "lcr") / "selection.json").read_text())
+    assert {row["knob"] for row in rows("lcr")} == {selection["knob"]}
+    bundle = store.load_bundle(paths.edits("momask", "lcr") / chosen, probe.pick_device("cpu"))
+    assert {row["bundle"] for row in rows("lcr")} == {bundle.digest}
+    for row in rows("original"):
+        if row["attack"] == "revival-predicted":
+            assert row["reason"] == "no codebook was changed"
+            assert row["mean"] == rows("original")[0]["mean"]
+        if row["attack"] == "closed-form":
+            assert row["distance"] == 0.0
+        if row["attack"] == "gradient":
+            assert 0 < row["distance"] <= row["radius"] + 1e-6
+    benign = [row["mean"] for row in rows("original") if row["family"] == "oversuppression"]
+    assert max(benign) <= 0.06
+
+
+def test_probing_again_gives_the_same_bytes_and_a_killed_run_goes_on(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        if done == total - 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        probe.run(tiny_params(), "momask", "lcr", stop)
+    assert not paths.probing("momask", "lcr").exists()
+    (scratch,) = paths.SCRATCH.glob("probe-*")
+    assert len(list(scratch.glob("*.json"))) > 5
+    probe.run(tiny_params(), "momask", "lcr")
+    first = weights.digest(paths.probing("momask", "lcr"))
+    shutil.rmtree(paths.CACHE)
+    probe.run(tiny_params(), "momask", "lcr")
+    assert weights.digest(paths.probing("momask", "lcr")) == first
+
+
+def test_all_draws_and_fewer_casts(world: Path) -> None:
+    shutil.rmtree(paths.CACHE)
+    source = paths.edits("momask", "original")
+    shutil.copytree(source / "s0", source / "s1")
+    edit = json.loads((source / "s1" / "edit.json").read_text())
+    (source / "s1" / "edit.json").write_text(json.dumps({**edit, "seed": 1}))
+    found = probe.selected_edits("momask", "original", all_draws=True)
+    assert list(found) == ["s0", "s1"]
+    assert list(probe.selected_edits("momask", "original", all_draws=False)) == ["s0"]
+
+
+def test_without_action_labels_retrieval_decides(world: Path) -> None:
+    (paths.component("classifier") / "config.json").write_text('{"labels": false}')
+    probe.run(tiny_params({"probe": {"precision": []}}), "momask", "original")
+    found = rows("original")
+    assert {row["attack"] for row in found} == set(FAMILIES) - {"bf16", "int8"}
+
+
+def test_a_component_is_put_back_where_it_was_edited(world: Path) -> None:
+    knobs = tiny_params({"probe": {"restored": ["tokenizer", "base"]}})
+    for method in ("original", "lcr"):
+        probe.run(knobs, "momask", method)
+    assert not [row for row in rows("original") if row["family"] == "restoration"]
+    back = {row["attack"]: row["mean"] for row in rows("lcr") if row["family"] == "restoration"}
+    edited = json.loads((paths.evaluation("momask", "lcr") / "selection.json").read_text())["knob"] > 0
+    assert back == ({"restored-tokenizer": rows("original")[0]["mean"]} if edited else {})
+
+
+def test_the_other_model_and_a_method_that_edits_sampling_are_attacked_alike(world: Path) -> None:
+    knobs = tiny_params()
+    train.run(knobs, "base-bamm", "full")
+    for method in ("original", "guidance"):
+        unlearn.run(knobs, "bamm", method)
+    write_json(paths.evaluation("bamm", "guidance") / "selection.json", {"knob": 100})
+    probe.run(knobs, "bamm", "guidance")
+    found = json.loads((paths.probing("bamm", "guidance") / "probe.json").read_text())
+    assert {row["attack"]: row["family"] for row in found} == FAMILIES
+    assert {(row["model"], row["edit"]) for row in found} == {("bamm", "k100-s0")}
+
+
+def test_what_is_missing_is_named(world: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown method 'lrc'"):
+        probe.run(tiny_params(), "momask", "lrc")
+    shutil.rmtree(paths.evaluation("momask", "lcr"))
+    with pytest.raises(DataError, match=r"selection\.json is missing"):
+        probe.run(tiny_params(), "momask", "lcr")
+    shutil.rmtree(paths.edits("momask", "lcr"))
+    with pytest.raises(DataError, match="holds no edit"):
+        probe.run(tiny_params(), "momask", "lcr")
+    shutil.rmtree(paths.edits("momask", "retrain"))
+    store.save_absent(paths.edits("momask", "retrain"), "no D_r here")
+    probe.run(tiny_params(), "momask", "retrain")
+    assert rows("retrain") == []
