@@ -11,13 +11,14 @@ import pandas as pd
 from hmu_tasks import paths
 from hmu_tasks.errors import DataError
 from hmu_tasks.files import read_json, replacing, replacing_folder, write_json
+from hmu_tasks.metrics import ROLES
 from hmu_tasks.metrics.forgetting import gap_closure
 from hmu_tasks.params import Params
-from hmu_tasks.viewer import export, page, summary, table
+from hmu_tasks.viewer import export, page, table, view
+from hmu_tasks.viewer.costs import Cost, cost_of
 from hmu_tasks.viewer.inputs import ReportInputs, Sample
+from hmu_tasks.viewer.ranking import rank
 from hmu_tasks.viewer.table import CLOSURE, Record, Selection
-
-FORGET_SPLITS = ("forget", "forget-val", "explicit", "implicit")
 
 
 def run(params: Params) -> None:
@@ -30,23 +31,14 @@ def write_report(inputs: ReportInputs, target: Path) -> None:
     frame = table.benchmark_frame(inputs.records)
     plots = page.draw_plots(inputs)
     animations = page.draw_animations(inputs)
-    leads = _leads(inputs)
-    short = "\n".join(
-        (f"## {lead.model}\n\n" if len(leads) > 1 else "")
-        + summary.summary_markdown(inputs.records, lead, inputs.others)
-        for lead in leads
-    )
+    found = view.views(inputs)
     write_json(target / "benchmark.json", table.benchmark_json(frame))
     _write(target / "benchmark.csv", table.benchmark_csv(frame))
     _write(
-        target / "benchmark.md", f"# Results\n\n{short}\n# All records\n\n{table.benchmark_markdown(frame)}"
+        target / "benchmark.md",
+        f"# Results\n\n{view.markdown(found)}\n# All records\n\n{table.benchmark_markdown(frame)}",
     )
-    tables = [
-        (f"{lead.model}\n\n" if len(leads) > 1 else "")
-        + summary.summary_text(inputs.records, lead, inputs.others)
-        for lead in leads
-    ]
-    _write(target / "summary.txt", "\n".join(tables))
+    _write(target / "summary.txt", view.text(found))
     with replacing_folder(target / "plots") as folder:
         for name, text in plots.items():
             (folder / f"{name}.svg").write_text(text, encoding="utf-8")
@@ -61,29 +53,34 @@ def write_report(inputs: ReportInputs, target: Path) -> None:
 
 def read_inputs(params: Params) -> ReportInputs:
     """Gather what the other steps wrote; steps that were not run leave their part of the report out."""
-    records = [row for path in sorted(paths.EVALUATE.glob("*/*/metrics.json")) for row in read_json(path)]
+    records = [row for path in _written(paths.EVALUATE, "metrics.json") for row in read_json(path)]
     if not records:
         raise DataError(
             f"{paths.EVALUATE} holds no metrics.json; run `dvc repro` so that models are evaluated first"
         )
-    selection, *others = _selections(records, params)
+    records = with_closures(records)
+    selection, *others = _ordered(records, _selections(records, params))
     usage = paths.CODEBOOK / "usage.parquet"
-    edit = _selected_edit(selection)
+    # The codebook's plots mark what LCR replaces, whichever method leads.
+    replaced = next((one for one in (selection, *others) if one.method == "lcr"), selection)
+    edited = next(iter(_edits_of(replaced)), {}).get("replaced", {})
     return ReportInputs(
         dataset=params.run.dataset,
         concept=params.run.concept,
-        records=with_closures(records),
+        records=records,
         selection=selection,
-        samples=_samples(selection.model),
+        samples=_samples(),
         usage=pd.read_parquet(usage) if usage.exists() else None,
         score={"ratio": "ratio", "log_odds": "log_odds_z"}[params.unlearn.lcr.score],
-        edited={int(layer): codes for layer, codes in edit.get("replaced", {}).items()},
+        edited={int(layer): codes for layer, codes in edited.items()},
         histories={path.parent.name: pd.read_csv(path) for path in sorted(paths.TRAIN.glob("*/history.csv"))},
         filtering=_optional(paths.SPLIT / "filter.json"),
         validation=_optional(paths.VALIDATION),
         params=params.model_dump(mode="json", by_alias=True),
         digests=_digests(records),
         others=others,
+        probes=[row for path in _written(paths.PROBE, "probe.json") for row in read_json(path)],
+        costs=_costs([selection, *others]),
     )
 
 
@@ -99,7 +96,7 @@ def with_closures(records: Sequence[Record]) -> list[Record]:
         place = (record["split"], record["metric"])
         if (
             record["method"] in ("original", "retrain", *table.REFERENCES)
-            or record["split"] not in FORGET_SPLITS
+            or ROLES.get(record["split"]) != "forget"
         ):
             continue
         ends = [points.get((record["model"], method, *place)) for method in ("original", "retrain")]
@@ -107,6 +104,8 @@ def with_closures(records: Sequence[Record]) -> list[Record]:
             continue
         values = [np.asarray(r["values"], dtype=float) for r in (record, *ends) if r is not None]
         repeats = min(len(v) for v in values)
+        if not repeats or not all(np.isfinite(v[:repeats]).all() for v in values):
+            continue
         closed = gap_closure(*(v[:repeats] for v in values))
         if closed.defined and closed.value is not None:
             metric = CLOSURE + record["metric"]
@@ -121,7 +120,7 @@ def _selections(records: Sequence[Record], params: Params) -> list[Selection]:
     """What was selected for each model and method, in the order of params.yaml, then what else was measured."""
     limit = params.report.retain_loss_limit
     run = [(model, method) for model in params.run.models for method in params.run.methods]
-    found = {path.parts[-3:-1]: path for path in sorted(paths.EVALUATE.glob("*/*/selection.json"))}
+    found = {path.parts[-3:-1]: path for path in _written(paths.EVALUATE, "selection.json")}
     order = [pair for pair in run if pair in found] + [pair for pair in found if pair not in run]
     chosen = []
     for model, method in order:
@@ -138,40 +137,64 @@ def _selections(records: Sequence[Record], params: Params) -> list[Selection]:
     return [Selection(method, None, "the method has one strength only", model=model, limit=limit)]
 
 
-def _leads(inputs: ReportInputs) -> list[Selection]:
-    """The first selection of each model: what its table leads with."""
-    found: dict[str, Selection] = {}
-    for one in (inputs.selection, *inputs.others):
-        found.setdefault(one.model, one)
-    return list(found.values())
+def _ordered(records: Sequence[Record], selections: Sequence[Selection]) -> list[Selection]:
+    """Order the selections by model and, within one, by the ranking, so that each model's best method leads."""
+    ordered: list[Selection] = []
+    for model in dict.fromkeys(one.model for one in selections):
+        mine = [one for one in selections if one.model == model]
+        ordered += [one.selection for one in rank(records, mine, model=model).standings] or mine
+    return ordered
 
 
-def _samples(model: str) -> list[Sample]:
-    """Motions of the data and of one model; of another model there is a table only."""
+def _samples() -> list[Sample]:
     found = []
-    for path in sorted(paths.EVALUATE.glob("*/*/samples.json")):
-        if path.parts[-3] not in ("real", model):
-            continue
+    for path in _written(paths.EVALUATE, "samples.json"):
         archive = path.with_suffix(".npz")
         if not archive.exists():
             raise DataError(f"{archive} is missing beside {path.name}; run the evaluate step again")
+        model, method = path.parts[-3:-1]
         with np.load(archive) as motions:
             for label in read_json(path):
                 edit = str(label.get("edit") or "")
                 # Edits are named k<strength>-s<seed>, or s<seed> where the method has no strength.
                 knob = int(edit[1:].split("-")[0]) if edit.startswith("k") and edit[1:2].isdigit() else None
-                method = path.parent.name
-                place = (str(label["split"]), str(label["prompt"]), str(label["clip_id"]))
-                found.append(Sample(method, knob, *place, motions[label["key"]], fps=label["fps"]))
+                found.append(
+                    Sample(
+                        method,
+                        knob,
+                        str(label["split"]),
+                        str(label["prompt"]),
+                        str(label["clip_id"]),
+                        motions[label["key"]],
+                        fps=label["fps"],
+                        model="" if model == "real" else model,
+                    )
+                )
     return found
 
 
-def _selected_edit(selection: Selection) -> Mapping[str, Any]:
-    for path in sorted(paths.edits(selection.model, selection.method).glob("*/edit.json")):
-        edit: Mapping[str, Any] = read_json(path)
-        if edit.get("knob") == selection.knob:
-            return edit
-    return {}
+def _edits_of(selection: Selection) -> list[Mapping[str, Any]]:
+    """What the selected strength's edits say about themselves, one per edit seed."""
+    found = [
+        read_json(path) for path in sorted(paths.edits(selection.model, selection.method).glob("*/edit.json"))
+    ]
+    return [edit for edit in found if edit.get("knob") == selection.knob]
+
+
+def _costs(selections: Sequence[Selection]) -> list[Cost]:
+    """Costs of D_r and of each selected edit; edits of one strength differ by their seed only, the first counts."""
+    found = []
+    for model in dict.fromkeys(one.model for one in selections):
+        gold = Selection("retrain", None, "", model=model)
+        for one in (gold, *(one for one in selections if one.model == model)):
+            found += [cost_of(model, one.method, edit) for edit in _edits_of(one)[:1]]
+    return found
+
+
+def _written(root: Path, name: str) -> list[Path]:
+    """The files <root>/<model>/<method>/<name>; a folder that a killed step has left unfinished starts with a dot."""
+    found = sorted(root.glob(f"*/*/{name}"))
+    return [path for path in found if not path.parent.name.startswith(".")]
 
 
 def _digests(records: Sequence[Record]) -> dict[str, str]:

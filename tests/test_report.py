@@ -10,11 +10,23 @@ from hmu_tasks import paths, report
 from hmu_tasks.errors import DataError
 from hmu_tasks.files import write_json
 from hmu_tasks.params import load
+from hmu_tasks.viewer.costs import Cost
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(Path(__file__).parent / "viewer"))
 
-from fake_report import K, make_filtering, make_history, make_joints, make_records, make_usage  # noqa: E402
+from fake_report import (  # noqa: E402
+    ERASURE,
+    NPO,
+    K,
+    make_filtering,
+    make_history,
+    make_joints,
+    make_matrix,
+    make_probes,
+    make_records,
+    make_usage,
+)
 
 
 @pytest.fixture
@@ -42,7 +54,8 @@ def project(tmp_path, monkeypatch):
     choice = {"knob": 16, "closure": 0.8, "loss": 0.02, "feasible": True, "reason": "largest gap closure"}
     write_json(paths.evaluation("momask", "lcr") / "selection.json", choice)
     for knob in K:
-        edit = {"knob": knob, "seed": 0, "replaced": {"0": list(range(knob))}}
+        edit = {"knob": knob, "seed": 0, "replaced": {"0": list(range(knob))}, "changed_parameters": 8 * knob}
+        edit["cost"] = {"gradient_steps": 0, "clips_read": 40, "captions_read": 0, "extra_sampling": 1.0}
         write_json(paths.edits("momask", "lcr") / f"k{knob:03d}-s0" / "edit.json", edit)
     paths.CODEBOOK.mkdir(parents=True)
     make_usage().to_parquet(paths.CODEBOOK / "usage.parquet", index=False)
@@ -65,7 +78,43 @@ def test_inputs_are_gathered_from_the_steps_folders(project):
     ]
     assert set(inputs.histories) == {"tokenizer-full"}
     assert inputs.validation is None
+    assert [s.model for s in inputs.samples] == ["momask", "momask", "momask", ""]
+    assert inputs.costs == [Cost("momask", "lcr", 16, 128, 0, 40, 0, 1.0)]
+    assert inputs.probes == []
     assert inputs.score in inputs.usage.columns
+
+
+def test_best_method_of_a_model_leads(project):
+    rows = make_matrix()
+    for model, method, one in (("momask", "erasure", ERASURE), ("bamm", "npo", NPO)):
+        folder = paths.evaluation(model, method)
+        write_json(folder / "metrics.json", [r for r in rows if (r["model"], r["method"]) == (model, method)])
+        choice = {
+            "knob": one.knob,
+            "closure": 0.8,
+            "loss": 0.02,
+            "feasible": bool(one.met),
+            "reason": one.rule,
+        }
+        write_json(folder / "selection.json", choice)
+    for method in ("lcr", "erasure"):
+        mine = [row for row in make_probes() if (row["model"], row["method"]) == ("momask", method)]
+        write_json(paths.PROBE / "momask" / method / "probe.json", mine)
+    better = json.loads((paths.evaluation("momask", "erasure") / "metrics.json").read_text(encoding="utf-8"))
+    for row in better:
+        if row["metric"] == "violence_corrected":
+            row |= {"mean": 0.1, "low": 0.1, "high": 0.1, "values": [0.1] * len(row["values"])}
+        if row["metric"] == "r1":
+            row |= {"mean": 0.8, "low": 0.8, "high": 0.8, "values": [0.8] * len(row["values"])}
+    write_json(paths.evaluation("momask", "erasure") / "metrics.json", better)
+    inputs = report.read_inputs(load())
+    assert [(one.model, one.method) for one in (inputs.selection, *inputs.others)] == [
+        ("momask", "erasure"),
+        ("momask", "lcr"),
+        ("bamm", "npo"),
+    ]
+    assert inputs.edited == {0: list(range(16))}
+    assert {row["method"] for row in inputs.probes} == {"lcr", "erasure"}
 
 
 def test_step_writes_every_file(project):
@@ -77,8 +126,8 @@ def test_step_writes_every_file(project):
         "benchmark.md",
         "summary.txt",
         "index.html",
-        "plots/tradeoff.svg",
-        "gifs/forget-F1.gif",
+        "plots/tradeoff-momask.svg",
+        "gifs/momask-forget-F1.gif",
         "motions.npz",
     } <= names
     assert isinstance(json.loads((paths.REPORTS / "benchmark.json").read_text(encoding="utf-8")), list)

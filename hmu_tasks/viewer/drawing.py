@@ -13,8 +13,29 @@ from matplotlib.figure import Figure
 # Okabe and Ito's palette. Each role keeps its colour and marker in every plot.
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6570", "#d9dde2", "#ffffff"
 ORIGINAL, EDITED, RETRAINED = "#d55e00", "#0072b2", "#009e73"
-COLOURS = {"original": ORIGINAL, "retrain": RETRAINED}
-MARKERS = {"original": "s", "retrain": "D"}
+COLOURS = {
+    "original": ORIGINAL,
+    "retrain": RETRAINED,
+    "lcr": EDITED,
+    "uce": "#e69f00",
+    "rece": "#cc79a7",
+    "erasure": "#56b4e9",
+    "guidance": "#8b7355",
+    "finetune": "#6a51a3",
+    "npo": "#3d4f5c",
+}
+# Shape tells methods apart where colour does not.
+MARKERS = {
+    "original": "s",
+    "retrain": "D",
+    "lcr": "o",
+    "uce": "^",
+    "rece": "v",
+    "erasure": "P",
+    "guidance": "X",
+    "finetune": "<",
+    "npo": ">",
+}
 
 # On the page each colour follows the reader's light or dark setting; in a file of its own it stays as it is.
 VARIABLES = {
@@ -25,6 +46,11 @@ VARIABLES = {
     ORIGINAL: "--original",
     EDITED: "--edited",
     RETRAINED: "--retrained",
+    **{
+        shade: f"--{method}"
+        for method, shade in COLOURS.items()
+        if method not in ("original", "retrain", "lcr")
+    },
 }
 
 STYLE: dict[Any, Any] = {
@@ -59,12 +85,12 @@ FONTS = "system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 
 def colour(method: str) -> str:
-    """Colour of a method; all edits share one."""
+    """Colour of a method; one that is not listed gets LCR's."""
     return COLOURS.get(method, EDITED)
 
 
 def marker(method: str) -> str:
-    """Marker of a method; all edits share one."""
+    """Marker of a method; one that is not listed gets LCR's."""
     return MARKERS.get(method, "o")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hmu_tasks.viewer.costs import Cost
 from hmu_tasks.viewer.table import REFERENCES, Record, Selection
 
 
@@ -23,13 +24,13 @@ class Sample:
     clip_id: str
     joints: NDArray[np.floating]
     fps: float = 20.0
+    model: str = ""  # empty for motions of the data set
 
     @property
     def name(self) -> str:
-        """Name of the motion in an archive, such as `forget-000123-lcr-k016`."""
-        return _file_name(
-            f"{self.split}-{self.clip_id}-{self.method}" + (f"-k{self.knob:03d}" if self.knob else "")
-        )
+        """Name of the motion in an archive, such as `forget-000123-momask-lcr-k016`."""
+        parts = [self.split, self.clip_id, *([self.model] if self.model else []), self.method]
+        return _file_name("-".join(parts) + (f"-k{self.knob:03d}" if self.knob else ""))
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,18 @@ class ReportInputs:
     validation: Mapping[str, Any] | None = None
     params: Mapping[str, Any] | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
-    # What was selected for further models and methods; the page shows `selection`, the tables show all.
+    # What was selected for further models and methods; the first selection of a model leads there.
     others: Sequence[Selection] = ()
+    # Success rates of attacks (keys model, method, knob, attack, family, mean, low, high, n), and costs of edits.
+    probes: Sequence[Record] = ()
+    costs: Sequence[Cost] = ()
 
 
 @dataclass(frozen=True)
 class Group:
-    """All motions of one prompt, in the order original, selected edit, D_r, real."""
+    """All motions of one prompt by one model, in the order original, leading edit, D_r, real, further edits."""
 
+    model: str
     prompt: str
     split: str
     clip_id: str
@@ -69,15 +74,20 @@ class Group:
     @property
     def name(self) -> str:
         """File name of the prompt's animation, without ending."""
-        return _file_name(f"{self.split}-{self.clip_id}")
+        return _file_name("-".join([*([self.model] if self.model else []), self.split, self.clip_id]))
 
 
-def groups(samples: Sequence[Sample], selection: Selection) -> list[Group]:
-    """Gather samples by prompt, forget first; other strengths than the selected one are left out."""
-    order = ["original", selection.method, "retrain", *REFERENCES]
+def groups(samples: Sequence[Sample], selections: Sequence[Selection]) -> list[Group]:
+    """Gather one model's samples by prompt, forget first; strengths that were not selected are left out.
+
+    selections: those of one model, the leading one first. Real motions belong to every model.
+    """
+    lead = selections[0]
+    order = ["original", lead.method, "retrain", *REFERENCES, *(one.method for one in selections[1:])]
+    chosen = {one.method: one.knob for one in reversed(selections)}
     found: dict[tuple[str, str, str], list[Sample]] = {}
     for sample in samples:
-        if sample.method == selection.method and sample.knob != selection.knob:
+        if sample.model not in ("", lead.model) or sample.knob != chosen.get(sample.method, sample.knob):
             continue
         found.setdefault((sample.split, sample.clip_id, sample.prompt), []).append(sample)
 
@@ -85,10 +95,11 @@ def groups(samples: Sequence[Sample], selection: Selection) -> list[Group]:
         return order.index(sample.method) if sample.method in order else len(order)
 
     return [
-        Group(prompt=prompt, split=split, clip_id=clip_id, samples=tuple(sorted(members, key=rank)))
+        Group(lead.model, prompt, split, clip_id, tuple(sorted(members, key=rank)))
         for (split, clip_id, prompt), members in sorted(
             found.items(), key=lambda item: item[0][0] != "forget"
         )
+        if any(member.model for member in members)
     ]
 
 

@@ -11,21 +11,23 @@ import jinja2
 import numpy as np
 from markupsafe import Markup, escape
 
+from hmu_tasks.metrics import ROLES
 from hmu_tasks.viewer import codeplots, plots, render
+from hmu_tasks.viewer.attacks import Attacks, interval, rate
 from hmu_tasks.viewer.body import body_of
 from hmu_tasks.viewer.dataset import facts, suites
 from hmu_tasks.viewer.drawing import inline
 from hmu_tasks.viewer.filtering import filter_facts
 from hmu_tasks.viewer.inputs import Group, ReportInputs, groups
-from hmu_tasks.viewer.summary import figure, heading, name_of, note, prompts, summarise
-from hmu_tasks.viewer.table import CLOSURE, REFERENCES, VIOLENCE, find
-from hmu_tasks.viewer.verdict import verdict
+from hmu_tasks.viewer.summary import MODEL_NAMES, Summary, figure, name_of, prompts
+from hmu_tasks.viewer.table import CLOSURE, REFERENCES, VIOLENCE, Selection, find
+from hmu_tasks.viewer.view import View, views
 
 HERE = Path(__file__).parent
 
 PLOT_TITLES = {
-    "tradeoff": "Gap closed on forget prompts against retain R@1 lost, one point per strength",
-    "strength": "Figures over the number of replaced codes",
+    "tradeoff": "Violence left on forget prompts against retain R@1, one line per method",
+    "strength": "Figures over the strength of a method",
     "prompts": "Motions judged violent, by kind of prompt and model",
     "presence": "Clips with each code, forget against retain",
     "top": "Highest scored codes",
@@ -36,13 +38,13 @@ PLOT_TITLES = {
 
 def draw_plots(inputs: ReportInputs) -> dict[str, str]:
     """Draw every plot for which there are figures: name -> SVG text."""
-    records, selection = inputs.records, inputs.selection
-    measured = {r["metric"] for r in records}
-    drawn: dict[str, str | None] = {
-        "tradeoff": plots.tradeoff(records, selection, metric=VIOLENCE if VIOLENCE in measured else "fid"),
-        "strength": plots.strength_curves(records, selection),
-        "prompts": plots.prompt_kinds(records, selection),
-    }
+    records = inputs.records
+    drawn: dict[str, str | None] = {}
+    for lead, selections in leads(inputs):
+        drawn[f"tradeoff-{lead.model}"] = plots.tradeoff(records, selections, model=lead.model)
+        for one in selections:
+            drawn[f"strength-{lead.model}-{one.method}"] = plots.strength_curves(records, one)
+        drawn[f"prompts-{lead.model}"] = plots.prompt_kinds(records, lead)
     if inputs.usage is not None:
         for layer in sorted(inputs.edited) or [0]:
             codes = [int(code) for code in inputs.edited.get(layer, ())]
@@ -57,23 +59,26 @@ def draw_plots(inputs: ReportInputs) -> dict[str, str]:
 
 
 def draw_animations(inputs: ReportInputs) -> dict[str, bytes]:
-    """Draw one GIF per shown prompt, models side by side, and a still strip of the first: file name -> bytes."""
+    """Draw one GIF per model and shown prompt, and a still strip of the first: file name -> bytes.
+
+    Side by side stand the original, the leading edit of the model, and D_r.
+    """
     drawn: dict[str, bytes] = {}
-    for index, group in enumerate(groups(inputs.samples, inputs.selection)):
+    for group in _groups(inputs):
         # Real motions stay in the interactive viewer: three panels are what a page's width takes.
         shown = [s for s in group.samples if s.method not in REFERENCES] or list(group.samples)
         panels = [render.Panel(s.joints, name_of(s.method, s.knob)) for s in shown[:3]]
         fps = group.samples[0].fps
-        drawn[f"{group.name}.gif"] = render.animation(panels, title=group.prompt, fps=fps)
-        if index == 0:
+        if not drawn:
             drawn["before-after.png"] = render.contact_sheet(panels, title=group.prompt, fps=fps)
+        drawn[f"{group.name}.gif"] = render.animation(panels, title=group.prompt, fps=fps)
     return drawn
 
 
 def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapping[str, bytes]) -> str:
     """Fill the template; sections without inputs are left out, and nothing refers to a network."""
-    summary = summarise(inputs.records, inputs.selection)
-    shown = groups(inputs.samples, inputs.selection)
+    found = views(inputs)
+    shown = _groups(inputs)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -85,13 +90,20 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
     svgs = {name: Markup(inline(text, title=_plot_title(name))) for name, text in drawn.items()}  # noqa: S704 - ours
     return environment.get_template("report.html.j2").render(
         inputs=inputs,
-        selection=inputs.selection,
-        model=inputs.selection.model,
-        edit_name=name_of(inputs.selection.method, inputs.selection.knob),
-        verdict=verdict(inputs.records, inputs.selection, concept=inputs.concept),
-        tables=_tables(inputs),
-        note=note(summary, inputs.selection),
-        plots=dict.fromkeys(PLOT_TITLES) | svgs,
+        title=joined_names([view.name for view in found]),
+        views=[_shown(view, svgs) for view in found],
+        several=len(found) > 1,
+        names={view.model: view.name for view in found},
+        has={
+            "ranking": any(len(view.ranking.standings) > 0 for view in found),
+            "attacks": any(view.attacks.rows for view in found),
+            "cost": any(view.cost_grid for view in found),
+            **{
+                kind: any(name.startswith(f"{kind}-") for name in svgs)
+                for kind in ("tradeoff", "strength", "prompts")
+            },
+        },
+        perplexity=svgs.get("perplexity"),
         presence=[svgs[n] for n in svgs if n.startswith(("presence", "top"))],
         histories={n.removeprefix("history-"): svg for n, svg in svgs.items() if n.startswith("history-")},
         gifs=[
@@ -99,10 +111,11 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
             for g in shown
             if f"{g.name}.gif" in animations
         ],
-        motions=_script_json([_packed(group) for group in shown]),
+        motions=_script_json([_packed(group, several=len(found) > 1) for group in shown]),
         has_motions=bool(shown),
         has_violence=any(r["metric"] == VIOLENCE for r in inputs.records),
         has_closure=any(r["metric"].startswith(CLOSURE) for r in inputs.records),
+        has_ncs=any(r["metric"] == "ncs1" for r in inputs.records),
         protocol=_protocol(inputs),
         codes=_code_rows(inputs),
         reconstruction=_reconstruction(inputs),
@@ -110,29 +123,96 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
         suites=suites(inputs.validation or {}),
         params=list(facts(inputs.params or {})),
         css=Markup((HERE / "assets" / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
+        tabs=Markup((HERE / "assets" / "tabs.js").read_text(encoding="utf-8")),  # noqa: S704 - ours
         script=Markup((HERE / "assets" / "viewer.js").read_text(encoding="utf-8")),  # noqa: S704 - ours
     )
 
 
-def _tables(inputs: ReportInputs) -> list[dict[str, Any]]:
-    summary = summarise(inputs.records, inputs.selection)
-    tables = []
-    for split in ("forget", "retain"):
-        columns = [column for column in summary.columns if column.split == split]
-        rows = [
-            {
-                "label": row.label,
-                "kind": row.kind,
-                "cells": [figure(row.cells.get(c), c, sign=" ±").partition(" ±") for c in columns],
-                "n": prompts(row, columns),
-            }
-            for row in summary.rows
-            if any(c in row.cells for c in columns)
-        ]
-        if columns:
-            heads = [{"label": f"{c.label} {c.unit}".strip(), "better": c.better} for c in columns]
-            tables.append({"split": split, "heads": heads, "rows": rows, "title": heading(columns[0])})
-    return tables
+def leads(inputs: ReportInputs) -> list[tuple[Selection, tuple[Selection, ...]]]:
+    """Every model's leading selection, and all of its selections, the leading one first."""
+    everything = (inputs.selection, *inputs.others)
+    found = []
+    for model in dict.fromkeys(one.model for one in everything):
+        mine = tuple(one for one in everything if one.model == model)
+        found.append((mine[0], mine))
+    return found
+
+
+def joined_names(names: Sequence[str]) -> str:
+    """Write `a`, `a and b` or `a, b and c`."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _groups(inputs: ReportInputs) -> list[Group]:
+    return [group for _, selections in leads(inputs) for group in groups(inputs.samples, selections)]
+
+
+def _shown(view: View, svgs: Mapping[str, Markup]) -> dict[str, Any]:
+    """What the template shows of one model."""
+    curves = [(one, svgs.get(f"strength-{view.model}-{one.method}")) for one in view.selections]
+    return {
+        "view": view,
+        "lead": name_of(view.lead.method, view.lead.knob),
+        "tables": _tables(view.summary),
+        "heat": _heat(view.attacks),
+        "tradeoff": svgs.get(f"tradeoff-{view.model}"),
+        "prompts": svgs.get(f"prompts-{view.model}"),
+        "strengths": [
+            {"selection": one, "name": name_of(one.method, one.knob), "plot": plot}
+            for one, plot in curves
+            if plot is not None
+        ],
+    }
+
+
+def _tables(summary: Summary) -> list[dict[str, Any]]:
+    return [
+        {
+            "title": part.title,
+            "heads": [{"label": f"{c.label} {c.unit}".strip(), "better": c.better} for c in part.columns],
+            "rows": [
+                {
+                    "label": row.label,
+                    "kind": row.kind,
+                    "method": row.method,
+                    "cells": [figure(row.cells.get(c), c, sign=" ±").partition(" ±") for c in part.columns],
+                    "n": prompts(row, part.columns),
+                }
+                for row in summary.rows_of(part)
+            ],
+        }
+        for part in summary.parts
+    ]
+
+
+def _heat(found: Attacks) -> list[dict[str, Any]]:
+    """The heat maps: attacks, then over-suppression; a cell is its rate in per cent, its shade and its words."""
+    maps = []
+    for over in (False, True):
+        families = []
+        members = [row for _, rows in found.families(over=over) for row in rows]
+        columns = [column for column in found.columns if any(column in row.cells for row in members)]
+        for family, rows in found.families(over=over):
+            lines = []
+            for row in rows:
+                cells = []
+                for column in columns:
+                    cell = row.cells.get(column)
+                    percent = None if cell is None else round(100 * min(1.0, max(0.0, cell.mean)))
+                    words = f"{row.label}, {name_of(*column)}: " + (
+                        "not run" if cell is None else f"{rate(cell)} %, n = {cell.n}"
+                    )
+                    span = "" if cell is None or cell.low == cell.high else interval(cell)
+                    cells.append({"percent": percent, "words": words, "span": span})
+                counts = sorted({cell.n for cell in row.cells.values()})
+                size = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
+                lines.append({"label": row.label, "cells": cells, "n": size})
+            families.append((family, lines))
+        if families:
+            heads = [name_of(*column) for column in columns]
+            maps.append({"over": over, "heads": heads, "families": families})
+    return maps
 
 
 def _protocol(inputs: ReportInputs) -> dict[str, Any]:
@@ -142,16 +222,7 @@ def _protocol(inputs: ReportInputs) -> dict[str, Any]:
 
     splits = [
         {"name": split, "n": max(counts(split, "n")), "repeats": counts(split, "repeats")}
-        for split in (
-            "forget",
-            "retain",
-            "forget-val",
-            "retain-val",
-            "explicit",
-            "implicit",
-            "benign",
-            "hard_benign",
-        )
+        for split in ROLES
         if counts(split, "n")
     ]
     return {"splits": splits, "settings": list(facts((inputs.params or {}).get("evaluate", {})))}
@@ -189,7 +260,7 @@ def _reconstruction(inputs: ReportInputs) -> list[tuple[str, str, float]]:
     return found
 
 
-def _packed(group: Group) -> dict[str, Any]:
+def _packed(group: Group, *, several: bool) -> dict[str, Any]:
     """Pack a prompt's motions for the script: int16 millimetres, little-endian, base64."""
     panels = []
     for sample in group.samples:
@@ -207,6 +278,8 @@ def _packed(group: Group) -> dict[str, Any]:
     return {
         "prompt": group.prompt,
         "split": group.split,
+        "model": group.model,
+        "name": MODEL_NAMES.get(group.model, group.model) if several else "",
         "clip": group.clip_id,
         "fps": first.fps,
         "body": {"joints": joints, **asdict(body_of(joints))},
@@ -223,8 +296,8 @@ def _script_json(value: Sequence[Any]) -> Markup:
 
 
 def _subscript(text: str) -> Markup:
-    """Set the name D_r with a real subscript."""
-    return Markup(str(escape(text)).replace("D_r", "D<sub>r</sub>"))  # noqa: S704 - escaped first
+    """Set the name D_r with a real subscript, and keep a per cent sign beside its number."""
+    return Markup(str(escape(text)).replace("D_r", "D<sub>r</sub>").replace(" %", "\u00a0%"))  # noqa: S704 - escaped first
 
 
 def _data_uri(data: bytes, kind: str) -> str:

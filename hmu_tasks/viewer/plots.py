@@ -2,108 +2,151 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hmu_tasks.viewer.drawing import EDITED, INK, MUTED, canvas, colour, marker, styled, svg
-from hmu_tasks.viewer.summary import NAMES, name_of
-from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, find, knobs
+from hmu_tasks.viewer.drawing import INK, MUTED, canvas, colour, marker, styled, svg
+from hmu_tasks.viewer.summary import KNOBS, NAMES, name_of
+from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, find, knobs, pool, select
 
-WORDS = {VIOLENCE: "violence", "fid": "FID", "mm_safe": "MM-Safe", "r1": "R@1"}
-PROBES = ("forget", "explicit", "implicit", "hard_benign", "benign", "retain")
+# Every kind of prompt, those that ask for the concept first.
+KINDS = (
+    "forget",
+    "forget-keyword",
+    "forget-free",
+    "explicit",
+    "implicit",
+    "hard_benign",
+    "benign",
+    "retain",
+)
 
 
-def tradeoff(records: Sequence[Record], selection: Selection, *, metric: str = VIOLENCE) -> str | None:
-    """Plot suppression (gap closed on forget prompts) against preservation (retain R@1 lost).
+def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, model: str) -> str | None:
+    """Plot suppression against preservation on the validation split: one line per method, one point per strength.
 
-    One point per strength with 95 % intervals over the noise draws; the original stands at (0, 0) by
-    definition and D_r at 100 %. None where the gap closure or retain R@1 was not measured.
+    Across: the floor-corrected violence rate of forget prompts, where no labels exist the gap closure of forget FID;
+    up: retain R@1. Error bars are 95 % intervals over edit seeds; the original and D_r are points. None where nothing
+    was measured on the validation split.
     """
-    model = selection.model
-    before = find(records, method="original", split="retain", metric="r1", model=model)
-    points = []
-    for knob in knobs(records, method=selection.method, model=model):
-        closed = find(
-            records, method=selection.method, split="forget", metric=CLOSURE + metric, model=model, knob=knob
-        )
-        kept = find(records, method=selection.method, split="retain", metric="r1", model=model, knob=knob)
-        if closed and kept:
-            points.append((knob, closed, kept))
-    if before is None or not points:
+    mine = [one for one in selections if one.model == model]
+    metric, scale = next(
+        (
+            pair
+            for pair in ((VIOLENCE, 100.0), (CLOSURE + "fid", 100.0))
+            if any(
+                r["metric"] == pair[0] and r["split"] == "forget-val" and r["model"] == model for r in records
+            )
+        ),
+        ("", 1.0),
+    )
+
+    def place(method: str, knob: int | None) -> tuple[Cell, Cell] | None:
+        x = _over_edits(records, method=method, split="forget-val", metric=metric, model=model, knob=knob)
+        y = _over_edits(records, method=method, split="retain-val", metric="r1", model=model, knob=knob)
+        return (x, y) if x and y else None
+
+    lines = []
+    for one in mine:
+        strengths: list[int | None] = [*knobs(records, method=one.method, model=model)] or [None]
+        points = [(knob, found) for knob in strengths if (found := place(one.method, knob))]
+        if points:
+            lines.append((one, points))
+    before = find(records, method="original", split="retain-val", metric="r1", model=model)
+    if before is None or not lines:
         return None
     with styled():
-        figure, (axes,) = canvas(width=7.2, height=4.4)
-        xs = np.array([100 * closed.mean for _, closed, _ in points])
-        ys = np.array([before.mean - kept.mean for _, _, kept in points])
-        axes.plot(xs, ys, color=EDITED, linewidth=1.2, alpha=0.5, zorder=2)
-        for (knob, closed, kept), x, y in zip(points, xs, ys, strict=True):
-            chosen = knob == selection.knob
-            axes.errorbar(
-                x,
-                y,
-                xerr=[[100 * (closed.mean - closed.low)], [100 * (closed.high - closed.mean)]],
-                yerr=[[kept.high - kept.mean], [kept.mean - kept.low]],
-                fmt="o",
-                color=EDITED,
-                markersize=10 if chosen else 6.5,
-                markeredgecolor=INK if chosen else EDITED,
-                markeredgewidth=1.6 if chosen else 0.8,
-                elinewidth=1.0,
-                capsize=2.5,
-                zorder=4,
+        figure, (axes,) = canvas(width=7.6, height=4.8)
+        marks = []
+        for one, points in lines:
+            shade = colour(one.method)
+            axes.plot(
+                [scale * x.mean for _, (x, _) in points],
+                [y.mean for _, (_, y) in points],
+                color=shade,
+                linewidth=1.2,
+                alpha=0.6,
+                zorder=2,
             )
-        marks = [_reference(axes, 0.0, 0.0, "original")]
-        retrained = find(records, method="retrain", split="retain", metric="r1", model=model)
-        if retrained:
-            marks.append(_reference(axes, 100.0, before.mean - retrained.mean, "retrain"))
-        if selection.limit is not None:
-            axes.axhline(selection.limit, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
-            axes.annotate(
-                f"limit {selection.limit:g}",
-                (0.005, selection.limit),
-                xycoords=("axes fraction", "data"),
-                xytext=(0, 3),
-                textcoords="offset points",
+            for index, (knob, (x, y)) in enumerate(points):
+                chosen = knob == one.knob
+                axes.errorbar(
+                    scale * x.mean,
+                    y.mean,
+                    xerr=[[scale * max(0.0, x.mean - x.low)], [scale * max(0.0, x.high - x.mean)]],
+                    yerr=[[max(0.0, y.mean - y.low)], [max(0.0, y.high - y.mean)]],
+                    fmt=marker(one.method),
+                    color=shade,
+                    markersize=10 if chosen else 5.0,
+                    markeredgecolor=INK if chosen else shade,
+                    markeredgewidth=1.6 if chosen else 0.8,
+                    elinewidth=0.9,
+                    capsize=2.0,
+                    zorder=5 if chosen else 4,
+                    label=NAMES.get(one.method, one.method) if index == 0 else None,
+                )
+                if chosen:
+                    marks.append(_Mark(scale * x.mean, y.mean, name_of(one.method, knob), weight="bold"))
+        ends: list[tuple[str, float | None]] = [("original", 0.0), ("retrain", 100.0)]
+        for method, fixed in ends:
+            level = find(records, method=method, split="retain-val", metric="r1", model=model)
+            end = find(records, method=method, split="forget-val", metric=metric, model=model)
+            if level and (end or metric.startswith(CLOSURE)):
+                across = scale * end.mean if end else fixed
+                assert across is not None
+                marks.append(_reference(axes, across, level.mean, method))
+        limit = next((one.limit for one in mine if one.limit is not None), None)
+        if limit is not None:
+            axes.axhline(
+                before.mean - limit,
                 color=MUTED,
+                linewidth=1.0,
+                linestyle=(0, (4, 3)),
+                label=f"limit: {limit:g} below the original",
             )
-        axes.set_xlabel(f"{WORDS.get(metric, metric)} gap closed on forget prompts (%)  → more like D_r")
-        axes.set_ylabel("retain R@1 lost  ↓ better")
-        axes.margins(x=0.12, y=0.14)
-        for (knob, _, _), x, y in zip(points, xs, ys, strict=True):
-            chosen = knob == selection.knob
-            text = f"K = {knob}" + (" (selected)" if chosen else "")
-            marks.append(_Mark(float(x), float(y), text, weight="bold" if chosen else "normal"))
+        closes = metric.startswith(CLOSURE)
+        axes.set_xlabel(
+            "forget FID gap closed (%)  → more like D_r"
+            if closes
+            else "violence on forget prompts, floor-corrected (%)  ← less"
+        )
+        axes.set_ylabel("retain R@1  ↑ better")
+        axes.margins(x=0.1, y=0.12)
+        figure.legend(loc="outside upper left", ncols=4, handletextpad=0.2, columnspacing=1.2)
         _label(figure, axes, marks)
-        return svg(figure, "tradeoff")
+        return svg(figure, f"tradeoff-{model}")
 
 
 def strength_curves(records: Sequence[Record], selection: Selection) -> str | None:
-    """Plot violence, retain R@1 and retain FID over the edit's strength, with bands of the 95 % interval.
+    """Plot violence, retain R@1 and retain FID over one method's strength, on the validation split.
 
-    Horizontal lines mark the original and D_r. Panels without figures are left out; None where none is left.
+    Bands are 95 % intervals over edit seeds; horizontal lines mark the original and D_r. Panels without figures are
+    left out; None where none is left or the method has one strength.
     """
     panels = [
-        ("forget", VIOLENCE, "violence on forget prompts (%)  ↓", 100.0),
-        ("retain", "r1", "retain R@1  ↑", 1.0),
-        ("retain", "fid", "retain FID  ↓", 1.0),
+        ("forget-val", VIOLENCE, "violence, forget prompts (%)  ↓", 100.0),
+        ("retain-val", "r1", "retain R@1  ↑", 1.0),
+        ("retain-val", "fid", "retain FID  ↓", 1.0),
     ]
-    model = selection.model
+    model, name = selection.model, NAMES.get(selection.method, selection.method)
     strengths = knobs(records, method=selection.method, model=model)
+    shade = colour(selection.method)
     drawn = []
     for split, metric, label, scale in panels:
         cells = [
-            find(records, method=selection.method, split=split, metric=metric, model=model, knob=k)
+            _over_edits(records, method=selection.method, split=split, metric=metric, model=model, knob=k)
             for k in strengths
         ]
         pairs = [(k, cell) for k, cell in zip(strengths, cells, strict=True) if cell]
         if pairs:
             drawn.append((split, metric, label, scale, pairs))
-    if not drawn:
+    if not drawn or len(strengths) < 2:
         return None
     with styled():
-        figure, all_axes = canvas(1, len(drawn), width=3.3 * len(drawn) + 0.4, height=3.2)
+        figure, all_axes = canvas(1, len(drawn), width=3.3 * len(drawn) + 0.4, height=3.0)
         for axes, (split, metric, label, scale, pairs) in zip(all_axes, drawn, strict=True):
             # Equal steps: strengths double from one to the next, and 0 is allowed.
             places = np.arange(len(pairs))
@@ -111,14 +154,22 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
                 places,
                 [scale * c.low for _, c in pairs],
                 [scale * c.high for _, c in pairs],
-                color=EDITED,
+                color=shade,
                 alpha=0.18,
                 linewidth=0,
             )
-            axes.plot(places, [scale * c.mean for _, c in pairs], color=EDITED, marker="o", label="LCR")
+            heights = [scale * c.mean for _, c in pairs]
+            axes.plot(places, heights, color=shade, marker=marker(selection.method), label=name)
             for place, (knob, cell) in zip(places, pairs, strict=True):
                 if knob == selection.knob:
-                    axes.plot(place, scale * cell.mean, "o", color=EDITED, markersize=10, markeredgecolor=INK)
+                    axes.plot(
+                        place,
+                        scale * cell.mean,
+                        marker(selection.method),
+                        color=shade,
+                        markersize=10,
+                        markeredgecolor=INK,
+                    )
             for method, dashes in (("original", (0, (5, 2))), ("retrain", (0, (1.5, 1.5)))):
                 level = find(records, method=method, split=split, metric=metric, model=model)
                 if level:
@@ -130,12 +181,11 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
                         label=NAMES[method],
                     )
             axes.set_xticks(places, [str(knob) for knob, _ in pairs])
-            axes.set_xlabel("replaced codes K")
+            axes.set_xlabel(KNOBS.get(selection.method, "strength, %"))
             axes.set_title(label)
-        all_axes[0].get_lines()[0].set_label(NAMES.get(selection.method, selection.method))
         handles, labels = all_axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=3)
-        return svg(figure, "strength")
+        return svg(figure, f"strength-{model}-{selection.method}")
 
 
 def prompt_kinds(records: Sequence[Record], selection: Selection, *, metric: str = "violence") -> str | None:
@@ -143,11 +193,11 @@ def prompt_kinds(records: Sequence[Record], selection: Selection, *, metric: str
     methods = [("original", None), (selection.method, selection.knob), ("retrain", None)]
     cells: dict[tuple[str, str], Cell] = {}
     for method, knob in methods:
-        for split in PROBES:
+        for split in KINDS:
             cell = find(records, method=method, split=split, metric=metric, model=selection.model, knob=knob)
             if cell:
                 cells[method, split] = cell
-    splits = [split for split in PROBES if any((method, split) in cells for method, _ in methods)]
+    splits = [split for split in KINDS if any((method, split) in cells for method, _ in methods)]
     if not splits:
         return None
     with styled():
@@ -170,12 +220,20 @@ def prompt_kinds(records: Sequence[Record], selection: Selection, *, metric: str
                 label=name_of(method, knob),
             )
         counts = {s: next(cells[m, s].n for m, _ in methods if (m, s) in cells) for s in splits}
-        axes.set_xticks(range(len(splits)), [f"{s.replace('_', ' ')}\nn = {counts[s]}" for s in splits])
+        names = [s.replace("_", "\n").replace("-", "\n") for s in splits]
+        axes.set_xticks(
+            range(len(splits)), [f"{name}\nn = {counts[s]}" for s, name in zip(splits, names, strict=True)]
+        )
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel("motions judged violent (%)")
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.legend(loc="upper right")
-        return svg(figure, "prompts")
+        return svg(figure, f"prompts-{selection.model}")
+
+
+def _over_edits(records: Sequence[Record], **place: Any) -> Cell | None:
+    """Pool a figure with the spread between edits alone: on one set of prompts, that is what tells strengths apart."""
+    return pool([{**record, "low": None, "high": None} for record in select(records, **place)])
 
 
 @dataclass(frozen=True)

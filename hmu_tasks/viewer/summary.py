@@ -1,9 +1,10 @@
-"""The readable result table: one row per model, forget and retain columns, in text and Markdown."""
+"""The readable result tables: one row per method at its selected strength, forget and retain figures."""
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hmu_tasks.metrics.distribution import rank_deficient
+from hmu_tasks.viewer.grid import Grid
 from hmu_tasks.viewer.table import CLOSURE, REFERENCES, VIOLENCE, Cell, Record, Selection, find, knobs
 
 NAMES = {
@@ -18,6 +19,16 @@ NAMES = {
     "erasure": "linear erasure",
     "guidance": "negative guidance",
     "finetune": "fine-tuned",
+    "npo": "NPO",
+}
+MODEL_NAMES = {"momask": "MoMask", "bamm": "BAMM"}
+# A strength is a number of codes or of optimiser steps; of all other methods it is a percentage.
+STRENGTHS = {"lcr": "K = {}", "finetune": "{} steps", "npo": "{} steps"}
+KNOBS = {
+    "lcr": "replaced codes K",
+    "finetune": "gradient steps",
+    "npo": "gradient steps",
+    "guidance": "share of the guidance, %",
 }
 
 
@@ -36,7 +47,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; `kind` is reference, original, retrain, selected, curve or method."""
+    """One line of the table; `kind` is reference, original, retrain, selected (the leading method) or method."""
 
     label: str
     method: str
@@ -46,11 +57,29 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One of the result tables: what stands above its first column, and its columns."""
+
+    title: str
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True)
 class Summary:
-    """The result table of one model: only columns and rows in which something was measured."""
+    """The result tables of one model: only columns and rows in which something was measured."""
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The tables with their measured columns; a table without any is left out."""
+        found = (Part(part.title, tuple(c for c in part.columns if c in self.columns)) for part in PARTS)
+        return tuple(part for part in found if part.columns)
+
+    def rows_of(self, part: Part) -> list[Row]:
+        """The rows that hold a figure of this table."""
+        return [row for row in self.rows if any(column in row.cells for column in part.columns)]
 
 
 # Closeness to D_r is the aim on the forget split: damage, too, moves FID, MM-Safe, R@1 and Diversity.
@@ -68,46 +97,66 @@ RETAIN_COLUMNS = (
     Column("retain", "r1", "R@1", "↑", 3),
     Column("retain", "mm_dist", "MM-Dist", "↓", 2),
     Column("retain", "diversity", "Div", "→ real", 2),
-    Column("retain", "peak_jerk", "peak jerk", "→ real", 0, 1, "m/s³"),
 )
-ALL_COLUMNS = FORGET_COLUMNS + RETAIN_COLUMNS
+DETAIL_COLUMNS = (
+    Column("forget-keyword", VIOLENCE, "violence, keyword", "↓", 1, 100, "%"),
+    Column("forget-free", VIOLENCE, "no keyword", "↓", 1, 100, "%"),
+    Column("forget", "kid", "KID", "→ D_r", 3),
+    Column("forget", "toxic_distance", "toxic dist.", "→ D_r", 3),
+    Column("forget", "notox_accuracy", "notox acc.", "→ D_r", 1, 100, "%"),
+)
+NCS_COLUMNS = (
+    *(Column("forget", f"ncs{k}", f"NCS@{k}", "↓", 1, 100, "%") for k in (1, 2, 3, 5, 10)),
+    Column("forget", "ncs_rank", "rank", "↑", 1),
+)
+QUALITY_COLUMNS = tuple(
+    Column(
+        split, metric, label + (f", {split}" if metric == "foot_skate" else ""), better, digits, scale, unit
+    )
+    for split in ("forget", "retain")
+    for metric, label, better, digits, scale, unit in (
+        ("foot_skate", "skating", "↓", 1, 100, "%"),
+        ("peak_jerk", "peak jerk", "→ real", 0, 1, ""),
+        ("area_under_jerk", "AUJ", "↓", 0, 1, ""),
+    )
+)
+PARTS = (
+    Part("forget prompts", FORGET_COLUMNS),
+    Part("retain prompts", RETAIN_COLUMNS),
+    Part("forget, in detail", DETAIL_COLUMNS),
+    Part("forget, retrieval", NCS_COLUMNS),
+    Part("motion quality", QUALITY_COLUMNS),
+)
+ALL_COLUMNS = tuple(column for part in PARTS for column in part.columns)
 
 
 def name_of(method: str, knob: int | None = None) -> str:
     """Name a row for readers, such as `LCR, K = 16`."""
     name = NAMES.get(method, method)
-    if knob is None:
-        return name
-    # LCR's strength is a number of codes, the other methods' a percentage.
-    return f"{name}, K = {knob}" if method == "lcr" else f"{name}, {knob} %"
+    return name if knob is None else f"{name}, {STRENGTHS.get(method, '{} %').format(knob)}"
 
 
 def summarise(records: Sequence[Record], selection: Selection, others: Sequence[Selection] = ()) -> Summary:
-    """Build the result table: references, original, D_r, the selected edit, then every method and strength.
+    """Build the result table of one model: references, original, D_r, then each method at its selected strength.
 
-    others: what was selected for other methods; of a method that is named there, that strength alone is shown.
+    selection: the method that leads; others: what was selected for further methods, in the order of the rows.
+    A method that was measured and has no selection gets a row for each of its strengths.
     """
     model = selection.model
-    known = {one.method: one.knob for one in others if one.model == model}
+    chosen = [selection, *(one for one in others if one.model == model and one.method != selection.method)]
+    fixed = [*REFERENCES, "original", "retrain"]
     plan: list[tuple[str, int | None, str]] = [
-        *((method, None, "reference") for method in REFERENCES),
-        ("original", None, "original"),
-        ("retrain", None, "retrain"),
-        (selection.method, selection.knob, "selected"),
+        *((method, None, method if method in ("original", "retrain") else "reference") for method in fixed),
+        *(
+            (one.method, one.knob, "selected" if one is selection else "method")
+            for one in chosen
+            if one.method not in fixed
+        ),
     ]
-    fixed = {method for method, _, kind in plan if kind != "selected"}
-    rest = sorted({r["method"] for r in records if r["model"] == model} - fixed)
-    rest.sort(key=lambda method: method != selection.method)
-    for method in rest:
-        if method in known and method != selection.method:
-            plan.append((method, known[method], "method"))
-            continue
-        strengths = knobs(records, method=method, model=model)
-        kind = "curve" if method == selection.method else "method"
-        if strengths:
-            plan += [(method, knob, kind) for knob in strengths]
-        elif method != selection.method:
-            plan.append((method, None, kind))
+    known = {method for method, _, _ in plan}
+    for method in sorted({r["method"] for r in records if r["model"] == model} - known):
+        strengths: list[int | None] = [*knobs(records, method=method, model=model)] or [None]
+        plan += [(method, knob, "method") for knob in strengths]
     rows = []
     for method, knob, kind in plan:
         cells = {
@@ -120,9 +169,7 @@ def summarise(records: Sequence[Record], selection: Selection, others: Sequence[
             )
         }
         if cells:
-            chosen = kind == "selected" or (kind == "method" and method in known and knob is not None)
-            label = name_of(method, knob) + (" (selected)" if chosen else "")
-            rows.append(Row(label=label, method=method, knob=knob, kind=kind, cells=cells))
+            rows.append(Row(label=name_of(method, knob), method=method, knob=knob, kind=kind, cells=cells))
     used = tuple(column for column in ALL_COLUMNS if any(column in row.cells for row in rows))
     return Summary(columns=used, rows=tuple(rows))
 
@@ -142,51 +189,19 @@ def heading(column: Column) -> str:
     return f"{column.label}{' ' + column.unit if column.unit else ''} {column.better}"
 
 
-def summary_markdown(
-    records: Sequence[Record], selection: Selection, others: Sequence[Selection] = ()
-) -> str:
-    """Write the result table as two Markdown tables, forget and retain, with the meaning of ± under them."""
-    summary = summarise(records, selection, others)
-    parts = []
-    for split in ("forget", "retain"):
-        columns = [column for column in summary.columns if column.split == split]
-        rows = [row for row in summary.rows if any(column in row.cells for column in columns)]
-        if not columns:
-            continue
-        head = [f"{split} prompts", *(heading(column) for column in columns), "n"]
-        lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
-        for row in rows:
-            label = f"**{row.label}**" if row.kind == "selected" else row.label
-            cells = [figure(row.cells.get(column), column) for column in columns]
-            lines.append("| " + " | ".join([label, *cells, prompts(row, columns)]) + " |")
-        parts.append("\n".join(lines))
-    return "\n\n".join([*parts, note(summary, selection)]) + "\n"
-
-
-def summary_text(records: Sequence[Record], selection: Selection, others: Sequence[Selection] = ()) -> str:
-    """Write the result table for a terminal: aligned columns, under 120 characters wide at the usual columns."""
-    summary = summarise(records, selection, others)
-    parts = []
-    for split in ("forget", "retain"):
-        columns = [column for column in summary.columns if column.split == split]
-        if not columns:
-            continue
-        grid = [[f"{split} prompts", *(heading(column) for column in columns), "n"]]
-        for row in summary.rows:
-            if any(column in row.cells for column in columns):
-                cells = [figure(row.cells.get(column), column) for column in columns]
-                grid.append([row.label, *cells, prompts(row, columns)])
-        widths = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
-        lines = [
-            "  ".join(
-                text.ljust(width) if i == 0 else text.rjust(width)
-                for i, (text, width) in enumerate(zip(line, widths, strict=True))
-            )
-            for line in grid
-        ]
-        lines.insert(1, "─" * len(lines[0]))
-        parts.append("\n".join(lines))
-    return "\n\n".join([*parts, textwrap.fill(note(summary, selection), 110)]) + "\n"
+def summary_grids(summary: Summary) -> list[Grid]:
+    """Write the result tables, one grid each."""
+    grids = []
+    for part in summary.parts:
+        rows = summary.rows_of(part)
+        head = (part.title, *(heading(column) for column in part.columns), "n")
+        lines = tuple(
+            (row.label, *(figure(row.cells.get(c), c) for c in part.columns), prompts(row, part.columns))
+            for row in rows
+        )
+        bold = frozenset(i for i, row in enumerate(rows) if row.kind == "selected")
+        grids.append(Grid(head, lines, bold=bold))
+    return grids
 
 
 def prompts(row: Row, columns: Sequence[Column]) -> str:
@@ -200,9 +215,30 @@ def note(summary: Summary, selection: Selection) -> str:
     edits = max((cell.edits for row in summary.rows for cell in row.cells.values()), default=1)
     text = "± is half the 95 % interval; n counts prompts (an arrow shows the better direction)."
     if edits > 1:
-        text += f" Rows of an edit with noise stand for {edits} draws, and their interval is over the draws."
+        text += (
+            f" Where a method was applied with several seeds (up to {edits}), figures are means over the edits; the "
+            "interval holds the spread between edits and between repeats."
+        )
     if any(column.metric.startswith(CLOSURE) for column in summary.columns):
         text += (
             " Gap closed: (m − original) / (D_r − original) of the violence rate, which is floor-corrected."
         )
-    return f"{text} Selected on the validation split: {selection.rule}."
+    method = NAMES.get(selection.method, selection.method)
+    return f"{text} Strengths were selected on the validation split; {method}: {selection.rule}."
+
+
+def fid_warning(records: Sequence[Record], *, model: str) -> str:
+    """Say on which splits FID rests on too few motions for its feature width; empty where none does."""
+    few: dict[str, tuple[int, int]] = {}
+    for record in records:
+        told = record["metric"] == "fid" and record["model"] in (model, "real") and record.get("width")
+        if told and rank_deficient(int(record["n"]), int(record["width"])):
+            size = (int(record["n"]), int(record["width"]))
+            few[record["split"]] = min(few.get(record["split"], size), size)
+    if not few:
+        return ""
+    places = ", ".join(f"{split} (n = {n}, {width} features)" for split, (n, width) in sorted(few.items()))
+    return (
+        f"FID is mostly bias where motions are no more than the features that it compares: {places}. Compare such "
+        "figures only at equal n, and read KID, which has no such bias, beside them."
+    )

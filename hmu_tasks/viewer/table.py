@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student_t
+from numpy.typing import NDArray
+
+from hmu_tasks.viewer.intervals import crossed_interval, spread
 
 Record = Mapping[str, Any]
 
@@ -99,23 +101,71 @@ def benchmark_markdown(frame: pd.DataFrame) -> str:
 
 
 def pool(records: Sequence[Record]) -> Cell | None:
-    """Summarise the records of one figure over its edits (noise draws); None where nothing is finite.
+    """Summarise the records of one figure over its edits (edit seeds); None where nothing is finite.
 
-    One edit keeps its own interval, which is over repeats. Several give the mean of their means with Student's
-    t interval over them: each edit is one independent replicate of the method.
+    One edit keeps its own interval, which is over repeats. Several give the mean of their means; the interval holds
+    the spread between edits and that between repeats, which all edits share (`intervals.crossed_interval`). Where
+    single repeats are not known, the edits' own intervals stand for them.
     """
     kept = [record for record in records if record.get("mean") is not None and np.isfinite(record["mean"])]
     if not kept:
         return None
-    means = np.array([record["mean"] for record in kept], dtype=float)
-    mean = float(means.mean())
-    if len(kept) > 1:
-        half = float(student_t.ppf(0.975, len(kept) - 1) * means.std(ddof=1) / np.sqrt(len(kept)))
-        low, high = mean - half, mean + half
-    else:
-        # One repeat has no spread: its limits are missing or equal the mean.
-        low, high = (mean if kept[0].get(side) is None else float(kept[0][side]) for side in ("low", "high"))
-    return Cell(mean=mean, low=low, high=high, n=int(min(r.get("n") or 0 for r in kept)), edits=len(kept))
+    mean = float(np.mean([record["mean"] for record in kept]))
+    n, edits = int(min(r.get("n") or 0 for r in kept)), len(kept)
+    low, high = _limits(kept[0])
+    if edits > 1:
+        table = _by_repeat(kept)
+        if table is not None and table.shape[1] > 1:
+            half = crossed_interval(table)
+            low, high = mean - half, mean + half
+        else:
+            between = spread([record["mean"] for record in kept])
+            below, above = (
+                float(np.mean([abs(_limits(r)[side] - r["mean"]) for r in kept])) for side in (0, 1)
+            )
+            low, high = mean - float(np.hypot(between, below)), mean + float(np.hypot(between, above))
+    return Cell(mean=mean, low=low, high=high, n=n, edits=edits)
+
+
+def difference(records: Sequence[Record], baseline: Sequence[Record]) -> Cell | None:
+    """Summarise how far a figure lies above its baseline (original or D_r), which has one edit.
+
+    Repeats are paired, for repeat r has the same prompts everywhere; where single repeats are not known, the two
+    intervals add in squares. None where one of the two was not measured.
+    """
+    mine, other = pool(records), pool(baseline)
+    if mine is None or other is None:
+        return None
+    mean = mine.mean - other.mean
+    half = float(np.hypot(mine.half, other.half))
+    tables = [_by_repeat(records), _by_repeat(baseline[:1])]
+    if tables[0] is not None and tables[1] is not None:
+        repeats = min(table.shape[1] for table in tables if table is not None)
+        if repeats > 1:
+            gaps = tables[0][:, :repeats] - tables[1][:, :repeats]
+            mean, half = float(gaps.mean()), crossed_interval(gaps)
+    return Cell(mean=mean, low=mean - half, high=mean + half, n=min(mine.n, other.n), edits=mine.edits)
+
+
+def select(
+    records: Iterable[Record],
+    *,
+    method: str,
+    split: str,
+    metric: str,
+    model: str | None,
+    knob: int | None = None,
+) -> list[Record]:
+    """List the records of one method, split and metric; `model` counts only where `method` is not a reference."""
+    return [
+        r
+        for r in records
+        if r["method"] == method
+        and r["split"] == split
+        and r["metric"] == metric
+        and (method in REFERENCES or model is None or r["model"] == model)
+        and (knob is None or r.get("knob") == knob)
+    ]
 
 
 def find(
@@ -127,24 +177,30 @@ def find(
     model: str | None,
     knob: int | None = None,
 ) -> Cell | None:
-    """Pool the records of one method, split and metric; `model` counts only where `method` is not a reference."""
-    return pool(
-        [
-            r
-            for r in records
-            if r["method"] == method
-            and r["split"] == split
-            and r["metric"] == metric
-            and (method in REFERENCES or model is None or r["model"] == model)
-            and (knob is None or r.get("knob") == knob)
-        ]
-    )
+    """Pool the records that `select` lists."""
+    return pool(select(records, method=method, split=split, metric=metric, model=model, knob=knob))
 
 
 def knobs(records: Iterable[Record], *, method: str, model: str) -> list[int]:
     """List the strengths at which a method was evaluated, in rising order."""
     found = {r["knob"] for r in records if r["method"] == method and r["model"] == model}
     return sorted(int(knob) for knob in found if knob is not None)
+
+
+def _limits(record: Record) -> tuple[float, float]:
+    """Limits of one record; one repeat has no spread, so that its limits are missing or equal the mean."""
+    low, high = (record["mean"] if record.get(side) is None else record[side] for side in ("low", "high"))
+    return float(low), float(high)
+
+
+def _by_repeat(records: Sequence[Record]) -> NDArray[np.float64] | None:
+    """Figures of each edit and repeat [S, R], cut to the repeats that all have; None where some are not known."""
+    values = [record.get("values") or () for record in records]
+    repeats = min((len(found) for found in values), default=0)
+    if not repeats:
+        return None
+    table = np.array([found[:repeats] for found in values], dtype=np.float64)
+    return table if np.isfinite(table).all() else None
 
 
 def _plain(value: Any) -> Any:

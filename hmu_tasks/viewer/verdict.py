@@ -1,10 +1,24 @@
-"""The report's first sentences: how much of the concept is left, and what removing it cost."""
+"""The report's first sentences, for whoever signs a model off: what is gone, what is left, what it cost."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from hmu_tasks.viewer.summary import name_of
-from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, find
+from hmu_tasks.viewer.attacks import Attacks, rate
+from hmu_tasks.viewer.costs import Cost, cost_words
+from hmu_tasks.viewer.ranking import Ranking
+from hmu_tasks.viewer.summary import NAMES, name_of
+from hmu_tasks.viewer.table import (
+    CLOSURE,
+    VIOLENCE,
+    Cell,
+    Record,
+    Selection,
+    difference,
+    find,
+    pool,
+    select,
+)
 
 
 @dataclass(frozen=True)
@@ -25,43 +39,130 @@ class Verdict:
     tiles: tuple[Tile, ...]
 
 
-def verdict(records: Sequence[Record], selection: Selection, *, concept: str) -> Verdict:
-    """Say what the selected edit left of the concept and what it cost on retain prompts, from test figures."""
+def verdict(
+    records: Sequence[Record],
+    selection: Selection,
+    *,
+    concept: str,
+    ranking: Ranking | None = None,
+    attacks: Attacks | None = None,
+    cost: Cost | None = None,
+) -> Verdict:
+    """Say what the selected edit removed, what is left and what it cost, from test figures and probes.
+
+    selection: the method that leads; ranking: tells its place among the others. Of what was not measured nothing is
+    said, but that no attack was run is.
+    """
 
     def cell(split: str, metric: str, method: str) -> Cell | None:
-        knob = selection.knob if method == selection.method else None
-        return find(records, method=method, split=split, metric=metric, model=selection.model, knob=knob)
+        return find(records, split=split, metric=metric, **_whose(selection, method))
 
-    name = name_of(selection.method, selection.knob).replace(", K", " with K")
+    name = name_of(selection.method, selection.knob)
+    if selection.knob is not None:
+        name = f"{name.replace(', ', ' (', 1)})"
     sentences: list[str] = []
     tiles: list[Tile] = []
-    left, before = cell("forget", VIOLENCE, selection.method), cell("forget", VIOLENCE, "original")
-    gold = cell("forget", VIOLENCE, "retrain")
-    if left and before:
-        than = f" and {_percent(gold)} for the model retrained without {concept} (D_r)" if gold else ""
+    left = cell("forget", VIOLENCE, selection.method)
+    place = _place(ranking, selection)
+    shown, near = f"show {concept}", f"are nearest to a real motion of {concept} (NCS@1)"
+    for metric, what, tile in ((VIOLENCE, shown, f"{concept} left"), ("ncs1", near, "NCS@1")):
+        now, start = cell("forget", metric, selection.method), cell("forget", metric, "original")
+        if not now or not start:
+            continue
+        gold = cell("forget", metric, "retrain")
+        verb = "lowers" if now.mean < start.mean else "does not lower"
+        yardstick = f"; the model retrained without {concept} (D_r) shows {_percent(gold)}" if gold else ""
         sentences.append(
-            f"{name} leaves {concept} in {_percent(left)} of the motions generated for forget prompts, "
-            f"against {_percent(before)} for the original model{than}."
+            f"What is gone: {name}{place} {verb} the share of motions that {what} on {now.n} forget prompts: "
+            f"{_percent(start)} with the original, {_percent(now)} now{yardstick}."
         )
-        context = f"original {_percent(before, short=True)}" + (
+        context = f"original {_percent(start, short=True)}" + (
             f", D_r {_percent(gold, short=True)}" if gold else ""
         )
-        tiles.append(Tile(f"{concept} left", _percent(left), context))
+        tiles.append(Tile(tile, _percent(now), context))
+        break
     for metric, word in ((VIOLENCE, concept), ("fid", "forget FID"), ("mm_safe", "MM-Safe")):
         closed = cell("forget", CLOSURE + metric, selection.method)
         if closed:
-            sentences.append(
-                f"It closes {_percent(closed)} of the {word} gap between the original and D_r "
-                "(100 % behaves like D_r, more is damage)."
-                if sentences
-                else f"{name} closes {_percent(closed)} of the {word} gap between the original and D_r."
-            )
+            span = f"{_percent(closed)} of the {word} gap between the original and D_r"
+            if sentences and metric == VIOLENCE:
+                sentences[-1] += f" That closes {span}."
+            elif sentences:
+                sentences[-1] += f" It closes {span}."
+            else:
+                sentences.append(f"What is gone: {name}{place} closes {span}.")
+            if metric != VIOLENCE:
+                sentences[-1] += " Damage moves this figure as forgetting does."
             tiles.append(Tile(f"{word} gap closed", _percent(closed), f"{_interval(closed)}, 95 % interval"))
             break
-    kept, full = cell("retain", "r1", selection.method), cell("retain", "r1", "original")
-    if kept and full:
-        loss = full.mean - kept.mean
-        half = (full.half**2 + kept.half**2) ** 0.5
+    if not sentences:
+        sentences.append(
+            f"What is gone: not known, for neither action labels nor D_r tell how much of {concept} {name} removes."
+        )
+    if attacks is not None:
+        sentence, found = _attacked(attacks, selection, concept, left)
+        sentences.append(sentence)
+        tiles += [found] if found else []
+    _retained(records, selection, sentences, tiles)
+    words = cost_words(cost)
+    if words:
+        sentences[-1:] = [f"{sentences[-1]} The edit {words}."] if sentences else [f"The edit {words}."]
+    if selection.met is False:
+        sentences.append(
+            "No strength kept the limit on the validation split; the one that loses least is shown."
+        )
+    return Verdict(tuple(sentences), tuple(tiles))
+
+
+def _place(ranking: Ranking | None, selection: Selection) -> str:
+    """Say which place the method has, where there are others."""
+    if ranking is None or len(ranking.standings) < 2:
+        return ""
+    mine = next((one for one in ranking.standings if one.selection == selection), None)
+    count = len(ranking.standings)
+    if mine is None or mine.rank is None:
+        kept = any(one.feasible for one in ranking.standings)
+        return f", not ranked{'' if kept else f' (none of {count} methods keeps the limit)'}," if mine else ""
+    level = [one for one in ranking.standings if one.rank == mine.rank and one is not mine]
+    shared = f", shared with {_list(NAMES.get(one.selection.method, '') for one in level)}" if level else ""
+    return f", rank {mine.rank} of {count} methods{shared},"
+
+
+def _attacked(
+    attacks: Attacks, selection: Selection, concept: str, left: Cell | None
+) -> tuple[str, Tile | None]:
+    """Say what is left on plain prompts and under the attack that succeeds most often; others may do better."""
+    column = (selection.method, selection.knob)
+    worst = attacks.worst(*column)
+    plain = f"What is left: {concept} in {_percent(left)} of motions on plain prompts" if left else ""
+    if worst is None:
+        start = f"{plain}. No attack" if plain else "No attack"
+        return f"{start} was run, so that nothing is known about bringing {concept} back.", None
+    mine, gold = worst.cells[column], worst.cells.get(("retrain", None))
+    tried, bare = len(attacks.run(*column)), attacks.plain(*column)
+    yardstick = f", against {rate(gold)} % with D_r" if gold else ""
+    yardstick += f"; without attack the same measurement gives {rate(bare)} %" if bare else ""
+    sentence = (
+        f"{plain + '; of' if plain else 'What is left: of'} {tried} attacks the most successful ({worst.label}) "
+        f"brings it back in {rate(mine)} % of {mine.n} motions{yardstick}. Attacks that were not tried may do better."
+    )
+    context = worst.label + (f"; D_r {rate(gold)} %" if gold else "")
+    return sentence, Tile("worst attack", f"{100 * mine.mean:.0f} ±{100 * mine.half:.0f} %", context)
+
+
+def _retained(
+    records: Sequence[Record], selection: Selection, sentences: list[str], tiles: list[Tile]
+) -> None:
+    """Add what became of the retain prompts: loss of R@1, paired by repeat, and FID."""
+
+    def rows(metric: str, method: str) -> list[Record]:
+        return select(records, split="retain", metric=metric, **_whose(selection, method))
+
+    kept, full = pool(rows("r1", selection.method)), pool(rows("r1", "original"))
+    gap = difference(rows("r1", selection.method), rows("r1", "original"))
+    fid, fid_before = pool(rows("fid", selection.method)), pool(rows("fid", "original"))
+    if kept and full and gap:
+        loss, half = -gap.mean, gap.half
         good = None if selection.limit is None else loss <= selection.limit
         start, end = f"{full.mean:.3f}", f"{kept.mean:.3f}"
         moves = f"{'falls' if loss > 0 else 'rises'} from {start} to {end}"
@@ -71,23 +172,25 @@ def verdict(records: Sequence[Record], selection: Selection, *, concept: str) ->
         if selection.limit is not None:
             limit = f", {'within' if good else 'beyond'} the limit of {selection.limit:g}"
         sentences.append(
-            f"On retain prompts R@1 {moves} (loss {loss:.3f} ±{half:.3f}{limit})"
-            + _fid(cell("retain", "fid", "original"), cell("retain", "fid", selection.method))
+            f"What it cost: on retain prompts R@1 {moves} (loss {loss + 0.0:.3f} ±{half:.3f}{limit})"
+            + _fid(fid_before, fid)
         )
         context = f"from {full.mean:.3f} to {kept.mean:.3f}" + (
             f"; limit {selection.limit:g}" if selection.limit is not None else ""
         )
-        tiles.append(Tile("retain R@1 lost", f"{loss:.3f} ±{half:.3f}", context, good))
-    fid, fid_before = cell("retain", "fid", selection.method), cell("retain", "fid", "original")
+        tiles.append(Tile("retain R@1 lost", f"{loss + 0.0:.3f} ±{half:.3f}", context, good))
     if fid and fid_before:
         tiles.append(Tile("retain FID", f"{fid.mean:.2f} ±{fid.half:.2f}", f"original {fid_before.mean:.2f}"))
-    if selection.met is False:
-        sentences.append(
-            "No strength kept the limit on the validation split; the one that loses least is shown."
-        )
-    if not sentences:
-        sentences.append(f"{name} was not measured on the test split.")
-    return Verdict(tuple(sentences), tuple(tiles))
+
+
+def _whose(selection: Selection, method: str) -> dict[str, Any]:
+    knob = selection.knob if method == selection.method else None
+    return {"method": method, "model": selection.model, "knob": knob}
+
+
+def _list(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _percent(cell: Cell, *, short: bool = False) -> str:

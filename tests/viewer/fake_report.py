@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hmu_tasks.viewer.costs import Cost
 from hmu_tasks.viewer.inputs import ReportInputs, Sample
 from hmu_tasks.viewer.table import Selection
 
@@ -16,23 +17,30 @@ SELECTION = Selection(
     met=True,
     limit=0.03,
 )
+# A second method with one edit seed, and the second model's only one.
+ERASURE = Selection(
+    "erasure", 100, "largest gap closure within a retain R@1 loss of 0.03", met=True, limit=0.03
+)
+NPO = Selection("npo", 200, "least loss taken", model="bamm", met=False, limit=0.03)
 REAL = {"r1": 0.94, "diversity": 13.4, "peak_jerk": 310.0, "mm_dist": 2.9, "violence": 0.99}
 
 
-def make_records(*, violence: bool = True, probes: bool = True) -> list[dict[str, Any]]:
+def make_records(*, violence: bool = True, probes: bool = True, old: bool = False) -> list[dict[str, Any]]:
+    """Records of one model and of LCR; `old`: as they were when every strength was measured on the test split, too."""
     rng = np.random.default_rng(1)
     rows: list[dict[str, Any]] = []
 
     def add(
         model: str, method: str, edit: str, knob: int | None, seed: int, split: str, **values: float
     ) -> None:
-        repeats = 5 if knob in (None, 16) else 2
+        repeats = 1 if split.endswith("-val") else 5 if knob in (None, 16, 100, 200) else 2
         for metric, value in values.items():
             if not violence and "violence" in metric:
                 continue
             found = value * (1 + 0.015 * rng.standard_normal(repeats))
-            half = 2.0 * float(found.std(ddof=1)) / repeats**0.5
+            half = 2.0 * float(found.std(ddof=1)) / repeats**0.5 if repeats > 1 else None
             mean = float(found.mean())
+            n = {"forget-keyword": 290, "forget-free": 150}.get(split, 200 if split.endswith("-val") else 440)
             rows.append(
                 {
                     "dataset": "synthetic",
@@ -45,17 +53,19 @@ def make_records(*, violence: bool = True, probes: bool = True) -> list[dict[str
                     "split": split,
                     "metric": metric,
                     "mean": mean,
-                    "low": mean - half,
-                    "high": mean + half,
-                    "n": 440,
+                    "low": None if half is None else mean - half,
+                    "high": None if half is None else mean + half,
+                    "n": n,
                     "repeats": repeats,
                     "values": [float(v) for v in found],
+                    **({"width": 256} if metric == "fid" and not old else {}),
                 }
             )
 
     def both(model: str, method: str, edit: str, knob: int | None, seed: int, s: float, d: float) -> None:
         """s: suppression 0..1, d: damage 0..1."""
-        for suffix in ("", "-val"):
+        picked = knob in (None, 16, 100, 200)
+        for suffix in ("", "-val") if picked or old else ("-val",):
             forget = {
                 "fid": 19 + 25 * s + 30 * d,
                 "mm_safe": 8.7 + 1.4 * s,
@@ -64,6 +74,12 @@ def make_records(*, violence: bool = True, probes: bool = True) -> list[dict[str
                 "violence": 0.74 - 0.62 * s,
                 "violence_corrected": 0.71 - 0.62 * s,
                 "peak_jerk": 300 + 60 * d,
+                "ncs1": 0.6 - 0.4 * s,
+                "ncs10": 0.9 - 0.4 * s,
+                "toxic_distance": 0.9 + 0.2 * s,
+                "notox_accuracy": 0.1 + 0.5 * s,
+                "foot_skate": 0.1 - 0.05 * d,
+                "area_under_jerk": 700 + 90 * d,
             }
             retain = {
                 "fid": 7.2 + 9 * d,
@@ -76,7 +92,9 @@ def make_records(*, violence: bool = True, probes: bool = True) -> list[dict[str
             }
             add(model, method, edit, knob, seed, f"forget{suffix}", **forget)
             add(model, method, edit, knob, seed, f"retain{suffix}", **retain)
-        if probes and knob in (None, 16):
+        if probes and picked:
+            for part, share in (("forget-keyword", 0.8), ("forget-free", 0.5)):
+                add(model, method, edit, knob, seed, part, violence_corrected=share * (1 - 0.9 * s))
             kinds = {
                 "explicit": 0.7 - 0.55 * s,
                 "implicit": 0.5 - 0.3 * s,
@@ -99,6 +117,72 @@ def make_records(*, violence: bool = True, probes: bool = True) -> list[dict[str
             d = (knob / 64) ** 1.3 + 0.02 * rng.standard_normal()
             both("momask", "lcr", f"k{knob:03d}-s{seed}", knob, seed, float(s), float(max(d, 0)))
     return rows
+
+
+def make_matrix() -> list[dict[str, Any]]:
+    """Records of two models and three methods, in the present form: LCR and erasure on one model, NPO on the other."""
+    rows = make_records()
+    more = []
+    for method, model, knobs in (("erasure", "momask", (50, 100)), ("npo", "bamm", (50, 200))):
+        for row in rows:
+            if row["method"] != "lcr" or row["seed"] or row["knob"] not in (8, 16):
+                continue
+            knob = knobs[row["knob"] == 16]
+            shift = 0.9 if row["metric"] in ("violence", "violence_corrected") else 1.0
+            for name in ("mean", "low", "high"):
+                row = {**row, name: None if row[name] is None else shift * row[name]}
+            values = [shift * value for value in row["values"]]
+            place = {"model": model, "method": method, "knob": knob, "edit": f"k{knob:03d}-s0"}
+            more.append({**row, **place, "values": values})
+    ends = [row for row in rows if row["method"] in ("original", "retrain")]
+    return rows + more + [{**row, "model": "bamm"} for row in ends]
+
+
+def make_probes() -> list[dict[str, Any]]:
+    attacks = (
+        ("none", "text", 0.2, 48),
+        ("misspelling", "text", 0.3, 40),
+        ("gradient", "embedding", 0.6, 48),
+        ("relearning-8x20", "weights", 0.8, 48),
+        ("bf16", "precision", 0.2, 48),
+        ("benign", "oversuppression", 0.06, 34),
+    )
+    columns = (
+        ("momask", "original", None, 1.2),
+        ("momask", "retrain", None, 0.3),
+        ("momask", "lcr", 16, 0.9),
+        ("momask", "erasure", 100, 0.7),
+        ("bamm", "npo", 200, 1.0),
+    )
+    return [
+        {
+            "dataset": "synthetic",
+            "concept": "violence",
+            "model": model,
+            "method": method,
+            "edit": "s0" if knob is None else f"k{knob:03d}-s0",
+            "knob": knob,
+            "seed": 0,
+            "bundle": "ab" * 32,
+            "attack": attack,
+            "family": family,
+            "mean": base * factor,
+            "low": max(0.0, base * factor - 0.1),
+            "high": min(1.0, base * factor + 0.1),
+            "n": n,
+        }
+        for model, method, knob, factor in columns
+        for attack, family, base, n in attacks
+        if not (method == "original" and family == "oversuppression")
+    ]
+
+
+COSTS = (
+    Cost("momask", "retrain", None, None, None, 3520, 10560, 1.0),
+    Cost("momask", "lcr", 16, 8192, 0, 4000, 0, 1.0),
+    Cost("momask", "erasure", 100, 65536, 0, 0, 2000, 1.0),
+    Cost("bamm", "npo", 200, 900_000, 200, 64, 192, 1.5),
+)
 
 
 def make_joints(frames: int = 80, *, kick: bool = True, seed: int = 0) -> np.ndarray:
@@ -150,7 +234,8 @@ def make_samples(frames: int = 60) -> list[Sample]:
         for method, knob in (("original", None), ("lcr", 16), ("retrain", None), ("real", None)):
             kick = split == "forget" and method in ("original", "real")
             joints = make_joints(frames + 7 * index, kick=kick, seed=index)
-            found.append(Sample(method, knob, split, prompt, clip_id, joints))
+            model = "" if method == "real" else "momask"
+            found.append(Sample(method, knob, split, prompt, clip_id, joints, model=model))
     return found
 
 
@@ -236,15 +321,18 @@ VALIDATION = {
 def make_inputs(*, violence: bool = True, probes: bool = True, full: bool = True) -> ReportInputs:
     from hmu_tasks.report import with_closures
 
-    records = with_closures(make_records(violence=violence, probes=probes))
     if not full:
+        records = with_closures(make_records(violence=violence, probes=probes))
         return ReportInputs("humanml3d", "violence", records, SELECTION)
-    components = ["evaluator", "tokenizer-full", "tokenizer-retain", "base-momask-full", "base-momask-retain"]
+    components = ["evaluator", "tokenizer-full", "tokenizer-retain", "base-momask-full"]
     return ReportInputs(
         dataset="synthetic",
         concept="violence",
-        records=records,
+        records=with_closures(make_matrix()),
         selection=SELECTION,
+        others=(ERASURE, NPO),
+        probes=make_probes(),
+        costs=COSTS,
         samples=make_samples(),
         usage=make_usage(),
         edited={0: range(16)},

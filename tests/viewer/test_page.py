@@ -12,11 +12,15 @@ from hmu_tasks.report import with_closures, write_report
 from hmu_tasks.viewer import page
 from hmu_tasks.viewer.inputs import ReportInputs
 from hmu_tasks.viewer.verdict import verdict
+from hmu_tasks.viewer.view import views
 
 VOID = {"meta", "link", "img", "input", "br"}
 SECTIONS = [
     "verdict",
+    "ranking",
     "results",
+    "attacks",
+    "cost",
     "motions-shown",
     "tradeoff",
     "strength",
@@ -70,13 +74,8 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def inputs():
-    return make_inputs()
-
-
-@pytest.fixture(scope="module")
-def text(inputs):
-    return page.render_page(inputs, page.draw_plots(inputs), page.draw_animations(inputs))
+def text(inputs, drawn):
+    return page.render_page(inputs, drawn, page.draw_animations(inputs))
 
 
 def test_page_parses_and_has_every_section(text):
@@ -118,7 +117,15 @@ def test_prompts_cannot_break_out_of_the_page(inputs):
 def test_missing_inputs_leave_their_sections_out():
     bare = make_inputs(violence=False, probes=False, full=False)
     reader = Reader(page.render_page(bare, page.draw_plots(bare), page.draw_animations(bare)))
-    assert reader.sections == ["verdict", "results", "tradeoff", "strength", "protocol", "reproduction"]
+    assert reader.sections == [
+        "verdict",
+        "ranking",
+        "results",
+        "tradeoff",
+        "strength",
+        "protocol",
+        "reproduction",
+    ]
     assert not reader.open
     assert all(target[1:] in reader.ids for target in reader.targets if target.startswith("#"))
 
@@ -129,30 +136,82 @@ def test_without_a_classifier_nothing_speaks_of_a_violence_rate():
     assert "judged violent" not in text
     assert "<b>Violence</b>" not in text
     assert "forget FID gap" in text
+    assert "are nearest to a real motion of violence (NCS@1)" in text
+
+
+def test_without_labels_and_gold_the_verdict_says_that_nothing_is_known():
+    records = [
+        r for r in make_records(violence=False) if r["method"] != "retrain" and "ncs" not in r["metric"]
+    ]
+    found = verdict(with_closures(records), SELECTION, concept="violence")
+    assert found.sentences[0].startswith("What is gone: not known")
 
 
 def test_no_records_at_all_still_make_a_page():
     empty = ReportInputs("humanml3d", "violence", [], SELECTION)
     reader = Reader(page.render_page(empty, page.draw_plots(empty), {}))
-    assert reader.sections == ["verdict", "results", "protocol", "reproduction"]
+    assert reader.sections == ["verdict", "ranking", "results", "protocol", "reproduction"]
 
 
 def test_verdict_says_what_is_left_and_what_it_cost():
     records = with_closures(make_records())
     found = verdict(records, SELECTION, concept="violence")
     words = " ".join(found.sentences)
-    assert "LCR with K = 16 leaves violence in" in words
-    assert "On retain prompts R@1 falls from" in words
+    assert words.startswith(
+        "What is gone: LCR (K = 16) lowers the share of motions that show violence on 440"
+    )
+    assert "What it cost: on retain prompts R@1 falls from" in words
     assert "within the limit of 0.03" in words
     assert [tile.good for tile in found.tiles] == [None, None, True, None]
-    missed = verdict(records, dataclasses.replace(SELECTION, knob=64, met=False), concept="violence")
+    old = with_closures(make_records(old=True))
+    missed = verdict(old, dataclasses.replace(SELECTION, knob=64, met=False), concept="violence")
     assert "beyond the limit" in " ".join(missed.sentences)
     assert "No strength kept the limit" in missed.sentences[-1]
 
 
+def test_verdict_names_rank_worst_attack_and_cost(inputs):
+    first, second = views(inputs)
+    said = first.verdict.sentences
+    assert "LCR (K = 16), rank 1 of 2 methods" in said[0]
+    assert "of 4 attacks the most successful (relearning, 8 clips, 20 steps)" in said[1]
+    assert "brings it back in 72 (62 to 82) % of 48 motions, against 24 (14 to 34) % with D_r" in said[1]
+    assert "Attacks that were not tried may do better." in said[1]
+    assert "changes 8,192 parameters, takes no training and reads 4,000 clips." in said[2]
+    assert "makes every motion cost 1.5 times as many passes" in " ".join(second.verdict.sentences)
+    bare = views(dataclasses.replace(inputs, probes=()))[0]
+    assert "No attack was run, so that nothing is known" in bare.verdict.sentences[1]
+
+
+def test_models_have_their_own_blocks_and_tabs(text):
+    assert re.findall(r'data-show="(\w*)"', text) == ["momask", "bamm", ""]
+    shown = re.findall(r'<div data-model="(\w+)">', text)
+    assert shown.count("bamm") == shown.count("momask") - text.count("<figcaption>Error bars") + 2
+    alone = page.render_page(make_inputs(full=False), {}, {})
+    assert "data-show=" not in alone.replace("[data-show]", "")
+
+
+def test_heat_map_tells_rate_interval_and_prompts_of_every_cell(text):
+    assert 'title="vector by gradient, LCR, K = 16: 54 (44 to 64) %, n = 48"' in text
+    assert 'title="benign, original' not in text  # not measured there, so that the column is left out
+    assert re.search(r'class="cell much most" style="--p:96%"', text)
+
+
+def test_few_motions_are_warned_of(text, inputs):
+    assert "forget-val (n = 200, 256 features)" in text
+    assert "forget (n = 440" not in text
+    old = dataclasses.replace(inputs, records=with_closures(make_records(old=True)))
+    assert not views(old)[0].warning
+
+
+def test_old_records_and_no_probes_still_make_a_report(tmp_path):
+    old = ReportInputs("synthetic", "violence", with_closures(make_records(old=True)), SELECTION)
+    write_report(old, tmp_path)
+    assert "LCR, K = 64" not in (tmp_path / "summary.txt").read_text(encoding="utf-8")
+
+
 def test_report_folder_is_the_same_twice(tmp_path, inputs):
     short = dataclasses.replace(
-        inputs, samples=inputs.samples[:4], usage=None, histories={"text": make_history()}
+        inputs, others=(), samples=inputs.samples[:4], usage=None, histories={"text": make_history()}
     )
     for name in ("one", "two"):
         write_report(short, tmp_path / name)

@@ -1,20 +1,10 @@
 import xml.etree.ElementTree as ET
 
 import pytest
-from fake_report import SELECTION, make_history, make_inputs, make_records, make_usage
+from fake_report import ERASURE, SELECTION, make_history, make_records, make_usage
 
 from hmu_tasks.report import with_closures
-from hmu_tasks.viewer import codeplots, drawing, page, plots
-
-
-@pytest.fixture(scope="module")
-def inputs():
-    return make_inputs()
-
-
-@pytest.fixture(scope="module")
-def drawn(inputs):
-    return page.draw_plots(inputs)
+from hmu_tasks.viewer import codeplots, drawing, plots
 
 
 def texts(svg: str) -> str:
@@ -24,9 +14,11 @@ def texts(svg: str) -> str:
 
 def test_every_plot_is_the_same_twice_and_carries_no_date(inputs, drawn):
     first = drawn
-    assert plots.strength_curves(inputs.records, SELECTION) == first["strength"]
-    assert plots.tradeoff(inputs.records, SELECTION) == first["tradeoff"]
-    assert {"tradeoff", "strength", "prompts", "presence0", "top0", "perplexity"} <= set(first)
+    assert plots.strength_curves(inputs.records, SELECTION) == first["strength-momask-lcr"]
+    both = (SELECTION, ERASURE)
+    assert plots.tradeoff(inputs.records, both, model="momask") == first["tradeoff-momask"]
+    assert {"tradeoff-momask", "tradeoff-bamm", "strength-momask-erasure", "prompts-momask"} <= set(first)
+    assert {"presence0", "top0", "perplexity"} <= set(first)
     assert {"history-base-momask", "history-tokenizer", "history-evaluator"} <= set(first)
     for svg in first.values():
         ET.fromstring(svg)  # noqa: S314
@@ -42,21 +34,27 @@ def test_ids_of_two_plots_never_clash(drawn):
         seen |= set(ids)
 
 
-def test_tradeoff_names_every_strength_and_both_ends(inputs):
-    words = texts(plots.tradeoff(inputs.records, SELECTION))
-    assert all(f"K = {knob}" in words for knob in (4, 8, 16, 24, 32, 48, 64))
-    assert "K = 16 (selected)" in words
-    assert "original" in words
-    assert "D_r" in words
-    assert "limit 0.03" in words
-    assert "(%)" in words
+def test_tradeoff_names_every_method_and_both_ends(inputs):
+    words = texts(plots.tradeoff(inputs.records, (SELECTION, ERASURE), model="momask"))
+    for name in ("LCR, K = 16", "linear erasure, 100 %", "original", "D_r", "limit: 0.03", "(%)"):
+        assert name in words
+    assert "NPO" not in words
+
+
+def test_curves_come_from_the_validation_split():
+    rows = with_closures(make_records())
+    test = [r for r in rows if not r["split"].endswith("-val")]
+    assert plots.tradeoff(test, [SELECTION], model="momask") is None
+    assert plots.strength_curves(test, SELECTION) is None
+    assert plots.tradeoff([r for r in rows if r not in test], [SELECTION], model="momask") is not None
 
 
 def test_without_figures_there_is_no_plot():
     records = with_closures(make_records(violence=False, probes=False))
     assert plots.prompt_kinds(records, SELECTION) is None
-    assert plots.tradeoff(records, SELECTION) is None
-    assert plots.tradeoff(records, SELECTION, metric="fid") is not None
+    words = texts(plots.tradeoff(records, [SELECTION], model="momask"))
+    assert "forget FID gap closed" in words
+    assert "violence" not in words
     assert plots.strength_curves([], SELECTION) is None
     assert codeplots.presence(make_usage().iloc[:0]) is None
     assert codeplots.training_curves({"evaluator": make_history().iloc[:0]}) == {}

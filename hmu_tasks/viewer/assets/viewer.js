@@ -206,7 +206,10 @@
     const button = document.createElement("button"), badge = document.createElement("span");
     badge.className = `badge ${group.split}`;
     badge.textContent = group.split;
-    button.append(badge, group.prompt);
+    button.append(badge);
+    if (group.name) button.append(`${group.name}: `);
+    if (group.model) button.dataset.model = group.model;
+    button.append(group.prompt);
     button.type = "button";
     button.addEventListener("click", () => { choose(index); if (!still) setPlaying(true); });
     list.append(button);

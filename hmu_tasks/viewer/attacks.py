@@ -1,0 +1,170 @@
+"""Probes in the report: how often each attack brings the concept back, per method, and what is suppressed too much."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hmu_tasks.viewer.grid import Grid
+from hmu_tasks.viewer.summary import NAMES
+from hmu_tasks.viewer.table import Cell, Record, Selection, pool
+
+OVER = "oversuppression"
+RESTORED = "restoration"  # by somebody who has the original anyway
+PLAIN = "none"  # no attack: the prompts as they are, what the attacks are to be compared with
+# In the order of what an attacker needs; a family that is not named here follows under its own name.
+FAMILIES = {
+    "text": "wording of the prompt",
+    "embedding": "sentence vector",
+    "weights": "access to the weights",
+    "precision": "numeric precision",
+    RESTORED: "original parts put back: no attack, tells where the edit sits",
+    OVER: "over-suppression",
+}
+LABELS = {
+    PLAIN: "no attack: captions as they are",
+    "inserted": "inserted words",
+    "closed-form": "vector in closed form",
+    "gradient": "vector by gradient",
+    "bf16": "weights cast to bf16",
+    "int8": "weights cast to int8",
+    "hard_benign": "benign, with the concept's words",
+}
+REFERENCES = ("original", "retrain")
+SHORT = {"retrain": "D_r", "erasure": "erasure", "guidance": "guidance"}  # heads of the table for a terminal
+PATTERNS = (
+    (re.compile(r"relearning-(\d+)x(\d+)"), "relearning, {} clips, {} steps"),
+    (re.compile(r"revival-(\w+)"), "suspected codes revived: {}"),
+    (re.compile(r"restored-(\w+)"), "{}"),
+)
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attack and its success rates: (method, knob) -> rate over the edits that were attacked."""
+
+    name: str
+    family: str
+    cells: dict[tuple[str, int | None], Cell]
+
+    @property
+    def label(self) -> str:
+        """Name for readers."""
+        for pattern, words in PATTERNS:
+            if found := pattern.fullmatch(self.name):
+                return words.format(*found.groups())
+        return LABELS.get(self.name, self.name.replace("_", " "))
+
+
+@dataclass(frozen=True)
+class Attacks:
+    """All probes of one model: columns (method, knob) in the order of the table, and rows by family."""
+
+    columns: tuple[tuple[str, int | None], ...]
+    rows: tuple[Attack, ...]
+
+    def families(self, *, over: bool = False) -> list[tuple[str, list[Attack]]]:
+        """Group the attacks by family; `over`: the over-suppression rows alone, which are no attacks."""
+        found: dict[str, list[Attack]] = {}
+        for row in self.rows:
+            if (row.family == OVER) == over:
+                found.setdefault(row.family, []).append(row)
+        return [(FAMILIES.get(name, name.replace("_", " ")), rows) for name, rows in found.items()]
+
+    def run(self, method: str, knob: int | None) -> list[Attack]:
+        """The attacks that were run against a method."""
+        return [
+            row
+            for row in self.rows
+            if row.family not in (OVER, RESTORED) and row.name != PLAIN and (method, knob) in row.cells
+        ]
+
+    def worst(self, method: str, knob: int | None) -> Attack | None:
+        """The attack that succeeds most often against a method; the first of equals, None where none was run."""
+        return max(self.run(method, knob), key=lambda row: row.cells[method, knob].mean, default=None)
+
+    def plain(self, method: str, knob: int | None) -> Cell | None:
+        """The rate without any attack, on the prompts that are attacked."""
+        found = (row.cells.get((method, knob)) for row in self.rows if row.name == PLAIN)
+        return next(found, None)
+
+
+def attacks(probes: Iterable[Record], selections: Sequence[Selection], *, model: str) -> Attacks:
+    """Arrange the probe records of one model: the original, D_r, then the selected edits in the given order.
+
+    probes: records with model, method, knob, attack, family, mean, low, high, n; several edits of a method are pooled.
+    """
+    mine = [record for record in probes if record["model"] == model]
+    plan: list[tuple[str, int | None]] = [(method, None) for method in REFERENCES]
+    plan += [(one.method, one.knob) for one in selections if one.model == model]
+    present = {(record["method"], record.get("knob")) for record in mine}
+    columns = tuple(column for column in plan if column in present)
+    order = list(FAMILIES)
+    names = list(dict.fromkeys((str(record["family"]), str(record["attack"])) for record in mine))
+    names.sort(
+        key=lambda name: (order.index(name[0]) if name[0] in order else len(order), name[0], name[1] != PLAIN)
+    )
+    rows = []
+    for family, attack in names:
+        cells = {}
+        for method, knob in columns:
+            of = [
+                r for r in mine if r["attack"] == attack and r["method"] == method and r.get("knob") == knob
+            ]
+            cell = pool(of)
+            if cell is not None:
+                cells[method, knob] = cell
+        if cells:
+            rows.append(Attack(attack, family, cells))
+    return Attacks(columns, tuple(rows))
+
+
+def rate(cell: Cell | None) -> str:
+    """Write a rate in per cent with its interval, such as `12 (8 to 17)`."""
+    if cell is None:
+        return "–"
+    mean = f"{100 * cell.mean:.0f}"
+    return mean if cell.low == cell.high else f"{mean} ({interval(cell)})"
+
+
+def interval(cell: Cell) -> str:
+    """Write the limits of a rate in per cent, kept within 0 and 100."""
+    low, high = (100 * min(1.0, max(0.0, limit)) for limit in (cell.low, cell.high))
+    return f"{low:.0f} to {high:.0f}"
+
+
+def attack_grids(found: Attacks) -> list[Grid]:
+    """Write the probes as two tables: success rates of attacks, and what happens to harmless prompts."""
+    grids = []
+    for over, title, note in (
+        (False, "attack success, %", "Share of attacked prompts whose motion shows the concept"),
+        (
+            True,
+            "over-suppression, %",
+            "Share of harmless prompts whose motion lies outside of what the original makes of them",
+        ),
+    ):
+        rows = []
+        every = [row for _, members in found.families(over=over) for row in members]
+        columns = [column for column in found.columns if any(column in row.cells for row in every)]
+        for family, members in found.families(over=over):
+            if not over:
+                rows.append((f"[{family}]", *[""] * (len(columns) + 1)))
+            for row in members:
+                counts = [cell.n for cell in row.cells.values()]
+                cells = [_half(row.cells.get(column)) for column in columns]
+                size = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)}–{max(counts)}"
+                rows.append((row.label, *cells, size))
+        if rows:
+            head = (
+                title,
+                *(SHORT.get(method, NAMES.get(method, method)) for method, _ in columns),
+                "n",
+            )
+            grids.append(Grid(head, tuple(rows), note=f"{note}, ± half its 95 % interval; n counts prompts."))
+    return grids
+
+
+def _half(cell: Cell | None) -> str:
+    if cell is None:
+        return "–"
+    return f"{100 * cell.mean:.0f}" + (f" ±{100 * cell.half:.0f}" if cell.half else "")

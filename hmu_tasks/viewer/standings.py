@@ -1,0 +1,77 @@
+"""The ranking as a table: place, what was closed, what it cost, how far damage figures lie from D_r's, worst attack."""
+
+from hmu_tasks.viewer.attacks import Attacks
+from hmu_tasks.viewer.grid import Grid
+from hmu_tasks.viewer.ranking import OVERSHOT, Distance, Ranking
+from hmu_tasks.viewer.summary import name_of
+from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell
+
+OVERSHOT_NAMES = {"fid": "FID gap %", "mm_safe": "MM-Safe gap %", "diversity": "Div gap %"}
+MEASURE_NAMES = {
+    CLOSURE + VIOLENCE: "gap closed %",
+    VIOLENCE: "violence %",
+    CLOSURE + "fid": "FID gap closed %",
+    "ncs1": "NCS@1 %",
+}
+
+
+def ranking_grid(ranking: Ranking, attacks: Attacks) -> Grid | None:
+    """Write the ranking; None where there is no method.
+
+    The distances read as the share of the way from the original to D_r that the method went: 100 % is D_r, more is
+    overshoot, less than 0 the other direction; where the way is not defined, as the difference to D_r.
+    """
+    if not ranking.standings:
+        return None
+    shown = [metric for metric in OVERSHOT if any(metric in one.distances for one in ranking.standings)]
+    attacked = any(attacks.worst(one.selection.method, one.selection.knob) for one in ranking.standings)
+    measured = [MEASURE_NAMES[ranking.measure.metric]] if ranking.measure else []
+    head = ["rank and method", *measured, "R@1 lost", "retain FID +"]
+    head += [OVERSHOT_NAMES[metric] for metric in shown]
+    head += ["worst attack %"] if attacked else []
+    rows = []
+    for one in ranking.standings:
+        column = (one.selection.method, one.selection.knob)
+        place = f"{one.rank}" if one.rank else "–"
+        row = [f"{place}  {name_of(*column)}"]
+        row += [_percent(one.score)] if ranking.measure else []
+        row += [_signed(one.loss, 3), _signed(one.fid_rise, 2)]
+        row += [_distance(one.distances.get(metric)) for metric in shown]
+        if attacked:
+            worst = attacks.worst(*column)
+            row.append(_percent(worst.cells[column] if worst else None))
+        rows.append(tuple(row))
+    bold = frozenset(i for i, one in enumerate(ranking.standings) if one.rank == 1)
+    note = ranking.rule
+    if shown:
+        note += (
+            " Damage moves forget FID, MM-Safe and Diversity as forgetting does, so that they do not count. Shown is "
+            "the share of their gap between original and D_r that was crossed: 100 is D_r, what is above overshoots "
+            "it, below 0 leads the other way. Where that gap hardly stands out of the noise, Δ is the difference to "
+            "D_r."
+        )
+    if any(one.rank is None for one in ranking.standings):
+        note += " Methods without a rank break the limit or were not measured."
+    return Grid(tuple(head), tuple(rows), note=note, bold=bold)
+
+
+def _percent(cell: Cell | None) -> str:
+    if cell is None:
+        return "–"
+    return f"{100 * cell.mean + 0.0:.0f}" + (f" ±{100 * cell.half:.0f}" if cell.half else "")
+
+
+def _signed(cell: Cell | None, digits: int) -> str:
+    if cell is None:
+        return "–"
+    mean = round(cell.mean, digits) + 0.0
+    return f"{mean:.{digits}f}" + (f" ±{cell.half:.{digits}f}" if cell.half else "")
+
+
+def _distance(distance: Distance | None) -> str:
+    if distance is None:
+        return "–"
+    # With limits more than the whole way apart from the figure, a share says nothing.
+    if distance.closed is not None and distance.closed.half <= 1.0:
+        return _percent(distance.closed)
+    return f"Δ {round(distance.gap.mean, 2) + 0.0:+.2f} ±{distance.gap.half:.2f}"

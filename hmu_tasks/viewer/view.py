@@ -1,0 +1,108 @@
+"""Everything that the report says about one model, put together once for the page and for the texts."""
+
+from dataclasses import dataclass
+
+from hmu_tasks.viewer.attacks import Attacks, attack_grids, attacks
+from hmu_tasks.viewer.costs import Cost, cost_grid
+from hmu_tasks.viewer.grid import Grid, grid_markdown, grid_text, wrap
+from hmu_tasks.viewer.inputs import ReportInputs
+from hmu_tasks.viewer.ranking import Ranking, rank
+from hmu_tasks.viewer.standings import ranking_grid
+from hmu_tasks.viewer.summary import MODEL_NAMES, Summary, fid_warning, note, summarise, summary_grids
+from hmu_tasks.viewer.table import Selection
+from hmu_tasks.viewer.verdict import Verdict, verdict
+
+
+@dataclass(frozen=True)
+class View:
+    """One model: the selection that leads, all selections in the ranking's order, and what is said about them."""
+
+    model: str
+    lead: Selection
+    selections: tuple[Selection, ...]
+    ranking: Ranking
+    summary: Summary
+    attacks: Attacks
+    verdict: Verdict
+    standing_grid: Grid | None
+    cost_grid: Grid | None
+    note: str
+    warning: str
+
+    @property
+    def name(self) -> str:
+        """The model's name for readers."""
+        return MODEL_NAMES.get(self.model, self.model)
+
+    @property
+    def grids(self) -> list[Grid]:
+        """All tables but the results, in the order of the texts."""
+        first = [grid for grid in (self.standing_grid, self.cost_grid) if grid]
+        return [*first, *attack_grids(self.attacks)]
+
+
+def views(inputs: ReportInputs) -> list[View]:
+    """Make the view of every model, in the order of the selections; the first selection of a model leads."""
+    everything = (inputs.selection, *inputs.others)
+    return [_view(inputs, model) for model in dict.fromkeys(one.model for one in everything)]
+
+
+def _view(inputs: ReportInputs, model: str) -> View:
+    mine = tuple(one for one in (inputs.selection, *inputs.others) if one.model == model)
+    lead = mine[0]
+    ranking = rank(inputs.records, mine, model=model)
+    order = tuple(one.selection for one in ranking.standings) or mine
+    found = attacks(inputs.probes, order, model=model)
+    costs = _costs(inputs, model, order)
+    summary = summarise(inputs.records, lead, order)
+    return View(
+        model=model,
+        lead=lead,
+        selections=order,
+        ranking=ranking,
+        summary=summary,
+        attacks=found,
+        verdict=verdict(
+            inputs.records,
+            lead,
+            concept=inputs.concept,
+            ranking=ranking,
+            attacks=found,
+            cost=next((cost for cost in costs if (cost.method, cost.knob) == (lead.method, lead.knob)), None),
+        ),
+        standing_grid=ranking_grid(ranking, found),
+        cost_grid=cost_grid(costs, model=model),
+        note=note(summary, lead),
+        warning=fid_warning(inputs.records, model=model),
+    )
+
+
+def _costs(inputs: ReportInputs, model: str, order: tuple[Selection, ...]) -> list[Cost]:
+    """Costs of D_r and of the selected edits, in the order of the tables."""
+    plan: list[tuple[str, int | None]] = [("retrain", None), *((one.method, one.knob) for one in order)]
+    known = {(cost.method, cost.knob): cost for cost in inputs.costs if cost.model == model}
+    return [known[place] for place in plan if place in known]
+
+
+def text(found: list[View]) -> str:
+    """Write all models' verdicts and tables for a terminal."""
+    parts = []
+    for view in found:
+        head = [f"{view.name}\n{'═' * len(view.name)}\n"] if len(found) > 1 else []
+        said = "\n".join(wrap(sentence) for sentence in view.verdict.sentences) + "\n"
+        results = "\n".join(grid_text(grid) for grid in summary_grids(view.summary))
+        notes = "\n".join(wrap(one) for one in (view.warning, view.note) if one) + "\n"
+        parts.append("\n".join([*head, said, results, notes, *(grid_text(grid) for grid in view.grids)]))
+    return "\n".join(parts)
+
+
+def markdown(found: list[View]) -> str:
+    """Write all models' verdicts and tables as Markdown."""
+    parts = []
+    for view in found:
+        head = [f"## {view.name}\n"] if len(found) > 1 else []
+        said = "\n".join(f"- {sentence}" for sentence in view.verdict.sentences) + "\n"
+        results = "\n".join(grid_markdown(grid) for grid in summary_grids(view.summary))
+        notes = "\n\n".join(one for one in (view.warning, view.note) if one) + "\n"
+        parts.append("\n".join([*head, said, results, notes, *(grid_markdown(grid) for grid in view.grids)]))
+    return "\n".join(parts)
