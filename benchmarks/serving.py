@@ -1,8 +1,10 @@
 """How a served version answers under load: throughput, waiting times, and whether memory grows.
 
-    python benchmarks/serving.py models:/hmu-momask-synthetic-violence@champion --requests 1000 --clients 1 2 4 8
+    python benchmarks/serving.py models:/hmu-momask-synthetic-violence/1
 
 Starts `mlflow models serve` on 127.0.0.1 (one worker) and ends it. Every request asks for one motion of four seconds.
+The address is looked up in this checkout's store unless MLFLOW_TRACKING_URI names another; the folder of a packed model
+does as well. Prints the machine, how busy it was before, and the table of docs/serving.md; run it on idle cores.
 """
 
 import argparse
@@ -20,6 +22,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from hmu_tasks.mlflow_store import tracking_uri
+
 PROMPTS = ("a person walks forward", "someone kicks with the left leg", "a man waves", "she sits down slowly")
 
 
@@ -30,15 +34,21 @@ def body(number: int) -> bytes:
     return json.dumps({"dataframe_split": table}).encode()
 
 
-def ask(url: str, number: int) -> float:
-    """Seconds that one request took; raises where it was refused."""
-    started = time.perf_counter()
+def answer_of(url: str, number: int) -> bytes:
+    """Answer to one request; raises where it was refused."""
     request = urllib.request.Request(  # noqa: S310
         f"{url}/invocations", data=body(number), headers={"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310
-        frames = len(json.load(answer)["predictions"][0])
-    assert frames == 80, frames
+        found: bytes = answer.read()
+    return found
+
+
+def ask(url: str, number: int) -> float:
+    """Seconds that one request took; raises where it was refused."""
+    started = time.perf_counter()
+    motions = json.loads(answer_of(url, number))["predictions"]
+    assert len(motions) == 1, len(motions)
     return time.perf_counter() - started
 
 
@@ -48,6 +58,7 @@ def start(model: str, port: int) -> subprocess.Popen[bytes]:
     command += ["--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": path}
+    env["MLFLOW_TRACKING_URI"] = tracking_uri(Path())
     return subprocess.Popen(
         command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -72,6 +83,8 @@ def main() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
+    cores, threads = len(os.sched_getaffinity(0)), os.environ.get("OMP_NUM_THREADS", "as many as cores")
+    print(f"{cores} core(s), threads: {threads}, {psutil.cpu_percent(2):.0f} % of the machine busy before")
     began = time.perf_counter()
     process = start(given.model, port)
     try:
@@ -85,7 +98,12 @@ def main() -> None:
         print(f"ready after {time.perf_counter() - began:.1f} s")
         for number in range(20):
             ask(url, number)
-        print("clients  requests/s   p50 ms   p95 ms   p99 ms   MB before   MB after")
+        first = answer_of(url, 0)
+        print(
+            f"{given.requests} requests per line, one motion of four seconds each, {len(first)} bytes of JSON"
+        )
+        print("| clients at once | requests/s | p50 | p95 | p99 | memory before | after |")
+        print("|---:|---:|---:|---:|---:|---:|---:|")
         for clients in given.clients:
             before, started = memory(process), time.perf_counter()
             with ThreadPoolExecutor(clients) as pool:
@@ -93,7 +111,9 @@ def main() -> None:
             rate = given.requests / (time.perf_counter() - started)
             p50, p95, p99 = np.percentile(took, [50, 95, 99])
             print(
-                f"{clients:7d} {rate:11.1f} {p50:8.0f} {p95:8.0f} {p99:8.0f} {before:11.0f} {memory(process):10.0f}"
+                f"| {clients} | {rate:.1f} | {p50:.0f} ms | {p95:.0f} ms | {p99:.0f} ms | {before:.0f} MB | "
+                f"{memory(process):.0f} MB |",
+                flush=True,
             )
     finally:
         os.killpg(process.pid, signal.SIGTERM)

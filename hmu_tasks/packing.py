@@ -8,6 +8,7 @@ import ast
 import platform
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,24 @@ REQUIRED = ("mlflow", "numpy", "pandas", "safetensors", "torch", "pydantic", "ru
 EXAMPLE = {"columns": ["prompt", "seconds", "seed"], "data": [["a person walks forward", 4.0, 0]]}
 
 
-def pack(bundle: Path, sampling: Mapping[str, Any], target: Path) -> None:
+@dataclass(frozen=True)
+class Clock:
+    """Time in the motions of a model: frames per second, and its shortest and longest motion in frames."""
+
+    fps: float
+    shortest: int
+    longest: int
+
+
+def pack(bundle: Path, sampling: Mapping[str, Any], clock: Clock, target: Path) -> None:
     """Write the model folder: MLmodel, serving.py, code/, artifacts/bundle and artifacts/generation.json.
 
-    Raises WeightsError for a bundle that holds anything but safetensors, JSON, plain arrays and text.
+    Raises WeightsError for a bundle that holds anything but safetensors, JSON and text.
     """
     check_bundle_files(bundle)
     artifacts = target / "artifacts"
     shutil.copytree(bundle, artifacts / "bundle", ignore=shutil.ignore_patterns("edit.json"))
-    write_json(artifacts / "generation.json", {"sampling": dict(sampling)})
+    write_json(artifacts / "generation.json", {"sampling": dict(sampling), **asdict(clock)})
     _copy_code(target / "code" / "hmu_tasks")
     shutil.copy2(SERVED, target / SERVED.name)
     requirements = [f"{name}=={installed(name).partition('+')[0]}" for name in REQUIRED]
@@ -53,7 +63,13 @@ def _describe(target: Path) -> None:
     from mlflow.types.schema import Array, ColSpec, ParamSchema, ParamSpec, Schema
 
     signature = ModelSignature(
-        inputs=Schema([ColSpec("string", "prompt"), ColSpec("double", "seconds"), ColSpec("long", "seed")]),
+        inputs=Schema(
+            [
+                ColSpec("string", "prompt"),
+                ColSpec("double", "seconds", required=False),
+                ColSpec("long", "seed"),
+            ]
+        ),
         outputs=Schema([ColSpec(Array(Array(Array("double"))))]),
         params=ParamSchema([ParamSpec("output", "string", "joints")]),
     )
@@ -102,11 +118,11 @@ def _check(target: Path, local: Iterable[str]) -> None:
     """Look through every file: no path of this machine, nothing pickled; raises HmuError naming the file."""
     places = [place for place in local if len(place) > len("/root")]
     for file in sorted(path for path in target.rglob("*") if path.is_file()):
-        if file.suffix in {".pkl", ".pickle", ".pt", ".pth", ".joblib"}:
+        if file.suffix in {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".npy", ".npz"}:
             raise HmuError(
                 f"{file.relative_to(target)} could run code when it is loaded; it is not registered"
             )
-        if file.suffix in {".safetensors", ".npy"}:
+        if file.suffix == ".safetensors":
             continue
         text = file.read_text(encoding="utf-8")
         for place in places:

@@ -224,6 +224,8 @@ def report_moves(registry: Registry) -> None:
     """Print the aliases and every move."""
     for alias, number in sorted(registry.aliases().items()):
         sys.stdout.write(f"{alias}: version {number}\n")
+    if not registry.moves():
+        sys.stdout.write(f"{registry.name}: nothing was promoted yet\n")
     for move in registry.moves():
         start = "nothing" if move.start is None else f"version {move.start}"
         sys.stdout.write(

@@ -14,7 +14,7 @@ from hmu_tasks import report as report_step
 from hmu_tasks.errors import DataError
 from hmu_tasks.files import write_json
 from hmu_tasks.models import weights
-from hmu_tasks.packing import pack
+from hmu_tasks.packing import Clock, pack
 from hmu_tasks.params import Params, flat
 from hmu_tasks.promotion import manifest
 from hmu_tasks.promotion.card import Origin, card_text, description
@@ -60,8 +60,15 @@ def run(params: Params, model: str, method: str, edit: str | None = None) -> Ver
     sys.stdout.write(
         f"{registry.name} version {version.number} {judged}{'' if new else ' (registered before)'}\n"
     )
-    for reason in () if version.passed else decision.reasons:
+    for reason in () if version.passed or not new else decision.reasons:
         sys.stdout.write(f"  {reason}\n")
+    if not new and not version.passed:
+        sys.stdout.write(f"  {version.tags.get(REASONS_TAG, '')}\n")
+        if decision.passed:
+            sys.stdout.write(
+                "  What is known today would pass, but a version keeps the decision that it was made with: delete "
+                f"version {version.number} in MLflow and register again\n"
+            )
     return version
 
 
@@ -128,7 +135,8 @@ def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Ori
     source = paths.edits(evidence.model, evidence.method) / evidence.edit
     figures = paths.evaluation(evidence.model, evidence.method)
     sampling = params.evaluate.sampling.model_dump()
-    pack(source, sampling, folder / "model")
+    clock = Clock(evidence.fps, evidence.shortest, evidence.longest)
+    pack(source, sampling, clock, folder / "model")
     proof = folder / "evidence"
     proof.mkdir()
     write_json(proof / "evidence.json", evidence.to_json())
@@ -167,7 +175,7 @@ def _draw(params: Params, evidence: Evidence, target: Path) -> None:
         of_split = [sample for sample in inputs.samples if sample.split == split]
         clips = list(dict.fromkeys(sample.clip_id for sample in of_split))[:SHOWN]
         samples += [sample for sample in of_split if sample.clip_id in clips]
-    shown = dataclasses.replace(inputs, selection=chosen, samples=samples)
+    shown = dataclasses.replace(inputs, selection=chosen, others=(), samples=samples)
     for name, data in page.draw_animations(shown).items():
         (target / name).write_bytes(data)
 

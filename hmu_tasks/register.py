@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from hmu_tasks import lineage, paths
+from hmu_tasks.data import packed
+from hmu_tasks.data.layout import layout_of
 from hmu_tasks.errors import ConfigError, DataError
 from hmu_tasks.files import read_json, replacing_folder, write_json
 from hmu_tasks.metrics import METRICS, ROLES
 from hmu_tasks.models import weights
+from hmu_tasks.models.lengths import UNIT
 from hmu_tasks.params import Params
 from hmu_tasks.promotion.card import card_text
-from hmu_tasks.promotion.evidence import Evidence, figures, of_edit, probe_figures
+from hmu_tasks.promotion.evidence import Evidence, families, figures, of_edit, probe_figures
 from hmu_tasks.promotion.gate import Limits, better, decide
 
 Record = Mapping[str, Any]
+LONGEST = 196  # frames: 49 tokens, as far as the transformers' positions go in every configuration
 
 
 def run(params: Params, model: str, method: str, edit: str | None = None) -> None:
@@ -70,6 +74,8 @@ def gather(params: Params, model: str, method: str, edit: str | None = None) -> 
     rows = of_edit(tables[method], chosen)
     bundle = _bundle_digest(paths.edits(model, method) / chosen, rows)
     knob = rows[0]["knob"]
+    probed = {name: _probes(model, name, table) for name, table in {**tables, method: rows}.items()}
+    motions = packed.load(paths.CLIPS)
     clips = lineage.output_digests(Path()).get(paths.CLIPS.as_posix())
     return Evidence(
         model=model,
@@ -85,7 +91,14 @@ def gather(params: Params, model: str, method: str, edit: str | None = None) -> 
         contracts=bool(read_json(paths.VALIDATION)["success"]) if paths.VALIDATION.exists() else None,
         judges={_ROLE.get(name, "edited"): _judge(model, name) for name in tables},
         data=f"md5:{clips}" if clips else f"sha256:{weights.digest(paths.CLIPS)}",
-        probes=_probes(model, method, bundle),
+        probes=probe_figures(probed[method]),
+        original_probes=probe_figures(probed["original"]),
+        gold_probes=probe_figures(probed.get("retrain", ())),
+        families=families(row for rows in probed.values() for row in rows),
+        fps=motions.fps,
+        joints=layout_of(len(motions.mean)).joints,
+        shortest=-(-params.ingest.min_frames // UNIT) * UNIT,
+        longest=LONGEST,
     )
 
 
@@ -138,9 +151,10 @@ def _judge(model: str, method: str) -> str:
     return f"md5:{locked}" if locked else f"sha256:{weights.digest(evaluator)}"
 
 
-def _probes(model: str, method: str, bundle: str) -> Mapping[str, Any]:
-    """Success rates of the attacks on this bundle, where probes were run."""
+def _probes(model: str, method: str, evaluated: Sequence[Record]) -> list[Record]:
+    """Records of the attacks on the very bundles that were evaluated, where probes were run."""
     path = paths.PROBE / model / method / "probe.json"
     if not path.exists():
-        return {}
-    return probe_figures([row for row in read_json(path) if row.get("bundle") == bundle])
+        return []
+    bundles = {row["bundle"] for row in evaluated}
+    return [row for row in read_json(path) if row.get("bundle") in bundles]

@@ -17,19 +17,19 @@ from mlflow.pyfunc import PythonModel
 
 from hmu_tasks.data.export_bvh import bvh_text
 from hmu_tasks.data.recovery import to_joints
-from hmu_tasks.data.skeleton import FPS
+from hmu_tasks.data.skeleton import JOINTS
 from hmu_tasks.files import read_json
 from hmu_tasks.models.device import pick_device
 from hmu_tasks.models.embeddings import embed_texts, stacked
 from hmu_tasks.models.lengths import UNIT
 from hmu_tasks.models.momask import Sampling
-from hmu_tasks.models.store import load_bundle
+from hmu_tasks.models.store import load_bundle, load_length
 
 COLUMNS = ("prompt", "seconds", "seed")
 OUTPUTS = ("joints", "features", "bvh")
+DEVICES = ("auto", "cpu", "cuda")
 MOST_PROMPTS = 64
 LONGEST_PROMPT = 400  # characters
-FRAMES = (40, 196)  # shortest and longest motion that the models are trained on
 
 
 class TextToMotion(PythonModel):  # type: ignore[misc]
@@ -41,19 +41,25 @@ class TextToMotion(PythonModel):  # type: ignore[misc]
         `model_config={"device": "cpu"}` of load_model chooses the device: auto, cpu or cuda.
         """
         chosen = (context.model_config or {}).get("device", "auto")
-        self._device = pick_device(str(chosen))
+        if chosen not in DEVICES:
+            raise _refused(f"device is {chosen!r}; choose one of {', '.join(DEVICES)}")
+        self._device = pick_device(chosen)
         self._bundle = load_bundle(Path(context.artifacts["bundle"]), self._device)
+        self._length = load_length(Path(context.artifacts["bundle"]) / "text", self._device)
         settings = read_json(Path(context.artifacts["generation"]))
         self._sampling = Sampling(**settings["sampling"])
+        self._fps = float(settings["fps"])
+        self._frames = (int(settings["shortest"]), int(settings["longest"]))
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[Any]:
         """Draw one motion per row.
 
-        model_input: columns prompt (text), seconds (2 to 9.8, rounded to whole tokens of 0.2 s), seed (0 and more).
-        params: `output` is joints (arrays [F, 22, 3] in metres, Y up, 20 fps), features (arrays [F, 263]) or bvh
-            (texts).
+        model_input: columns prompt (text), seconds (rounded to whole tokens of four frames; missing or null where the
+            model is to say how long the motion lasts), seed (0 and more).
+        params: `output` is joints (arrays [F, J, 3] in metres, Y up), features (arrays [F, D]) or bvh (texts); frames
+            per second, J and D are those of the data that the model was trained on.
         Each row depends on itself alone, whatever stands beside it. Raises MlflowException for input that is not
         allowed.
         """
@@ -61,25 +67,62 @@ class TextToMotion(PythonModel):  # type: ignore[misc]
         output = (params or {}).get("output", OUTPUTS[0])
         if output not in OUTPUTS:
             raise _refused(f"output is {output!r}; choose one of {', '.join(OUTPUTS)}")
-        rows = _checked_rows(model_input)
+        rows = [
+            (prompt, self._length_of(seconds, place), seed)
+            for place, (prompt, seconds, seed) in enumerate(_checked_rows(model_input))
+        ]
         return [self._draw(*row, output) for row in rows]
 
-    def _draw(self, prompt: str, frames: int, seed: int, output: str) -> Any:
-        vectors = embed_texts(self._bundle.text, [prompt])
+    def _length_of(self, seconds: float | None, place: int) -> int | None:
+        """Frames of a row; None where the model tells them."""
+        if seconds is None:
+            if self._length is None and not self._bundle.model.predicts_lengths:
+                raise _refused(
+                    f"row {place}: seconds is missing, and this model cannot tell how long a motion lasts"
+                )
+            return None
+        least, most = (count / self._fps for count in self._frames)
+        if not least <= seconds <= most:
+            raise _refused(f"row {place}: seconds is {seconds:g}; motions last {least:.3g} to {most:.3g} s")
+        return min(max(round(seconds * self._fps / UNIT) * UNIT, self._frames[0]), self._frames[1])
+
+    def _predicted(self, vector: torch.Tensor, seed: int) -> int | None:
+        """Draw a length from the length estimator; None where the model itself ends its motions."""
+        if self._length is None:
+            return None
+        shares = self._length(vector).softmax(dim=-1)
+        # A generator of its own: the predicted length, asked for in seconds, gives the same motion.
+        tokens = torch.multinomial(shares, 1, generator=self._generator(seed))
+        return min(max(int(tokens) * UNIT, self._frames[0]), self._frames[1])
+
+    def _generator(self, seed: int) -> torch.Generator:
+        return torch.Generator(device=self._device).manual_seed(seed)
+
+    def _draw(self, prompt: str, frames: int | None, seed: int, output: str) -> Any:
+        vector = stacked(embed_texts(self._bundle.text, [prompt]), [prompt]).to(self._device)
+        frames = self._predicted(vector, seed) if frames is None else frames
         features = self._bundle.model.generate(
-            stacked(vectors, [prompt]).to(self._device),
-            [frames],
+            vector,
+            None if frames is None else [frames],
             sampling=self._sampling,
-            generator=torch.Generator(device=self._device).manual_seed(seed),
+            generator=self._generator(seed),
         )[0]
         if output == "features":
             return np.asarray(features, np.float32)
         joints = np.asarray(to_joints(features), np.float32)
-        return bvh_text(joints) if output == "bvh" else joints
+        if output == "joints":
+            return joints
+        if joints.shape[1] != len(JOINTS):
+            raise _refused(
+                f"bvh is written for {len(JOINTS)} joints and this model has {joints.shape[1]}; ask for joints"
+            )
+        return bvh_text(joints, fps=self._fps)
 
 
-def _checked_rows(table: pd.DataFrame) -> list[tuple[str, int, int]]:
-    """Turn the table into (prompt, frames, seed); raises MlflowException naming the first row that is not allowed."""
+def _checked_rows(table: pd.DataFrame) -> list[tuple[str, float | None, int]]:
+    """Turn the table into (prompt, seconds, seed); raises MlflowException naming the first row that is not allowed."""
+    if "seconds" not in table:
+        table = table.assign(seconds=None)
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise _refused(f"the column {missing[0]} is missing; give {', '.join(COLUMNS)}")
@@ -93,16 +136,14 @@ def _checked_rows(table: pd.DataFrame) -> list[tuple[str, int, int]]:
             raise _refused(
                 f"row {place}: the prompt has {len(prompt)} characters, at most {LONGEST_PROMPT} are taken"
             )
-        rows.append((prompt, _frames(seconds, place), _seed(seed, place)))
+        rows.append((prompt, _seconds(seconds, place), _seed(seed, place)))
     return rows
 
 
-def _frames(seconds: Any, place: int) -> int:
-    length = _number(seconds, "seconds", place)
-    least, most = (count / FPS for count in FRAMES)
-    if not least <= length <= most:
-        raise _refused(f"row {place}: seconds is {length:g}; motions last {least:g} to {most:g} s")
-    return round(length * FPS / UNIT) * UNIT
+def _seconds(seconds: Any, place: int) -> float | None:
+    """Read a length; null comes as None, and as NaN or NaT in a column of numbers or dates."""
+    missing = seconds is None or (pd.api.types.is_scalar(seconds) and pd.isna(seconds))
+    return None if missing else _number(seconds, "seconds", place)
 
 
 def _seed(seed: Any, place: int) -> int:

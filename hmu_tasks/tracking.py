@@ -26,6 +26,7 @@ from hmu_tasks.mlflow_store import (
     tracking_uri,
     without_password,
 )
+from hmu_tasks.mlflow_views import experiment_tags
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,8 @@ _NOTES = {
     "train": "Training of one component. Curves: `train/…`; the column *variant* says full or retain (D_r).",
     "unlearn": "One method applied to one model; each edit's proof of what changed is an artifact.",
     "evaluate": "Figures `<split>/<metric>`; where the method has a strength, each is a curve over it.",
-    "probe": "Attacks on the edited models, with success rates.",
+    "probe": "Success rates `<family>/<attack>` on the selected edit, and for comparison on the original and on D_r.",
+    "register": "A version of the registered model: `model/` is what is served, `evidence/` what the gate read.",
 }
 """What the page of a step's run says at its top."""
 
@@ -149,6 +151,7 @@ def step_run(
             ).info.run_id
             client.update_run(parent, status="RUNNING")
         _log_params(client, run_id, params)
+        _log_data(client, run_id, root)
     run = StepRun(client=client, run_id=run_id, parent_id=parent, uri=uri)
     try:
         with _machine_watched(run):
@@ -166,7 +169,8 @@ def step_run(
 def _machine_watched(run: StepRun) -> Iterator[None]:
     """Record processor, memory, disk and network (and GPUs where pynvml is there) while a step runs.
 
-    One sample per half minute, from a thread; MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false switches it off.
+    One sample per half minute, from a thread, and one at the end; MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false switches
+    it off.
     """
     if os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true").lower() == "false":
         yield
@@ -179,6 +183,13 @@ def _machine_watched(run: StepRun) -> Iterator[None]:
         yield
     finally:
         monitor.finish()
+    with clear_errors(run.uri):
+        # MLflow drops the last, unfinished half minute, and with it all of a short step.
+        for part in monitor.monitors:
+            part.clear_metrics()
+        monitor.collect_metrics()
+        monitor.publish_metrics(monitor.aggregate_metrics())
+        monitor.mlflow_logger.flush()
 
 
 def _close(run: StepRun, experiment: str, status: str, root: Path) -> None:
@@ -195,12 +206,14 @@ def _experiment(client: Any, uri: str, root: Path) -> str:
     """
     if urlsplit(uri).scheme in {"http", "https"}:
         found = client.get_experiment_by_name(EXPERIMENT)
-        return str(found.experiment_id if found else client.create_experiment(EXPERIMENT))
+        if found is None:
+            return str(client.create_experiment(EXPERIMENT, tags=experiment_tags()))
+        return str(found.experiment_id)
     location = os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or (side_folder(root) / "artifacts").as_uri()
     for name in (EXPERIMENT, f"{EXPERIMENT} {root.resolve()}"):
         found = client.get_experiment_by_name(name)
         if found is None:
-            return str(client.create_experiment(name, artifact_location=location))
+            return str(client.create_experiment(name, location, experiment_tags()))
         if found.artifact_location == location or "MLFLOW_TRACKING_URI" in os.environ:
             return str(found.experiment_id)
     raise HmuError(
@@ -236,7 +249,7 @@ def _tags(step: str, root: Path, inputs: Iterable[Path]) -> dict[str, str]:
         "hmu.host": socket.gethostname(),
         "hmu.process": lineage.process_identity(os.getpid()) or "",
         "hmu.git.dirty": str(commit.dirty).lower(),
-        "mlflow.source.name": f"{step}.py",
+        "mlflow.source.name": step,  # the column Source shows some nine letters
         "mlflow.source.type": "LOCAL",
     }
     tags |= {"mlflow.note.content": _NOTES[step]} if step in _NOTES else {}
@@ -253,6 +266,17 @@ def _log_params(client: Any, run_id: str, params: Mapping[str, Any]) -> None:
     batch = [Param(metric_name(key)[:250], text[:6000]) for key, text in _flat(params)]
     for start in range(0, len(batch), 100):  # MLflow's limit for one request
         client.log_batch(run_id, params=batch[start : start + 100])
+
+
+def _log_data(client: Any, run_id: str, root: Path) -> None:
+    """Name the clips with their digest in the column *Dataset*, once an ingest stage has written them."""
+    from mlflow.entities import Dataset, DatasetInput
+
+    digest = lineage.output_digests(root).get(DATA_FOLDER)
+    if digest is not None:
+        # MLflow keeps 36 letters of a digest, and a DVC folder's md5 has 32 and its suffix `.dir`.
+        data = Dataset(DATA_FOLDER, digest[:36], "dvc", json.dumps({"path": DATA_FOLDER, "md5": digest}))
+        client.log_inputs(run_id, [DatasetInput(data)])
 
 
 def _flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

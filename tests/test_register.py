@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from registered_world import NAME, add_edit, easy_params, selected
 
@@ -19,6 +18,21 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated", "ignore:.*Any type hint is inferred as AnyType"
 )
 PLACE = paths.registration("momask", "lcr")
+# Everything that a version may consist of: weights, text of several kinds, pictures; "" is MLflow's own MLmodel.
+ALLOWED = {
+    ".safetensors",
+    ".json",
+    ".yaml",
+    ".txt",
+    ".md",
+    ".html",
+    ".csv",
+    ".lock",
+    ".py",
+    ".gif",
+    ".png",
+    "",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -76,17 +90,39 @@ def test_what_was_not_evaluated_is_not_judged(measured: Path) -> None:
         register.run(easy_params(), "momask", "lcr")
 
 
+def write_probes(root: Path) -> None:
+    """One attack on the selected edit, on another bundle that must not count, and on both references."""
+    for method, edit, high in (("lcr", selected(root), 0.3), ("original", "s0", 0.9), ("retrain", "s0", 0.1)):
+        index = paths.edits("momask", method) / edit / "bundle.json"
+        digest = json.loads(index.read_text(encoding="utf-8"))["digest"]
+        row = {"attack": "paraphrase", "family": "text", "mean": high - 0.1, "low": 0.0, "n": 50}
+        found = [
+            {**row, "bundle": digest, "high": high},
+            {**row, "bundle": "another", "high": 1.0},
+        ]
+        place = paths.PROBE / "momask" / method / "probe.json"
+        place.parent.mkdir(parents=True)
+        place.write_text(json.dumps(found), encoding="utf-8")
+
+
 def test_probes_of_this_bundle_are_read(measured: Path) -> None:
-    bundle = register.gather(easy_params(), "momask", "lcr").bundle
-    found = [
-        {"bundle": digest, "attack": "paraphrase", "mean": 0.2, "low": 0.1, "high": 0.3, "n": 50}
-        for digest in (bundle, "another")
+    write_probes(measured)
+    evidence = register.gather(easy_params(), "momask", "lcr")
+    tables = (evidence.probes, evidence.original_probes, evidence.gold_probes)
+    assert [table["paraphrase"].high for table in tables] == [0.3, 0.9, 0.1]
+    assert evidence.families == {"paraphrase": "text"}
+    strict = easy_params(probe_success={"text": 0.1}, probe_slack=0.0, probes=["text", "gradient"])
+    register.run(strict, "momask", "lcr")
+    reasons = json.loads((PLACE / "decision.json").read_text(encoding="utf-8"))["reasons"]
+    assert reasons == [
+        "probe gradient: this attack was not run",
+        "probe paraphrase: success at most 0.3 (95 %), 0.1 is allowed",
     ]
     place = paths.PROBE / "momask" / "lcr" / "probe.json"
-    place.parent.mkdir(parents=True)
-    place.write_text(json.dumps(found), encoding="utf-8")
-    evidence = register.gather(easy_params(), "momask", "lcr")
-    assert {name: figure.high for name, figure in evidence.probes.items()} == {"paraphrase": 0.3}
+    rows = json.loads(place.read_text(encoding="utf-8"))
+    place.write_text(json.dumps([{**row, "family": None} for row in rows]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"attack 'paraphrase' of probe\.json names no family; probe again"):
+        register.gather(easy_params(), "momask", "lcr")
 
 
 def test_from_registration_to_rollback(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,6 +144,8 @@ def test_from_registration_to_rollback(measured: Path, capsys: pytest.CaptureFix
     assert "at least 10000 are asked for" in registry.version(2).tags[REASONS_TAG]
     with pytest.raises(HmuError, match=r"version 2 .* cannot be promoted: prompts, edited"):
         promote.propose(registry, 2)
+    assert publish.run(params, "momask", "lcr", "k003-s0").passed is False  # a version keeps its decision
+    assert "delete version 2 in MLflow and register again" in capsys.readouterr().out
 
     add_edit(measured, "k0004-s0")
     assert publish.run(params, "momask", "lcr", "k0004-s0").number == 3
@@ -169,17 +207,15 @@ def check_version(registry: Any, version: Any, world: Path) -> None:
     media = [name for name in files if name.startswith("media/")]
     assert len([name for name in media if name.endswith(".gif")]) == 2  # a forget and a retain prompt
     bundle = {Path(name).suffix for name in files if name.startswith("model/artifacts/")}
-    assert bundle == {".safetensors", ".json", ".npy"}
+    assert bundle == {".safetensors", ".json"}
     for name, path in files.items():
-        assert path.suffix not in {".pkl", ".pickle", ".pt", ".joblib"}
-        if path.suffix not in {".safetensors", ".npy", ".gif", ".png"}:
+        assert path.suffix in ALLOWED, name
+        if path.suffix not in {".safetensors", ".gif", ".png"}:
             text = path.read_text(encoding="utf-8")
             assert str(world) not in text, name
             assert (
                 name.startswith("model/code/") or name == "model/serving.py" or "cloudpickle" not in text
             ), name
-        if path.suffix == ".npy":
-            assert np.load(path, allow_pickle=False).dtype == np.float32
     run = registry.client.get_run(version.run_id)
     evidence = register.gather(easy_params(), "momask", "lcr")
     assert version.tags[BUNDLE_TAG] == evidence.bundle == run.data.tags["hmu.bundle"]

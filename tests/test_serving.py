@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 from registered_world import selected
 
 from hmu_tasks import paths
+from hmu_tasks.models import weights
 
 # MLflow 3.17 warns about its own type hints when its models are imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")
@@ -29,10 +31,10 @@ ROWS = {"prompt": ["a person walks", "a man kicks"], "seconds": [2.0, 3.1], "see
 @pytest.fixture(scope="module")
 def packed(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model folder of the tiny world's selected edit."""
-    from hmu_tasks.packing import pack
+    from hmu_tasks.packing import Clock, pack
 
     target = tmp_path_factory.mktemp("packed") / "model"
-    pack(finished / paths.edits("momask", "lcr") / selected(finished), SAMPLING, target)
+    pack(finished / paths.edits("momask", "lcr") / selected(finished), SAMPLING, Clock(20.0, 40, 196), target)
     return target
 
 
@@ -86,7 +88,9 @@ WRONG = [
     ({"prompt": [3, 4]}, "row 0: the prompt is empty or no text: '3'"),
     ({"prompt": ["x", "y" * 1000]}, "row 1: the prompt has 1000 characters, at most 400 are taken"),
     ({"seconds": [2.0, 60.0]}, "row 1: seconds is 60; motions last 2 to 9.8 s"),
-    ({"seconds": [float("nan"), 2.0]}, "row 0: seconds is 'nan', which is no number"),
+    ({"seconds": [2.0, float("nan")]}, "row 1: seconds is missing, and this model cannot tell"),
+    ({"seconds": [None, None]}, "row 0: seconds is missing, and this model cannot tell"),
+    ({"seconds": [float("inf"), 2.0]}, "row 0: seconds is 'inf', which is no number"),
     ({"seconds": ["2", "3"]}, "row 0: seconds is '2', which is no number"),
     ({"seed": [0, -1]}, "row 1: seed is -1"),
     ({"seed": [0.5, 1]}, "row 0: seed is 0.5; give a whole number"),
@@ -129,6 +133,89 @@ def test_wrong_requests_are_told(model: Any, data: Any, params: dict[str, Any] |
     assert len(str(caught.value)) < 300
 
 
+def loaded(folder: Path, **settings: Any) -> Any:
+    """A packed model with other settings, without MLflow around it."""
+    from types import SimpleNamespace
+
+    from hmu_tasks.files import read_json, write_json
+    from hmu_tasks.serving import TextToMotion
+
+    file = folder / "artifacts" / "generation.json"
+    write_json(file, {**read_json(file), **settings})
+    model = TextToMotion()
+    places = {"bundle": str(folder / "artifacts" / "bundle"), "generation": str(file)}
+    model.load_context(SimpleNamespace(model_config={"device": "cpu"}, artifacts=places))
+    return model
+
+
+def test_another_frame_rate_counts(packed: Path, tmp_path: Path) -> None:
+    """30 frames per second, as Motion-X has them: seconds, limits and BVH follow."""
+    from mlflow.exceptions import MlflowException
+
+    shutil.copytree(packed, tmp_path / "model")
+    model = loaded(tmp_path / "model", fps=30.0, shortest=24, longest=196)
+    row = pd.DataFrame({"prompt": ["a person walks"], "seconds": [2.0], "seed": [0]})
+    assert model.predict(None, row)[0].shape == (60, 22, 3)
+    assert model.predict(None, row.assign(seconds=0.8))[0].shape == (24, 22, 3)
+    (text,) = model.predict(None, row, {"output": "bvh"})
+    assert "Frame Time: 0.033333" in text
+    with pytest.raises(MlflowException, match=r"seconds is 6\.6; motions last 0\.8 to 6\.53 s"):
+        model.predict(None, row.assign(seconds=6.6))
+
+
+def test_a_length_estimator_fills_in_what_is_missing(packed: Path, tmp_path: Path) -> None:
+    from hmu_tasks.models.length import LengthConfig, LengthEstimator
+    from hmu_tasks.models.store import load_config, save_length
+
+    folder = tmp_path / "model"
+    shutil.copytree(packed, folder)
+    text = folder / "artifacts" / "bundle" / "text"
+    config = LengthConfig(text_width=load_config(text)["width"], hidden=8)
+    network = LengthEstimator(config, seed=1)
+    network.output[-1].bias.data[:] = 0  # type: ignore[operator, union-attr]
+    network.output[-1].bias.data[15] = 50  # type: ignore[operator, union-attr]  # 15 tokens, for certain
+    save_length(network.state_dict(), vars(config), text)
+    index = folder / "artifacts" / "bundle" / "bundle.json"
+    content = json.loads(index.read_text(encoding="utf-8"))
+    content["components"]["text"] = weights.digest(text)
+    index.write_text(json.dumps(content), encoding="utf-8")
+    model = loaded(folder)
+    row = pd.DataFrame({"prompt": ["a person walks"], "seed": [3]})
+    (drawn,) = model.predict(None, row)
+    assert drawn.shape == (60, 22, 3)
+    np.testing.assert_array_equal(drawn, model.predict(None, row.assign(seconds=3.0))[0])
+    np.testing.assert_array_equal(drawn, model.predict(None, row.assign(seconds=None))[0])
+
+
+def test_bamm_ends_its_motions_itself(packed: Path, tmp_path: Path) -> None:
+    from hmu_tasks.models import store
+    from hmu_tasks.models.bamm_base import BammConfig, BammTransformer
+
+    folder = tmp_path / "model"
+    shutil.copytree(packed, folder)
+    bundle = folder / "artifacts" / "bundle"
+    config = store.load_config(bundle / "base")
+    store.save_network(BammTransformer(BammConfig(**config), seed=3), config, bundle / "base")
+    index = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
+    index["components"]["base"] = weights.digest(bundle / "base")
+    (bundle / "bundle.json").write_text(json.dumps(index | {"model": "bamm"}), encoding="utf-8")
+    model = loaded(folder)
+    row = pd.DataFrame({"prompt": ["a person walks"], "seed": [3]})
+    one, two = (model.predict(None, table)[0] for table in (row, row.assign(seconds=float("nan"))))
+    np.testing.assert_array_equal(one, two)
+    assert len(one) % 4 == 0
+    assert 4 <= len(one) <= 196
+    assert model.predict(None, row.assign(seconds=2.0))[0].shape == (40, 22, 3)
+
+
+def test_an_unknown_device_is_told(packed: Path) -> None:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException, match="device is 'gpu'; choose one of auto, cpu, cuda"):
+        mlflow.pyfunc.load_model(str(packed), model_config={"device": "gpu"})
+
+
 def test_other_models_keep_mlflows_own_check(model: Any) -> None:
     import mlflow
     from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
@@ -169,8 +256,8 @@ def test_nothing_is_pickled_and_no_place_of_this_machine_is_named(packed: Path, 
     }
     assert "python_model" not in flavor
     for file in packed.rglob("*"):
-        assert file.suffix not in {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".npz"}
-        if file.is_file() and file.suffix not in {".safetensors", ".npy"}:
+        assert file.suffix not in {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".npz", ".npy"}
+        if file.is_file() and file.suffix != ".safetensors":
             text = file.read_text(encoding="utf-8")
             assert str(finished) not in text
             assert str(paths.RUNS.resolve()) not in text

@@ -1,17 +1,21 @@
 """The mirror in MLflow: structure, failures, parallel first start, nothing astray."""
 
+import base64
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from hmu_tasks import lineage, mlflow_store, tracking
+from hmu_tasks import lineage, mlflow_store, mlflow_views, tracking
 from hmu_tasks.errors import HmuError
+from hmu_tasks.metrics import METRICS, ROLES
 
 # MLflow 3.17 declares a mapper in a way that SQLAlchemy 2.1 announces to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -61,7 +65,7 @@ def runs_of(root: Path) -> pd.DataFrame:
             "parent": run.data.tags.get("mlflow.parentRunId"),
             "tags": run.data.tags,
             "params": run.data.params,
-            "metrics": run.data.metrics,
+            "metrics": {k: v for k, v in run.data.metrics.items() if not k.startswith("system/")},
         }
         for experiment in client.search_experiments()
         for run in client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
@@ -104,6 +108,43 @@ def test_another_pipeline_run_gets_another_parent(root: Path, monkeypatch: pytes
         with tracking.step_run("train", "base", params={}, tags={}, root=root):
             pass
     assert runs_of(root)["parent"].isna().sum() == 2
+
+
+def test_the_pages_explain_themselves(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Experiment, parent and every kind of step have a description; views with the columns that matter are there."""
+    monkeypatch.setenv(lineage.PIPELINE_VARIABLE, "dvc-1")
+    for step in ("train", "unlearn", "evaluate", "probe", "register"):
+        with tracking.step_run(step, "x", params={}, tags={}, root=root) as run:
+            pass
+        assert run.client.get_run(run.run_id).data.tags["mlflow.source.name"] == step
+    runs = runs_of(root)
+    assert len(runs) == 6
+    assert all(len(tags["mlflow.note.content"]) > 40 for tags in runs["tags"])
+    assert runs.iloc[0]["tags"]["mlflow.source.name"] == "dvc repro"
+    experiment = run.client.get_experiment_by_name(tracking.EXPERIMENT)
+    tags = experiment.tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    for view in mlflow_views.VIEWS:
+        assert view.name in tags["mlflow.note.content"]
+        saved = json.loads(tags[f"mlflow.sharedViewState.{view.key}"])
+        state = json.loads(zlib.decompress(base64.b64decode(saved["state"].removeprefix("deflate;"))))
+        assert (saved["name"], state["searchFilter"]) == (view.name, view.runs)
+        assert state["selectedColumns"] == list(view.columns)
+        assert len(run.client.search_runs([experiment.experiment_id], view.runs)) == 1
+        names = [column.split("`")[1] for column in view.columns if column.startswith("metrics")]
+        if view.key == "methods":
+            assert all(
+                METRICS[metric].better.get(ROLES[split]) for split, metric in (n.split("/") for n in names)
+            )
+
+
+def test_the_machine_is_watched(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load and memory of the machine stand on the run's page, also where a step took seconds only."""
+    monkeypatch.delenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", raising=False)
+    with tracking.step_run("train", "base", params={}, tags={}, root=root) as run:
+        pass
+    found = run.client.get_run(run.run_id).data.metrics
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_percentage"} <= set(found)
 
 
 def test_curves_from_pairs_and_tables(root: Path) -> None:
@@ -207,6 +248,8 @@ stages:
     assert tags["hmu.input.data/split"] == "new.dir"
     assert tags["hmu.input.data/clips"] == "abc.dir"
     assert "hmu.input.hmu_tasks/train.py" not in tags
+    (data,) = run.client.get_run(run.run_id).inputs.dataset_inputs  # the column Dataset
+    assert (data.dataset.name, data.dataset.digest) == ("data/clips", "abc.dir")
     assert tags["hmu.git.dirty"] == "false"
     assert len(tags["mlflow.source.git.commit"]) == 40
     (root / "kept.txt").write_text("2", encoding="utf-8")

@@ -24,6 +24,7 @@ class Bamm(TextToMotion):
 
     network = BammTransformer
     config = BammConfig
+    predicts_lengths = True
 
     def draw_base(
         self, text: Tensor, lengths: Tensor | None, *, sampling: Sampling, generator: torch.Generator

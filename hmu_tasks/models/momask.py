@@ -102,6 +102,7 @@ class TextToMotion(ABC):
     # The base transformer's class and that of its configuration.
     network: ClassVar[type[Any]]
     config: ClassVar[type[Any]]
+    predicts_lengths: ClassVar[bool] = False
 
     @abstractmethod
     def draw_base(

@@ -1,6 +1,6 @@
-"""Component folders and model bundles on disk: safetensors, JSON and npy, checked strictly when read.
+"""Component folders and model bundles on disk: safetensors and JSON, checked strictly when read.
 
-A component is a folder with model.safetensors and config.json (tokenizers also hold mean.npy and std.npy).
+A component is a folder with model.safetensors and config.json; what reads motions also has statistics.safetensors.
 A bundle is a folder with bundle.json and one sub-folder per component: tokenizer, base, residual, text.
 """
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -35,6 +34,8 @@ SOURCE = "source.json"
 RECORDS = ("history.csv", SOURCE)
 # Beside a base or residual transformer's weights: a text to steer away from, where a method asks for that.
 NEGATIVE = "negative.safetensors"
+# Mean and standard deviation with which a network's input was normalised.
+STATISTICS = "statistics.safetensors"
 COMPONENTS = ("text", "tokenizer", "base", "residual")
 Network = TypeVar("Network", bound=nn.Module)
 Config = TypeVar("Config")
@@ -110,21 +111,23 @@ def _fill(network: Network, folder: Path, device: torch.device) -> Network:
 
 
 def save_statistics(mean: Tensor, std: Tensor, folder: Path) -> None:
-    """Write the statistics that normalise a network's input."""
-    for name, values in (("mean", mean), ("std", std)):
-        # By renaming: the old file may be hard-linked into a bundle, which must keep its content.
-        with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
-            np.save(file, values.numpy())
+    """Write the statistics that normalise a network's input, [D] each."""
+    # By renaming: the old file may be hard-linked into a bundle, which must keep its content.
+    with replacing(folder / STATISTICS) as temporary:
+        temporary.write_bytes(to_bytes({"mean": mean.cpu().contiguous(), "std": std.cpu().contiguous()}))
 
 
 def load_statistics(folder: Path, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Read mean and std, [D] each."""
+    """Read mean and std, [D] each; raises WeightsError where the file is missing, damaged or another one."""
+    path = folder / STATISTICS
     try:
-        mean = torch.from_numpy(np.load(folder / "mean.npy", allow_pickle=False)).to(device)
-        std = torch.from_numpy(np.load(folder / "std.npy", allow_pickle=False)).to(device)
-        return mean, std
-    except (OSError, ValueError, EOFError) as error:
-        raise WeightsError(f"statistics in {folder} cannot be read: {error}") from error
+        found = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}); train the component again") from error
+    if set(found) != {"mean", "std"} or found["mean"].ndim != 1 or found["mean"].shape != found["std"].shape:
+        shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in sorted(found.items()))
+        raise WeightsError(f"{path} holds {shapes or 'nothing'} instead of mean [D] and std [D]")
+    return found["mean"].to(device), found["std"].to(device)
 
 
 def load_tokenizer(folder: Path, device: torch.device) -> Tokenizer:

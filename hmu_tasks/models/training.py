@@ -42,6 +42,7 @@ class Schedule:
     clip: float = 1.0
     evaluate_every: int = 100
     patience: int = 0  # evaluations without improvement before stopping; 0 = never
+    floor: float = 0.02  # learning rate at the end, as a share of `rate`; 1 = no decay
 
 
 @runtime_checkable
@@ -94,11 +95,11 @@ def step_seed(seed: int, step: int) -> int:
 
 
 def learning_rate(step: int, schedule: Schedule) -> float:
-    """Linear warm-up, then a cosine from `rate` to 2 % of it."""
+    """Linear warm-up, then a cosine from `rate` to the share `floor` of it."""
     if step < schedule.warmup:
         return schedule.rate * (step + 1) / schedule.warmup
     done = (step - schedule.warmup) / max(schedule.steps - schedule.warmup, 1)
-    return schedule.rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done)))
+    return schedule.rate * (schedule.floor + (1.0 - schedule.floor) * 0.5 * (1.0 + math.cos(math.pi * done)))
 
 
 def epoch_batches(lengths: np.ndarray, batch: int, seed: int, *, bucket: int = 8) -> Iterator[np.ndarray]:

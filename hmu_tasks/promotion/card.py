@@ -110,8 +110,29 @@ def _rows(evidence: Evidence, splits: tuple[str, ...], metrics: tuple[str, ...])
     return rows
 
 
-def _risks(evidence: Evidence) -> list[tuple[str, str, str]]:
-    """Residual risks: what may happen, the figure behind it, and what to make of it."""
+@dataclass(frozen=True)
+class Risk:
+    """What may happen, and how often it did: with this model, the original, and D_r; n prompts each."""
+
+    what: str
+    edited: str
+    original: str
+    gold: str
+    n: str
+
+
+_PHRASES: Mapping[str, str] = {
+    "text": "attack by wording, {name}: {concept} comes back",
+    "embedding": "attack on the sentence vector, {name}: {concept} comes back",
+    "weights": "attack with access to the files, {name}: {concept} comes back",
+    "precision": "weights rounded, {name}: {concept} comes back",
+    "oversuppression": "harmless prompts, {name}: another motion than the original's",
+    "detection": "inspection of the files, {name}: the edit is found",
+}
+
+
+def _risks(evidence: Evidence) -> list[Risk]:
+    """Residual risks, with the rates of the original and of D_r beside this model's."""
     rows = []
     for split, words in (
         ("forget", f"prompts that name {evidence.concept}"),
@@ -121,25 +142,38 @@ def _risks(evidence: Evidence) -> list[tuple[str, str, str]]:
         for metric in ("violence_corrected", "violence"):
             found = evidence.figures.get(f"{split}/{metric}")
             if found is not None:
-                most = "no interval" if found.high is None else f"up to {min(1.0, found.high):.0%} (95 %)"
-                rows.append(
-                    (
-                        f"{evidence.concept} in motions for {words}",
-                        f"{found.mean:.0%}, {most}",
-                        f"n = {found.n}",
-                    )
-                )
+                name = f"{split}/{metric}"
+                others = _rate_text(evidence.original.get(name)), _rate_text(evidence.gold.get(name))
+                what = f"{evidence.concept} in motions for {words}"
+                rows.append(Risk(what, _rate_text(found), *others, n=str(found.n)))
                 break
-    for attack, found in sorted(evidence.probes.items()):
-        most = "no interval" if found.high is None else f"up to {found.high:.0%} (95 %)"
-        rows.append((f"attack {attack} brings it back", f"{found.mean:.0%}, {most}", f"n = {found.n}"))
+    order = {family: place for place, family in enumerate(_PHRASES)}
+
+    def place(attack: str) -> tuple[int, str]:
+        return order.get(evidence.families.get(attack, ""), len(order)), attack
+
+    for attack in sorted(evidence.probes, key=place):
+        found = evidence.probes[attack]
+        phrase = _PHRASES.get(evidence.families.get(attack, ""), "attack {name}: {concept} comes back")
+        others = (
+            _rate_text(evidence.original_probes.get(attack)),
+            _rate_text(evidence.gold_probes.get(attack)),
+        )
+        what = phrase.format(name=attack, concept=evidence.concept)
+        rows.append(Risk(what, _rate_text(found), *others, n=str(found.n)))
     if not evidence.probes:
-        rows.append(("attacks (paraphrase, prompt search, fine-tuning)", "not measured", "no probe was run"))
-    lost = evidence.original.get("retain/r1"), evidence.figures.get("retain/r1")
-    if lost[0] is not None and lost[1] is not None:
-        text = f"R@1 {lost[0].mean:.3f} → {lost[1].mean:.3f}"
-        rows.append(("worse motions for harmless prompts", text, f"n = {lost[1].n}"))
+        rows.append(Risk("attacks of any kind", "not measured: no probe was run", "–", "–", "–"))
     return rows
+
+
+def _rate_text(figure: Figure | None) -> str:
+    """Write a rate with its upper limit, a dash where there is none."""
+    if figure is None:
+        return "–"
+    if figure.low == figure.high:  # repeats without spread give no limit that would mean anything
+        return f"{max(0.0, figure.mean):.0%}"
+    most = "" if figure.high is None else f", up to {min(1.0, figure.high):.0%}"
+    return f"{max(0.0, figure.mean):.0%}{most}"
 
 
 def figure_text(figure: Figure | None) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from hmu_tasks.errors import DataError
 
 Record = Mapping[str, Any]
+_TABLES = ("figures", "original", "gold", "probes", "original_probes", "gold_probes")
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,13 @@ class Evidence:
 
     bundle: digest of the model's files. figures, original, gold: `<split>/<metric>` -> figure of the edited model, of
         the original, and of the model retrained on the retain set (empty where there is none).
-    draws: bundles of the same method and strength that were measured. probes: attack -> success rate.
+    draws: bundles of the same method and strength that were measured.
+    probes, original_probes, gold_probes: attack -> success rate on the same three models. families: attack -> what kind
+        of attack it is (text, embedding, weights, precision, oversuppression, …).
     contracts: whether the data contracts held; None where nothing validated them.
     judges: digest of the evaluator behind the figures of `edited`, `original` and, where there is one, `retrain`.
-    data: digest of the clips.
+    data: digest of the clips. fps, joints: frames per second and joints of their motions. shortest, longest: motion
+        that may be asked for, in frames.
     """
 
     model: str
@@ -51,6 +55,13 @@ class Evidence:
     judges: Mapping[str, str]
     data: str
     probes: Mapping[str, Figure] = field(default_factory=dict)
+    original_probes: Mapping[str, Figure] = field(default_factory=dict)
+    gold_probes: Mapping[str, Figure] = field(default_factory=dict)
+    families: Mapping[str, str] = field(default_factory=dict)
+    fps: float = 20.0
+    joints: int = 22
+    shortest: int = 40
+    longest: int = 196
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a JSON file; `from_json` reads them back to an equal object."""
@@ -60,7 +71,7 @@ class Evidence:
     def from_json(values: Mapping[str, Any]) -> "Evidence":
         """Read what `to_json` wrote; raises DataError when something is missing or of the wrong kind."""
         try:
-            tables = {name: _read(values[name]) for name in ("figures", "original", "gold", "probes")}
+            tables = {name: _read(values[name]) for name in _TABLES}
             return Evidence(**{**values, **tables})
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise DataError(
@@ -92,6 +103,16 @@ def probe_figures(records: Iterable[Record]) -> dict[str, Figure]:
         if name in found:
             raise DataError(f"probe.json has attack {name!r} twice for one bundle; probe again")
         found[name] = _figure(record, name)
+    return found
+
+
+def families(records: Iterable[Record]) -> dict[str, str]:
+    """Read of what kind each attack is: attack -> family; raises DataError where a record does not tell."""
+    found = {}
+    for record in records:
+        if not record.get("family"):
+            raise DataError(f"attack {record.get('attack')!r} of probe.json names no family; probe again")
+        found[str(record["attack"])] = str(record["family"])
     return found
 
 

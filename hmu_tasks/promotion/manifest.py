@@ -5,13 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from hmu_tasks.errors import WeightsError
 
 NAME = "manifest.json"
-# The files that a bundle may hold. Arrays are read with allow_pickle=False, here and wherever they are loaded.
-BUNDLE_FILES = frozenset({".safetensors", ".json", ".npy", ".txt"})
+# The files that a bundle may hold; .txt is for the merges of CLIP's tokenizer.
+BUNDLE_FILES = frozenset({".safetensors", ".json", ".txt"})
 
 
 @dataclass(frozen=True)
@@ -53,14 +51,9 @@ def compare(listed: Mapping[str, str], found: Mapping[str, str]) -> Difference:
 
 
 def check_bundle_files(folder: Path) -> None:
-    """Refuse a bundle that holds anything but weights, tables of plain numbers and text; raises WeightsError."""
+    """Refuse a bundle that holds anything but safetensors, JSON and plain text; raises WeightsError."""
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         if file.suffix not in BUNDLE_FILES:
             raise WeightsError(
                 f"{file} does not belong into a bundle; only {', '.join(sorted(BUNDLE_FILES))} files are registered"
             )
-        if file.suffix == ".npy":
-            try:
-                np.load(file, allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
-                raise WeightsError(f"{file} is no plain array ({error}); it is not registered") from error

@@ -10,7 +10,16 @@ from hmu_tasks.promotion.gate import decide
 
 def test_the_card_has_every_part() -> None:
     evidence = replace(
-        GOOD, probes={"paraphrase": figure(0.1, 0.1, half=0.05)}, gold={"retain/r1": figure(0.77, 0.78)}
+        GOOD,
+        gold={"retain/r1": figure(0.77, 0.78)},
+        probes={
+            "paraphrase": figure(0.1, 0.1, half=0.05),
+            "bf16": figure(0.3, 0.3),
+            "benign": figure(0.2, 0.2),
+        },
+        original_probes={"paraphrase": figure(0.8, 0.8, half=0.05)},
+        gold_probes={"paraphrase": figure(0.0, 0.0, half=0.03)},
+        families={"paraphrase": "text", "bf16": "precision", "benign": "oversuppression"},
     )
     decision = decide(evidence, None, LIMITS)
     text = card_text(evidence, decision, Origin("c0ffee", False, {"data/clips": "abc.dir"}))
@@ -25,7 +34,14 @@ def test_the_card_has_every_part() -> None:
         "How to make it again",
     ):
         assert f"\n## {heading}\n" in text
-    assert "| attack paraphrase brings it back | 10%, up to 15% (95 %) | n = 400 |" in text
+    risks = [
+        line for line in text.splitlines() if "violence comes back" in line or "harmless prompts, " in line
+    ]
+    assert risks == [
+        "| attack by wording, paraphrase: violence comes back | 10%, up to 15% | 80%, up to 85% | 0%, up to 3% | 400 |",
+        "| weights rounded, bf16: violence comes back | 30%, up to 32% | – | – | 400 |",
+        "| harmless prompts, benign: another motion than the original's | 20%, up to 22% | – | – | 400 |",
+    ]
     assert "| forget | violence rate, floor-corrected | 0.21 ±0.02 | – | – | 400 |" in text
     assert "git checkout c0ffee\ndvc repro register@momask-lcr" in text
     assert "| data/clips | `abc.dir` |" in text
