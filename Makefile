@@ -1,4 +1,4 @@
-# make repro   run the whole pipeline (set-up included) and print the result table
+# make repro   run the whole pipeline (set-up included) and print the result table; JOBS=1: one stage at a time
 # make test    set up and run the tests
 # make check   ruff, formatting, mypy, tests (what CI runs)
 # make server  start a Prefect server;  make deploy  tell it what there is to run;  make worker POOL=cpu|gpu
@@ -20,7 +20,7 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 repro: $(BIN)/.installed
-	@$(LOCK) dvc repro || $(BUSY)
+	@$(LOCK) $(BIN)/python -m flows.repro $(if $(JOBS),--jobs $(JOBS)) || $(BUSY)
 	@$(BIN)/python -m hmu_tasks table
 
 table: $(BIN)/.installed

@@ -1,76 +1,180 @@
-"""Speed-up of a matrix of stages by two slots of one flow, and by two workers with checkouts of their own.
+"""Speed-up of the methods matrix by two stages at once: slots of one flow, and workers with checkouts of their own.
 
-`python benchmarks/parallel_workers.py [--cells 8 --seconds 20]` makes a project whose cells sleep, as a stand-in for
-the methods matrix on GPUs that do not disturb each other, and times `dvc repro`, the flow with one and with two
-slots, and the flow with one and with two workers of the pool gpu and a folder as DVC remote.
+`python benchmarks/parallel_workers.py [WORKSPACE]` takes a copy of a trained project (this folder without an argument;
+`--smoke` trains one at toy size first, in some minutes) and times the unlearn and evaluate cells of all its models and
+methods (`--methods` names others): one after the other by DVC with one thread and with all cores' threads, by the flow
+with one and two slots, and by the flow with one and two workers of the pool gpu, each on a clone, with a folder as DVC
+remote. Each run does the same work: outputs, lock entries, caches of drawn codes and DVC's run caches of these
+cells are removed before it. Each figure is the median of the repeats; nothing else should run on the machine.
 """
 
 import argparse
+import os
 import shutil
+import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from flow_overhead import DVC, FLOW, environment, forget, project, seconds_of, server
+from flow_overhead import DVC, FLOW, environment, seconds_of, server
+from ruamel.yaml import YAML
+
+CELLS = ("unlearn", "evaluate")
+LEFT_OUT = (".git", ".venv", "side", "reports", "cache", "tmp", "__pycache__", ".mypy_cache", ".ruff_cache")
+CORES = len(os.sched_getaffinity(0))
+
+
+def call(*command: str, root: Path) -> None:
+    """Run a command that must succeed."""
+    seconds_of(list(command), root, environment(root.parent / "home"))
+
+
+def load(path: Path) -> Any:
+    """Read a YAML file."""
+    return YAML().load(path.read_text(encoding="utf-8"))
+
+
+def save(path: Path, values: Any) -> None:
+    """Write a YAML file."""
+    with path.open("w", encoding="utf-8") as file:
+        YAML().dump(values, file)
+
+
+def copy(workspace: Path, root: Path, *, smoke: bool, methods: str | None) -> Path:
+    """Copy a project with its results and commit it; train everything that the cells need and that is out of date."""
+    shutil.copytree(workspace, root, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    if smoke:
+        for name in ("data/clips", "data/split", "runs"):
+            shutil.rmtree(root / name, ignore_errors=True)
+        (root / "dvc.lock").unlink(missing_ok=True)
+        call(sys.executable, "-m", "hmu_tasks", "preset", "smoke", root=root)
+    if methods:
+        values = load(root / "params.yaml")
+        values["run"]["methods"] = methods.split(",")
+        save(root / "params.yaml", values)
+    call("git", "init", "-q", "-b", "main", root=root)
+    call("git", "config", "user.name", "benchmark", root=root)
+    call("git", "config", "user.email", "benchmark@localhost", root=root)
+    remote = root.parent / "remote"
+    call(*DVC, "remote", "add", "-q", "--force", "--default", "shared", str(remote), root=root)
+    if not smoke:
+        # A cache has a remote's layout. What of it belongs to the results comes along; without it DVC runs all anew.
+        cache = workspace.resolve() / ".dvc" / "cache"
+        call(*DVC, "remote", "add", "-q", "--local", "original", str(cache), root=root)
+        call(*DVC, "fetch", "-q", "--remote", "original", root=root)
+    call(*FLOW, *CELLS, "--workers", str(CORES), root=root)
+    call("git", "add", "--all", root=root)
+    call("git", "commit", "-q", "-m", "benchmark", root=root)
+    return root
+
+
+def cells(root: Path) -> dict[str, list[str]]:
+    """Names and outputs of the cells that are timed."""
+    entries = load(root / "dvc.lock")["stages"]
+    return {
+        name: [out["path"] for out in entry["outs"]]
+        for name, entry in entries.items()
+        if name.partition("@")[0] in CELLS
+    }
+
+
+def forget(root: Path, outputs: dict[str, list[str]], *others: Path) -> None:
+    """Take back what the cells have left; `others` are further places with run caches of DVC."""
+    lock = load(root / "dvc.lock")
+    for name, places in outputs.items():
+        lock["stages"].pop(name, None)
+        for place in places:
+            shutil.rmtree(root / place, ignore_errors=True)
+    save(root / "dvc.lock", lock)
+    shutil.rmtree(root / "runs" / "side" / "cache", ignore_errors=True)
+    for place in (root / ".dvc" / "cache", *others):
+        shutil.rmtree(place / "runs", ignore_errors=True)
+
+
+@contextmanager
+def worker(clone: Path, root: Path, variables: dict[str, str]) -> Iterator[None]:
+    """Run a worker of the pool gpu with one place on a clone of the project."""
+    call("git", "clone", "-q", str(root), str(clone), root=root)
+    with clone.with_suffix(".log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.operate", "worker", "--pool", "gpu", "--limit", "1"],
+            cwd=clone,
+            env=variables,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        time.sleep(10)
+        yield
+    finally:
+        while process.poll() is None:  # a worker that winds down may not hear the first signal
+            process.send_signal(signal.SIGTERM)
+            with_patience = time.monotonic() + 10
+            while process.poll() is None and time.monotonic() < with_patience:
+                time.sleep(0.2)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("workspace", type=Path, nargs="?", default=Path())
+    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--methods")
+    parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hmu-workers-") as name:
         folder = Path(name)
-        root = project(folder / "project", cells=given.cells, seconds=given.seconds)
+        root = copy(given.workspace, folder / "project", smoke=given.smoke, methods=given.methods)
+        outputs = cells(root)
         remote = folder / "remote"
-        subprocess.run(
-            [*DVC, "remote", "add", "-q", "--default", "shared", str(remote)], cwd=root, check=True
-        )
-        subprocess.run(["git", "commit", "-q", "--all", "-m", "remote"], cwd=root, check=True)
-        print(f"{given.cells} cells of {given.seconds:g} s; seconds, and how often faster than dvc repro")
-        alone = seconds_of([*DVC, "repro", "-q"], root, environment(folder / "home"))
-        print(f"{'dvc repro':28}{alone:8.1f}", flush=True)
+        call(*DVC, "push", "-q", root=root)
+        print(f"{len(outputs)} cells ({', '.join(outputs)}), {CORES} cores, median of {given.repeats}")
+        print(f"{'':34}{'seconds':>8}{'speed-up':>10}")
+        base: list[float] = []
+
+        def row(label: str, command: list[str], variables: dict[str, str], *caches: Path) -> None:
+            def once() -> float:
+                forget(root, outputs, remote, *caches)
+                return seconds_of(command, root, variables)
+
+            taken = statistics.median(once() for _ in range(given.repeats))
+            base.append(taken)
+            print(f"{label:34}{taken:8.1f}{base[0] / taken:10.2f}", flush=True)
+
+        plain = [*DVC, "repro", "-q", "--single-item", *outputs]
+        row("dvc repro, 1 thread", plain, environment(folder / "home"))
+        if CORES > 1:
+            row(f"dvc repro, {CORES} threads", plain, environment(folder / "home", HMU_THREADS=str(CORES)))
         with server(folder / "server") as url:
             variables = environment(folder / "home", PREFECT_API_URL=url, PREFECT_WORKER_QUERY_SECONDS="2")
             for slots in (1, 2):
-                forget(root)
-                taken = seconds_of([*FLOW, "--workers", str(slots)], root, variables)
-                print(f"{f'flow, {slots} slots':28}{taken:8.1f}{alone / taken:8.2f}", flush=True)
-            operate = [sys.executable, "-m", "flows.operate"]
-            subprocess.run([*operate, "deploy"], cwd=folder, env=variables, check=True, capture_output=True)
-            workers: list[subprocess.Popen[bytes]] = []
-            try:
-                for count in (1, 2):
-                    clone = folder / f"clone-{count}"
-                    subprocess.run(["git", "clone", "-q", str(root), str(clone)], check=True)
-                    with (folder / f"worker-{count}.log").open("w") as log:
-                        workers.append(
-                            subprocess.Popen(
-                                [*operate, "worker", "--pool", "gpu", "--limit", "1"],
-                                cwd=clone,
-                                env=variables,
-                                stdout=log,
-                                stderr=log,
-                            )
-                        )
-                    time.sleep(10)
-                    forget(root)
-                    for place in (remote, *(folder / f"clone-{n}" / ".dvc" / "cache" for n in (1, 2))):
-                        shutil.rmtree(place, ignore_errors=True)
-                    taken = seconds_of([*FLOW, "--placement", "gpu-pool"], root, variables)
-                    print(f"{f'flow, {count} workers':28}{taken:8.1f}{alone / taken:8.2f}", flush=True)
-            finally:
-                for worker in workers:
-                    worker.terminate()
-                for worker in workers:
-                    try:
-                        worker.wait(timeout=20)
-                    except subprocess.TimeoutExpired:
-                        worker.terminate()
-                        worker.wait()
+                row(
+                    f"flow, {slots} slot{'s' * (slots > 1)}",
+                    [*FLOW, *CELLS, "--workers", str(slots)],
+                    variables,
+                )
+            subprocess.run(
+                [sys.executable, "-m", "flows.operate", "deploy"],
+                cwd=root,
+                env=variables,
+                check=True,
+                capture_output=True,
+            )
+            spread = [*FLOW, *CELLS, "--workers", "1", "--placement", "gpu-pool"]
+            clones = [folder / "clone-1", folder / "clone-2"]
+            caches = [clone / ".dvc" / "cache" for clone in clones]
+            with worker(clones[0], root, variables):
+                seconds_of(spread, root, variables)  # the worker pulls its inputs
+                row("flow, 1 worker", spread, variables, *caches)
+                with worker(clones[1], root, variables):
+                    shutil.copytree(caches[0], caches[1])
+                    row("flow, 2 workers", spread, variables, *caches)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ FIGURES = (
     "peak_jerk",
 )
 CLIPS_SHOWN = 20
-_SECONDS_BETWEEN = 2.0
+_SECONDS_BETWEEN = 5.0
 
 
 def artifact_key(prefix: str, name: str) -> str:
@@ -58,7 +58,7 @@ class Progress:
         self._lock = threading.Lock()
 
     def __call__(self, label: str, percent: int) -> None:
-        """Show a state, at most every two seconds; the end of a bar at once."""
+        """Show a state, at most every five seconds; the end of a bar at once."""
         with self._lock:
             now = time.monotonic()
             if (percent, label) == self._shown or (percent < 100 and now - self._last < _SECONDS_BETWEEN):

@@ -3,21 +3,18 @@
 `python -m flows.guard -- command …` is meant to be started as the leader of a process group of its own. It
 ends the whole group when its parent is gone (even by SIGKILL), when it is told to stop, and, for stragglers,
 when the command is through. A killed `dvc` would leave its stage running and writing otherwise.
-
-`python -m flows.guard --follow` runs no command: it waits for the end of its parent and then ends what is
-left of the processes that the parent had started in its own group (Prefect's temporary server).
 """
 
 import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from types import FrameType
 
 import psutil
 
+GUARD = [sys.executable, "-m", "flows.guard"]
 GRACE_SECONDS = 5.0
 POLL_SECONDS = 0.2
 
@@ -82,35 +79,11 @@ def _signal(process: psutil.Process, number: int) -> None:
         process.send_signal(number)
 
 
-def follow(parent: int) -> None:
-    """Wait for the end of process `parent`, then end the children that it left in its group."""
-    children: list[psutil.Process] = []
-    try:
-        process = psutil.Process(parent)
-        group = os.getpgid(parent)
-        while os.getppid() == parent:
-            children = [child for child in process.children() if _group(child) == group]
-            time.sleep(POLL_SECONDS)
-    except (psutil.NoSuchProcess, ProcessLookupError):
-        pass
-    end(children)
-
-
-def _group(process: psutil.Process) -> int | None:
-    try:
-        return os.getpgid(process.pid)
-    except ProcessLookupError:
-        return None
-
-
 def main() -> int:
-    """Read the command line of the two forms."""
+    """Read the command line."""
     parent = os.getppid()
-    if sys.argv[1:] == ["--follow"]:
-        follow(parent)
-        return 0
     if sys.argv[1:2] != ["--"] or len(sys.argv) < 3:
-        sys.stderr.write("usage: python -m flows.guard -- command [argument …]   or   --follow\n")
+        sys.stderr.write("usage: python -m flows.guard -- command [argument …]\n")
         return 2
     return run(sys.argv[2:], parent)
 

@@ -5,7 +5,7 @@ the flow; after it `dvc repro` finds nothing to do. Started from Prefect's page 
 worktree of its own and ends as a DVC experiment or as a branch.
 """
 
-import subprocess
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,12 +23,11 @@ from prefect.settings import get_current_settings
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import artifacts, ending, workspace
+from flows import artifacts, ending, temporary, terminal, workspace
 from flows.form import AS_COMMITTED, Dataset, Finish, Method, Model, Placement, Preset, Seed, Workers, changes
 from flows.graph import read_stages, select
 from flows.overlay import set_params
 from flows.slots import Slots, stages_per_device, visible_devices
-from flows.stage import GUARD
 from flows.transfer import fetch, pull
 from flows.walk import Walk, share_results, summary, walk_graph
 from hmu_tasks import paths
@@ -137,6 +136,7 @@ def unlearning(
                 placement=placement,
                 revision=place.baseline,
                 scratch="workspace" if finish == "workspace" else title,
+                view=terminal.watching.get(),
             )
             return _run(walk, place, checkout, finish, title, push=push)
     except HmuError as error:
@@ -219,29 +219,48 @@ def main(
                 err=True,
             )
             sys.exit(1)
-        # The temporary server would outlive a flow process that is killed.
-        subprocess.Popen([*GUARD, "--follow"], start_new_session=True, stdin=subprocess.DEVNULL)
-    elif problem := get_client(sync_client=True).api_healthcheck():
-        typer.echo(
-            f"no Prefect server answers at {url} ({problem}); start it, or unset PREFECT_API_URL to use a "
-            "temporary one",
-            err=True,
-        )
-        sys.exit(1)
+        temporary.start_and_become([sys.executable, "-m", "flows.pipeline", *sys.argv[1:]])
     try:
-        state = unlearning(
-            targets=targets or [],
-            workers=workers,
-            placement=placement,
-            force=force,
-            finish="workspace",
-            return_state=True,
-        )
+        temporary.await_server()
+        if problem := get_client(sync_client=True).api_healthcheck():
+            raise HmuError(
+                f"no Prefect server answers at {url} ({problem}); start it, or unset PREFECT_API_URL to use a "
+                "temporary one"
+            )
+        state = _in_the_foreground(targets or [], workers, placement, force=force)
+    except HmuError as error:
+        typer.echo(error, err=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("stopped; what was finished stays usable, start again to go on", err=True)
         sys.exit(130)
     typer.echo(state.message, err=not state.is_completed())
     sys.exit(0 if state.is_completed() else 1)
+
+
+def _in_the_foreground(targets: list[str], workers: int, placement: str, *, force: bool) -> State[Any]:
+    """Run the flow on the checkout; print what the stages do in the place of Prefect's log."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_news)
+    view = terminal.Terminal()
+    terminal.watching.set(view)
+    try:
+        return unlearning(
+            targets=targets,
+            workers=workers,
+            placement=cast(Placement, placement),
+            force=force,
+            finish="workspace",
+            return_state=True,
+        )
+    finally:
+        view.close()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Keep warnings and faults; what the stages print, and how they end, stands in the terminal already."""
+    known = ("Finished in state", "Crash detected! Execution was aborted by an interrupt")
+    return record.levelno >= logging.WARNING and not record.getMessage().startswith(known)
 
 
 if __name__ == "__main__":

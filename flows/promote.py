@@ -23,40 +23,51 @@ from hmu_tasks.errors import HmuError
 from hmu_tasks.registry import open_registry, the_only_name
 
 DAY = 24 * 3600
+_FIGURES = ("forgotten", "kept", "probe", "champion")
+"""Clauses of the gate that hold a figure against a limit; the others say that there is enough to judge by."""
+
+Version = Annotated[int, Field(ge=0)]
+Days = Annotated[float, Field(gt=0)]
 
 
 class Approval(RunInput):
     """What the person who approves fills in."""
 
-    approve: bool = Field(default=False, description="Make this version the champion")
+    approve: bool = Field(
+        default=False, description="On: this version becomes the champion. Off: it is declined, nothing moves"
+    )
     name: str = Field(description="Your name, for the journal")
     reason: str = Field(description="Why, for the journal")
 
 
 @flow(name="promotion", description=__doc__, persist_result=False, validate_parameters=True)
 def promotion(
-    model: str | None = None,
-    version: int | None = None,
+    model: str = "",
+    version: Version = 0,
     ask: bool = True,
-    who: str | None = None,
+    who: str = "",
     why: str = "",
-    days: float = 7.0,
+    days: Days = 7.0,
 ) -> State[Any]:
     """Make the candidate (or a named version) the champion, after a person's approval where `ask` is set.
 
-    model: name of the registered model; may be left out where there is one only
-    who, why: for the journal, where nobody is asked
-    days: how long to wait for the answer
+    Args:
+        model: name of the registered model; may be left out where there is one only
+        version: number of a version in the place of the candidate; 0: the candidate
+        ask: wait until a person has approved on this run's page
+        who: your name, for the journal, where nobody is asked; empty: the MLflow server's user
+        why: the reason, for the journal, where nobody is asked
+        days: how long to wait for the answer
     """
     logger = get_run_logger()
     try:
-        registry = open_registry(project_root(), the_only_name(project_root(), model))
-        proposal = step.propose(registry, version)
+        registry = open_registry(project_root(), the_only_name(project_root(), model or None))
+        proposal = step.propose(registry, version or None)
         title = f"{registry.name} version {proposal.version.number}"
         _show(proposal, title)
         name, reason = who or step.user(), why
         if ask:
-            logger.info("%s waits for approval on this flow run's page", title)
+            logger.info("%s waits for approval: press Resume on this flow run's page", title)
             answer = pause_flow_run(
                 wait_for_input=Approval.with_initial_data(description=_question(proposal, title)),
                 timeout=int(days * DAY),
@@ -72,10 +83,16 @@ def promotion(
 
 
 @flow(name="rollback", persist_result=False, validate_parameters=True)
-def rollback(why: str, model: str | None = None, who: str | None = None) -> State[Any]:
-    """Take the champion back to the one before it, at once."""
+def rollback(why: str, model: str = "", who: str = "") -> State[Any]:
+    """Take the champion back to the one before it, at once.
+
+    Args:
+        why: the reason, for the journal
+        model: name of the registered model; may be left out where there is one only
+        who: your name, for the journal; empty: the MLflow server's user
+    """
     try:
-        registry = open_registry(project_root(), the_only_name(project_root(), model))
+        registry = open_registry(project_root(), the_only_name(project_root(), model or None))
         move = step.rollback(registry, who=who or step.user(), why=why)
     except HmuError as error:
         return Failed(message=str(error))
@@ -95,17 +112,20 @@ def _show(proposal: step.Proposal, title: str) -> None:
 def _question(proposal: step.Proposal, title: str) -> str:
     before = proposal.standing.champion
     champion = "There is no champion yet." if before is None else f"The champion is version {before}."
-    clauses = "\n".join(f"- {clause.name}: {clause.reason}" for clause in proposal.decision.clauses)
-    return f"# Promote {title}?\n\n{champion} The gate passed:\n\n{clauses}\n\n{proposal.card}"
+    figures = [clause for clause in proposal.decision.clauses if clause.name.startswith(_FIGURES)]
+    lines = "\n".join(f"- {clause.name}: {clause.reason}" for clause in figures)
+    return (
+        f"#### Promote {title}?\n\n{champion} All {len(proposal.decision.clauses)} clauses of the gate passed. "
+        f"Its figures:\n\n{lines}\n\nAll clauses and the model card stand on this run's tab Artifacts (`gate`, "
+        "`model-card`)."
+    )
 
 
 def main(
-    model: Annotated[
-        str | None, typer.Argument(help="The registered model; needed where there are several.")
-    ] = None,
-    version: Annotated[int | None, typer.Option(help="A version in the place of the candidate.")] = None,
+    model: Annotated[str, typer.Argument(help="The registered model; needed where there are several.")] = "",
+    version: Annotated[int, typer.Option(min=0, help="A version in the place of the candidate.")] = 0,
     ask: Annotated[bool, typer.Option(help="Wait for a person's approval on the flow run's page.")] = True,
-    who: Annotated[str | None, typer.Option(help="Your name, where nobody is asked.")] = None,
+    who: Annotated[str, typer.Option(help="Your name, where nobody is asked.")] = "",
     why: Annotated[str, typer.Option(help="The reason, where nobody is asked.")] = "",
     days: Annotated[float, typer.Option(min=0.0001, help="How long to wait for the answer.")] = 7.0,
     back: Annotated[

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO
 
 from flows.graph import DVC
+from flows.guard import GUARD
 from flows.redaction import redactor
 
-GUARD = [sys.executable, "-m", "flows.guard"]
 _BUSY = "is busy, it is being blocked by"
 _BAR = re.compile(r"(?P<label>[^\r\n]*?):?\s*(?P<percent>\d{1,3})%\|")
 _KEPT_LINES = 60
@@ -90,10 +90,11 @@ class Processes:
 
 @dataclass(frozen=True)
 class Console:
-    """Where the output of commands goes: finished lines to `log`, the state of a bar to `progress`."""
+    """Where the output goes: finished lines to `log` and, but for bars, to `show`; a bar's state to `progress`."""
 
     log: Callable[[str], None]
     progress: Callable[[str, int], object] = lambda *_: None
+    show: Callable[[str], None] = lambda _: None
 
 
 def run_stage(
@@ -146,6 +147,8 @@ def run_dvc(
                     continue
                 if bar := _BAR.match(line):
                     console.progress(bar["label"], min(int(bar["percent"]), 100))
+                elif complete:
+                    console.show(line)
                 if complete:
                     executed = executed or line.startswith("Running stage ")
                     lines = [*lines[-_KEPT_LINES:], line]

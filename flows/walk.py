@@ -18,6 +18,8 @@ from flows.graph import Stage, changed_stages
 from flows.lockfile import lock_order, restore_lock_order
 from flows.slots import Slots
 from flows.stage import Console, Outcome, Processes, run_stage
+from flows.terminal import View
+from hmu_tasks.console import BAR_VARIABLE
 from hmu_tasks.errors import HmuError
 from hmu_tasks.lineage import PIPELINE_VARIABLE
 
@@ -38,11 +40,13 @@ class Walk:
         placement: Placement = "here",
         revision: str = "",
         scratch: str = "",
+        view: View | None = None,
     ) -> None:
         """Describe the walk.
 
         pipeline: key by which MLflow groups the steps
         revision, scratch: commit and name of the checkpoints' folder, for stages that run on workers
+        view: what shows a person at a terminal how the stages go
         """
         self.root = root
         self.stages = {stage.name: stage for stage in stages}
@@ -52,8 +56,9 @@ class Walk:
         self.placement = placement
         self.revision = revision
         self.scratch = scratch
+        self.view = view or View()
         self.processes = Processes()
-        self.environment = {PIPELINE_VARIABLE: pipeline}
+        self.environment = {PIPELINE_VARIABLE: pipeline, BAR_VARIABLE: "1"}
 
     def goes_to_a_pool(self, stage: Stage) -> bool:
         """Say whether a stage becomes a flow run of its own on the pool of its resource."""
@@ -78,20 +83,33 @@ def stage(name: str, clean: bool, walk: Walk) -> State[Any]:
     if clean:
         return Completed(name=CACHED, message="up to date")
     one = walk.stages[name]
-    started = time.monotonic()
+    last_lines: tuple[str, ...] = ()
     try:
         if walk.goes_to_a_pool(one):
-            return dispatch(one, walk)
-        if walk.placement != "here":
-            transfer.pull(walk, [*one.needs, *one.data], label=name)
-        outcome = execute(one, walk)
+            walk.view.start(name)
+            walk.view.line(name, f"goes to a worker of the pool {one.resource}")
+            state = dispatch(one, walk)
+        else:
+            if walk.placement != "here":
+                transfer.pull(walk, [*one.needs, *one.data], label=name)
+            started = time.monotonic()
+            outcome = execute(one, walk)
+            state, last_lines = _state_of(name, outcome, time.monotonic() - started), outcome.last_lines
     except HmuError as error:
-        return Failed(message=str(error))
+        state = Failed(message=str(error))
+    if not walk.processes.stopped:
+        failure = last_lines or tuple((state.message or "").splitlines())
+        good = state.is_completed()
+        walk.view.end(name, executed=state.name != CACHED, failure=None if good else failure)
+    return state
+
+
+def _state_of(name: str, outcome: Outcome, seconds: float) -> State[Any]:
     if outcome.status != 0:
         return Failed(message=f"stage {name} failed (exit status {outcome.status}):\n{outcome.reason}")
     if not outcome.executed:
         return Completed(name=CACHED, message="up to date, or restored from the cache")
-    return Completed(message=f"ran for {time.monotonic() - started:.0f} s")
+    return Completed(message=f"ran for {seconds:.0f} s")
 
 
 def execute(one: Stage, walk: Walk, *, pull: bool = False) -> Outcome:
@@ -101,12 +119,15 @@ def execute(one: Stage, walk: Walk, *, pull: bool = False) -> Outcome:
     """
     logger = get_run_logger()
     bar = artifacts.Progress(one.name)
-    console = Console(
-        log=logger.info,
-        progress=lambda label, percent: artifacts.quiet(lambda: bar(label, percent), logger.warning),
-    )
+
+    def progress(label: str, percent: int) -> None:
+        walk.view.progress(one.name, percent)
+        artifacts.quiet(lambda: bar(label, percent), logger.warning)
+
+    console = Console(log=logger.info, progress=progress, show=lambda line: walk.view.line(one.name, line))
     with walk.slots.take(one.resource, given_up=lambda: walk.processes.stopped) as slot:
         logger.info("%s on %s", one.name, slot.label)
+        walk.view.start(one.name)
         since = time.time() - 1
         outcome = run_stage(
             one.name,
@@ -135,6 +156,7 @@ def walk_graph(walk: Walk) -> dict[str, State[Any]]:
     order_before = lock_order(walk.root)
     changed = set(walk.stages) if walk.force else changed_stages(walk.root, stages)
     logger.info("%d stages, %d to look at, the others are up to date", len(stages), len(changed))
+    walk.view.begin(len(changed))
     futures: dict[str, PrefectFuture[Any]] = {}
     try:
         for one in stages:

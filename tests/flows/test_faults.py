@@ -90,6 +90,33 @@ def test_the_server_is_restarted_during_a_run(project: Project, lab: Lab) -> Non
 
 
 @pytest.mark.slow
+def test_the_server_is_restarted_while_a_worker_runs_a_stage(
+    lab: Lab, machines: tuple[Project, Project]
+) -> None:
+    first, second = machines
+    first.flag("slow", "20")
+    number = lab.start_run(
+        "unlearning/on-demand",
+        placement="gpu-pool",
+        targets=["train@a"],
+        overrides={"train.rate": 41},
+        name="restart",
+    )
+    wait_until(lambda: "train-a" in first.executed(), what="the stage")
+    (child,) = [run for run in lab.runs_of("stage") if run["parameters"].get("scratch") == "restart"]
+    lab.stop_server()
+    time.sleep(3)
+    lab.start_server()
+    run = lab.wait_for(number)
+    assert run["state_name"] == "Completed", run["state"]["message"] + lab.log("cpu") + lab.log("gpu")
+    assert lab.flow_run(child["id"])["state_name"] == "Completed"
+    assert first.executed() == ["prepare", "train-a"]
+    assert first.log()[-1][3].startswith(str(second.root))
+    assert "restart" in first.experiments()
+    assert stage_processes(first) == stage_processes(second) == []
+
+
+@pytest.mark.slow
 def test_cancelling_ends_everything_on_both_machines(lab: Lab, machines: tuple[Project, Project]) -> None:
     first, second = machines
     first.flag("slow", "900")

@@ -8,7 +8,8 @@ import time
 
 import psutil
 
-GUARD = [sys.executable, "-m", "flows.guard"]
+from flows.guard import GUARD
+
 SLEEP = "import time; time.sleep(300)"
 TWO_SLEEPERS = f"""
 import subprocess, sys
@@ -72,25 +73,6 @@ subprocess.Popen({[*GUARD, "--", sys.executable, "-c", TWO_SLEEPERS]!r}, start_n
     os.kill(parent.pid, signal.SIGKILL)
     parent.communicate()
     assert gone(sleeper)
-
-
-def test_following_ends_what_a_killed_parent_left() -> None:
-    parent_code = f"""
-import subprocess, sys, time
-subprocess.Popen({[*GUARD, "--follow"]!r}, start_new_session=True)
-print(subprocess.Popen([sys.executable, "-c", {SLEEP!r}]).pid, flush=True)
-time.sleep(300)
-"""
-    parent = subprocess.Popen(
-        [sys.executable, "-c", parent_code], text=True, stdout=subprocess.PIPE, start_new_session=True
-    )
-    assert parent.stdout is not None
-    left = int(parent.stdout.readline())
-    time.sleep(1.5)  # the follower has to have seen it
-    os.kill(parent.pid, signal.SIGKILL)
-    parent.wait()
-    parent.stdout.close()
-    assert gone(left)
 
 
 def test_a_wrong_command_line_is_refused() -> None:

@@ -5,11 +5,14 @@ import http.server
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import threading
 import urllib.error
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +163,9 @@ def test_the_form_is_typed_and_the_nightly_run_is_off(lab: Lab) -> None:
     assert "humanml3d" in str(fields["dataset"])
     assert "lcr" in str(fields["methods"])
     assert deployment["enforce_parameter_schema"] is True
-    assert all(field.get("description") for field in fields.values())
+    for name in ("unlearning/on-demand", "promotion/with-approval", "rollback/to-the-one-before"):
+        form = lab.deployment(name)["parameter_openapi_schema"]["properties"]
+        assert [label for label, field in form.items() if not field.get("description")] == []
     with pytest.raises(urllib.error.HTTPError) as refused:
         lab.start_run("unlearning/on-demand", workers="many")
     assert refused.value.code == 409
@@ -178,6 +183,35 @@ def test_the_form_is_typed_and_the_nightly_run_is_off(lab: Lab) -> None:
         "stage/run-gpu": "gpu",
         "promotion/with-approval": "cpu",
     }
+
+
+def test_runs_of_more_than_90_days_ago_go_and_others_stay(lab: Lab) -> None:
+    flow = lab.deployment("stage/run")["flow_id"]
+    done = {"flow_id": flow, "state": {"type": "COMPLETED"}}
+    old, new, never_ended = (
+        str(lab.api("/flow_runs/", run)["id"])
+        for run in (done, done, {"flow_id": flow, "state": {"type": "PENDING"}})
+    )
+    for number in (old, new):
+        moment = datetime.now(UTC).isoformat()
+        line = {"name": "a", "level": 20, "message": "hello", "timestamp": moment, "flow_run_id": number}
+        lab.api("/logs/", [line])
+        lab.api("/artifacts/", {"key": "metrics", "type": "markdown", "data": "words", "flow_run_id": number})
+    with closing(sqlite3.connect(lab.home / "prefect" / "prefect.db", timeout=60)) as store, store:
+        for number, days in ((old, 91), (new, 89)):
+            ended = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S.%f")
+            changed = store.execute("UPDATE flow_run SET end_time = ? WHERE id = ?", (ended, number))
+            assert changed.rowcount == 1
+
+    def there() -> set[str]:
+        body = {"flow_runs": {"id": {"any_": [old, new, never_ended]}}}
+        return {one["id"] for one in lab.api("/flow_runs/filter", body)}
+
+    wait_until(lambda: old not in there(), 60, "the old run's end")
+    assert there() == {new, never_ended}
+    wait_until(lambda: lab.lines(old) == "" and lab.artifacts(old) == {}, 60, "its logs and artifacts")
+    assert lab.lines(new) == "hello"
+    assert lab.artifacts(new) == {"metrics": "words"}
 
 
 def test_nothing_calls_home(lab: Lab) -> None:

@@ -129,7 +129,7 @@ def test_killing_the_flow_leaves_nothing_behind_with_its_own_server(project: Pro
     process = project.flow()
     wait_for_lines(project, 3)
     names = " ".join(" ".join(found.cmdline()) for found in project.processes())
-    assert "uvicorn" in names
+    assert "prefect server start" in names
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert nothing_left(project) == []

@@ -1,7 +1,6 @@
 """A small DVC project whose stages write down that they ran."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from running import processes_in
 
 # A training stage counts to five in its scratch folder, so that what was done before a kill can be told from what
 # came after; its bar looks like tqdm's. Flags in the side folder slow it down or make it fail.
@@ -111,13 +111,20 @@ class Project:
         return Path(self.environment["TOY_SIDE"])
 
     def flow(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        return self.start("flows.pipeline", *arguments, **environment)
+
+    def start(
+        self, module: str, *arguments: str, group: bool = False, **environment: str
+    ) -> subprocess.Popen[str]:
+        """Start a module of ours; `group`: as leader of a process group, as a shell does."""
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.pipeline", *arguments],
+            [sys.executable, "-m", module, *arguments],
             cwd=self.root,
             env=self.environment | environment,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=group,
         )
 
     def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -170,11 +177,4 @@ class Project:
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs in this project: stages, DVC, guards, servers."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.pid != os.getpid() and Path(process.cwd()).is_relative_to(self.root):
-                    found.append(process)
-            except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
-                continue
-        return found
+        return processes_in(self.root)

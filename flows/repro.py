@@ -1,0 +1,83 @@
+"""`make repro`: DVC's graph with a stage on every core, through the flow; one after the other where that is the same.
+
+`python -m flows.repro [--jobs N]`. The flow costs some seconds, so plain `dvc repro` does the work where no two stages
+can run side by side: with one job, or where what is out of date is a chain.
+"""
+
+import os
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
+
+from flows.environment import project_root  # before Prefect: sets the variables that it reads at import
+
+# isort: split
+import psutil
+import typer
+
+from flows import temporary
+from flows.graph import DVC, Stage, changed_stages, read_stages
+from hmu_tasks.errors import HmuError
+from hmu_tasks.threads import threads
+
+BYTES_PER_STAGE = 3 * 2**30
+"""Memory that a stage at default size may need; a machine with less runs fewer stages at once."""
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def default_jobs() -> int:
+    """Say how many stages this machine runs well at once: one for each core and 3 GiB that this process may use."""
+    cores = len(os.sched_getaffinity(0))
+    memory = psutil.virtual_memory().total
+    if _QUOTA.exists():
+        quota, period = _QUOTA.read_text(encoding="utf-8").split()
+        if quota != "max":
+            cores = min(cores, int(quota) // int(period))
+    if _LIMIT.exists():
+        limit = _LIMIT.read_text(encoding="utf-8").strip()
+        if limit != "max":
+            memory = min(memory, int(limit))
+    return max(1, min(cores // threads(), memory // BYTES_PER_STAGE))
+
+
+def is_chain(stages: list[Stage], changed: set[str]) -> bool:
+    """Say whether the changed stages can only run one after the other.
+
+    stages: the whole graph, every stage behind those that it needs
+    """
+    behind: dict[str, set[str]] = {}
+    for stage in stages:
+        behind[stage.name] = set(stage.needs).union(*(behind[need] for need in stage.needs))
+    order = [stage.name for stage in stages if stage.name in changed]
+    return all(before in behind[after] for before, after in pairwise(order))
+
+
+def main(
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stages at once; default: one for each core and 3 GiB of memory."),
+    ] = None,
+) -> None:
+    """Bring everything up to date."""
+    root = project_root()
+    try:
+        most = jobs or default_jobs()
+        stages = read_stages(root)
+        changed = changed_stages(root, stages)
+    except HmuError as error:
+        sys.exit(f"error: {error}")
+    if not changed:
+        typer.echo("Data and pipelines are up to date.")
+    elif most == 1 or is_chain(stages, changed):
+        os.execve(DVC[0], [*DVC, "repro"], os.environ)  # noqa: S606 there is no shell in between
+    else:
+        command = [sys.executable, "-m", "flows.pipeline", "--workers", str(most)]
+        if "PREFECT_API_URL" in os.environ:
+            os.execve(command[0], command, os.environ)  # noqa: S606
+        temporary.start_and_become(command)
+
+
+if __name__ == "__main__":
+    typer.run(main)

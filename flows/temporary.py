@@ -1,0 +1,82 @@
+"""A Prefect server of this run's own, where PREFECT_API_URL names none.
+
+It stands in a session of its own, so that Ctrl-C reaches the flow only and the flow can still say how it ended; its
+guard ends it with the flow, however that ends. Prefect's own temporary server would hear the Ctrl-C as well.
+"""
+
+import atexit
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from flows.guard import GUARD
+from hmu_tasks.errors import HmuError
+
+_VARIABLE = "HMU_TEMPORARY_SERVER"
+"""Environment variable with the process number of the server's guard, for the process that waits for it."""
+_PATIENCE_SECONDS = 120.0
+"""The first start creates the database."""
+
+
+def start_and_become(command: list[str]) -> None:
+    """Start a server and turn this process into `command`, which finds it at PREFECT_API_URL.
+
+    Prefect reads its settings when it is imported; so the server's address has to be known before.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with _log().open("w", encoding="utf-8") as log:
+        server = subprocess.Popen(
+            [*GUARD, "--", sys.executable, "-m", "flows.operate", "server", "--port", str(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    more = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", _VARIABLE: str(server.pid)}
+    os.execve(command[0], command, os.environ | more)  # noqa: S606 there is no shell in between
+
+
+def await_server() -> None:
+    """Wait until the temporary server answers, and have it end with this process; nothing to do where there is none.
+
+    Raises HmuError when it ends or stays silent.
+    """
+    if _VARIABLE not in os.environ:
+        return
+    from prefect import get_client
+
+    atexit.register(_stop)  # behind what Prefect registers later: its last log lines still go to the server
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    with get_client(sync_client=True) as client:
+        while client.api_healthcheck() is not None:
+            if _has_ended() or time.monotonic() > deadline:
+                lines = _log().read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
+                raise HmuError("\n".join([f"the temporary Prefect server did not start ({_log()}):", *lines]))
+            time.sleep(0.1)
+
+
+def _stop() -> None:
+    """End the temporary server and wait until it is gone."""
+    number = int(os.environ.pop(_VARIABLE))
+    with suppress(ProcessLookupError, ChildProcessError):
+        os.kill(number, signal.SIGTERM)
+        os.waitpid(number, 0)
+
+
+def _has_ended() -> bool:
+    try:
+        return os.waitpid(int(os.environ[_VARIABLE]), os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
+
+
+def _log() -> Path:
+    return Path(os.environ.get("PREFECT_HOME", tempfile.gettempdir())) / "temporary-server.log"

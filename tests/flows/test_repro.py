@@ -1,0 +1,127 @@
+"""What `make repro` runs: stages side by side, by DVC alone where that is the same, and readable all the way."""
+
+import io
+import os
+import signal
+import time
+
+import pytest
+from toy_project import STAGES, Project
+
+from flows.graph import Stage
+from flows.repro import default_jobs, is_chain
+from flows.terminal import Terminal
+
+DIAMOND = [Stage("a", ()), Stage("b", ("a",)), Stage("c", ("a",)), Stage("d", ("b", "c"))]
+
+
+def repro(project: Project, *arguments: str) -> tuple[int, str]:
+    process = project.start("flows.repro", *arguments)
+    output, _ = process.communicate(timeout=300)
+    return process.returncode, output
+
+
+@pytest.mark.parametrize(
+    ("changed", "chain"),
+    [("abd", True), ("ad", True), ("d", True), ("", True), ("bc", False), ("abcd", False)],
+)
+def test_what_can_only_run_one_after_the_other(changed: str, *, chain: bool) -> None:
+    assert is_chain(DIAMOND, set(changed)) is chain
+
+
+def test_a_stage_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HMU_THREADS", raising=False)
+    cores = len(os.sched_getaffinity(0))
+    assert 1 <= default_jobs() <= cores
+    monkeypatch.setenv("HMU_THREADS", str(cores))
+    assert default_jobs() == 1
+
+
+@pytest.mark.slow
+def test_interrupted_gone_on_with_and_nothing_left_to_do(project: Project) -> None:
+    """Ctrl-C in a terminal goes to the whole process group."""
+    project.flag("slow", "300")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    process = project.start("flows.repro", "--jobs", "2", group=True)
+    signal.signal(signal.SIGINT, before)
+    while len(project.log()) < 3:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert output.splitlines()[-1] == "stopped; what was finished stays usable, start again to go on"
+    assert "Traceback" not in output
+    assert project.processes() == []
+
+    (project.side / "slow").unlink()
+    project.flag("fail-unlearn-b")
+    status, output = repro(project, "--jobs", "2")
+    assert status == 1
+    for said in (
+        "Running stage 'train@a'\n",
+        "train@a | password is none\n",
+        "train@b done in ",
+        "unlearn@b FAILED",
+    ):
+        assert said in output
+    assert "\nunlearn@b failed:\n" in output
+    assert "\n  unlearn-b is broken on purpose\n" in output
+    assert output.endswith("\n1 of 6 stages failed: unlearn@b; not started for that: report\n")
+    assert project.processes() == []
+
+    (project.side / "fail-unlearn-b").unlink()
+    project.forget_log()
+    status, output = repro(project, "--jobs", "2")  # what is left is a chain
+    assert status == 0, output
+    assert project.executed() == ["unlearn-b", "report"]
+    assert "password is none\nUpdating lock file" in output.replace("\r", "")
+    assert repro(project) == (0, "Data and pipelines are up to date.\n")
+    assert project.dvc("status", "--json").strip() == "{}"
+
+
+def test_one_job_is_dvc_alone(project: Project) -> None:
+    status, output = repro(project, "--jobs", "1")
+    assert status == 0, output
+    assert sorted(project.executed()) == sorted(name.replace("@", "-") for name in STAGES)
+    assert not list((project.root / "runs").rglob("prefect.db"))
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def story(stream: io.StringIO) -> str:
+    view = Terminal(stream)
+    view.begin(2)
+    view.start("one")
+    view.line("one", "Running stage 'one':")
+    view.line("one", "> python -m step one")
+    view.start("two")
+    view.progress("one", 40)
+    view.line("two", "a word")
+    view.progress("nobody", 3)
+    view.end("one", executed=True)
+    view.end("two", executed=True, failure=("last words",))
+    view.close()
+    return stream.getvalue()
+
+
+def test_lines_for_a_file_and_a_line_of_bars_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    plain = "Running stage 'one'\ntwo | a word\none done in 0 s (1 of 2)\ntwo FAILED after 0 s\n"
+    failure = "\ntwo failed:\n  last words\n\n"
+    assert story(io.StringIO()) == plain + failure
+    seen = story(Screen())
+    assert "[0/2] one 40 %, two 0 %\r\x1b[Ktwo | a word\n" in seen
+    assert seen.endswith(f"\r\x1b[K{failure}")
+
+
+def test_a_narrow_terminal_is_not_overrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "12")
+    stream = Screen()
+    view = Terminal(stream)
+    view.begin(1)
+    view.start("a-stage-with-a-long-name")
+    assert stream.getvalue() == "\r\x1b[K[0/1] a-sta"

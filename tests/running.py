@@ -1,0 +1,18 @@
+"""What runs on this machine, as the tests look at it."""
+
+import os
+from pathlib import Path
+
+import psutil
+
+
+def processes_in(folder: Path) -> list[psutil.Process]:
+    """Every other process whose working folder is in `folder`: stages, DVC, guards, servers."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and Path(process.cwd()).is_relative_to(folder):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
+            continue
+    return found
