@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hmu_tasks.errors import HmuError
+from hmu_tasks.threads import limit_threads
 
 # No space left, quota used up, file larger than the limit that `ulimit -f` sets.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -120,6 +121,15 @@ def evaluate(model: str, method: str) -> None:
     from hmu_tasks.console import bar, load_params
 
     step.run(load_params(), model, method, bar(f"evaluate {model} {method}"))
+
+
+@app.command()
+def probe(model: str, method: str) -> None:
+    """Attack the selected edit of a method (or `original`, `retrain`) and count how often the concept comes back."""
+    from hmu_tasks import probe as step
+    from hmu_tasks.console import bar, load_params
+
+    step.run(load_params(), model, method, bar(f"probe {model} {method}"))
 
 
 @app.command()
@@ -263,6 +273,7 @@ def _mendable(error: OSError) -> str | None:
 def main() -> None:
     """Run a command; what a user can mend is one message without a traceback."""
     try:
+        limit_threads()
         app()
     except HmuError as error:
         sys.exit(f"error: {error}")

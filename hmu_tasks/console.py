@@ -1,5 +1,6 @@
 """What the command line shows: progress bars and the result table."""
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,18 +14,21 @@ if TYPE_CHECKING:
     from hmu_tasks.ingest import IngestReport
 
 IDS_SHOWN = 3
+BAR_VARIABLE = "HMU_BAR_SECONDS"
+"""Environment variable: how often a bar is written where there is no terminal; for who reads it and shows it anew."""
 
 
 def bar(label: str) -> Callable[[int, int], None]:
     """Return a progress callback `(done, total)` that draws a bar on the terminal's error stream.
 
-    A smaller `done` or another `total` starts a new bar. Without a terminal a line is written every 20 seconds.
+    A smaller `done` or another `total` starts a new bar. Without a terminal a line is written every 20 seconds, or
+    as HMU_BAR_SECONDS says.
     """
     shown: list[tqdm[Any]] = []
 
     def advance(done: int, total: int) -> None:
         if not shown or done < shown[-1].n or total != shown[-1].total:
-            interval = 0.2 if sys.stderr.isatty() else 20
+            interval = 0.2 if sys.stderr.isatty() else float(os.environ.get(BAR_VARIABLE, "20"))
             shown.append(tqdm(total=total, desc=label, mininterval=interval))
         shown[-1].update(done - shown[-1].n)
         if done >= total:

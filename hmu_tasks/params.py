@@ -11,6 +11,7 @@ from hmu_tasks import paths
 from hmu_tasks.errors import ConfigError
 from hmu_tasks.sections.data import Filter, Ingest, Validate
 from hmu_tasks.sections.evaluation import Evaluate, Register, Report
+from hmu_tasks.sections.probing import Probe
 from hmu_tasks.sections.section import Section
 from hmu_tasks.sections.training import Base, Codebook, Train
 from hmu_tasks.sections.unlearning import Unlearn
@@ -39,6 +40,7 @@ class Params(Section):
     codebook: Codebook
     unlearn: Unlearn
     evaluate: Evaluate
+    probe: Probe
     report: Report
     register_: Annotated[Register, Field(alias="register")]
 

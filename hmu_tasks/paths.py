@@ -21,6 +21,7 @@ REPORTS = Path("reports")
 # Side folders: never tracked, safe to delete; they hold resumable training state, caches, sites and stores.
 SIDE = RUNS / "side"
 SCRATCH = SIDE / "scratch"
+COSTS = SIDE / "costs"
 CACHE = SIDE / "cache"
 VALIDATION_SITE = SIDE / "validation"
 
@@ -38,6 +39,11 @@ def edits(model: str, method: str) -> Path:
 def evaluation(model: str, method: str) -> Path:
     """Folder of the figures and samples of a model after a method."""
     return EVALUATE / model / method
+
+
+def probing(model: str, method: str) -> Path:
+    """Folder of the attacks' success rates on a model after a method."""
+    return PROBE / model / method
 
 
 def registration(model: str, method: str) -> Path:

@@ -35,7 +35,8 @@ UNVARIED = ("text", "evaluator", "classifier")
 def run(params: Params, component: str, variant: str | None, progress: Progress | None = None) -> Path:
     """Train or import `component` (of the `full` training split or of the `retain` set only) and return its folder.
 
-    Writes model.safetensors, config.json and history.csv (step, name, value); tokenizers also mean.npy and std.npy.
+    Writes model.safetensors, config.json and history.csv (step, name, value); where motions are read, also
+    statistics.safetensors.
     """
     if component not in COMPONENTS:
         raise ConfigError(f"unknown component {component!r}; choose one of {', '.join(COMPONENTS)}")

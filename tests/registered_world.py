@@ -18,6 +18,7 @@ LIMITS: dict[str, Any] = {
     "retain": {"retain/r1": 100.0},
     "prompts": 1,
     "repeats": 2,
+    "probes": [],
 }
 
 

@@ -20,6 +20,7 @@ COMMANDS = (
     "codebook",
     "unlearn",
     "evaluate",
+    "probe",
     "report",
     "table",
     "preset",

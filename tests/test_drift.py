@@ -37,6 +37,8 @@ NOT_KNOBS = {"run.track"}
 MATRIX = {"run.models", "run.methods"}
 # `evaluate` picks a knob only for methods that have one; the references and the data have none.
 NOT_USED = {("evaluate-reference", "report.retain_loss_limit"), ("evaluate-real", "report.retain_loss_limit")}
+# The methods that train on read it; one stage serves them all.
+NOT_READ_BY_ALL = {("unlearn", "run.device")}
 # What is imported once for all models has no variant for D_r.
 NOT_USED |= {(stage, "train.pretrained.retain") for stage in ("train-text", "train-evaluator")}
 
@@ -174,7 +176,7 @@ def test_commands_name_what_exists(stages: dict[str, Stage]) -> None:
             assert component in train.COMPONENTS
             assert bool(variant) == (component not in train.UNVARIED)
             assert set(variant) <= set(train.VARIANTS)
-        elif stage.step in {"unlearn", "evaluate", "register"}:
+        elif stage.step in {"unlearn", "evaluate", "probe", "register"}:
             model, method, *options = stage.arguments
             assert options == (["--decide-only"] if stage.step == "register" else [])
             assert method in unlearn.METHODS or (model, method) == ("real", "real")
@@ -197,6 +199,8 @@ def test_every_component_and_method_has_stages(stages: dict[str, Stage], values:
     assert {(model, method) for model, method in commands["unlearn"]} == crossed
     measured = [s.arguments for s in stages.values() if s.step == "evaluate"]
     assert sorted(measured) == sorted([*commands["unlearn"], ["real", "real"]])
+    probed = [s.arguments for s in stages.values() if s.step == "probe"]
+    assert sorted(probed) == sorted(commands["unlearn"])
     judged = {tuple(s.arguments[:2]) for s in stages.values() if s.step == "register"}
     assert judged == {cell for cell in crossed if cell[1] not in ("original", "retrain")}
 
@@ -210,7 +214,7 @@ def test_outs_are_where_the_code_writes(stages: dict[str, Stage]) -> None:
         "report": paths.REPORTS,
     }
     places = {"train": paths.component, "unlearn": paths.edits, "evaluate": paths.evaluation}
-    places["register"] = paths.registration
+    places |= {"probe": paths.probing, "register": paths.registration}
     for stage in stages.values():
         arguments = [argument for argument in stage.arguments if not argument.startswith("--")]
         place = fixed[stage.step] if stage.step in fixed else places[stage.step](*arguments)
@@ -271,6 +275,7 @@ def test_params_are_used_and_complete(stages: dict[str, Stage], values: dict[str
         assert read or stage.group in {"unlearn-original", "unlearn-retrain"}, stage.name
         wanted = {key for key in read if (stage.group, key) not in NOT_USED}
         idle = {key for key in stage.params if not any(within(key, other) for other in read)}
+        idle -= {key for group, key in NOT_READ_BY_ALL if group == stage.group}
         absent = {key for key in wanted if not any(within(key, other) for other in stage.params)}
         faults += [f"{stage.name}: {key} is a parameter of the stage, but not read" for key in sorted(idle)]
         faults += [f"{stage.name}: {key} is read, but no parameter of the stage" for key in sorted(absent)]
@@ -312,6 +317,7 @@ def test_a_knob_of_lcr_reruns_only_lcr(stages: dict[str, Stage], values: dict[st
         assert rerun(stages, {leaf}) == {
             "unlearn@momask-lcr",
             "evaluate@momask-lcr",
+            "probe@momask-lcr",
             "register@momask-lcr",
             "report",
         }
@@ -319,10 +325,12 @@ def test_a_knob_of_lcr_reruns_only_lcr(stages: dict[str, Stage], values: dict[st
 
 def test_a_knob_of_the_evaluation_trains_nothing(stages: dict[str, Stage]) -> None:
     again = {name.partition("@")[0] for name in rerun(stages, {"evaluate.sampling.cfg"})}
-    assert again == {"evaluate-real", "evaluate-reference", "evaluate", "register", "report"}
-    selected = {"evaluate@momask-lcr", "register@momask-lcr", "report"}
-    assert rerun(stages, {"report.retain_loss_limit"}) == selected
-    assert rerun(stages, {"register.slack"}) == {"register@momask-lcr", "report"}
+    measured = {"evaluate-real", "evaluate-reference", "evaluate"}
+    assert again == {*measured, "probe-reference", "probe", "register", "report"}
+    cells = {name.partition("@")[2] for name in stages if name.startswith("register@")}
+    selected = {f"{step}@{cell}" for step in ("evaluate", "probe", "register") for cell in cells}
+    assert rerun(stages, {"report.retain_loss_limit"}) == {*selected, "report"}
+    assert rerun(stages, {"register.slack"}) == {*(f"register@{cell}" for cell in cells), "report"}
     assert rerun(stages, {"run.track"}) == {"report"}
 
 
@@ -349,8 +357,12 @@ def test_networks_wait_for_the_contracts(stages: dict[str, Stage]) -> None:
 
 def test_what_computes_with_networks_is_marked_for_the_gpu(stages: dict[str, Stage]) -> None:
     marked = {stage.step for stage in stages.values() if stage.meta.get("resource") == "gpu"}
-    assert marked == {"train", "codebook", "evaluate"}
-    assert all(s.meta.get("resource") == "gpu" for s in stages.values() if s.step in marked)
+    assert marked == {"train", "codebook", "unlearn", "evaluate", "probe"}
+    copies = {"unlearn-original", "unlearn-retrain"}
+    idle = [
+        stage.name for stage in stages.values() if stage.step in marked and not stage.meta.get("resource")
+    ]
+    assert {stages[name].group for name in idle} <= copies
 
 
 def test_schema_and_file_have_the_same_keys(values: dict[str, Any]) -> None:

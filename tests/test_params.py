@@ -50,7 +50,7 @@ def test_the_shipped_file_is_valid_and_frozen(values: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("key", "choices"),
     [
-        ("rnu", "run, ingest, filter, validate, train, codebook, unlearn, evaluate, report"),
+        ("rnu", "run, ingest, filter, validate, train, codebook, unlearn, evaluate, probe, report"),
         ("run.sede", "dataset, concept, seed, device, track"),
         ("unlearn.lcr.cods", "codes, seeds, layers, noise, support, score, target, published"),
         ("train.base.momask.head", "latent, layers, heads"),

@@ -29,15 +29,20 @@ TINY: dict[str, Any] = {
     "unlearn": {
         "lcr": {"codes": [0, 2], "seeds": [0], "layers": [0], "support": 1},
         **{name: {"strengths": [0, 100], "captions": 12} for name in ("uce", "rece", "erasure", "guidance")},
+        **{name: {"steps": [0, 1, 3], "batch": 8} for name in ("finetune", "npo")},
     },
     "evaluate": {
         "repeats": 2,
         "val_repeats": 1,
-        "sweep_repeats": 1,
         "diversity_pairs": 10,
         "multimodality": {"prompts": 2, "samples": 3, "pairs": 2},
         "sampling": {"steps": 2},
         "samples": {"forget": 2, "retain": 1},
+    },
+    "probe": {
+        "prompts": 4,
+        "embedding": {"steps": 2},
+        "relearning": {"shots": [2], "steps": [1, 2], "batch": 2},
     },
 }
 

@@ -1,6 +1,6 @@
 """Sections of params.yaml about evaluation, report and gate."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -43,7 +43,6 @@ class Evaluate(Section):
 
     repeats: Count
     val_repeats: Count
-    sweep_repeats: Count
     batch: Count
     retrieval_batch: Annotated[int, Field(ge=2)]
     diversity_pairs: Count
@@ -63,7 +62,11 @@ class Register(Section):
 
     forget: dict[str, float]
     retain: dict[str, float]
-    probe_success: Annotated[float, Field(ge=0, le=1)]
+    probe_success: dict[
+        Literal["text", "embedding", "weights", "precision", "oversuppression"],
+        Annotated[float, Field(ge=0, le=1)],
+    ]
+    probe_slack: Annotated[float, Field(ge=0, le=1)]
     probes: list[str]
     prompts: Count
     repeats: Annotated[int, Field(ge=2)]

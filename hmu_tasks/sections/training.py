@@ -53,8 +53,9 @@ class Evaluator(Training):
 
 
 class Tokenizer(Training):
-    """The RVQ-VAE tokenizer."""
+    """The RVQ-VAE tokenizer; `seed` is added to the run's, for another draw of the codebooks and nothing else."""
 
+    seed: Annotated[int, Field(ge=0)]
     width: Count
     code_width: Count
     codes: Annotated[int, Field(ge=2)]

@@ -11,6 +11,7 @@ from torch import Tensor
 from hmu_tasks import params as settings
 from hmu_tasks import paths
 from hmu_tasks.data import packed
+from hmu_tasks.data.normalisation import emphasise
 from hmu_tasks.data.packed import Clips
 from hmu_tasks.files import write_json
 from hmu_tasks.models import model_class, store, weights
@@ -55,11 +56,13 @@ class Job:
         """Device to train on."""
         return pick_device(self.params.run.device)
 
-    def seed(self, name: str) -> int:
+    def seed(self, name: str, draw: int = 0) -> int:
         """Seed of a component; both variants of one component start from the same."""
-        return self.params.run.seed + sum(name.encode())
+        return self.params.run.seed + sum(name.encode()) + draw
 
-    def common(self, name: str, knobs: Training, *, evaluations: int = 10, **more: Any) -> dict[str, Any]:
+    def common(
+        self, name: str, knobs: Training, *, evaluations: int = 10, draw: int = 0, **more: Any
+    ) -> dict[str, Any]:
         """Arguments that every trainer takes."""
         schedule = Schedule(
             steps=knobs.steps,
@@ -70,7 +73,7 @@ class Job:
         )
         return {
             "schedule": schedule,
-            "seed": self.seed(name),
+            "seed": self.seed(name, draw),
             "device": self.device,
             "checkpoint": self.checkpoint,
             "progress": self.progress,
@@ -87,9 +90,7 @@ def _split(clips: Clips, split: str, variant: str | None) -> ClipSet:
 
 def _statistics(clips: Clips, bias: float = 1.0) -> tuple[Tensor, Tensor]:
     """Mean and std as float32 tensors; root and contact dimensions weigh `bias` times more."""
-    std = np.maximum(np.array(clips.std, np.float32), 1e-4)
-    std[:4] /= bias
-    std[-4:] /= bias
+    std = emphasise(np.maximum(np.array(clips.std, np.float32), 1e-4), feature_bias=bias)
     return torch.from_numpy(np.array(clips.mean, np.float32)), torch.from_numpy(std)
 
 
@@ -172,7 +173,7 @@ def tokenizer(job: Job) -> History:
         sample_temperature=knobs.sample_temperature,
         positions_weight=knobs.positions_weight,
     )
-    network = RVQVAE(config, seed=job.seed("tokenizer"))
+    network = RVQVAE(config, seed=job.seed("tokenizer", knobs.seed))
     trained = train_tokenizer(
         network.to(job.device),
         _split(clips, "train", job.variant),
@@ -180,7 +181,7 @@ def tokenizer(job: Job) -> History:
         mean=mean,
         std=std,
         window=knobs.window,
-        **job.common("tokenizer", knobs),
+        **job.common("tokenizer", knobs, draw=knobs.seed),
     )
     store.save_network(network.cpu(), asdict(config), job.folder)
     store.save_statistics(mean, std, job.folder)

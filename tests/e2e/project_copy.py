@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 from ruamel.yaml import YAML
+from running import processes_in
 
 ORIGINAL = Path(__file__).resolve().parents[2]
 ENVIRONMENT = Path(sys.prefix)
@@ -48,6 +49,11 @@ TINY: dict[str, Any] = {
         "multimodality": {"prompts": 3, "samples": 3, "pairs": 2},
         "sampling": {"steps": 3},
         "samples": {"forget": 1, "retain": 1},
+    },
+    "probe": {
+        "prompts": 4,
+        "embedding": {"steps": 2},
+        "relearning": {"shots": [2], "steps": [2], "batch": 2},
     },
 }
 
@@ -121,14 +127,7 @@ class Project:
             time.sleep(0.05)
 
     def processes(self) -> list[psutil.Process]:
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.pid != os.getpid() and Path(process.cwd()).is_relative_to(self.root):
-                    found.append(process)
-            except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
-                continue
-        return found
+        return processes_in(self.root)
 
     def change(self, overlay: Mapping[str, Any]) -> None:
         """Overlay keys of params.yaml, which must be there already."""

@@ -8,7 +8,7 @@ from project_copy import Finished, executed, make_project
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-def test_three_kills_change_no_byte_and_leave_nothing(finished: Finished, tmp_path: Path) -> None:
+def test_four_kills_change_no_byte_and_leave_nothing(finished: Finished, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", source=finished.project.root)
     root = project.root
     clips, tokenizer = root / "data" / "clips", root / "runs" / "train" / "tokenizer-full"
@@ -40,6 +40,11 @@ def test_three_kills_change_no_byte_and_leave_nothing(finished: Finished, tmp_pa
     )
     assert "ingest" not in executed(output)
     assert "train tokenizer full" in output
+    assert not original.exists()
+
+    # With stages side by side, below the flow and its own server.
+    known = set(original.parent.glob(".*"))
+    project.kill_when(lambda: set(original.parent.glob(".*")) > known, "make", "repro", "JOBS=2")
     assert not original.exists()
 
     project.good("make", "repro")

@@ -117,7 +117,8 @@ def test_real_clips_reach_the_report(project: Project) -> None:
     of_lcr = table[picked & (table["split"] == "forget-val") & (table["metric"] == "fid")]["mean"].item()
     closure = (of_lcr - fid["original"]) / (fid["retrain"] - fid["original"])
     assert selection["closure"] == pytest.approx(closure, rel=1e-4, abs=1e-6)
-    assert "violence" not in (root / "reports" / "summary.txt").read_text(encoding="utf-8")
+    summary = (root / "reports" / "summary.txt").read_text(encoding="utf-8")
+    assert not re.search(r"violence (%|rate|gap)", summary)
     assert len(list((root / "reports" / "gifs").glob("*.gif"))) > 0
     assert (root / "reports" / "index.html").stat().st_size > 50_000
     assert project.temporary() == []

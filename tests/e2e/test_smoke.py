@@ -94,7 +94,7 @@ def test_one_knob_of_lcr_runs_only_what_hangs_on_it(branch: Project) -> None:
     assert set(again[2:]) == {"register@momask-lcr", "report"}
     after = branch.digests()
     changed = {path for path in after if after[path] != before[path]}
-    cell = {f"runs/{step}/momask/lcr" for step in ("unlearn", "evaluate", "register")}
+    cell = {f"runs/{step}/momask/lcr" for step in ("unlearn", "evaluate", "probe", "register")}
     assert changed == {*cell, "reports"}
 
 
@@ -104,7 +104,7 @@ def test_each_step_is_a_run_below_one_parent(finished: Finished) -> None:
     assert parent["tags"]["hmu.pipeline"].startswith("dvc-")
     below = children(finished.project, parent)
     wanted = [name.partition("@")[0].partition("-")[0] for name in finished.project.stages()]
-    steps = Counter(name for name in wanted if name in ("train", "unlearn", "evaluate"))
+    steps = Counter(name for name in wanted if name in ("train", "unlearn", "evaluate", "probe"))
     assert Counter(run["tags"]["hmu.step"] for run in below) == steps
     assert {run["status"] for run in below} == {"FINISHED"}
     assert all(run["tags"]["mlflow.source.git.commit"] for run in below)
@@ -118,11 +118,15 @@ def test_the_flow_and_dvc_find_each_others_work(branch: Project) -> None:
     assert executed(branch.good("dvc", "repro")) == []
     branch.change({"unlearn": {"lcr": {"noise": 0.5}}})
     output = branch.good("python", "-m", "flows.pipeline")
-    assert f"{len(stages)} stages, {len(stages) - 4} of them up to date" in output
+    assert f"{len(stages)} stages, {len(stages) - 5} of them up to date" in output
     assert executed(branch.good("dvc", "repro")) == []
     flow = parents(branch)[-1]
     assert flow["tags"]["hmu.pipeline"].startswith("prefect-")
-    assert sorted(run["tags"]["hmu.step"] for run in children(branch, flow)) == ["evaluate", "unlearn"]
+    assert sorted(run["tags"]["hmu.step"] for run in children(branch, flow)) == [
+        "evaluate",
+        "probe",
+        "unlearn",
+    ]
     records = json.loads((branch.root / "reports" / "benchmark.json").read_text(encoding="utf-8"))
     assert len(records) > 0
     assert not Path(branch.root / "mlruns").exists()
