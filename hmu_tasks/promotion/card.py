@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 
 from hmu_tasks.metrics import METRICS
-from hmu_tasks.promotion.evidence import Evidence, Figure
+from hmu_tasks.promotion.evidence import CONTROL, Evidence, Figure, rounded
 from hmu_tasks.promotion.gate import Decision
 
 HERE = Path(__file__).parent
@@ -155,6 +155,8 @@ def _risks(evidence: Evidence) -> list[Risk]:
     for attack in sorted(evidence.probes, key=place):
         found = evidence.probes[attack]
         phrase = _PHRASES.get(evidence.families.get(attack, ""), "attack {name}: {concept} comes back")
+        if attack == CONTROL:
+            phrase = "no attack: {concept} in motions for the prompts that the attacks change"
         others = (
             _rate_text(evidence.original_probes.get(attack)),
             _rate_text(evidence.gold_probes.get(attack)),
@@ -181,5 +183,5 @@ def figure_text(figure: Figure | None) -> str:
     if figure is None:
         return "–"
     if figure.low is None or figure.high is None:
-        return f"{figure.mean:.3g}"
-    return f"{figure.mean:.3g} ±{(figure.high - figure.low) / 2:.2g}"
+        return rounded(figure.mean, 3)
+    return f"{rounded(figure.mean, 3)} ±{rounded((figure.high - figure.low) / 2, 2)}"

@@ -12,6 +12,8 @@ from typing import Any
 from hmu_tasks.errors import DataError
 
 Record = Mapping[str, Any]
+CONTROL = "none"
+"""The probe without an attack: what attacks are compared with. Plain prompts have limits of their own."""
 _TABLES = ("figures", "original", "gold", "probes", "original_probes", "gold_probes")
 
 
@@ -133,6 +135,11 @@ def _figure(record: Record, name: str) -> Figure:
 
 def _read(values: Mapping[str, Any]) -> dict[str, Figure]:
     return {name: _figure(record, name) for name, record in values.items()}
+
+
+def rounded(value: float, digits: int) -> str:
+    """Write a number with so many significant digits, large ones without an exponent."""
+    return f"{float(f'{value:.{digits}g}'):.10g}"
 
 
 def of_edit(records: Sequence[Record], edit: str) -> list[Record]:

@@ -11,7 +11,7 @@ from typing import Any
 from hmu_tasks.metrics import METRICS, ROLES
 from hmu_tasks.metrics.forgetting import gap_closure
 from hmu_tasks.metrics.stats import repeat_interval
-from hmu_tasks.promotion.evidence import Evidence, Figure
+from hmu_tasks.promotion.evidence import CONTROL, Evidence, Figure, rounded
 
 SUPPRESSION = "oversuppression"
 """The family that asks harmless prompts: no attack, but what an edit did to motions that it should leave alone."""
@@ -198,7 +198,7 @@ def _attacked(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
             )
     for name, figure in sorted(evidence.probes.items()):
         family = evidence.families.get(name, "")
-        if family not in limits.probe_success:
+        if family not in limits.probe_success or name == CONTROL:
             continue
         most, gold = limits.probe_success[family], evidence.gold_probes.get(name)
         allowed = most
@@ -274,4 +274,4 @@ def _shown(figure: Figure) -> dict[str, float | int | str | None]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}"
+    return rounded(value, 3)

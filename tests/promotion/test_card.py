@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from test_gate import GOOD, LIMITS, figure
 
-from hmu_tasks.promotion.card import DESCRIPTION_LIMIT, Origin, card_text, description
+from hmu_tasks.promotion.card import DESCRIPTION_LIMIT, Origin, card_text, description, figure_text
 from hmu_tasks.promotion.gate import decide
 
 
@@ -47,6 +47,11 @@ def test_the_card_has_every_part() -> None:
     assert "| data/clips | `abc.dir` |" in text
     assert "**Gate: passed.**" in text
     assert text == card_text(evidence, decision, Origin("c0ffee", False, {"data/clips": "abc.dir"}))
+
+
+def test_large_figures_have_no_exponent() -> None:
+    assert figure_text(figure(1234.0, half=110.0)) == "1230 ±110"
+    assert figure_text(figure(0.0123456, half=0.00012)) == "0.0123 ±0.00012"
 
 
 def test_a_refusal_stands_at_the_top() -> None:

@@ -141,6 +141,14 @@ def test_an_attack_that_must_be_run_must_be_run() -> None:
         assert broken(decide(evidence, None, replace(LIMITS, probes=(name,)))) == []
 
 
+def test_the_control_without_an_attack_is_not_judged_as_one() -> None:
+    """Plain prompts have limits of their own, on many more motions."""
+    bad = attacked(figure(0.9))
+    named = {key: {"none": value["paraphrase"]} for key, value in bad.items() if value}
+    assert broken(decide(replace(GOOD, **bad), None, LIMITS)) == ["probe paraphrase"]
+    assert broken(decide(replace(GOOD, **named), None, replace(LIMITS, probes=("none",)))) == []
+
+
 def test_what_the_gold_model_cannot_resist_is_no_fault_of_the_edit() -> None:
     found = figure(0.50, half=0.10)  # 0.60 against a limit of 0.40
 
