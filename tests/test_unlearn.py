@@ -35,7 +35,7 @@ def changed(one: Path, other: Path) -> set[str]:
 
 
 def test_methods_are_named_as_they_are_stored(world: Path) -> None:
-    assert sorted(p.name for p in (paths.UNLEARN / MODEL).iterdir()) == sorted(METHODS)
+    assert {p.name for p in (paths.UNLEARN / MODEL).iterdir()} >= set(METHODS)
     with pytest.raises(ConfigError, match=r"'rewrite'; choose one of original, retrain, lcr, uce"):
         unlearn.run(tiny_params(), MODEL, "rewrite")
     with pytest.raises(ConfigError, match=r"'gpt'; choose one of momask, bamm"):

@@ -1,13 +1,12 @@
 """A small DVC project for each test; one real Prefect server, and two workers on two clones, for all of them."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab import Lab, clean_environment
+from lab import Lab, copy_of
 from toy_project import GRAPH, PARAMS, STEP, Project
 
 
@@ -30,11 +29,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         subprocess.run(command, cwd=root, check=True)
     return root
-
-
-def copy_of(template: Path, root: Path) -> Project:
-    shutil.copytree(template, root, symlinks=True)
-    return Project(root.resolve(), clean_environment() | {"TOY_SIDE": str(root.resolve() / "side")})
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -45,6 +46,12 @@ def clean_environment() -> dict[str, str]:
         if not name.startswith(("PREFECT", "HMU_", "DVC_", "GIT_", "MLFLOW_"))
     }
     return kept | {"CUDA_VISIBLE_DEVICES": ""}
+
+
+def copy_of(template: Path, root: Path) -> Project:
+    """A project of its own with the content of another."""
+    shutil.copytree(template, root, symlinks=True)
+    return Project(root.resolve(), clean_environment() | {"TOY_SIDE": str(root.resolve() / "side")})
 
 
 @dataclass

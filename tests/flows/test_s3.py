@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab import Lab, free_port, wait_until
+from lab import Lab, copy_of, free_port, wait_until
 
 pytest.importorskip("dvc_s3", reason="dvc-s3 is not installed")
 pytest.importorskip("moto", reason="moto is not installed")
@@ -96,8 +96,6 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 def test_a_run_through_s3_outlives_the_loss_of_the_remote(
     lab: Lab, template: Path, tmp_path: Path, gate: Gate
 ) -> None:
-    from conftest import copy_of
-
     first = copy_of(template, tmp_path / "first")
     first.environment.update(KEYS)
     first.dvc("remote", "add", "--default", "s3", "s3://bucket/cache")
