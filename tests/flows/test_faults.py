@@ -5,6 +5,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -89,21 +90,32 @@ def test_the_server_is_restarted_during_a_run(project: Project, lab: Lab) -> Non
     assert lab.task_states(number, 2) == {"prepare": "Completed", "train@a": "Completed"}
 
 
+def start_on_the_gpu_pool(lab: Lab, machine: Project, *, seconds: int, rate: int, name: str) -> str:
+    """Start a flow run whose stage train@a goes to a worker of the pool gpu and takes its time; its id."""
+    machine.flag("slow", str(seconds))
+    return lab.start_run(
+        "unlearning/on-demand",
+        placement="gpu-pool",
+        targets=["train@a"],
+        overrides={"train.rate": rate},
+        name=name,
+    )
+
+
+def stage_run_of(lab: Lab, name: str) -> dict[str, Any]:
+    """The one flow run of a stage that the run of this name has dispatched."""
+    (found,) = [run for run in lab.runs_of("stage") if run["parameters"].get("scratch") == name]
+    return found
+
+
 @pytest.mark.slow
 def test_the_server_is_restarted_while_a_worker_runs_a_stage(
     lab: Lab, machines: tuple[Project, Project]
 ) -> None:
     first, second = machines
-    first.flag("slow", "20")
-    number = lab.start_run(
-        "unlearning/on-demand",
-        placement="gpu-pool",
-        targets=["train@a"],
-        overrides={"train.rate": 41},
-        name="restart",
-    )
+    number = start_on_the_gpu_pool(lab, first, seconds=20, rate=41, name="restart")
     wait_until(lambda: "train-a" in first.executed(), what="the stage")
-    (child,) = [run for run in lab.runs_of("stage") if run["parameters"].get("scratch") == "restart"]
+    child = stage_run_of(lab, "restart")
     lab.stop_server()
     time.sleep(3)
     lab.start_server()
@@ -119,17 +131,10 @@ def test_the_server_is_restarted_while_a_worker_runs_a_stage(
 @pytest.mark.slow
 def test_cancelling_ends_everything_on_both_machines(lab: Lab, machines: tuple[Project, Project]) -> None:
     first, second = machines
-    first.flag("slow", "900")
-    number = lab.start_run(
-        "unlearning/on-demand",
-        placement="gpu-pool",
-        targets=["train@a"],
-        overrides={"train.rate": 21},
-        name="stop",
-    )
+    number = start_on_the_gpu_pool(lab, first, seconds=900, rate=21, name="stop")
     wait_until(lambda: "train-a" in first.executed(), what="the stage")
     assert stage_processes(second)
-    (child,) = [run for run in lab.runs_of("stage") if run["parameters"].get("scratch") == "stop"]
+    child = stage_run_of(lab, "stop")
     lab.api(f"/flow_runs/{number}/set_state", {"state": {"type": "CANCELLING"}})
     assert lab.wait_for(number)["state_type"] == "CANCELLED"
     assert lab.wait_for(child["id"])["state_type"] == "CANCELLED"
@@ -182,17 +187,10 @@ def test_a_killed_machine_is_replaced_and_training_goes_on(
     lab: Lab, machines: tuple[Project, Project], tmp_path: Path
 ) -> None:
     first, second = machines
-    first.flag("slow", "25")
-    number = lab.start_run(
-        "unlearning/on-demand",
-        placement="gpu-pool",
-        targets=["train@a"],
-        overrides={"train.rate": 31},
-        name="kill",
-    )
+    number = start_on_the_gpu_pool(lab, first, seconds=25, rate=31, name="kill")
     scratch = Path(lab.variables["HMU_SCRATCH"]) / "kill" / "train-a" / "checkpoint"
     wait_until(lambda: scratch.exists() and int(scratch.read_text() or 0) >= 1, what="the checkpoint")
-    (child,) = [run for run in lab.runs_of("stage") if run["parameters"].get("scratch") == "kill"]
+    child = stage_run_of(lab, "kill")
     lab.kill_worker("gpu")
     wait_until(lambda: not stage_processes(second), what="the orphans")
     assert lab.flow_run(child["id"])["state_name"] == "Running"

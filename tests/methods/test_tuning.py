@@ -45,13 +45,20 @@ def objective(*, die_at: int | None = None) -> Objective:
     return Objective(loss_of, np.full(12, 5))
 
 
-def run(scratch: Path, *, steps: tuple[int, ...], die_at: int | None = None) -> State:
+def run(
+    scratch: Path,
+    *,
+    steps: tuple[int, ...],
+    die_at: int | None = None,
+    given: MaskTransformer | None = None,
+    rate: float = 0.01,
+) -> State:
     return tune(
-        network(),
+        given or network(),
         objective(die_at=die_at),
         steps=steps,
         batch=4,
-        rate=0.01,
+        rate=rate,
         seed=7,
         device=CPU,
         scratch=scratch,
@@ -87,17 +94,7 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path, die_at: in
 
 def test_the_input_stays_as_it_is(tmp_path: Path) -> None:
     given = network()
-    found = tune(
-        given,
-        objective(),
-        steps=[1],
-        batch=4,
-        rate=0.1,
-        seed=7,
-        device=CPU,
-        scratch=tmp_path,
-        progress=None,
-    )
+    found = run(tmp_path, steps=(1,), given=given, rate=0.1)
     assert equal(given.state_dict(), network().state_dict())
     assert not any(parameter.requires_grad for parameter in given.parameters())
     assert not equal(found[1], network().state_dict())
