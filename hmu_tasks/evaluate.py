@@ -10,13 +10,13 @@ from hmu_tasks import paths
 from hmu_tasks.data import packed
 from hmu_tasks.data.concepts import load_concept, load_prompts
 from hmu_tasks.data.features import to_joints
-from hmu_tasks.errors import ConfigError, DataError
+from hmu_tasks.errors import DataError
 from hmu_tasks.evaluation.choice import choose
 from hmu_tasks.evaluation.figures import Measured
 from hmu_tasks.evaluation.intervals import records
 from hmu_tasks.evaluation.judge import load_judge
 from hmu_tasks.evaluation.keywords import keyword_test
-from hmu_tasks.evaluation.prompts import origins
+from hmu_tasks.evaluation.prompts import concept_clips, origins
 from hmu_tasks.evaluation.real import real_rows
 from hmu_tasks.evaluation.session import Session, open_session
 from hmu_tasks.evaluation.splits import Protocol
@@ -29,7 +29,6 @@ from hmu_tasks.models.momask import Progress, Sampling
 from hmu_tasks.models.store import Bundle, load_bundle
 from hmu_tasks.params import Params, flat
 from hmu_tasks.tracking import StepRun, step_run
-from hmu_tasks.training.batches import ClipSet, clip_set
 
 Record = dict[str, Any]
 VALIDATION = ("forget-val", "retain-val")
@@ -43,16 +42,9 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
     and selection.json where a method has a knob.
     """
     if (model, method) != ("real", "real"):
-        for kind, name, known in (("model", model, params.models), ("method", method, params.methods)):
-            if name not in known:
-                raise ConfigError(f"unknown {kind} {name!r}; choose one of {', '.join(known)}")
+        params.check(model, method)
+    identity = params.identity(model, method)
     session = _open(params)
-    identity = {
-        "dataset": params.run.dataset,
-        "concept": params.run.concept,
-        "model": model,
-        "method": method,
-    }
     target = paths.evaluation(model, method)
     with step_run(
         "evaluate",
@@ -94,7 +86,7 @@ def _open(params: Params) -> Session:
     words = concept.words(params.run.dataset)
     knobs = params.evaluate
     parts = {
-        f"{role}{suffix}": _clips(clips, split, role)
+        f"{role}{suffix}": concept_clips(clips, split, role)
         for split, suffix in (("test", ""), ("val", "-val"))
         for role in ("forget", "retain")
     }
@@ -122,14 +114,6 @@ def _open(params: Params) -> Session:
         device=device,
         cache=paths.CACHE,
     )
-
-
-def _clips(clips: packed.Clips, split: str, role: str) -> ClipSet:
-    path = paths.SPLIT / f"{split}-{role}.txt"
-    ids = path.read_text(encoding="utf-8").splitlines()
-    if not ids:
-        raise DataError(f"{path} is empty: no {role} clip to evaluate on; choose another concept or split")
-    return clip_set(clips, ids)
 
 
 def _sample_rows(params: Params, session: Session) -> dict[str, list[int]]:

@@ -54,6 +54,16 @@ class Params(Section):
         """Names of what is made of a model: itself, D_r, and every unlearning method."""
         return ("original", "retrain", *Unlearn.model_fields)
 
+    def check(self, model: str, method: str) -> None:
+        """Raise ConfigError where `model` or `method` is unknown."""
+        for kind, name, known in (("model", model, self.models), ("method", method, self.methods)):
+            if name not in known:
+                raise ConfigError(f"unknown {kind} {name!r}; choose one of {', '.join(known)}")
+
+    def identity(self, model: str, method: str) -> dict[str, str]:
+        """Say which dataset, concept, model and method records are of."""
+        return {"dataset": self.run.dataset, "concept": self.run.concept, "model": model, "method": method}
+
     @model_validator(mode="after")
     def _run_names_what_exists(self) -> "Params":
         for name, chosen, known in (

@@ -13,9 +13,9 @@ from hmu_tasks import paths
 from hmu_tasks.data import packed
 from hmu_tasks.data.concepts import PROBE_GROUPS, PROMPT_GROUPS, load_concept, load_prompts
 from hmu_tasks.data.lemmas import Keywords, lemma_hits, prepare
-from hmu_tasks.errors import ConfigError, DataError
+from hmu_tasks.errors import DataError
 from hmu_tasks.evaluation.judge import load_judge
-from hmu_tasks.evaluation.prompts import Prompts, written_prompts
+from hmu_tasks.evaluation.prompts import Prompts, concept_clips, written_prompts
 from hmu_tasks.files import read_json, replacing_folder, write_json
 from hmu_tasks.models import store, weights
 from hmu_tasks.models.device import pick_device
@@ -36,7 +36,7 @@ from hmu_tasks.probes.tampering import (
 )
 from hmu_tasks.probes.wording import suppression_probes, text_attacks
 from hmu_tasks.tracking import StepRun, step_run
-from hmu_tasks.training.batches import ClipSet, clip_set
+from hmu_tasks.training.batches import ClipSet
 
 Record = dict[str, Any]
 ASKED_HERE = set(PROBE_GROUPS) - set(PROMPT_GROUPS)  # groups that are no splits of the evaluation
@@ -44,15 +44,8 @@ ASKED_HERE = set(PROBE_GROUPS) - set(PROMPT_GROUPS)  # groups that are no splits
 
 def run(params: Params, model: str, method: str, progress: Progress | None = None) -> None:
     """Write probe.json: one record per attack on each probed edit of `method`, `original` and `retrain` included."""
-    for kind, name, known in (("model", model, params.models), ("method", method, params.methods)):
-        if name not in known:
-            raise ConfigError(f"unknown {kind} {name!r}; choose one of {', '.join(known)}")
-    identity = {
-        "dataset": params.run.dataset,
-        "concept": params.run.concept,
-        "model": model,
-        "method": method,
-    }
+    params.check(model, method)
+    identity = params.identity(model, method)
     target = paths.probing(model, method)
     with step_run(
         "probe",
@@ -165,13 +158,13 @@ def _written(params: Params) -> dict[str, Prompts]:
 def _bench(params: Params) -> tuple[Bench, dict[str, ClipSet]]:
     device = pick_device(params.run.device)
     clips = packed.load(paths.CLIPS)
-    parts = {split: _clips(clips, split, "forget") for split in ("test", "train")}
+    parts = {split: concept_clips(clips, split, "forget") for split in ("test", "train")}
     keywords, knobs = _keywords(params), params.probe
     judge = load_judge(paths.component("evaluator"), paths.component("classifier"), device)
     bench = Bench(
         judge=judge,
         success=success_of(
-            judge, parts["test"], _clips(clips, "test", "retain"), retrieved=params.probe.retrieved
+            judge, parts["test"], concept_clips(clips, "test", "retain"), retrieved=params.probe.retrieved
         ),
         drawn=drawn_prompts(parts["test"], knobs.prompts, repeats=knobs.repeats, seed=params.run.seed),
         keyworded=drawn_prompts(
@@ -188,14 +181,6 @@ def _bench(params: Params) -> tuple[Bench, dict[str, ClipSet]]:
         cache=paths.CACHE,
     )
     return bench, parts
-
-
-def _clips(clips: packed.Clips, split: str, role: str) -> ClipSet:
-    path = paths.SPLIT / f"{split}-{role}.txt"
-    ids = path.read_text(encoding="utf-8").splitlines()
-    if not ids:
-        raise DataError(f"{path} is empty: no {role} clip to attack with; choose another concept or split")
-    return clip_set(clips, ids)
 
 
 def _key(params: Params, bench: Bench, bundle: Bundle, original: Bundle) -> str:

@@ -61,10 +61,7 @@ def gather(params: Params, model: str, method: str, edit: str | None = None) -> 
 
     Raises DataError where the edit was not made or not evaluated, or where its files changed since.
     """
-    known = {"model": (model, params.models), "method": (method, params.methods)}
-    for kind, (name, names) in known.items():
-        if name not in names:
-            raise ConfigError(f"unknown {kind} {name!r}; choose one of {', '.join(names)}")
+    params.check(model, method)
     if method in ("original", "retrain"):
         raise ConfigError(f"{method!r} is a reference and no unlearned model; register a method")
     tables = {name: _records(model, name) for name in (method, "original")}

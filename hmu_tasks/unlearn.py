@@ -15,7 +15,7 @@ import torch
 
 from hmu_tasks import paths
 from hmu_tasks.data import packed
-from hmu_tasks.errors import ConfigError, DataError
+from hmu_tasks.errors import DataError
 from hmu_tasks.files import read_json, replacing_folder, write_json
 from hmu_tasks.methods import encoded, lcr, method_function
 from hmu_tasks.methods.codes import load_prior, load_usage
@@ -186,10 +186,7 @@ METHODS = {
 
 def run(params: Params, model: str, method: str, progress: Progress | None = None) -> None:
     """Write one bundle per edit of `method` on `model`, each with edit.json."""
-    if method not in METHODS:
-        raise ConfigError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
-    if model not in params.models:
-        raise ConfigError(f"unknown model {model!r}; choose one of {', '.join(params.models)}")
+    params.check(model, method)
     knobs = flat(getattr(params.unlearn, method).model_dump()) if hasattr(params.unlearn, method) else {}
     target = paths.edits(model, method)
     with step_run(

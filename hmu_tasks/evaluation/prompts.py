@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hmu_tasks.training.batches import Caption, ClipSet
+from hmu_tasks import paths
+from hmu_tasks.data.packed import Clips
+from hmu_tasks.errors import DataError
+from hmu_tasks.training.batches import Caption, ClipSet, clip_set
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,15 @@ def origins(clips: pd.DataFrame) -> dict[str, str]:
     source = dict(zip(clips["clip_id"], clips["source"], strict=True))
     twins = zip(clips["clip_id"], clips["mirror_of"], strict=True)
     return {clip: source[twin] if isinstance(twin, str) else source[clip] for clip, twin in twins}
+
+
+def concept_clips(clips: Clips, split: str, role: str) -> ClipSet:
+    """Collect the forget or retain clips (`role`) of a split; raises DataError where there are none."""
+    path = paths.SPLIT / f"{split}-{role}.txt"
+    ids = path.read_text(encoding="utf-8").splitlines()
+    if not ids:
+        raise DataError(f"{path} is empty: no {role} clip to ask for; choose another concept or split")
+    return clip_set(clips, ids)
 
 
 def caption_prompts(clips: ClipSet, *, repeats: int, seed: int) -> Prompts:

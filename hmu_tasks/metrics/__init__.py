@@ -6,6 +6,9 @@ from typing import Literal
 Direction = Literal["higher", "lower", "gold"]
 Role = Literal["forget", "retain"]
 
+NO_ATTACK = "none"
+"""The probe that asks the prompts as they are: what attacks are compared with."""
+
 # Every split of the records plays one of two roles; a new split needs a line here.
 ROLES: dict[str, Role] = {
     "forget": "forget",

@@ -7,6 +7,7 @@ import numpy as np
 
 from hmu_tasks.data.lemmas import Keywords
 from hmu_tasks.evaluation.prompts import Prompts
+from hmu_tasks.metrics import NO_ATTACK
 from hmu_tasks.models.store import Bundle
 from hmu_tasks.probes.bench import Bench, stream_of
 from hmu_tasks.probes.outcome import Attack, Outcome
@@ -36,7 +37,7 @@ def text_attacks(
         return {"floor": float(np.mean(bench.shares(motions, written[FLOOR])))}
 
     def none() -> list[Outcome]:
-        return [Outcome("none", "text", bench.plain(bundle))]
+        return [Outcome(NO_ATTACK, "text", bench.plain(bundle))]
 
     def misspelling() -> list[Outcome]:
         asked = bench.keyworded
@@ -59,7 +60,7 @@ def text_attacks(
         return Attack(attack, run)
 
     return [
-        Attack("none", none),
+        Attack(NO_ATTACK, none),
         Attack("misspelling", misspelling),
         Attack("inserted", insertion),
         *(group(attack, written[name]) for attack, name in WRITTEN.items() if name in written),

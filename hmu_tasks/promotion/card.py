@@ -6,8 +6,8 @@ from pathlib import Path
 
 import jinja2
 
-from hmu_tasks.metrics import METRICS
-from hmu_tasks.promotion.evidence import CONTROL, Evidence, Figure, rounded
+from hmu_tasks.metrics import METRICS, NO_ATTACK
+from hmu_tasks.promotion.evidence import Evidence, Figure, rounded
 from hmu_tasks.promotion.gate import Decision
 
 HERE = Path(__file__).parent
@@ -155,7 +155,7 @@ def _risks(evidence: Evidence) -> list[Risk]:
     for attack in sorted(evidence.probes, key=place):
         found = evidence.probes[attack]
         phrase = _PHRASES.get(evidence.families.get(attack, ""), "attack {name}: {concept} comes back")
-        if attack == CONTROL:
+        if attack == NO_ATTACK:
             phrase = "no attack: {concept} in motions for the prompts that the attacks change"
         others = (
             _rate_text(evidence.original_probes.get(attack)),

@@ -12,8 +12,6 @@ from typing import Any
 from hmu_tasks.errors import DataError
 
 Record = Mapping[str, Any]
-CONTROL = "none"
-"""The probe without an attack: what attacks are compared with. Plain prompts have limits of their own."""
 _TABLES = ("figures", "original", "gold", "probes", "original_probes", "gold_probes")
 
 

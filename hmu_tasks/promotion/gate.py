@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hmu_tasks.metrics import METRICS, ROLES
+from hmu_tasks.metrics import METRICS, NO_ATTACK, ROLES
 from hmu_tasks.metrics.forgetting import gap_closure
 from hmu_tasks.metrics.stats import repeat_interval
-from hmu_tasks.promotion.evidence import CONTROL, Evidence, Figure, rounded
+from hmu_tasks.promotion.evidence import Evidence, Figure, rounded
 
 SUPPRESSION = "oversuppression"
 """The family that asks harmless prompts: no attack, but what an edit did to motions that it should leave alone."""
@@ -198,7 +198,7 @@ def _attacked(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
             )
     for name, figure in sorted(evidence.probes.items()):
         family = evidence.families.get(name, "")
-        if family not in limits.probe_success or name == CONTROL:
+        if family not in limits.probe_success or name == NO_ATTACK:
             continue
         most, gold = limits.probe_success[family], evidence.gold_probes.get(name)
         allowed = most

@@ -34,7 +34,7 @@ from hmu_tasks.training.contrastive import train_evaluator
 from hmu_tasks.training.generator import CodeSet, train_transformer
 from hmu_tasks.training.sentences import TextWithMotion, train_text, whiten
 from hmu_tasks.training.tokenizer import train_tokenizer
-from hmu_tasks.training.violence import train_classifier
+from hmu_tasks.training.violence import rebuilt_clips, train_classifier
 
 MAX_WORDS = (
     40  # caption words that the evaluator reads; longer than the published 20, since clips hold three actions
@@ -286,7 +286,7 @@ def classifier(job: Job) -> History:
     coders = [store.load_tokenizer(place, device) for place in made if store.absent_reason(place) is None]
 
     def versions(part: ClipSet) -> list[list[np.ndarray]]:
-        rebuilt = [coder.decode(coder.encode(part.features)) for coder in coders]
+        rebuilt = [rebuilt_clips(coder, part.features) for coder in coders]
         return [list(group) for group in zip(part.features, *rebuilt, strict=True)]
 
     violent_action = np.array(clips.actions.violent)
@@ -305,7 +305,7 @@ def classifier(job: Job) -> History:
         network, versions(train), labels["train"], mean=mean, std=std, **job.common("classifier", knobs)
     )
     safe = [group[:2] for group, frames in zip(versions(val), labels["val"], strict=True) if not frames.any()]
-    real_and_rebuilt = [np.array(motion) for group in safe for motion in group]
+    real_and_rebuilt = [np.array(motion, np.float32) for group in safe for motion in group]
     scores = score_clips(network, real_and_rebuilt, mean.to(device), std.to(device))
     threshold = calibrate(scores, false_positive_rate=0.015)
     store.save_network(

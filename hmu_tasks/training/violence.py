@@ -8,7 +8,25 @@ import torch
 from torch import Tensor
 
 from hmu_tasks.models.classifier import ViolenceClassifier
+from hmu_tasks.models.momask import Tokenizer
 from hmu_tasks.models.training import Progress, Schedule, Trained, fit
+
+CHUNK = 512  # clips that are rebuilt at once
+
+
+def rebuilt_clips(tokenizer: Tokenizer, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Encode and decode N raw feature clips [F_i, D] -> N float16 arrays of the same shapes.
+
+    All reconstructions of a dataset are in memory at once; half precision is far finer than what they miss.
+    """
+    order = np.argsort([len(clip) for clip in clips], kind="stable")
+    found: list[np.ndarray] = [np.empty(0)] * len(clips)
+    for start in range(0, len(order), CHUNK):
+        rows = order[start : start + CHUNK]
+        motions = tokenizer.decode(tokenizer.encode([clips[i] for i in rows]))
+        for i, motion in zip(rows, motions, strict=True):
+            found[i] = motion.astype(np.float16)
+    return found
 
 
 def train_classifier(
@@ -39,7 +57,7 @@ def train_classifier(
         draws = torch.rand(len(rows), generator=generator).tolist()
         for b, (i, draw) in enumerate(zip(rows, draws, strict=True)):
             clip = versions[i][int(draw * len(versions[i]))]
-            features[b, : len(clip)] = (torch.from_numpy(np.array(clip)) - mean) / std
+            features[b, : len(clip)] = (torch.from_numpy(np.array(clip, np.float32)) - mean) / std
             target[b, : len(clip)] = torch.from_numpy(violent[i][: len(clip)].astype(np.float32))
             inside[b, : len(clip)] = 1.0
         features += 0.1 * torch.randn(features.shape, generator=generator)

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hmu_tasks.metrics import NO_ATTACK
 from hmu_tasks.viewer.grid import Grid
 from hmu_tasks.viewer.summary import NAMES
 from hmu_tasks.viewer.table import Cell, Record, Selection, pool
 
 OVER = "oversuppression"
 RESTORED = "restoration"  # by somebody who has the original anyway
-PLAIN = "none"  # no attack: the prompts as they are, what the attacks are to be compared with
 # In the order of what an attacker needs; a family that is not named here follows under its own name.
 FAMILIES = {
     "text": "wording of the prompt",
@@ -21,7 +21,7 @@ FAMILIES = {
     OVER: "over-suppression",
 }
 LABELS = {
-    PLAIN: "no attack: captions as they are",
+    NO_ATTACK: "no attack: captions as they are",
     "inserted": "inserted words",
     "closed-form": "vector in closed form",
     "gradient": "vector by gradient",
@@ -75,7 +75,7 @@ class Attacks:
         return [
             row
             for row in self.rows
-            if row.family not in (OVER, RESTORED) and row.name != PLAIN and (method, knob) in row.cells
+            if row.family not in (OVER, RESTORED) and row.name != NO_ATTACK and (method, knob) in row.cells
         ]
 
     def worst(self, method: str, knob: int | None) -> Attack | None:
@@ -84,7 +84,7 @@ class Attacks:
 
     def plain(self, method: str, knob: int | None) -> Cell | None:
         """The rate without any attack, on the prompts that are attacked."""
-        found = (row.cells.get((method, knob)) for row in self.rows if row.name == PLAIN)
+        found = (row.cells.get((method, knob)) for row in self.rows if row.name == NO_ATTACK)
         return next(found, None)
 
 
@@ -101,7 +101,11 @@ def attacks(probes: Iterable[Record], selections: Sequence[Selection], *, model:
     order = list(FAMILIES)
     names = list(dict.fromkeys((str(record["family"]), str(record["attack"])) for record in mine))
     names.sort(
-        key=lambda name: (order.index(name[0]) if name[0] in order else len(order), name[0], name[1] != PLAIN)
+        key=lambda name: (
+            order.index(name[0]) if name[0] in order else len(order),
+            name[0],
+            name[1] != NO_ATTACK,
+        )
     )
     rows = []
     for family, attack in names:
