@@ -1,8 +1,8 @@
 """Step `evaluate`: generate with every edit of a method, judge, measure, and pick the knob on the validation split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -83,7 +83,6 @@ def _open(params: Params) -> Session:
     device = pick_device(params.run.device)
     clips = packed.load(paths.CLIPS)
     concept = load_concept(params.run.concept, params.filter.concepts)
-    words = concept.words(params.run.dataset)
     knobs = params.evaluate
     parts = {
         f"{role}{suffix}": concept_clips(clips, split, role)
@@ -96,6 +95,7 @@ def _open(params: Params) -> Session:
         written={
             group: [(prompt.text, prompt.seconds) for prompt in prompts]
             for group, prompts in load_prompts(params.run.concept, params.filter.concepts).items()
+            if prompts
         },
         origins=origins(clips.table),
         repeats=knobs.repeats,
@@ -105,15 +105,21 @@ def _open(params: Params) -> Session:
             knobs.diversity_pairs,
             params.run.seed,
             mean_jerk([to_joints(np.array(motion)) for motion in parts["retain"].features], fps=clips.fps),
-            lambda line: mask_tokens(line, words),
+            _mask(concept.words(params.run.dataset), "word"),
             clips.fps,
             keyword_test(concept, dataset=params.run.dataset, rule=params.filter.rule),
+            _mask(concept.keywords("substring", params.run.dataset), "substring"),
         ),
         sampling=Sampling(**knobs.sampling.model_dump()),
         batch=knobs.batch,
         device=device,
         cache=paths.CACHE,
     )
+
+
+def _mask(words: Sequence[str], rule: Literal["word", "substring"]) -> Callable[[str], str] | None:
+    """Return what masks the concept's words in a caption; None where it has no single word."""
+    return (lambda line: mask_tokens(line, words, rule=rule)) if words else None
 
 
 def _sample_rows(params: Params, session: Session) -> dict[str, list[int]]:

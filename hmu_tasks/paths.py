@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from hmu_tasks.code import code_digest
+
 DATA = Path("data")
 RAW = DATA / "raw"
 CLIPS = DATA / "clips"
@@ -22,7 +24,7 @@ REPORTS = Path("reports")
 SIDE = RUNS / "side"
 SCRATCH = SIDE / "scratch"
 COSTS = SIDE / "costs"
-CACHE = SIDE / "cache"
+CACHE = SIDE / "cache" / code_digest("models")  # what other code of the models drew is not read
 VALIDATION_SITE = SIDE / "validation"
 
 

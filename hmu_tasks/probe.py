@@ -4,18 +4,20 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hmu_tasks import paths
+from hmu_tasks.code import code_digest
 from hmu_tasks.data import packed
 from hmu_tasks.data.concepts import PROBE_GROUPS, PROMPT_GROUPS, load_concept, load_prompts
 from hmu_tasks.data.lemmas import Keywords, lemma_hits, prepare
 from hmu_tasks.errors import DataError
 from hmu_tasks.evaluation.judge import load_judge
-from hmu_tasks.evaluation.prompts import Prompts, concept_clips, written_prompts
+from hmu_tasks.evaluation.prompts import Prompts, concept_clips, origins, written_prompts
 from hmu_tasks.files import read_json, replacing_folder, write_json
 from hmu_tasks.models import store, weights
 from hmu_tasks.models.device import pick_device
@@ -161,19 +163,21 @@ def _bench(params: Params) -> tuple[Bench, dict[str, ClipSet]]:
     parts = {split: concept_clips(clips, split, "forget") for split in ("test", "train")}
     keywords, knobs = _keywords(params), params.probe
     judge = load_judge(paths.component("evaluator"), paths.component("classifier"), device)
+    draw = partial(
+        drawn_prompts,
+        parts["test"],
+        knobs.prompts,
+        repeats=knobs.repeats,
+        seed=params.run.seed,
+        origins=origins(clips.table),
+    )
     bench = Bench(
         judge=judge,
         success=success_of(
             judge, parts["test"], concept_clips(clips, "test", "retain"), retrieved=params.probe.retrieved
         ),
-        drawn=drawn_prompts(parts["test"], knobs.prompts, repeats=knobs.repeats, seed=params.run.seed),
-        keyworded=drawn_prompts(
-            parts["test"],
-            knobs.prompts,
-            repeats=knobs.repeats,
-            seed=params.run.seed,
-            wanted=lambda text: bool(lemma_hits(text, "", keywords)),
-        ),
+        drawn=draw(),
+        keyworded=draw(wanted=lambda text: bool(lemma_hits(text, "", keywords))),
         sampling=Sampling(**params.evaluate.sampling.model_dump()),
         batch=params.evaluate.batch,
         seed=params.run.seed,
@@ -184,7 +188,7 @@ def _bench(params: Params) -> tuple[Bench, dict[str, ClipSet]]:
 
 
 def _key(params: Params, bench: Bench, bundle: Bundle, original: Bundle) -> str:
-    """Digest of everything that a killed run's outcomes depend on, but for the code."""
+    """Digest of everything that a killed run's outcomes depend on."""
     asked = {
         "probe": params.probe.model_dump(),
         "evaluate": [params.evaluate.sampling.model_dump(), params.evaluate.repeats, params.evaluate.batch],
@@ -192,5 +196,7 @@ def _key(params: Params, bench: Bench, bundle: Bundle, original: Bundle) -> str:
         "bundles": [bundle.digest, original.digest],
         "judges": [weights.digest(paths.component(name)) for name in ("evaluator", "classifier")],
         "drawn": [bench.drawn.texts, bench.drawn.frames],
+        "written": {group: [asked.texts, asked.frames] for group, asked in _written(params).items()},
+        "code": code_digest("models", "methods", "training", "evaluation", "metrics", "probes"),
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]

@@ -53,10 +53,11 @@ def write_report(inputs: ReportInputs, target: Path) -> None:
 
 def read_inputs(params: Params) -> ReportInputs:
     """Gather what the other steps wrote; steps that were not run leave their part of the report out."""
-    records = [row for path in _written(paths.EVALUATE, "metrics.json") for row in read_json(path)]
+    records = [row for path in _written(params, paths.EVALUATE, "metrics.json") for row in read_json(path)]
     if not records:
         raise DataError(
-            f"{paths.EVALUATE} holds no metrics.json; run `dvc repro` so that models are evaluated first"
+            f"{paths.EVALUATE} holds no metrics.json of run.models and run.methods; run `dvc repro` so that models "
+            "are evaluated first"
         )
     records = with_closures(records)
     selection, *others = _ordered(records, _selections(records, params))
@@ -69,7 +70,7 @@ def read_inputs(params: Params) -> ReportInputs:
         concept=params.run.concept,
         records=records,
         selection=selection,
-        samples=_samples(),
+        samples=_samples(params),
         usage=pd.read_parquet(usage) if usage.exists() else None,
         score={"ratio": "ratio", "log_odds": "log_odds_z"}[params.unlearn.lcr.score],
         edited={int(layer): codes for layer, codes in edited.items()},
@@ -79,7 +80,7 @@ def read_inputs(params: Params) -> ReportInputs:
         params=params.model_dump(mode="json", by_alias=True),
         digests=_digests(records),
         others=others,
-        probes=[row for path in _written(paths.PROBE, "probe.json") for row in read_json(path)],
+        probes=[row for path in _written(params, paths.PROBE, "probe.json") for row in read_json(path)],
         costs=_costs([selection, *others]),
     )
 
@@ -117,24 +118,27 @@ def with_closures(records: Sequence[Record]) -> list[Record]:
 
 
 def _selections(records: Sequence[Record], params: Params) -> list[Selection]:
-    """What was selected for each model and method, in the order of params.yaml, then what else was measured."""
+    """What was selected for each model and method that was measured, in the order of params.yaml.
+
+    A method with one strength has nothing to select. Where no method was measured, the original stands alone.
+    """
     limit = params.report.retain_loss_limit
-    run = [(model, method) for model in params.run.models for method in params.run.methods]
-    found = {path.parts[-3:-1]: path for path in _written(paths.EVALUATE, "selection.json")}
-    order = [pair for pair in run if pair in found] + [pair for pair in found if pair not in run]
+    measured = {(record["model"], record["method"]) for record in records}
     chosen = []
-    for model, method in order:
-        value = read_json(found[model, method])
-        knob = int(value["knob"])
-        chosen.append(
-            Selection(method, knob, value["reason"], model=model, met=value["feasible"], limit=limit)
-        )
-    if chosen:
-        return chosen
-    measured = sorted({(r["model"], r["method"]) for r in records if r["model"] != "real"})
-    edited = [pair for pair in measured if pair[1] not in ("original", "retrain")] or measured
-    model, method = edited[0] if edited else (params.run.models[0], "original")
-    return [Selection(method, None, "the method has one strength only", model=model, limit=limit)]
+    for model, method in ((model, method) for model in params.run.models for method in params.run.methods):
+        if (model, method) not in measured:
+            continue
+        value = _optional(paths.evaluation(model, method) / "selection.json")
+        if value is None:
+            chosen.append(
+                Selection(method, None, "the method has one strength only", model=model, limit=limit)
+            )
+        else:
+            met, reason = value["feasible"], value["reason"]
+            chosen.append(Selection(method, int(value["knob"]), reason, model=model, met=met, limit=limit))
+    return chosen or [
+        Selection("original", None, "no method was applied", model=params.run.models[0], limit=limit)
+    ]
 
 
 def _ordered(records: Sequence[Record], selections: Sequence[Selection]) -> list[Selection]:
@@ -146,9 +150,9 @@ def _ordered(records: Sequence[Record], selections: Sequence[Selection]) -> list
     return ordered
 
 
-def _samples() -> list[Sample]:
+def _samples(params: Params) -> list[Sample]:
     found = []
-    for path in _written(paths.EVALUATE, "samples.json"):
+    for path in _written(params, paths.EVALUATE, "samples.json"):
         archive = path.with_suffix(".npz")
         if not archive.exists():
             raise DataError(f"{archive} is missing beside {path.name}; run the evaluate step again")
@@ -191,10 +195,12 @@ def _costs(selections: Sequence[Selection]) -> list[Cost]:
     return found
 
 
-def _written(root: Path, name: str) -> list[Path]:
-    """The files <root>/<model>/<method>/<name>; a folder that a killed step has left unfinished starts with a dot."""
-    found = sorted(root.glob(f"*/*/{name}"))
-    return [path for path in found if not path.parent.name.startswith(".")]
+def _written(params: Params, root: Path, name: str) -> list[Path]:
+    """The files <root>/<model>/<method>/<name> of what is run: cells of an earlier matrix may lie beside them."""
+    run = params.run
+    cells = [(model, method) for model in run.models for method in ("original", "retrain", *run.methods)]
+    places = [root / model / method / name for model, method in (("real", "real"), *cells)]
+    return sorted(path for path in places if path.exists())
 
 
 def _digests(records: Sequence[Record]) -> dict[str, str]:

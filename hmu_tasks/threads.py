@@ -1,4 +1,4 @@
-"""How many CPU threads a step computes with: one, unless HMU_THREADS says otherwise.
+"""How many CPU threads a step computes with, one unless HMU_THREADS says otherwise, and how many kernels it keeps.
 
 The number of threads changes the order of floating-point sums and so the last digits of results. With one thread the
 same inputs give the same bytes on any number of cores, and whether a step runs alone or beside others.
@@ -9,6 +9,8 @@ import os
 from hmu_tasks.errors import ConfigError
 
 VARIABLE = "HMU_THREADS"
+_KEPT = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+"""Kernels that torch keeps compiled, of 1 to 2 MB each. It would keep 1,024, and batches of many lengths need more."""
 _READ_BY_LIBRARIES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -21,6 +23,7 @@ def threads() -> int:
 
 
 def limit_threads() -> None:
-    """Tell torch, numpy and scipy, which read these variables when they are first imported."""
+    """Tell torch, numpy and scipy, which read these variables when they are first imported or used."""
     for name in _READ_BY_LIBRARIES:
         os.environ[name] = str(threads())
+    os.environ.setdefault(*_KEPT)

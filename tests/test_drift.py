@@ -26,6 +26,7 @@ NOT_DEPENDENCIES = frozenset(
         "lineage.py",  # digests of what dvc.lock names, which are dependencies themselves
         "mlflow_store.py",  # finds the MLflow store
         "params.py",  # checks params.yaml; the values themselves are dependencies
+        "code.py",  # names caches and scratch folders by code that is a dependency itself
         "paths.py",  # where things lie; outs and deps of the stage change with it
         "tracking.py",  # writes to MLflow only
     )

@@ -146,7 +146,8 @@ def test_the_second_model_goes_through_evaluation(matrix: Path) -> None:
     assert {row["knob"] for row in rows} == {0, 100}
     choice = json.loads((paths.evaluation("bamm", "uce") / "selection.json").read_text())
     assert choice["knob"] in (0, 100)
-    inputs = report.read_inputs(knobs)
+    both = tiny_params({"run": {"models": ["momask", "bamm"], "methods": ["lcr", "uce"]}})
+    inputs = report.read_inputs(both)
     chosen = [inputs.selection, *inputs.others]
     assert [(one.model, one.method) for one in chosen if one.model == "bamm"] == [("bamm", "uce")]
     assert {one.method for one in chosen if one.model == "momask"} >= {"lcr"}

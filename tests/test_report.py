@@ -66,6 +66,37 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
+def params_of(**run):
+    params = load()
+    return params.model_copy(update={"run": params.run.model_copy(update=run)})
+
+
+def test_cells_of_an_earlier_matrix_are_left_out(project):
+    for model, method in (("momask", "erasure"), ("bamm", "lcr")):
+        shutil.copytree(paths.evaluation("momask", "lcr"), paths.evaluation(model, method))
+    inputs = report.read_inputs(params_of(models=["momask"], methods=["lcr"]))
+    assert {(one.model, one.method) for one in (inputs.selection, *inputs.others)} == {("momask", "lcr")}
+    assert {row["model"] for row in inputs.records} == {"real", "momask"}
+    assert {row["method"] for row in inputs.records if row["model"] == "momask"} == {
+        "lcr",
+        "original",
+        "retrain",
+    }
+    assert len(inputs.samples) == 4
+
+
+def test_a_method_with_one_strength_stands_beside_the_others(project):
+    rows = [
+        {**row, "method": "uce", "knob": None, "edit": "s0"}
+        for row in make_records()
+        if (row["model"], row["method"], row.get("knob")) == ("momask", "lcr", 16)
+    ]
+    write_json(paths.evaluation("momask", "uce") / "metrics.json", rows)
+    inputs = report.read_inputs(params_of(models=["momask"], methods=["lcr", "uce"]))
+    chosen = {(one.method, one.knob) for one in (inputs.selection, *inputs.others)}
+    assert chosen == {("lcr", 16), ("uce", None)}
+
+
 def test_inputs_are_gathered_from_the_steps_folders(project):
     inputs = report.read_inputs(load())
     assert (inputs.selection.model, inputs.selection.method, inputs.selection.knob) == ("momask", "lcr", 16)
@@ -107,7 +138,7 @@ def test_best_method_of_a_model_leads(project):
         if row["metric"] == "r1":
             row |= {"mean": 0.8, "low": 0.8, "high": 0.8, "values": [0.8] * len(row["values"])}
     write_json(paths.evaluation("momask", "erasure") / "metrics.json", better)
-    inputs = report.read_inputs(load())
+    inputs = report.read_inputs(params_of(models=["momask", "bamm"], methods=["lcr", "erasure", "npo"]))
     assert [(one.model, one.method) for one in (inputs.selection, *inputs.others)] == [
         ("momask", "erasure"),
         ("momask", "lcr"),

@@ -14,12 +14,13 @@ from hmu_tasks.metrics.selection import Candidate, Choice, choose_knob, stronges
 from hmu_tasks.models import store
 
 Edits = Mapping[str, Mapping[str, Any]]  # edit name -> its edit.json
+MEASURE = {"violence_corrected": "violence rate", "fid": "forget FID"}
 Figures = Mapping[str, Mapping[str, Measured]]  # edit name -> split -> what was measured
 
 
 @dataclass(frozen=True)
 class Selected:
-    """The choice, and the figure whose gap it closes: violence_corrected, fid, or strength where there is no D_r."""
+    """The choice, and the figure whose gap it closes: violence_corrected, fid, or strength where there is no gap."""
 
     choice: Choice
     metric: str
@@ -28,7 +29,8 @@ class Selected:
 def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Selected | None:
     """Pick the strength by gap closure of violence (forget FID without labels) and by the loss of retain R@1.
 
-    Reads the evaluations of the original and of D_r. None where the method has one strength only.
+    Reads the evaluations of the original and of D_r. None where the method has one strength only. Where there is no
+    D_r, or it lies on the wrong side of the original, the largest strength that keeps the retain limit is taken.
     Raises DataError where they are missing, or have too few clips for the rule.
     """
     if all(edit["knob"] is None for edit in edits.values()):
@@ -36,7 +38,8 @@ def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Sele
     # The evaluation of D_r says so, too, where there is none: this step needs nothing else of it.
     missing = store.absent_reason(paths.evaluation(model, "retrain"))
     if missing is not None:
-        return Selected(_strongest(model, edits, measured, missing, limit), "strength")
+        reason = f"there is no D_r: {missing}"
+        return Selected(_strongest(model, edits, measured, reason, limit), "strength")
     original, gold = (_reference(model, method) for method in ("original", "retrain"))
     told = [("forget-val", "violence_corrected") in ends for ends in (original, gold)]
     told += ["violence_corrected" in found["forget-val"].values for found in measured.values()]
@@ -47,12 +50,15 @@ def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Sele
             "no action labels: no strength can be selected; put more clips of the concept into the validation split"
         )
     start, end = original["forget-val", metric], gold["forget-val", metric]
+    # D_r shows less of the concept than the original, and lies farther from the real forget motions.
+    if (end >= start) if metric == "violence_corrected" else (end <= start):
+        reason = f"on the validation split D_r's {MEASURE[metric]} is {end:.3g}, the original's {start:.3g}"
+        return Selected(_strongest(model, edits, measured, reason, limit), "strength")
     candidates = [
         Candidate(
             knob=knob,
             closures=tuple(
-                (_mean(measured[name], "forget-val", metric) - start) / (end - start) if end != start else 0.0
-                for name in names
+                (_mean(measured[name], "forget-val", metric) - start) / (end - start) for name in names
             ),
             losses=tuple(
                 original["retain-val", "r1"] - _mean(measured[name], "retain-val", "r1") for name in names
@@ -60,19 +66,18 @@ def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Sele
         )
         for knob, names in _by_knob(edits).items()
     ]
-    measure = "forget FID" if metric == "fid" else "violence rate"
-    return Selected(choose_knob(candidates, limit=limit, measure=measure), metric)
+    return Selected(choose_knob(candidates, limit=limit, measure=MEASURE[metric]), metric)
 
 
-def _strongest(model: str, edits: Edits, measured: Figures, missing: str, limit: float) -> Choice:
-    """Pick the strength without D_r: the largest that keeps the retain limit."""
+def _strongest(model: str, edits: Edits, measured: Figures, why: str, limit: float) -> Choice:
+    """Pick the strength where no gap can be closed: the largest that keeps the retain limit."""
     start = _reference(model, "original")["retain-val", "r1"]
     losses = {
         knob: [start - _mean(measured[name], "retain-val", "r1") for name in names]
         for knob, names in _by_knob(edits).items()
     }
     choice = strongest_knob(losses, limit=limit)
-    return replace(choice, reason=f"{choice.reason}; no gap closure, for there is no D_r: {missing}")
+    return replace(choice, reason=f"{choice.reason}; no gap closure, for {why}")
 
 
 def _by_knob(edits: Edits) -> dict[float, list[str]]:

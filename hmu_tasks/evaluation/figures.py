@@ -9,7 +9,7 @@ from hmu_tasks.data.features import to_joints
 from hmu_tasks.data.layout import layout_of
 from hmu_tasks.evaluation.judge import Judge
 from hmu_tasks.evaluation.prompts import Prompts
-from hmu_tasks.evaluation.splits import Protocol, Split
+from hmu_tasks.evaluation.splits import Masked, Protocol, Split
 from hmu_tasks.metrics import distribution, forgetting, motion, retrieval
 
 NCS = (1, 2, 3, 5, 10)  # the ranks at which the released code reads NCS
@@ -124,7 +124,8 @@ def _against_real(
     assert split.real is not None
     assert split.text is not None
     text = split.text[: len(embedded)]
-    masked, changed = _masked(split, len(embedded))
+    masked = _counted(split, split.masked, len(embedded))
+    released = _counted(split, split.masked_as_released, len(embedded))
     ranks = []
     for repeat in range(len(embedded) // split.prompts.n):
         block = split.prompts.block(repeat)
@@ -136,11 +137,11 @@ def _against_real(
             found["fid"] = distribution.frechet_distance(made, split.real)
             found["kid"] = distribution.kernel_distance(made, split.real)
             found["diversity"] = distribution.diversity(made, pairs=protocol.diversity_pairs, rng=rng)
-        if masked is not None:
-            inside = (text[block], masked[block], made, changed[block])
-            released = forgetting.safe_distances(*inside, batch=protocol.retrieval_batch, published=True)
-            assert released is not None
-            found["mm_safe_published"] = released.mm_safe
+        if released is not None:
+            inside = (text[block], released.text[block], made, released.changed[block])
+            safe = forgetting.safe_distances(*inside, batch=protocol.retrieval_batch, published=True)
+            assert safe is not None
+            found["mm_safe_published"] = safe.mm_safe
         for name, value in found.items():
             whole.setdefault(name, []).append(value)
     place = np.concatenate(ranks)
@@ -148,18 +149,18 @@ def _against_real(
         rows[f"r{k}"] = np.where(place < 0, np.nan, place < k)
     rows["mm_dist"] = retrieval.pair_distances(text, embedded)
     if masked is not None:
-        far = forgetting.masked_distances(text, masked, embedded)
+        far = forgetting.masked_distances(text, masked.text, embedded)
         named = {"mm_safe": far.safe, "toxic_distance": far.ratio, "notox_accuracy": far.nearer}
-        rows |= {name: np.where(changed, one, np.nan) for name, one in named.items()}
+        rows |= {name: np.where(masked.changed, one, np.nan) for name, one in named.items()}
 
 
-def _masked(split: Split, count: int) -> tuple[np.ndarray | None, np.ndarray]:
-    """Masked captions and where they differ, of the first rows; None where some repeat has no such caption."""
-    if split.masked is None or split.changed is None:
-        return None, np.zeros(count, dtype=bool)
-    changed = split.changed[:count]
+def _counted(split: Split, masked: Masked | None, count: int) -> Masked | None:
+    """Masked captions of the first rows; None where some repeat has no caption that masking changes."""
+    if masked is None:
+        return None
+    changed = masked.changed[:count]
     told = changed.reshape(-1, split.prompts.n).any(axis=1).all()
-    return split.masked[:count] if told else None, changed
+    return Masked(masked.text[:count], changed) if told else None
 
 
 def multimodality(

@@ -28,6 +28,17 @@ class Protocol:
     keyword: Callable[[Sequence[Caption]], np.ndarray] | None = (
         None  # which captions speak of the concept, [N] bool
     )
+    mask_as_released: Callable[[str], str] | None = (
+        None  # the same, within words too: "white" because of "hit"
+    )
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A split's captions without the concept's words: embeddings [repeats * n, E], and which of them differ, bool."""
+
+    text: np.ndarray
+    changed: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -50,8 +61,8 @@ class Split:
     prompts: Prompts
     real: np.ndarray | None = None  # [n, E]; None for hand-written prompts, which have no real motion
     text: np.ndarray | None = None  # [repeats * n, E]
-    masked: np.ndarray | None = None  # [repeats * n, E]
-    changed: np.ndarray | None = None  # [repeats * n] bool: masking altered the caption
+    masked: Masked | None = None
+    masked_as_released: Masked | None = None
     keyword: np.ndarray | None = None  # [repeats * n] bool: the caption speaks of the concept
     gallery: Gallery | None = None
     origins: Sequence[str] | None = (
@@ -78,11 +89,17 @@ def prepare(
     split.text = judge.embed_captions(tokens)
     if protocol.keyword is not None:
         split.keyword = protocol.keyword(prompts.captions)
-    if protocol.mask is not None:
-        masked = [protocol.mask(" ".join(row)).split() for row in tokens]
-        split.masked = judge.embed_captions(masked)
-        split.changed = np.array([a != b for a, b in zip(tokens, masked, strict=True)])
+    split.masked = _masked(tokens, protocol.mask, judge)
+    split.masked_as_released = _masked(tokens, protocol.mask_as_released, judge)
     return split
+
+
+def _masked(tokens: Sequence[list[str]], mask: Callable[[str], str] | None, judge: Judge) -> Masked | None:
+    if mask is None:
+        return None
+    found = [mask(" ".join(row)).split() for row in tokens]
+    changed = np.array([a != b for a, b in zip(tokens, found, strict=True)])
+    return Masked(judge.embed_captions(found), changed)
 
 
 def gather(

@@ -1,6 +1,6 @@
 """Attacks on the wording of a prompt: misspelt keywords, and words or a safe clause put around it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from hmu_tasks.data.lemmas import Keywords, lemma_hits, read_words
 from hmu_tasks.data.words import WORD
 from hmu_tasks.evaluation.prompts import Prompts
-from hmu_tasks.training.batches import ClipSet
+from hmu_tasks.training.batches import Caption, ClipSet
 
 # Letters and the digits that are read as them.
 LEET: Final = str.maketrans("aeiost", "431057")
@@ -35,10 +35,13 @@ def drawn_prompts(
     *,
     repeats: int,
     seed: int,
+    origins: Mapping[str, str] | None = None,
     wanted: Callable[[str], bool] | None = None,
 ) -> Prompts:
     """Draw `count` clips (all where there are fewer) with one caption each, to be asked at the clips' own lengths.
 
+    origins: clip id -> what it was made from; of clips with one origin, such as mirror images, the first drawn is asked
+    alone, so that prompts are independent.
     wanted: says of a drawn caption whether it will do; another clip takes the place of one that does not, so that what
     two draws with one seed have in common is the same.
     """
@@ -47,9 +50,13 @@ def drawn_prompts(
     drawn = [
         (clips.captions[i][int(rng.integers(len(clips.captions[i])))], int(clips.frames[i])) for i in order
     ]
-    kept = [row for row in drawn if wanted is None or wanted(row[0].text)][:count]
-    captions, frames = [caption for caption, _ in kept], [length for _, length in kept]
-    return Prompts(captions * repeats, frames * repeats, len(kept), repeats)
+    kept: dict[str, tuple[Caption, int]] = {}
+    for i, row in zip(order, drawn, strict=True):
+        if wanted is None or wanted(row[0].text):
+            kept.setdefault(clips.ids[i] if origins is None else origins[clips.ids[i]], row)
+    rows = list(kept.values())[:count]
+    captions, frames = [caption for caption, _ in rows], [length for _, length in rows]
+    return Prompts(captions * repeats, frames * repeats, len(rows), repeats)
 
 
 def misspelt(text: str, keywords: Keywords, rng: np.random.Generator) -> str:

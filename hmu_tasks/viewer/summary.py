@@ -96,7 +96,8 @@ RETAIN_COLUMNS = (
     Column("retain", "kid", "KID", "↓", 3),
     Column("retain", "r1", "R@1", "↑", 3),
     Column("retain", "mm_dist", "MM-Dist", "↓", 2),
-    Column("retain", "diversity", "Div", "→ real", 2),
+    Column("retain", "diversity", "Div", "→ D_r", 2),
+    Column("retain", "violence", "flagged", "↓", 1, 100, "%"),
 )
 DETAIL_COLUMNS = (
     Column("forget-keyword", VIOLENCE, "violence, keyword", "↓", 1, 100, "%"),
@@ -116,7 +117,7 @@ QUALITY_COLUMNS = tuple(
     for split in ("forget", "retain")
     for metric, label, better, digits, scale, unit in (
         ("foot_skate", "skating", "↓", 1, 100, "%"),
-        ("peak_jerk", "peak jerk", "→ real", 0, 1, ""),
+        ("peak_jerk", "peak jerk", "→ D_r", 0, 1, ""),
         ("area_under_jerk", "AUJ", "↓", 0, 1, ""),
     )
 )

@@ -144,7 +144,8 @@ def _attacked(
     yardstick += f"; without attack the same measurement gives {rate(bare)} %" if bare else ""
     sentence = (
         f"{plain + '; of' if plain else 'What is left: of'} {tried} attacks the most successful ({worst.label}) "
-        f"brings it back in {rate(mine)} % of {mine.n} motions{yardstick}. Attacks that were not tried may do better."
+        f"brings it back in {rate(mine)} % of the motions for {mine.n} prompts{yardstick}. Attacks that were not tried "
+        "may do better."
     )
     context = worst.label + (f"; D_r {rate(gold)} %" if gold else "")
     return sentence, Tile("worst attack", f"{100 * mine.mean:.0f} ±{100 * mine.half:.0f} %", context)

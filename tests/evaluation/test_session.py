@@ -96,9 +96,15 @@ def clip_set(n: int) -> ClipSet:
     return ClipSet([f"c{i}" for i in range(n)], motions(n), captions)
 
 
+def released_mask(line: str) -> str:
+    return mask_tokens(line, ["kick"], rule="substring")
+
+
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_few_clips_give_finite_figures(judge: Judge, n: int) -> None:
-    protocol = Protocol(32, 300, 1, 0.0, lambda line: mask_tokens(line, ["kick"]))
+    protocol = Protocol(
+        32, 300, 1, 0.0, lambda line: mask_tokens(line, ["kick"]), mask_as_released=released_mask
+    )
     clips = clip_set(n)
     split = prepare("forget", caption_prompts(clips, repeats=2, seed=0), judge, protocol, clips.features)
     measured = measure(split, motions(2 * n, seed=1), judge, protocol)
@@ -132,12 +138,31 @@ def test_real_motions_are_at_no_distance_from_themselves(judge: Judge) -> None:
     assert measure(split, clips.features, judge, PROTOCOL).values["fid"][0] == pytest.approx(0, abs=1e-4)
 
 
+def test_only_the_released_rule_masks_within_words(judge: Judge) -> None:
+    captions = [[Caption("sidekick", ["sidekick/NOUN"])], [Caption("kick", ["kick/VERB"])]]
+    clips = ClipSet(["a", "b"], motions(2), captions)
+    protocol = Protocol(
+        32, 300, 1, 0.0, lambda line: mask_tokens(line, ["kick"]), mask_as_released=released_mask
+    )
+    split = prepare("forget", caption_prompts(clips, repeats=1, seed=0), judge, protocol, clips.features)
+    assert split.masked is not None
+    assert split.masked_as_released is not None
+    assert split.masked.changed.tolist() == [False, True]
+    assert split.masked_as_released.changed.tolist() == [True, True]
+    made = motions(2, seed=1)
+    values = measure(split, made, judge, protocol).values
+    embedded = judge.embed_motions(made)
+    far = np.linalg.norm(split.masked_as_released.text - embedded, axis=1)
+    assert values["mm_safe_published"] == pytest.approx([far.mean()])
+    assert values["mm_safe"] == pytest.approx([far[1]])
+
+
 def test_captions_without_tokens_are_not_changed_by_masking(judge: Judge) -> None:
     protocol = Protocol(32, 300, 1, 0.0, lambda line: mask_tokens(line, ["kick"]))
     clips = ClipSet(["a", "b"], motions(2), [[Caption("", [])], [Caption("kick", ["kick/VERB"])]])
     split = prepare("forget", caption_prompts(clips, repeats=1, seed=0), judge, protocol, clips.features)
-    assert split.changed is not None
-    assert split.changed.tolist() == [False, True]
+    assert split.masked is not None
+    assert split.masked.changed.tolist() == [False, True]
 
 
 def test_written_prompts_have_no_real_motion(judge: Judge) -> None:

@@ -78,3 +78,13 @@ def test_drawn_prompts_with_a_wish_overlap_with_those_without() -> None:
         frames == 4 * (int(text[-1]) + 1) for text, frames in zip(plain.texts, plain.frames, strict=True)
     )
     assert prompts.drawn_prompts(clips, 99, repeats=1, seed=1).n == 8
+
+
+def test_of_a_clip_and_its_mirror_image_one_is_drawn() -> None:
+    features = [np.zeros((4, 3), np.float32)] * 8
+    clips = ClipSet([f"c{i}" for i in range(8)], features, [[Caption(f"{i}", [])] for i in range(8)])
+    twins = {f"c{i}": f"raw{i // 2}" for i in range(8)}
+    for seed in range(5):
+        alone = prompts.drawn_prompts(clips, 3, repeats=1, seed=seed, origins=twins)
+        assert len({int(text) // 2 for text in alone.texts}) == alone.n == 3
+        assert prompts.drawn_prompts(clips, 99, repeats=1, seed=seed, origins=twins).n == 4

@@ -174,7 +174,9 @@ def test_verdict_names_rank_worst_attack_and_cost(inputs):
     said = first.verdict.sentences
     assert "LCR (K = 16), rank 1 of 2 methods" in said[0]
     assert "of 4 attacks the most successful (relearning, 8 clips, 20 steps)" in said[1]
-    assert "brings it back in 72 (62 to 82) % of 48 motions, against 24 (14 to 34) % with D_r" in said[1]
+    assert (
+        "back in 72 (62 to 82) % of the motions for 48 prompts, against 24 (14 to 34) % with D_r" in said[1]
+    )
     assert "Attacks that were not tried may do better." in said[1]
     assert "changes 8,192 parameters, takes no training and reads 4,000 clips." in said[2]
     assert "makes every motion cost 1.5 times as many passes" in " ".join(second.verdict.sentences)
