@@ -21,14 +21,14 @@ from flows.graph import DVC, Stage, changed_stages, read_stages
 from hmu_tasks.errors import HmuError
 from hmu_tasks.threads import threads
 
-BYTES_PER_STAGE = 3 * 2**30
+BYTES_PER_STAGE = 7 * 2**28
 """Memory that a stage at default size may need; a machine with less runs fewer stages at once."""
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def default_jobs() -> int:
-    """Say how many stages this machine runs well at once: one for each core and 3 GiB that this process may use."""
+    """Say how many stages this machine runs well at once: one for each core and 1.75 GiB that this process may use."""
     cores = len(os.sched_getaffinity(0))
     memory = psutil.virtual_memory().total
     if _QUOTA.exists():
@@ -57,7 +57,7 @@ def is_chain(stages: list[Stage], changed: set[str]) -> bool:
 def main(
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Stages at once; default: one for each core and 3 GiB of memory."),
+        typer.Option(min=1, help="Stages at once; default: one for each core and 1.75 GiB of memory."),
     ] = None,
 ) -> None:
     """Bring everything up to date."""
