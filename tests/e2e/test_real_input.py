@@ -115,8 +115,13 @@ def test_real_clips_reach_the_report(project: Project) -> None:
     fid = table[(table["split"] == "forget-val") & (table["metric"] == "fid")].set_index("method")["mean"]
     picked = table["knob"] == selection["knob"]
     of_lcr = table[picked & (table["split"] == "forget-val") & (table["metric"] == "fid")]["mean"].item()
-    closure = (of_lcr - fid["original"]) / (fid["retrain"] - fid["original"])
-    assert selection["closure"] == pytest.approx(closure, rel=1e-4, abs=1e-6)
+    gap = fid["retrain"] - fid["original"]
+    if gap > 0:
+        closure = (of_lcr - fid["original"]) / gap
+        assert selection["closure"] == pytest.approx(closure, rel=1e-4, abs=1e-6)
+    else:  # models of toy size: D_r may lie nearer to the forget motions than the original does
+        assert selection["closure"] is None
+        assert "D_r's forget FID is" in selection["reason"]
     summary = (root / "reports" / "summary.txt").read_text(encoding="utf-8")
     assert not re.search(r"violence (%|rate|gap)", summary)
     assert len(list((root / "reports" / "gifs").glob("*.gif"))) > 0

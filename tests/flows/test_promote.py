@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,16 @@ def api(url: str, path: str, body: Any) -> Any:
     request = urllib.request.Request(  # noqa: S310
         f"{url}{path}", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        return json.load(answer)
+    for attempt in range(5):
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            # The server says so when its database is busy; Prefect's own client tries again, too.
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE or attempt == 4:
+                raise
+            time.sleep(1 + attempt)
+    raise AssertionError
 
 
 def start(root: Path, url: str, *arguments: str) -> subprocess.Popen[str]:
