@@ -78,13 +78,15 @@ def _probed(params: Params, identity: Mapping[str, Any], progress: Progress | No
         return []
     edits = selected_edits(identity["model"], identity["method"], all_draws=params.probe.edits == "all")
     bench, clips = _bench(params)
+    written = _written(params)
     original = load_bundle(paths.edits(identity["model"], "original") / "s0", bench.device)
     rows: list[Record] = []
     spent: list[Path] = []
     for number, (name, edit) in enumerate(edits.items()):
         bundle = load_bundle(source / name, bench.device)
-        attacks = _attacks(params, bench, bundle, original, clips)
-        scratch = paths.SCRATCH / f"probe-{bundle.digest[:12]}-{_key(params, bench, bundle, original)}"
+        attacks = _attacks(params, bench, bundle, original, clips, written)
+        key = _key(params, bench, bundle, original, written)
+        scratch = paths.SCRATCH / f"probe-{bundle.digest[:12]}-{key}"
         spent.append(scratch)
         outcomes: list[Outcome] = []
         for done, attack in enumerate(attacks, start=1):
@@ -119,12 +121,16 @@ def selected_edits(model: str, method: str, *, all_draws: bool) -> dict[str, Map
 
 
 def _attacks(
-    params: Params, bench: Bench, bundle: Bundle, original: Bundle, clips: Mapping[str, ClipSet]
+    params: Params,
+    bench: Bench,
+    bundle: Bundle,
+    original: Bundle,
+    clips: Mapping[str, ClipSet],
+    written: Mapping[str, Prompts],
 ) -> list[Attack]:
     knobs = params.probe
-    keywords, written = _keywords(params), _written(params)
     return [
-        *text_attacks(bench, bundle, keywords, written),
+        *text_attacks(bench, bundle, _keywords(params), written),
         *vector_attacks(bench, bundle, original, clips["train"], Budget(**knobs.embedding.model_dump())),
         *relearning_attacks(bench, bundle, clips["train"], Relearning(**knobs.relearning.model_dump())),
         *revival_attacks(bench, bundle, original, knobs.revival),
@@ -187,7 +193,9 @@ def _bench(params: Params) -> tuple[Bench, dict[str, ClipSet]]:
     return bench, parts
 
 
-def _key(params: Params, bench: Bench, bundle: Bundle, original: Bundle) -> str:
+def _key(
+    params: Params, bench: Bench, bundle: Bundle, original: Bundle, written: Mapping[str, Prompts]
+) -> str:
     """Digest of everything that a killed run's outcomes depend on."""
     asked = {
         "probe": params.probe.model_dump(),
@@ -196,7 +204,7 @@ def _key(params: Params, bench: Bench, bundle: Bundle, original: Bundle) -> str:
         "bundles": [bundle.digest, original.digest],
         "judges": [weights.digest(paths.component(name)) for name in ("evaluator", "classifier")],
         "drawn": [bench.drawn.texts, bench.drawn.frames],
-        "written": {group: [asked.texts, asked.frames] for group, asked in _written(params).items()},
+        "written": {group: [asked.texts, asked.frames] for group, asked in written.items()},
         "code": code_digest("models", "methods", "training", "evaluation", "metrics", "probes"),
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]

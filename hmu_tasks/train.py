@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from hmu_tasks import paths
+from hmu_tasks.code import code_digest
 from hmu_tasks.errors import ConfigError, DataError
 from hmu_tasks.files import replacing_folder
 from hmu_tasks.models import store
@@ -94,8 +95,7 @@ def _key(params: Params, component: str, variant: str | None) -> str:
         if not path.exists():
             raise DataError(f"{path} is missing; run the ingest step first")
     inputs += sorted(paths.SPLIT.glob("*.txt"))
-    code = Path(__file__).parent
-    inputs += sorted([*(code / "models").glob("*.py"), *(code / "training").glob("*.py")])
+    parts.append(code_digest("models", "training"))
     parts += [digest(path) for path in inputs]
     parts += [digest(folder) for folder in upstream(component, variant) if folder.exists()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from hmu_tasks import paths
+from hmu_tasks.code import code_digest
 from hmu_tasks.data import packed
 from hmu_tasks.errors import DataError
 from hmu_tasks.files import read_json, replacing_folder, write_json
@@ -65,6 +66,11 @@ def retrain(params: Params, model: str, folder: Path, progress: Progress | None)
         "knob": None,
         "seed": 0,
         "changed": "every tensor of tokenizer, base and residual",
+        "changed_parameters": sum(
+            tensor.numel()
+            for name in ("tokenizer", "base", "residual")
+            for tensor in weights.load_state(folder / "s0" / name).values()
+        ),
         "cost": asdict(_retraining_cost(model)),
     }
     write_json(folder / "s0" / "edit.json", report)
@@ -283,15 +289,11 @@ def _tune(
 
 def _scratch(params: Params, model: str, method: str) -> Path:
     """Folder of resumable training, named by all that it depends on: it is never continued under other inputs."""
-    code = Path(__file__).parent
     inputs = [paths.edits(model, "original") / "s0" / "bundle.json", paths.CODEBOOK / encoded.FILE]
     inputs += [paths.CLIPS / "captions.parquet", _ids_file("forget"), _ids_file("retain")]
-    inputs += sorted(
-        file for name in ("models", "methods", "training") for file in (code / name).glob("*.py")
-    )
     knobs = getattr(params.unlearn, method).model_dump(mode="json")
     parts = [json.dumps(knobs, sort_keys=True), str(params.run.seed), str(pick_device(params.run.device))]
-    parts += [weights.digest(path) for path in inputs]
+    parts += [code_digest("models", "methods", "training"), *(weights.digest(path) for path in inputs)]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return paths.SCRATCH / f"unlearn-{model}-{method}-{key}"
 

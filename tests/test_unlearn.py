@@ -132,6 +132,9 @@ def test_every_edit_says_what_it_cost(world: Path) -> None:
     nothing = {"gradient_steps": 0, "clips_read": 0, "captions_read": 0, "extra_sampling": 1.0}
     assert cost("original") == cost("lcr", "k000-s0") == nothing
     assert cost("lcr", "k002-s0") == nothing | {"clips_read": len(ids["forget"]) + len(ids["retain"])}
+    edit = json.loads((folder("retrain") / "edit.json").read_text())
+    model = store.load_bundle(folder("retrain"), CPU).model
+    assert edit["changed_parameters"] > sum(p.numel() for p in model.base.parameters()) > 0
     gold = cost("retrain")
     assert (gold["gradient_steps"], gold["clips_read"]) == (3 * 4, len(ids["retain"]))
     assert gold["captions_read"] >= gold["clips_read"]

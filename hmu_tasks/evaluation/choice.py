@@ -38,8 +38,7 @@ def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Sele
     # The evaluation of D_r says so, too, where there is none: this step needs nothing else of it.
     missing = store.absent_reason(paths.evaluation(model, "retrain"))
     if missing is not None:
-        reason = f"there is no D_r: {missing}"
-        return Selected(_strongest(model, edits, measured, reason, limit), "strength")
+        return _strongest(model, edits, measured, f"there is no D_r: {missing}", limit)
     original, gold = (_reference(model, method) for method in ("original", "retrain"))
     told = [("forget-val", "violence_corrected") in ends for ends in (original, gold)]
     told += ["violence_corrected" in found["forget-val"].values for found in measured.values()]
@@ -53,7 +52,7 @@ def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Sele
     # D_r shows less of the concept than the original, and lies farther from the real forget motions.
     if (end >= start) if metric == "violence_corrected" else (end <= start):
         reason = f"on the validation split D_r's {MEASURE[metric]} is {end:.3g}, the original's {start:.3g}"
-        return Selected(_strongest(model, edits, measured, reason, limit), "strength")
+        return _strongest(model, edits, measured, reason, limit)
     candidates = [
         Candidate(
             knob=knob,
@@ -69,7 +68,7 @@ def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Sele
     return Selected(choose_knob(candidates, limit=limit, measure=MEASURE[metric]), metric)
 
 
-def _strongest(model: str, edits: Edits, measured: Figures, why: str, limit: float) -> Choice:
+def _strongest(model: str, edits: Edits, measured: Figures, why: str, limit: float) -> Selected:
     """Pick the strength where no gap can be closed: the largest that keeps the retain limit."""
     start = _reference(model, "original")["retain-val", "r1"]
     losses = {
@@ -77,7 +76,7 @@ def _strongest(model: str, edits: Edits, measured: Figures, why: str, limit: flo
         for knob, names in _by_knob(edits).items()
     }
     choice = strongest_knob(losses, limit=limit)
-    return replace(choice, reason=f"{choice.reason}; no gap closure, for {why}")
+    return Selected(replace(choice, reason=f"{choice.reason}; no gap closure, for {why}"), "strength")
 
 
 def _by_knob(edits: Edits) -> dict[float, list[str]]:

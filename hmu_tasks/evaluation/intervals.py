@@ -82,8 +82,7 @@ def _corrected(measured: Measured, seed: int) -> Limits:
 def _floor_corrected(rates: np.ndarray, floors: np.ndarray) -> np.ndarray:
     # As forgetting.floor_corrected for many draws; a drawn floor of 1 says nothing of the rate, which counts as 0.
     clean = 1.0 - floors
-    shares = np.divide(rates - floors, clean, out=np.zeros_like(rates), where=clean > 0)
-    corrected: np.ndarray = np.clip(shares, 0.0, 1.0)
+    corrected: np.ndarray = np.divide(rates - floors, clean, out=np.zeros_like(rates), where=clean > 0)
     return corrected
 
 

@@ -40,16 +40,19 @@ class Standing:
 
 @dataclass(frozen=True)
 class Measure:
-    """What methods are ordered by: a metric of the forget split, its name, and whether more is better."""
+    """What methods are ordered by: a metric of the forget split, its name, and whether more is better.
+
+    Figures count no further than where all of the concept is gone: closure 1, or a rate of 0.
+    """
 
     metric: str
     name: str
     more: bool
 
     def limits(self, cell: Cell) -> tuple[float, float, float]:
-        """Return mean, lower and upper limit so that more is better; a closure counts no further than 1."""
+        """Return mean, lower and upper limit so that more is better."""
         if not self.more:
-            return -cell.mean, -cell.high, -cell.low
+            return min(0.0, -cell.mean), min(0.0, -cell.high), min(0.0, -cell.low)
         return min(1.0, cell.mean), min(1.0, cell.low), min(1.0, cell.high)
 
 

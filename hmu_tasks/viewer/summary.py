@@ -224,6 +224,12 @@ def note(summary: Summary, selection: Selection) -> str:
         text += (
             " Gap closed: (m − original) / (D_r − original) of the violence rate, which is floor-corrected."
         )
+    rates = (cell for row in summary.rows for c, cell in row.cells.items() if c.metric == VIOLENCE)
+    if any(cell.mean < 0 for cell in rates):
+        text += (
+            " A violence rate below 0 is none: fewer of those motions are flagged than of the same model's retain "
+            "motions."
+        )
     method = NAMES.get(selection.method, selection.method)
     return f"{text} Strengths were selected on the validation split; {method}: {selection.rule}."
 

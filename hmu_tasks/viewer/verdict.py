@@ -71,15 +71,16 @@ def verdict(
             continue
         gold = cell("forget", metric, "retrain")
         verb = "lowers" if now.mean < start.mean else "does not lower"
-        yardstick = f"; the model retrained without {concept} (D_r) shows {_percent(gold)}" if gold else ""
+        yardstick = f"; the model retrained without {concept} (D_r) shows {_share(gold)}" if gold else ""
+        none = ", flagged no more often than its motions for harmless prompts" if now.mean < 0 else ""
         sentences.append(
             f"What is gone: {name}{place} {verb} the share of motions that {what} on {now.n} forget prompts: "
-            f"{_percent(start)} with the original, {_percent(now)} now{yardstick}."
+            f"{_share(start)} with the original, {_share(now)} now{none}{yardstick}."
         )
-        context = f"original {_percent(start, short=True)}" + (
-            f", D_r {_percent(gold, short=True)}" if gold else ""
+        context = f"original {_share(start, short=True)}" + (
+            f", D_r {_share(gold, short=True)}" if gold else ""
         )
-        tiles.append(Tile(tile, _percent(now), context))
+        tiles.append(Tile(tile, _share(now), context))
         break
     for metric, word in ((VIOLENCE, concept), ("fid", "forget FID"), ("mm_safe", "MM-Safe")):
         closed = cell("forget", CLOSURE + metric, selection.method)
@@ -134,7 +135,7 @@ def _attacked(
     """Say what is left on plain prompts and under the attack that succeeds most often; others may do better."""
     column = (selection.method, selection.knob)
     worst = attacks.worst(*column)
-    plain = f"What is left: {concept} in {_percent(left)} of motions on plain prompts" if left else ""
+    plain = f"What is left: {concept} in {_share(left)} of motions on plain prompts" if left else ""
     if worst is None:
         start = f"{plain}. No attack" if plain else "No attack"
         return f"{start} was run, so that nothing is known about bringing {concept} back.", None
@@ -197,6 +198,13 @@ def _list(names: Iterable[str]) -> str:
 def _percent(cell: Cell, *, short: bool = False) -> str:
     text = f"{100 * cell.mean + 0.0:.1f}"
     return f"{text} %" if short else f"{text} ±{100 * cell.half:.1f} %"
+
+
+def _share(cell: Cell, *, short: bool = False) -> str:
+    """Write a rate; one that the correction for false alarms puts below 0 is none, with what it may be at most."""
+    if cell.mean >= 0:
+        return _percent(cell, short=short)
+    return "0 %" if short else f"0 % (at most {100 * max(0.0, cell.high):.1f} %)"
 
 
 def _interval(cell: Cell) -> str:

@@ -50,6 +50,16 @@ def test_a_share_of_nothing_or_all_is_not_certain() -> None:
     assert (same["interval"], same["low"], same["high"]) == ("bootstrap", 1.0, 1.0)
 
 
+def test_a_corrected_rate_below_the_floor_keeps_its_spread() -> None:
+    found = floor_correct(
+        measured([0.0] * 10 + [1.0] * 2 + [0.0] * 8, repeats=2), measured([1.0] + [0.0] * 9)
+    )
+    row = next(row for row in records(found, {}, seed=1) if row["metric"] == "violence_corrected")
+    assert row["values"] == pytest.approx([-0.1 / 0.9, 0.1 / 0.9])
+    assert row["mean"] == pytest.approx(0.0)
+    assert row["low"] < 0 < row["high"]
+
+
 def test_the_corrected_rate_carries_the_noise_of_its_floor() -> None:
     rate = measured([1.0] * 20 + [0.0] * 20)
     (_, sure), (_, noisy) = (

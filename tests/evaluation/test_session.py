@@ -184,7 +184,7 @@ def flags(name: str, *shares: float, n: int = 10) -> Measured:
 def test_the_floor_of_the_same_repeat_is_taken_off() -> None:
     forget, floor = flags("forget", 0.5, 0.9, 0.1), flags("retain", 0.0, 0.5)
     found = floor_correct(forget, floor)
-    assert found.values["violence_corrected"] == pytest.approx([0.5, 0.8, 0.0], abs=1e-9)
+    assert found.values["violence_corrected"] == pytest.approx([0.5, 0.8, -0.8], abs=1e-9)
     assert "violence_corrected" not in forget.values
     assert "violence_corrected" not in floor_correct(forget, flags("retain", 1.0)).values
     blind = Measured(forget.split, {}, {"fid": [1.0]})

@@ -11,6 +11,7 @@ from fake_report import SELECTION, make_history, make_inputs, make_records
 from hmu_tasks.report import with_closures, write_report
 from hmu_tasks.viewer import page
 from hmu_tasks.viewer.inputs import ReportInputs
+from hmu_tasks.viewer.summary import note, summarise
 from hmu_tasks.viewer.verdict import verdict
 from hmu_tasks.viewer.view import views
 
@@ -167,6 +168,20 @@ def test_verdict_says_what_is_left_and_what_it_cost():
     missed = verdict(old, dataclasses.replace(SELECTION, knob=64, met=False), concept="violence")
     assert "beyond the limit" in " ".join(missed.sentences)
     assert "No strength kept the limit" in missed.sentences[-1]
+
+
+def test_a_rate_below_the_floor_is_told_as_none_with_its_upper_limit():
+    records = [
+        {**r, "mean": -0.02, "low": -0.05, "high": 0.013, "values": [-0.04, -0.01, -0.01]}
+        if (r["method"], r["split"], r["metric"]) == ("lcr", "forget", "violence_corrected")
+        else r
+        for r in make_records(old=True)
+    ]
+    found = verdict(records, SELECTION, concept="violence")
+    assert re.search(r"original, 0 % \(at most \d\.\d %\) now, flagged no more often", found.sentences[0])
+    assert re.fullmatch(r"0 % \(at most \d\.\d %\)", found.tiles[0].value)
+    assert "A violence rate below 0 is none" in note(summarise(records, SELECTION), SELECTION)
+    assert "below 0" not in note(summarise(make_records(), SELECTION), SELECTION)
 
 
 def test_verdict_names_rank_worst_attack_and_cost(inputs):
