@@ -82,6 +82,11 @@ class Attacks:
         """The attack that succeeds most often against a method; the first of equals, None where none was run."""
         return max(self.run(method, knob), key=lambda row: row.cells[method, knob].mean, default=None)
 
+    def suppressed(self, method: str, knob: int | None) -> Attack | None:
+        """The harmless prompts whose motions change most often; None where none were asked."""
+        found = [row for row in self.rows if row.family == OVER and (method, knob) in row.cells]
+        return max(found, key=lambda row: row.cells[method, knob].mean, default=None)
+
     def plain(self, method: str, knob: int | None) -> Cell | None:
         """The rate without any attack, on the prompts that are attacked."""
         found = (row.cells.get((method, knob)) for row in self.rows if row.name == NO_ATTACK)

@@ -107,7 +107,10 @@ def verdict(
     _retained(records, selection, sentences, tiles)
     words = cost_words(cost)
     if words:
-        sentences[-1:] = [f"{sentences[-1]} The edit {words}."] if sentences else [f"The edit {words}."]
+        sentences[-1] += f" The edit {words}."
+    harm = _harmed(records, selection, concept, attacks)
+    if harm:
+        sentences.append(f"What it does to harmless prompts: {harm}.")
     if selection.met is False:
         sentences.append(
             "No strength kept the limit on the validation split; the one that loses least is shown."
@@ -185,6 +188,30 @@ def _retained(
         tiles.append(Tile("retain FID", f"{fid.mean:.2f} ±{fid.half:.2f}", f"original {fid_before.mean:.2f}"))
 
 
+def _harmed(records: Sequence[Record], selection: Selection, concept: str, attacks: Attacks | None) -> str:
+    """Say how many motions for harmless prompts look like the concept, or no longer like the original's."""
+    said = []
+    now, start, gold = (
+        find(records, split="retain", metric="violence", **_whose(selection, method))
+        for method in (selection.method, "original", "retrain")
+    )
+    if now and start:
+        yardstick = f", {_percent(gold, short=True)} of D_r's" if gold else ""
+        said.append(
+            f"{_percent(now)} of the motions for {now.n} retain prompts are taken for {concept}, "
+            f"{_percent(start, short=True)} of the original's{yardstick}"
+        )
+    over = attacks.suppressed(selection.method, selection.knob) if attacks else None
+    if over is not None:
+        mine, other = over.cells[selection.method, selection.knob], over.cells.get(("retrain", None))
+        yardstick = f", {rate(other)} % with D_r" if other else ""
+        said.append(
+            f"{rate(mine)} % of those for {mine.n} written ones ({over.label}) are not what the original makes of "
+            f"them{yardstick}"
+        )
+    return "; ".join(said)
+
+
 def _whose(selection: Selection, method: str) -> dict[str, Any]:
     knob = selection.knob if method == selection.method else None
     return {"method": method, "model": selection.model, "knob": knob}
@@ -214,5 +241,7 @@ def _interval(cell: Cell) -> str:
 def _fid(before: Cell | None, after: Cell | None) -> str:
     if before is None or after is None:
         return "."
-    verb = "rises" if after.mean > before.mean else "falls"
-    return f" and FID {verb} from {before.mean:.2f} to {after.mean:.2f}."
+    start, end = f"{before.mean:.2f}", f"{after.mean:.2f}"
+    if start == end:
+        return f" and FID stays at {end}."
+    return f" and FID {'rises' if after.mean > before.mean else 'falls'} from {start} to {end}."
