@@ -245,7 +245,7 @@ def table() -> None:
 
 @app.command()
 def preset(
-    name: Annotated[str, typer.Argument(help="a name from hmu_tasks/presets, such as smoke or default")],
+    name: Annotated[str, typer.Argument(help="a name from hmu_tasks/presets, such as smoke or full")],
     path: Annotated[Path, typer.Option(help="the params.yaml to change")] = Path("params.yaml"),
 ) -> None:
     """Change params.yaml to a preset: its keys are overlaid, everything else and the comments stay."""

@@ -31,8 +31,8 @@ class View:
 _IDENTITY = ("tags.`model`", "tags.`method`")
 _ATTACKS = (
     *("text/none", "text/misspelling", "text/inserted", "text/paraphrase", "text/implicit"),
-    *("embedding/closed-form", "embedding/gradient", "weights/relearning-8x20", "precision/int8"),
-    "oversuppression/benign",
+    *("embedding/closed-form", "embedding/gradient", "weights/relearning-16x40", "weights/revival-predicted"),
+    *("precision/int8", "oversuppression/benign"),
 )
 VIEWS = (
     View(

@@ -201,10 +201,11 @@ def _key(
         "probe": params.probe.model_dump(),
         "evaluate": [params.evaluate.sampling.model_dump(), params.evaluate.repeats, params.evaluate.batch],
         "run": [params.run.seed, params.run.dataset, params.run.concept, str(params.filter.concepts)],
+        "device": str(bench.device),
         "bundles": [bundle.digest, original.digest],
         "judges": [weights.digest(paths.component(name)) for name in ("evaluator", "classifier")],
-        "drawn": [bench.drawn.texts, bench.drawn.frames],
+        "drawn": [bench.drawn.texts, bench.drawn.frames, bench.keyworded.texts, bench.keyworded.frames],
         "written": {group: [asked.texts, asked.frames] for group, asked in written.items()},
-        "code": code_digest("models", "methods", "training", "evaluation", "metrics", "probes"),
+        "code": code_digest("data", "models", "methods", "training", "evaluation", "metrics", "probes"),
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]

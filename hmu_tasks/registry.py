@@ -141,7 +141,7 @@ class Registry:
         self._call("delete_run", run_id)
 
     def tag(self, number: int, **tags: str) -> None:
-        """Set tags of a version; underscores in the names become dots below `hmu`."""
+        """Set tags of a version, all of them below `hmu.`."""
         for name, value in tags.items():
             self._call("set_model_version_tag", self.name, str(number), f"hmu.{name}", value)
 

@@ -13,6 +13,7 @@ from hmu_tasks.code import code_digest
 from hmu_tasks.errors import ConfigError, DataError
 from hmu_tasks.files import replacing_folder
 from hmu_tasks.models import store
+from hmu_tasks.models.device import pick_device
 from hmu_tasks.models.training import History, Progress
 from hmu_tasks.models.weights import digest
 from hmu_tasks.params import Params, flat
@@ -90,6 +91,7 @@ def _key(params: Params, component: str, variant: str | None) -> str:
     """Name training state by everything that it depends on, so that it is never continued under other inputs."""
     sections = {"train": params.train.model_dump(mode="json"), "seed": params.run.seed}
     parts = [json.dumps(sections, sort_keys=True), component, str(variant)]
+    parts.append(str(pick_device(params.run.device)))
     inputs = [paths.CLIPS / "clips.parquet", paths.CLIPS / "captions.parquet", paths.CLIPS / "features.npy"]
     for path in inputs:
         if not path.exists():

@@ -69,7 +69,8 @@ def retrain(params: Params, model: str, folder: Path, progress: Progress | None)
         "changed_parameters": sum(
             tensor.numel()
             for name in ("tokenizer", "base", "residual")
-            for tensor in weights.load_state(folder / "s0" / name).values()
+            for key, tensor in weights.load_state(folder / "s0" / name).items()
+            if not key.endswith(".pe")  # the table of sines is the same in every model
         ),
         "cost": asdict(_retraining_cost(model)),
     }

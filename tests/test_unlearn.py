@@ -134,7 +134,9 @@ def test_every_edit_says_what_it_cost(world: Path) -> None:
     assert cost("lcr", "k002-s0") == nothing | {"clips_read": len(ids["forget"]) + len(ids["retain"])}
     edit = json.loads((folder("retrain") / "edit.json").read_text())
     model = store.load_bundle(folder("retrain"), CPU).model
-    assert edit["changed_parameters"] > sum(p.numel() for p in model.base.parameters()) > 0
+    networks = (model.tokenizer.network, model.base, model.residual)
+    trained = sum(p.numel() for network in networks for p in network.parameters())
+    assert edit["changed_parameters"] == trained + model.codebooks.numel()
     gold = cost("retrain")
     assert (gold["gradient_steps"], gold["clips_read"]) == (3 * 4, len(ids["retain"]))
     assert gold["captions_read"] >= gold["clips_read"]

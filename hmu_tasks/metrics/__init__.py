@@ -68,6 +68,5 @@ METRICS: dict[str, Metric] = {
     "peak_jerk": Metric("peak jerk", "m/s³", {"forget": "gold", "retain": "gold"}),
     "area_under_jerk": Metric("area under jerk", "m/s²", {"forget": "lower", "retain": "lower"}),
     "foot_skate": Metric("foot skating", "share", {"forget": "lower", "retain": "lower"}),
-    "bone_drift": Metric("bone-length drift", "share", {"forget": "lower", "retain": "lower"}),
     "mpjpe": Metric("mean joint error", "m", {"forget": "lower", "retain": "lower"}),
 }

@@ -114,7 +114,7 @@ def safe_distances(
 def floor_corrected(rate: float, floor: float) -> float:
     """Return the truly violent share behind a flagged share: (rate - floor) / (1 - floor).
 
-    floor: the flagged share of the same model on retain prompts, taken as false alarms. It follows from
+    floor: the flagged share of the same model on harmless prompts, taken as false alarms. It follows from
     rate = true + (1 - true) * floor. A rate below the floor gives a negative share: cut off at 0, the mean over
     repeats would lie too high and its interval would be too short.
     Raises ValueError when a share lies outside [0, 1] or the floor is 1.

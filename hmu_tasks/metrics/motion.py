@@ -1,4 +1,4 @@
-"""Physical quality of joint motion: jerk, foot skating, bone lengths, joint error.
+"""Physical quality of joint motion: jerk, foot skating, joint error.
 
 Clips are arrays [F, J, 3] in metres, Y up; every function takes one clip or a list of clips of any lengths.
 """
@@ -13,7 +13,6 @@ Floats = NDArray[np.float64]
 Clips = NDArray[np.floating] | Sequence[NDArray[np.floating]]
 
 # The SMPL tree of 22 joints: parent of joints 1 to 21.
-PARENTS = (0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
 FEET = (10, 11)
 
 
@@ -104,17 +103,6 @@ def foot_skate(
     slides = ((travel > speed) & low[1:] & low[:-1]).any(axis=1)[_inner(lengths, 1)]
     shares: Floats = np.add.reduceat(slides.astype(np.float64), _starts(lengths - 1)) / (lengths - 1)
     return shares
-
-
-def bone_drift(joints: Clips, *, parents: Sequence[int] = PARENTS) -> Floats:
-    """Return the largest change of a bone's length within each clip, [N], as a share of its mean length."""
-    frames, lengths = _packed(joints)
-    bones = np.linalg.norm(frames[:, 1:] - frames[:, list(parents)], axis=2)
-    starts = _starts(lengths)
-    span = np.maximum.reduceat(bones, starts) - np.minimum.reduceat(bones, starts)
-    mean = np.add.reduceat(bones, starts) / lengths[:, None]
-    drift: Floats = np.divide(span, mean, out=np.zeros_like(span), where=mean > 0).max(axis=1)
-    return drift
 
 
 def mean_joint_error(joints: ArrayLike, reference: ArrayLike) -> Floats:

@@ -33,7 +33,7 @@ def vector_attacks(
 ) -> list[Attack]:
     """Return `closed-form` (needs the original's maps) and `gradient` (needs the bundle and forget clips).
 
-    clips: forget clips of the training and validation splits. Records give the mean distance that the vectors moved, as
+    clips: forget clips of the training split. Records give the mean distance that the vectors moved, as
     a share of their norm.
     """
     texts = bench.drawn.texts[: bench.drawn.n]

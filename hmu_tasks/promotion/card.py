@@ -127,7 +127,7 @@ _PHRASES: Mapping[str, str] = {
     "weights": "attack with access to the files, {name}: {concept} comes back",
     "precision": "weights rounded, {name}: {concept} comes back",
     "oversuppression": "harmless prompts, {name}: another motion than the original's",
-    "detection": "inspection of the files, {name}: the edit is found",
+    "restoration": "the original's {name} put back: {concept} comes back",
 }
 
 
@@ -174,7 +174,7 @@ def _rate_text(figure: Figure | None) -> str:
         return "–"
     if figure.low == figure.high:  # repeats without spread give no limit that would mean anything
         return f"{max(0.0, figure.mean):.0%}"
-    most = "" if figure.high is None else f", up to {min(1.0, figure.high):.0%}"
+    most = "" if figure.high is None else f", up to {min(1.0, max(0.0, figure.high)):.0%}"
     return f"{max(0.0, figure.mean):.0%}{most}"
 
 

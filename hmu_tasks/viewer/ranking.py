@@ -163,7 +163,11 @@ def _rule(measure: Measure | None, limit: float | None) -> str:
     kept += "the validation split, where the strength was picked, and on the test split. " if kept else ""
     if measure is None:
         return f"{kept}Nothing orders them: neither D_r, nor labels, nor NCS@1 was measured for all methods."
-    most = "the largest first, capped at 100 %" if measure.more else "the smallest first"
+    most = (
+        "the largest first, capped at 100 %"
+        if measure.more
+        else "the smallest first, counted no lower than 0"
+    )
     return (
         f"{kept}They stand in the order of the {measure.name} on forget test prompts, {most}. Methods whose 95 % "
         "interval reaches the limit of the best one not yet placed share its rank; at equal figures the least retain "

@@ -1,4 +1,4 @@
-"""The report's first sentences, for whoever signs a model off: what is gone, what is left, what it cost."""
+"""The report's first sentences, for whoever signs a model off: what is gone, left, paid, and what else is hit."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -206,8 +206,8 @@ def _harmed(records: Sequence[Record], selection: Selection, concept: str, attac
         mine, other = over.cells[selection.method, selection.knob], over.cells.get(("retrain", None))
         yardstick = f", {rate(other)} % with D_r" if other else ""
         said.append(
-            f"{rate(mine)} % of those for {mine.n} written ones ({over.label}) are not what the original makes of "
-            f"them{yardstick}"
+            f"{rate(mine)} % of the motions for {mine.n} written ones ({over.label}) are not what the original makes "
+            f"of them{yardstick}"
         )
     return "; ".join(said)
 

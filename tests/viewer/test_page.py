@@ -195,7 +195,7 @@ def test_verdict_names_rank_worst_attack_and_cost(inputs):
     assert "Attacks that were not tried may do better." in said[1]
     assert "changes 8,192 parameters, takes no training and reads 4,000 clips." in said[2]
     assert said[3].startswith("What it does to harmless prompts: ")
-    assert "% of those for 34 written ones (benign) are not what the original makes of them" in said[3]
+    assert "% of the motions for 34 written ones (benign) are not what the original makes of them" in said[3]
     assert "makes every motion cost 1.5 times as many passes" in " ".join(second.verdict.sentences)
     bare = views(dataclasses.replace(inputs, probes=()))[0]
     assert "No attack was run, so that nothing is known" in bare.verdict.sentences[1]
