@@ -174,7 +174,8 @@ def _rate_text(figure: Figure | None) -> str:
         return "–"
     if figure.low == figure.high:  # repeats without spread give no limit that would mean anything
         return f"{max(0.0, figure.mean):.0%}"
-    most = "" if figure.high is None else f", up to {min(1.0, max(0.0, figure.high)):.0%}"
+    # A rate corrected for false alarms may lie below 0 with all of its interval: it is none.
+    most = "" if figure.high is None or figure.high < 0 else f", up to {min(1.0, figure.high):.0%}"
     return f"{max(0.0, figure.mean):.0%}{most}"
 
 

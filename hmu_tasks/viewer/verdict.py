@@ -72,12 +72,17 @@ def verdict(
         gold = cell("forget", metric, "retrain")
         verb = "lowers" if now.mean < start.mean else "does not lower"
         yardstick = f"; the model retrained without {concept} (D_r) shows {_share(gold)}" if gold else ""
-        none = ", flagged no more often than its motions for harmless prompts" if now.mean < 0 else ""
+        flagged = cell("forget", "violence", selection.method)
+        floor = cell("retain", "violence", selection.method)
+        none = ""
+        if now.mean < 0 and flagged and floor:
+            none = f" ({_percent(flagged)} are flagged, fewer than the {_percent(floor)} for retain prompts)"
         sentences.append(
             f"What is gone: {name}{place} {verb} the share of motions that {what} on {now.n} forget prompts: "
             f"{_share(start)} with the original, {_share(now)} now{none}{yardstick}."
         )
-        context = f"original {_share(start, short=True)}" + (
+        context = "no more than false alarms; " if now.mean < 0 else ""
+        context += f"original {_share(start, short=True)}" + (
             f", D_r {_share(gold, short=True)}" if gold else ""
         )
         tiles.append(Tile(tile, _share(now), context))
@@ -228,10 +233,8 @@ def _percent(cell: Cell, *, short: bool = False) -> str:
 
 
 def _share(cell: Cell, *, short: bool = False) -> str:
-    """Write a rate; one that the correction for false alarms puts below 0 is none, with what it may be at most."""
-    if cell.mean >= 0:
-        return _percent(cell, short=short)
-    return "0 %" if short else f"0 % (at most {100 * max(0.0, cell.high):.1f} %)"
+    """Write a rate; one that the correction for false alarms puts below 0 is none."""
+    return _percent(cell, short=short) if cell.mean >= 0 else "0 %"
 
 
 def _interval(cell: Cell) -> str:

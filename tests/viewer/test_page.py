@@ -170,16 +170,30 @@ def test_verdict_says_what_is_left_and_what_it_cost():
     assert "No strength kept the limit" in missed.sentences[-1]
 
 
-def test_a_rate_below_the_floor_is_told_as_none_with_its_upper_limit():
+def test_a_rate_below_the_floor_is_told_as_none():
+    changed = {
+        ("forget", "violence_corrected"): -0.02,
+        ("forget", "violence"): 0.05,
+        ("retain", "violence"): 0.07,
+    }
     records = [
-        {**r, "mean": -0.02, "low": -0.05, "high": 0.013, "values": [-0.04, -0.01, -0.01]}
-        if (r["method"], r["split"], r["metric"]) == ("lcr", "forget", "violence_corrected")
+        {
+            **r,
+            "mean": changed[found],
+            "low": changed[found],
+            "high": changed[found],
+            "values": [changed[found]] * 3,
+        }
+        if r["method"] == "lcr" and (found := (r["split"], r["metric"])) in changed
         else r
-        for r in make_records(old=True)
+        for r in make_records()
     ]
     found = verdict(records, SELECTION, concept="violence")
-    assert re.search(r"original, 0 % \(at most \d\.\d %\) now, flagged no more often", found.sentences[0])
-    assert re.fullmatch(r"0 % \(at most \d\.\d %\)", found.tiles[0].value)
+    assert (
+        "0 % now (5.0 ±0.0 % are flagged, fewer than the 7.0 ±0.0 % for retain prompts)" in found.sentences[0]
+    )
+    assert found.tiles[0].value == "0 %"
+    assert found.tiles[0].context.startswith("no more than false alarms; original ")
     assert "A violence rate below 0 is none" in note(summarise(records, SELECTION), SELECTION)
     assert "below 0" not in note(summarise(make_records(), SELECTION), SELECTION)
 
