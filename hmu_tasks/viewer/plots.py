@@ -89,7 +89,7 @@ def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, mode
                     label=NAMES.get(one.method, one.method) if index == 0 else None,
                 )
                 if chosen:
-                    marks.append(_Mark(scale * x.mean, y.mean, name_of(one.method, knob), weight="bold"))
+                    marks.append(_Mark(scale * x.mean, y.mean, name_of(one.method, knob), shade))
         ends: list[tuple[str, float | None]] = [("original", 0.0), ("retrain", 100.0)]
         for method, fixed in ends:
             level = find(records, method=method, split="retain-val", metric="r1", model=model)
@@ -238,18 +238,18 @@ def _over_edits(records: Sequence[Record], **place: Any) -> Cell | None:
 
 @dataclass(frozen=True)
 class _Mark:
-    """A point with its name, which is written where there is room."""
+    """A point with its name, which is written where there is room, and the colour of the line between them."""
 
     x: float
     y: float
     text: str
+    line: str
     colour: str = INK
-    weight: str = "normal"
 
 
 def _reference(axes: Axes, x: float, y: float, method: str) -> _Mark:
     axes.plot(x, y, marker(method), color=colour(method), markersize=9, zorder=4)
-    return _Mark(x, y, NAMES[method], colour(method), "bold")
+    return _Mark(x, y, NAMES[method], colour(method), colour(method))
 
 
 def _label(figure: Figure, axes: Axes, marks: Sequence[_Mark]) -> None:
@@ -283,6 +283,15 @@ def _label(figure: Figure, axes: Axes, marks: Sequence[_Mark]) -> None:
             textcoords="offset points",
             ha="right" if offsets[best][0] < 0 else "left",
             color=mark.colour,
-            fontweight=mark.weight,
+            fontweight="bold",
             zorder=5,
+            bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": mark.line,
+                "linewidth": 1.2,
+                "relpos": (1.0 if offsets[best][0] < 0 else 0.0, 0.5),  # from the near end of the name
+                "shrinkA": 0,
+                "shrinkB": 4,
+            },
         )
