@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Clips = NDArray[np.floating] | Sequence[NDArray[np.floating]]
 
-# The SMPL tree of 22 joints: parent of joints 1 to 21.
+# Left and right foot among the 22 joints of SMPL.
 FEET = (10, 11)
 
 
