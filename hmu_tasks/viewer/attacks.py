@@ -80,17 +80,21 @@ class Attacks:
 
     def worst(self, method: str, knob: int | None) -> Attack | None:
         """The attack that succeeds most often against a method; the first of equals, None where none was run."""
-        return max(self.run(method, knob), key=lambda row: row.cells[method, knob].mean, default=None)
+        return _highest(self.run(method, knob), (method, knob))
 
     def suppressed(self, method: str, knob: int | None) -> Attack | None:
         """The harmless prompts whose motions change most often; None where none were asked."""
         found = [row for row in self.rows if row.family == OVER and (method, knob) in row.cells]
-        return max(found, key=lambda row: row.cells[method, knob].mean, default=None)
+        return _highest(found, (method, knob))
 
     def plain(self, method: str, knob: int | None) -> Cell | None:
         """The rate without any attack, on the prompts that are attacked."""
         found = (row.cells.get((method, knob)) for row in self.rows if row.name == NO_ATTACK)
         return next(found, None)
+
+
+def _highest(rows: Sequence[Attack], column: tuple[str, int | None]) -> Attack | None:
+    return max(rows, key=lambda row: row.cells[column].mean, default=None)
 
 
 def attacks(probes: Iterable[Record], selections: Sequence[Selection], *, model: str) -> Attacks:

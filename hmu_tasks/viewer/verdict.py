@@ -48,7 +48,7 @@ def verdict(
     attacks: Attacks | None = None,
     cost: Cost | None = None,
 ) -> Verdict:
-    """Say what the selected edit removed, what is left and what it cost, from test figures and probes.
+    """Say what the selected edit removed, what is left, what it cost and what it does to harmless prompts.
 
     selection: the method that leads; ranking: tells its place among the others. Of what was not measured nothing is
     said, but that no attack was run is.
@@ -72,16 +72,18 @@ def verdict(
         gold = cell("forget", metric, "retrain")
         verb = "lowers" if now.mean < start.mean else "does not lower"
         yardstick = f"; the model retrained without {concept} (D_r) shows {_share(gold)}" if gold else ""
-        flagged = cell("forget", "violence", selection.method)
-        floor = cell("retain", "violence", selection.method)
-        none = ""
-        if now.mean < 0 and flagged and floor:
-            none = f" ({_percent(flagged)} are flagged, fewer than the {_percent(floor)} for retain prompts)"
+        none, context = "", ""
+        if now.mean < 0:
+            flagged, floor = (cell(split, "violence", selection.method) for split in ("forget", "retain"))
+            context = "no more than false alarms; "
+            if flagged and floor:
+                none = (
+                    f" ({_percent(flagged)} are flagged, fewer than the {_percent(floor)} for retain prompts)"
+                )
         sentences.append(
             f"What is gone: {name}{place} {verb} the share of motions that {what} on {now.n} forget prompts: "
             f"{_share(start)} with the original, {_share(now)} now{none}{yardstick}."
         )
-        context = "no more than false alarms; " if now.mean < 0 else ""
         context += f"original {_share(start, short=True)}" + (
             f", D_r {_share(gold, short=True)}" if gold else ""
         )
