@@ -1,6 +1,7 @@
 """One walk over DVC's graph: every stage a task run, here or on the worker of a pool."""
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from flows.dispatch import LOST, dispatch
 from flows.form import Placement
 from flows.graph import Stage, changed_stages
 from flows.lockfile import lock_order, restore_lock_order
+from flows.recording import recorder
 from flows.slots import Slots
 from flows.stage import Console, Outcome, Processes, run_stage
 from flows.terminal import View
@@ -158,24 +160,27 @@ def walk_graph(walk: Walk) -> dict[str, State[Any]]:
     logger.info("%d stages, %d to look at, the others are up to date", len(stages), len(changed))
     walk.view.begin(len(changed))
     futures: dict[str, PrefectFuture[Any]] = {}
-    try:
-        for one in stages:
-            # A task run takes its own name when it starts; until then the page shows that of the task.
-            futures[one.name] = stage.with_options(name=one.name).submit(
-                one.name,
-                one.name not in changed,
-                walk,
-                wait_for=[futures[need] for need in one.needs],
-                return_state=False,
-            )
-        wait(list(futures.values()))
-    except BaseException:
-        # On cancellation the task threads are still reading from their stages; without this they would
-        # hold the flow until the stages end by themselves.
-        walk.processes.stop()
-        raise
-    finally:
-        restore_lock_order(walk.root, order_before, stages)
+    with ExitStack() as open_while_walking:
+        if changed:
+            walk.environment |= open_while_walking.enter_context(recorder(walk.root))
+        try:
+            for one in stages:
+                # A task run takes its own name when it starts; until then the page shows that of the task.
+                futures[one.name] = stage.with_options(name=one.name).submit(
+                    one.name,
+                    one.name not in changed,
+                    walk,
+                    wait_for=[futures[need] for need in one.needs],
+                    return_state=False,
+                )
+            wait(list(futures.values()))
+        except BaseException:
+            # On cancellation the task threads are still reading from their stages; without this they would
+            # hold the flow until the stages end by themselves.
+            walk.processes.stop()
+            raise
+        finally:
+            restore_lock_order(walk.root, order_before, stages)
     return {name: future.state for name, future in futures.items()}
 
 

@@ -1,41 +1,30 @@
 """Mirror of the files in MLflow: one run per step, below one parent per run of the pipeline.
 
 The files are the truth; nothing is ever read back from here. The store is a SQLite file under
-runs/side/mlflow unless MLFLOW_TRACKING_URI names another. MLflow is imported only when a run is opened.
+runs/side/mlflow unless MLFLOW_TRACKING_URI names another. A step writes to it itself, or has it written by the
+recorder of its pipeline run (recorder.py), and imports MLflow only in the first case.
 """
 
 import json
 import os
 import socket
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from hmu_tasks import lineage
 from hmu_tasks.errors import HmuError
-from hmu_tasks.mlflow_store import (
-    clear_errors,
-    new_client,
-    probe,
-    side_folder,
-    store_lock,
-    tracking_uri,
-    without_password,
-)
-from hmu_tasks.mlflow_views import experiment_tags
 
 if TYPE_CHECKING:
     import pandas as pd
 
-EXPERIMENT = "hmu"
+RECORDER_VARIABLE = "HMU_RECORDER"
+"""Environment variable by which a flow tells its stages where its recorder listens."""
 DATA_FOLDER = "data/clips"
-_SAMPLE_SECONDS = 30
-_COMMANDS = {"dvc": "dvc repro", "prefect": "python -m flows.pipeline", "step": "python -m hmu_tasks"}
-"""What started a pipeline run, by the first word of its key."""
+Points = Sequence[tuple[str, int, float]]
+"""Values of metrics: name, step, value."""
 _NOTES = {
     "train": "Training of one component. Curves: `train/…`; the column *variant* says full or retain (D_r).",
     "unlearn": "One method applied to one model; each edit's proof of what changed is an artifact.",
@@ -47,21 +36,35 @@ _NOTES = {
 
 
 @dataclass(frozen=True)
-class StepRun:
-    """An open run of one step; every call is without effect when tracking is switched off.
+class Opening:
+    """What is known of a step when its run is opened; plain values, so that it can be sent to the recorder.
 
-    client: MlflowClient, or None when tracking is off
-    run_id, parent_id: MLflow's identifiers, empty when tracking is off
+    root: absolute folder of dvc.yaml
+    pipeline: key that the steps of one pipeline run share
+    params: knobs under dotted names
+    origin: tags that also fit the parent run: machine, process, commit, data
+    tags: all tags of the step's run
+    data: digest of the clips in dvc.lock, None before they are ingested
     """
 
-    client: Any = None
-    run_id: str = ""
-    parent_id: str = ""
-    uri: str = ""
+    name: str
+    root: str
+    pipeline: str
+    params: dict[str, str]
+    origin: dict[str, str]
+    tags: dict[str, str]
+    data: str | None
+
+
+class StepRun:
+    """An open run of one step. This class records nothing, which is what a step gets when tracking is off."""
+
+    run_id = ""
+    """MLflow's identifier."""
 
     def metrics(self, values: Mapping[str, float | None], step: int | None = None) -> None:
         """Record final values, or the values at one step; missing ones (None) are left out."""
-        self._log_points([(name, step or 0, value) for name, value in values.items() if value is not None])
+        self.points([(name, step or 0, float(value)) for name, value in values.items() if value is not None])
 
     def curve(self, name: str, points: "pd.DataFrame | Iterable[tuple[int, float]]") -> None:
         """Record a curve in few requests.
@@ -72,45 +75,26 @@ class StepRun:
         import pandas as pd
 
         if not isinstance(points, pd.DataFrame):
-            self._log_points([(name, int(step), value) for step, value in points])
+            self.points([(name, int(step), float(value)) for step, value in points])
             return
         names = [f"{name}/{part}" for part in points["name"]] if "name" in points else [name] * len(points)
-        self._log_points(list(zip(names, points["step"].astype(int), points["value"], strict=True)))
+        steps, values = points["step"].astype(int).tolist(), points["value"].astype(float).tolist()
+        self.points(list(zip(names, steps, values, strict=True)))
+
+    def points(self, points: Points) -> None:
+        """Record values of any metrics at any steps."""
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
-        """Store a copy of a file, or of a folder under its own name; `folder` puts it below that name."""
-        if self.client is None:
-            return
-        if not path.exists():
-            raise HmuError(f"{path} cannot be recorded in MLflow: it does not exist")
-        with clear_errors(self.uri):
-            if path.is_dir():
-                inside = f"{folder}/{path.name}" if folder else path.name
-                self.client.log_artifacts(self.run_id, str(path), artifact_path=inside)
-            else:
-                self.client.log_artifact(self.run_id, str(path), artifact_path=folder)
+        """Store a copy of a file, or of a folder under its own name; `folder` puts it below that name.
+
+        Raises HmuError when there is nothing at `path`.
+        """
 
     def tag(self, name: str, value: object) -> None:
         """Set one tag."""
-        if self.client is not None:
-            with clear_errors(self.uri):
-                self.client.set_tag(self.run_id, name, str(value))
 
-    def _log_points(self, points: Sequence[tuple[str, int, float]]) -> None:
-        if self.client is None or not points:
-            return
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        batch = [Metric(metric_name(name), float(value), now, step) for name, step, value in points]
-        with clear_errors(self.uri):
-            for start in range(0, len(batch), 1000):  # MLflow's limit for one request
-                self.client.log_batch(self.run_id, metrics=batch[start : start + 1000])
-
-
-def metric_name(name: str) -> str:
-    """Spell a metric's name with the characters that MLflow allows: `R@1` becomes `R_1`."""
-    return "".join(sign if sign.isalnum() or sign in "_-./: " else "_" for sign in name)
+    def close(self, status: str, error: str = "") -> None:
+        """End the run as FINISHED, FAILED or KILLED; `error` says in a tag why."""
 
 
 @contextmanager
@@ -134,149 +118,65 @@ def step_run(
     inputs: paths whose digests in dvc.lock are recorded too
     Raises HmuError when the store cannot be reached; there is no fallback to another store.
     """
-    if not enabled:
-        yield StepRun()
-        return
-    uri = tracking_uri(root)
-    probe(uri)
-    with clear_errors(uri):
-        with store_lock(uri, root):
-            client = new_client(uri)  # creates the tables of a fresh store
-            experiment = _experiment(client, uri, root)
-            _close_dead_runs(client, experiment)
-            parent = _parent_run(client, experiment, root)
-            own_tags = _tags(step, root, inputs) | {key: str(value) for key, value in tags.items()}
-            run_id = client.create_run(
-                experiment, run_name=name, tags=own_tags | {"mlflow.parentRunId": parent}
-            ).info.run_id
-            client.update_run(parent, status="RUNNING")
-        _log_params(client, run_id, params)
-        _log_data(client, run_id, root)
-    run = StepRun(client=client, run_id=run_id, parent_id=parent, uri=uri)
+    run = _open(_opening(step, name, params, tags, root, inputs)) if enabled else StepRun()
     try:
-        with _machine_watched(run):
-            yield run
+        yield run
     except BaseException as error:
         status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         with suppress(HmuError):  # the step's own error is the one to show
-            run.tag("hmu.error", (str(error) or type(error).__name__)[:2000])
-            _close(run, experiment, status, root)
+            run.close(status, (str(error) or type(error).__name__)[:2000])
         raise
-    _close(run, experiment, "FINISHED", root)
+    run.close("FINISHED")
 
 
-@contextmanager
-def _machine_watched(run: StepRun) -> Iterator[None]:
-    """Record processor, memory, disk and network (and GPUs where pynvml is there) while a step runs.
+def _open(opening: Opening) -> StepRun:
+    address = os.environ.get(RECORDER_VARIABLE)
+    if address:
+        from hmu_tasks.recorder import RecordedRun, reach
 
-    One sample per half minute, from a thread, and one at the end; MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false switches
-    it off.
-    """
-    if os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true").lower() == "false":
-        yield
-        return
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+        connection = reach(address)
+        if connection is not None:
+            return RecordedRun(connection, opening)
+        # Nobody listens there any more; the store is the same and takes the same records from here.
+    from hmu_tasks.mlflow_runs import open_run
 
-    monitor = SystemMetricsMonitor(run.run_id, sampling_interval=_SAMPLE_SECONDS, tracking_uri=run.uri)
-    monitor.start()
-    try:
-        yield
-    finally:
-        monitor.finish()
-    with clear_errors(run.uri):
-        # MLflow drops the last, unfinished half minute, and with it all of a short step.
-        for part in monitor.monitors:
-            part.clear_metrics()
-        monitor.collect_metrics()
-        monitor.publish_metrics(monitor.aggregate_metrics())
-        monitor.mlflow_logger.flush()
+    return open_run(opening)
 
 
-def _close(run: StepRun, experiment: str, status: str, root: Path) -> None:
-    with clear_errors(run.uri), store_lock(run.uri, root):
-        run.client.set_terminated(run.run_id, status)
-        _settle(run.client, experiment, run.parent_id)
-
-
-def _experiment(client: Any, uri: str, root: Path) -> str:
-    """Find or create the experiment; a store that is a database keeps the artifacts in this checkout.
-
-    MLflow freezes the absolute artifact folder in the experiment, so a checkout that was copied with its
-    runs/ folder gets an experiment of its own instead of writing into the original's folder.
-    """
-    if urlsplit(uri).scheme in {"http", "https"}:
-        found = client.get_experiment_by_name(EXPERIMENT)
-        if found is None:
-            return str(client.create_experiment(EXPERIMENT, tags=experiment_tags()))
-        return str(found.experiment_id)
-    location = os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or (side_folder(root) / "artifacts").as_uri()
-    for name in (EXPERIMENT, f"{EXPERIMENT} {root.resolve()}"):
-        found = client.get_experiment_by_name(name)
-        if found is None:
-            return str(client.create_experiment(name, location, experiment_tags()))
-        if found.artifact_location == location or "MLFLOW_TRACKING_URI" in os.environ:
-            return str(found.experiment_id)
-    raise HmuError(
-        f"both MLflow experiments of {without_password(uri)} keep their artifacts elsewhere; "
-        f"move {side_folder(root)} away and start again"
-    )
-
-
-def _parent_run(client: Any, experiment: str, root: Path) -> str:
-    """Find the parent run of this pipeline run, or open it; called under the lock."""
-    key = lineage.pipeline_key()
-    quoted = key.replace("'", "_")
-    query = f"tags.\"hmu.pipeline\" = '{quoted}'"
-    found = client.search_runs([experiment], query, max_results=1, order_by=["attributes.start_time ASC"])
-    if found:
-        return str(found[0].info.run_id)
-    title = time.strftime("run %m-%d %H:%M:%S")  # MLflow's column shows about twenty letters
-    command = _COMMANDS.get(key.partition("-")[0], key)
-    tags = _tags("pipeline", root, ()) | {"hmu.pipeline": quoted, "mlflow.source.name": command}
-    tags["mlflow.note.content"] = (
-        f"One run of the pipeline, started by `{command}`; its steps are the runs below it."
-    )
-    return str(client.create_run(experiment, run_name=title, tags=tags).info.run_id)
-
-
-def _tags(step: str, root: Path, inputs: Iterable[Path]) -> dict[str, str]:
-    """Lineage as tags; `mlflow.…` names are those that MLflow's own pages show."""
-    stage = os.environ.get("DVC_STAGE") if step != "pipeline" else None
+def _opening(
+    step: str,
+    name: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, Any],
+    root: Path,
+    inputs: Iterable[Path],
+) -> Opening:
+    """Gather what this process knows; `mlflow.…` tags are those that MLflow's own pages show."""
+    stage = os.environ.get("DVC_STAGE")
     commit = lineage.commit(root)
     data = lineage.output_digests(root).get(DATA_FOLDER)
-    tags = {
-        "hmu.step": step,
+    origin = {
         "hmu.host": socket.gethostname(),
         "hmu.process": lineage.process_identity(os.getpid()) or "",
         "hmu.git.dirty": str(commit.dirty).lower(),
-        "mlflow.source.name": step,  # the column Source shows some nine letters
         "mlflow.source.type": "LOCAL",
     }
-    tags |= {"mlflow.note.content": _NOTES[step]} if step in _NOTES else {}
-    tags |= {"mlflow.source.git.commit": commit.id} if commit.id else {}
-    tags |= {"hmu.data": data} if data else {}
-    tags |= {"hmu.stage": stage} if stage else {}
+    origin |= {"mlflow.source.git.commit": commit.id} if commit.id else {}
+    origin |= {"hmu.data": data} if data else {}
+    own = {"hmu.step": step, "mlflow.source.name": step}  # the column Source shows some nine letters
+    own |= {"mlflow.note.content": _NOTES[step]} if step in _NOTES else {}
+    own |= {"hmu.stage": stage} if stage else {}
     digests = lineage.input_digests(root, stage, inputs)
-    return tags | {f"hmu.input.{path}": digest for path, digest in digests.items()}
-
-
-def _log_params(client: Any, run_id: str, params: Mapping[str, Any]) -> None:
-    from mlflow.entities import Param
-
-    batch = [Param(metric_name(key)[:250], text[:6000]) for key, text in _flat(params)]
-    for start in range(0, len(batch), 100):  # MLflow's limit for one request
-        client.log_batch(run_id, params=batch[start : start + 100])
-
-
-def _log_data(client: Any, run_id: str, root: Path) -> None:
-    """Name the clips with their digest in the column *Dataset*, once an ingest stage has written them."""
-    from mlflow.entities import Dataset, DatasetInput
-
-    digest = lineage.output_digests(root).get(DATA_FOLDER)
-    if digest is not None:
-        # MLflow keeps 36 letters of a digest, and a DVC folder's md5 has 32 and its suffix `.dir`.
-        data = Dataset(DATA_FOLDER, digest[:36], "dvc", json.dumps({"path": DATA_FOLDER, "md5": digest}))
-        client.log_inputs(run_id, [DatasetInput(data)])
+    own |= {f"hmu.input.{path}": digest for path, digest in digests.items()}
+    return Opening(
+        name=name,
+        root=str(root.resolve()),
+        pipeline=lineage.pipeline_key(),
+        params=dict(_flat(params)),
+        origin=origin,
+        tags=origin | own | {key: str(value) for key, value in tags.items()},
+        data=data,
+    )
 
 
 def _flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -285,31 +185,3 @@ def _flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _close_dead_runs(client: Any, experiment: str) -> None:
-    """Mark as KILLED what a SIGKILL left RUNNING on this machine; called under the lock."""
-    query = f"attributes.status = 'RUNNING' AND tags.\"hmu.host\" = '{socket.gethostname()}'"
-    parents = set()
-    for run in client.search_runs([experiment], query):
-        identity = run.data.tags.get("hmu.process", "")
-        parent = run.data.tags.get("mlflow.parentRunId")
-        if parent and lineage.process_identity(int(identity.split("-")[0] or 0)) != identity:
-            client.set_terminated(run.info.run_id, "KILLED")
-            parents.add(parent)
-    for parent in parents:
-        _settle(client, experiment, parent)
-
-
-def _settle(client: Any, experiment: str, parent: str) -> None:
-    """Give the parent the state of its children: the last run of each step counts; called under the lock.
-
-    No process knows when the last stage of a pipeline run is through, so the parent ends with each child
-    and is opened again by the next.
-    """
-    children = client.search_runs(
-        [experiment], f"tags.\"mlflow.parentRunId\" = '{parent}'", order_by=["attributes.start_time ASC"]
-    )
-    last = {(run.data.tags.get("hmu.step"), run.info.run_name): run.info.status for run in children}
-    if "RUNNING" not in last.values():
-        client.set_terminated(parent, "FINISHED" if set(last.values()) <= {"FINISHED"} else "FAILED")

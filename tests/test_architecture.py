@@ -26,7 +26,7 @@ ONLY = {
     "prefect": {"flows"},
     "mlflow": {
         "hmu_tasks/mlflow_store.py",
-        "hmu_tasks/tracking.py",
+        "hmu_tasks/mlflow_runs.py",
         "hmu_tasks/registry.py",
         "hmu_tasks/packing.py",
         "hmu_tasks/serving.py",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hmu_tasks import lineage, mlflow_store, mlflow_views, tracking
+from hmu_tasks import lineage, mlflow_runs, mlflow_store, mlflow_views, tracking
 from hmu_tasks.errors import HmuError
 from hmu_tasks.metrics import METRICS, ROLES
 
@@ -121,7 +121,7 @@ def test_the_pages_explain_themselves(root: Path, monkeypatch: pytest.MonkeyPatc
     assert len(runs) == 6
     assert all(len(tags["mlflow.note.content"]) > 40 for tags in runs["tags"])
     assert runs.iloc[0]["tags"]["mlflow.source.name"] == "dvc repro"
-    experiment = run.client.get_experiment_by_name(tracking.EXPERIMENT)
+    experiment = run.client.get_experiment_by_name(mlflow_runs.EXPERIMENT)
     tags = experiment.tags
     assert tags["mlflow.experimentKind"] == "custom_model_development"
     for view in mlflow_views.VIEWS:
