@@ -6,7 +6,7 @@ Knows nothing of Prefect. DVC's own files stay the only description of the graph
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -23,12 +23,14 @@ class Stage:
     needs: names of the stages whose outputs it reads
     resource: `cpu` or `gpu`, from `meta: {resource: …}`
     data: the .dvc files whose data it reads, relative to the project
+    seconds: roughly how long it computes, from `meta: {seconds: …}`; weighs what is started first, promises nothing
     """
 
     name: str
     needs: tuple[str, ...]
     resource: str = "cpu"
     data: tuple[str, ...] = ()
+    seconds: float = 5.0
 
 
 def read_stages(root: Path) -> list[Stage]:
@@ -57,12 +59,29 @@ def read_stages(root: Path) -> list[Stage]:
                 resource = str((stage.meta or {}).get("resource", "cpu"))
                 if resource not in {"cpu", "gpu"}:
                     raise HmuError(f"dvc.yaml, stage {name}, meta.resource is {resource!r}; use cpu or gpu")
+                seconds = (stage.meta or {}).get("seconds", Stage.seconds)
+                if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds < 0:
+                    raise HmuError(f"dvc.yaml, stage {name}, meta.seconds is {seconds!r}; give a number")
                 places = sorted(Path(path).relative_to(root).as_posix() for path in data)
-                found[str(name)] = Stage(str(name), tuple(needs), resource, tuple(places))
+                found[str(name)] = Stage(str(name), tuple(needs), resource, tuple(places), float(seconds))
     except DvcException as error:
         raise HmuError(f"DVC cannot read the pipeline in {root}: {error}; `dvc dag` shows where") from error
     order = TopologicalSorter({stage.name: stage.needs for stage in found.values()})
     return [found[name] for name in order.static_order()]
+
+
+def longest_ways(stages: Sequence[Stage]) -> dict[str, float]:
+    """Say for each stage how many seconds it and the longest chain of stages behind it take.
+
+    stages: every stage behind those that it needs
+    """
+    ways = {stage.name: stage.seconds for stage in stages}
+    seconds = dict(ways)
+    for stage in reversed(stages):
+        for need in stage.needs:
+            if need in ways:
+                ways[need] = max(ways[need], seconds[need] + ways[stage.name])
+    return ways
 
 
 def select(stages: list[Stage], targets: Iterable[str] | None) -> list[Stage]:

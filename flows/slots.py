@@ -1,11 +1,13 @@
 """How many stages run at once: a number of CPU slots of one flow, and seats on each GPU of the machine."""
 
 import fcntl
+import heapq
+import itertools
 import os
-import queue
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,24 +38,38 @@ class Slots:
 
     def __init__(self, workers: int, devices: list[str], *, per_device: int = 1) -> None:
         hidden = {"CUDA_VISIBLE_DEVICES": ""} if devices else {}
-        self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
-        for number in range(workers):
-            self._free.put(Slot(f"CPU slot {number}", hidden))
+        self._free = [Slot(f"CPU slot {number}", hidden) for number in range(workers)]
+        self._waiting: list[tuple[float, int]] = []  # a heap of (-way, arrival)
+        self._arrivals = itertools.count()
+        self._moved = threading.Condition()
         # Every device once before any device twice.
         self._seats = [(device, number) for number in range(per_device) for device in devices]
 
     @contextmanager
-    def take(self, resource: str, *, given_up: Callable[[], bool] = lambda: False) -> Iterator[Slot]:
-        """Wait for a slot and give it back afterwards; raises HmuError when `given_up` says so meanwhile."""
+    def take(
+        self, resource: str, *, way: float = 0.0, given_up: Callable[[], bool] = lambda: False
+    ) -> Iterator[Slot]:
+        """Wait for a slot and give it back afterwards; raises HmuError when `given_up` says so meanwhile.
+
+        way: of those that wait for a CPU slot the one with the longest way to go gets it, the first come at a draw
+        """
         if resource == "gpu" and self._seats:
             with self._take_seat(given_up) as slot:
                 yield slot
             return
-        slot = self._free.get()
+        ticket = (-way, next(self._arrivals))
+        with self._moved:
+            heapq.heappush(self._waiting, ticket)
+            self._moved.wait_for(lambda: self._free and self._waiting[0] == ticket)
+            heapq.heappop(self._waiting)
+            slot = self._free.pop(0)
+            self._moved.notify_all()
         try:
             yield slot
         finally:
-            self._free.put(slot)
+            with self._moved:
+                self._free.append(slot)
+                self._moved.notify_all()
 
     @contextmanager
     def _take_seat(self, given_up: Callable[[], bool]) -> Iterator[Slot]:

@@ -15,7 +15,7 @@ from prefect.tasks import Task
 from flows import artifacts, transfer
 from flows.dispatch import LOST, dispatch
 from flows.form import Placement
-from flows.graph import Stage, changed_stages
+from flows.graph import Stage, changed_stages, longest_ways
 from flows.lockfile import lock_order, restore_lock_order
 from flows.recording import recorder
 from flows.slots import Slots
@@ -52,6 +52,7 @@ class Walk:
         """
         self.root = root
         self.stages = {stage.name: stage for stage in stages}
+        self.ways = longest_ways(stages)
         self.slots = slots
         self.pipeline = pipeline
         self.force = force
@@ -127,7 +128,8 @@ def execute(one: Stage, walk: Walk, *, pull: bool = False) -> Outcome:
         artifacts.quiet(lambda: bar(label, percent), logger.warning)
 
     console = Console(log=logger.info, progress=progress, show=lambda line: walk.view.line(one.name, line))
-    with walk.slots.take(one.resource, given_up=lambda: walk.processes.stopped) as slot:
+    way = walk.ways[one.name]
+    with walk.slots.take(one.resource, way=way, given_up=lambda: walk.processes.stopped) as slot:
         logger.info("%s on %s", one.name, slot.label)
         walk.view.start(one.name)
         since = time.time() - 1

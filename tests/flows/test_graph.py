@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from toy_project import STAGES, Project
 
-from flows.graph import changed_stages, read_stages, select
+from flows.graph import Stage, changed_stages, longest_ways, read_stages, select
 from flows.lockfile import lock_order, restore_lock_order
 from hmu_tasks.errors import HmuError
 
@@ -44,6 +44,26 @@ def test_what_comes_behind_a_change_is_looked_at(project: Project) -> None:
     assert changed_stages(project.root, stages) == set()
     (project.root / "out" / "train-a").write_text("damaged", encoding="utf-8")
     assert changed_stages(project.root, stages) == {"train@a", "unlearn@a", "report"}
+
+
+def test_the_longest_way_counts_what_comes_behind(project: Project) -> None:
+    stages = [
+        Stage("a", (), seconds=10.0),
+        Stage("b", ("a",), seconds=1.0),
+        Stage("c", ("a",), seconds=20.0),
+        Stage("d", ("b",), seconds=100.0),
+        Stage("e", ("c", "d")),
+    ]
+    assert longest_ways(stages) == {"a": 116.0, "b": 106.0, "c": 25.0, "d": 105.0, "e": 5.0}
+    assert longest_ways(stages[3:4]) == {"d": 100.0}  # what it needs is not part of this walk
+    graph = project.root / "dvc.yaml"
+    content = graph.read_text(encoding="utf-8")
+    graph.write_text(content.replace("resource: gpu", "resource: gpu, seconds: 90"), encoding="utf-8")
+    by_name = {stage.name: stage.seconds for stage in read_stages(project.root)}
+    assert (by_name["train@a"], by_name["report"]) == (90.0, Stage.seconds)
+    graph.write_text(content.replace("resource: gpu", "resource: gpu, seconds: long"), encoding="utf-8")
+    with pytest.raises(HmuError, match=r"meta\.seconds is 'long'; give a number"):
+        read_stages(project.root)
 
 
 def test_lock_order_follows_the_graph_and_keeps_what_was_there(project: Project) -> None:

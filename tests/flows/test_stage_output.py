@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,27 @@ def test_more_stages_on_each_device(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HMU_STAGES_PER_GPU", "none")
     with pytest.raises(HmuError, match="HMU_STAGES_PER_GPU is 'none'"):
         stages_per_device()
+
+
+def test_the_longest_way_goes_first() -> None:
+    slots = Slots(1, [])
+    order: list[str] = []
+
+    def stage(name: str, way: float) -> None:
+        with slots.take("cpu", way=way) as slot:
+            assert slot.label == "CPU slot 0"
+            order.append(name)
+
+    with slots.take("cpu"):
+        threads = []
+        for name, way in (("short", 1.0), ("long", 9.0), ("first", 5.0), ("second", 5.0)):
+            threads.append(threading.Thread(target=stage, args=(name, way)))
+            threads[-1].start()
+            time.sleep(0.1)  # so that they come in this order
+        assert order == []
+    for thread in threads:
+        thread.join(timeout=10)
+    assert order == ["long", "first", "second", "short"]
 
 
 def test_the_form_changes_only_what_is_filled_in() -> None:
