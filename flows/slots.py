@@ -1,15 +1,15 @@
 """How many stages run at once: a number of CPU slots of one flow, and seats on each GPU of the machine."""
 
 import fcntl
-import heapq
 import itertools
+import math
 import os
 import shutil
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from hmu_tasks.errors import HmuError
 
 PER_DEVICE_VARIABLE = "HMU_STAGES_PER_GPU"
 _POLL_SECONDS = 0.3
+PATIENCE_SECONDS = 5.0
+"""How long a free slot is kept for a stage that could start and has not come yet; it takes some tenths of a second."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,19 @@ class Slot:
 
     label: str
     environment: dict[str, str]
+
+
+@dataclass
+class _Ticket:
+    """A stage's place among those that wait for a CPU slot; until it comes, the place is kept up to `until`."""
+
+    way: float
+    number: int
+    until: float
+
+    @property
+    def counts(self) -> bool:
+        return time.monotonic() < self.until
 
 
 class Slots:
@@ -39,15 +54,22 @@ class Slots:
     def __init__(self, workers: int, devices: list[str], *, per_device: int = 1) -> None:
         hidden = {"CUDA_VISIBLE_DEVICES": ""} if devices else {}
         self._free = [Slot(f"CPU slot {number}", hidden) for number in range(workers)]
-        self._waiting: list[tuple[float, int]] = []  # a heap of (-way, arrival)
-        self._arrivals = itertools.count()
+        self._waiting: dict[str, _Ticket] = {}
+        self._numbers = itertools.count()
         self._moved = threading.Condition()
         # Every device once before any device twice.
         self._seats = [(device, number) for number in range(per_device) for device in devices]
 
+    def expect(self, stages: Iterable[tuple[str, str, float]]) -> None:
+        """Keep places for stages that can start from now on, as (name, resource, way), so that no other is faster."""
+        with self._moved:
+            for name, resource, way in stages:
+                if resource != "gpu" or not self._seats:
+                    self._waiting[name] = self._ticket(way, time.monotonic() + PATIENCE_SECONDS)
+
     @contextmanager
     def take(
-        self, resource: str, *, way: float = 0.0, given_up: Callable[[], bool] = lambda: False
+        self, name: str, resource: str, *, way: float = 0.0, given_up: Callable[[], bool] = lambda: False
     ) -> Iterator[Slot]:
         """Wait for a slot and give it back afterwards; raises HmuError when `given_up` says so meanwhile.
 
@@ -57,11 +79,12 @@ class Slots:
             with self._take_seat(given_up) as slot:
                 yield slot
             return
-        ticket = (-way, next(self._arrivals))
         with self._moved:
-            heapq.heappush(self._waiting, ticket)
-            self._moved.wait_for(lambda: self._free and self._waiting[0] == ticket)
-            heapq.heappop(self._waiting)
+            ticket = self._waiting.setdefault(name, self._ticket(way, 0.0))
+            ticket.until = math.inf
+            while not self._free or self._first() is not ticket:
+                self._moved.wait(_POLL_SECONDS)
+            del self._waiting[name]
             slot = self._free.pop(0)
             self._moved.notify_all()
         try:
@@ -70,6 +93,15 @@ class Slots:
             with self._moved:
                 self._free.append(slot)
                 self._moved.notify_all()
+
+    def _ticket(self, way: float, until: float) -> _Ticket:
+        return _Ticket(way, next(self._numbers), until)
+
+    def _first(self) -> _Ticket:
+        return min(
+            (ticket for ticket in self._waiting.values() if ticket.counts),
+            key=lambda ticket: (-ticket.way, ticket.number),
+        )
 
     @contextmanager
     def _take_seat(self, given_up: Callable[[], bool]) -> Iterator[Slot]:

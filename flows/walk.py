@@ -1,5 +1,6 @@
 """One walk over DVC's graph: every stage a task run, here or on the worker of a pool."""
 
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -62,10 +63,27 @@ class Walk:
         self.view = view or View()
         self.processes = Processes()
         self.environment = {PIPELINE_VARIABLE: pipeline, BAR_VARIABLE: "1"}
+        self._through: set[str] = set()
+        self._ready: set[str] = set()
+        self._lock = threading.Lock()
 
     def goes_to_a_pool(self, stage: Stage) -> bool:
         """Say whether a stage becomes a flow run of its own on the pool of its resource."""
         return self.placement == "pools" or (self.placement == "gpu-pool" and stage.resource == "gpu")
+
+    def is_through(self, *names: str) -> None:
+        """Note stages that are done, and keep places on this machine for those that can start now."""
+        with self._lock:
+            self._through.update(names)
+            ready = [
+                one
+                for one in self.stages.values()
+                if one.name not in self._through | self._ready and self._through.issuperset(one.needs)
+            ]
+            self._ready.update(one.name for one in ready)
+        self.slots.expect(
+            (one.name, one.resource, self.ways[one.name]) for one in ready if not self.goes_to_a_pool(one)
+        )
 
 
 def _was_lost(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 Prefect's signature
@@ -92,6 +110,8 @@ def stage(name: str, clean: bool, walk: Walk) -> State[Any]:
             walk.view.start(name)
             walk.view.line(name, f"goes to a worker of the pool {one.resource}")
             state = dispatch(one, walk)
+            if state.is_completed():
+                walk.is_through(name)
         else:
             if walk.placement != "here":
                 transfer.pull(walk, [*one.needs, *one.data], label=name)
@@ -128,8 +148,9 @@ def execute(one: Stage, walk: Walk, *, pull: bool = False) -> Outcome:
         artifacts.quiet(lambda: bar(label, percent), logger.warning)
 
     console = Console(log=logger.info, progress=progress, show=lambda line: walk.view.line(one.name, line))
-    way = walk.ways[one.name]
-    with walk.slots.take(one.resource, way=way, given_up=lambda: walk.processes.stopped) as slot:
+    with walk.slots.take(
+        one.name, one.resource, way=walk.ways[one.name], given_up=lambda: walk.processes.stopped
+    ) as slot:
         logger.info("%s on %s", one.name, slot.label)
         walk.view.start(one.name)
         since = time.time() - 1
@@ -142,6 +163,8 @@ def execute(one: Stage, walk: Walk, *, pull: bool = False) -> Outcome:
             console=console,
             pull=pull,
         )
+        if outcome.status == 0:
+            walk.is_through(one.name)  # before the slot is free, so that it is kept for what can start now
     if outcome.status == 0:
         artifacts.quiet(bar.finish, logger.warning)
     elif (outcome.executed or not pull) and not walk.processes.stopped:
@@ -161,6 +184,7 @@ def walk_graph(walk: Walk) -> dict[str, State[Any]]:
     changed = set(walk.stages) if walk.force else changed_stages(walk.root, stages)
     logger.info("%d stages, %d to look at, the others are up to date", len(stages), len(changed))
     walk.view.begin(len(changed))
+    walk.is_through(*(name for name in walk.stages if name not in changed))
     futures: dict[str, PrefectFuture[Any]] = {}
     with ExitStack() as open_while_walking:
         if changed:
