@@ -16,8 +16,9 @@ from hmu_tasks.methods.codes import TABLES, CodeUsage
 from hmu_tasks.methods.encoded import save_codes
 from hmu_tasks.models.device import pick_device
 from hmu_tasks.models.store import load_tokenizer
+from hmu_tasks.models.weights import digest
 from hmu_tasks.params import Params
-from hmu_tasks.training.batches import clip_set
+from hmu_tasks.training.coded import coded_clips
 
 
 def run(params: Params) -> None:
@@ -31,9 +32,10 @@ def run(params: Params) -> None:
         role: (paths.SPLIT / f"train-{role}.txt").read_text(encoding="utf-8").splitlines()
         for role in ("forget", "retain")
     }
-    chosen = clip_set(clips, ids["forget"] + ids["retain"])
-    tokenizer = load_tokenizer(paths.component("tokenizer", "full"), pick_device(params.run.device))
-    found = tokenizer.encode(chosen.features, batch=params.codebook.batch)
+    folder = paths.component("tokenizer", "full")
+    tokenizer = load_tokenizer(folder, pick_device(params.run.device))
+    coded = coded_clips(clips, tokenizer, digest=digest(folder), cache=paths.CACHE)
+    found = [coded[i] for i in ids["forget"] + ids["retain"]]
     forget = np.arange(len(found)) < len(ids["forget"])
     usage = codes.count_codes(found, forget, tokenizer.codebooks.shape[1])
     scores = {

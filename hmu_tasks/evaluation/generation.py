@@ -11,12 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
-from safetensors.numpy import save as to_bytes
 
+from hmu_tasks.errors import WeightsError
 from hmu_tasks.evaluation.prompts import Prompts
-from hmu_tasks.files import replacing
+from hmu_tasks.models.code_files import read_codes, write_codes
 from hmu_tasks.models.embeddings import embed_texts, stacked
 from hmu_tasks.models.momask import Progress, Sampling
 from hmu_tasks.models.store import Bundle
@@ -48,9 +46,8 @@ def draw_codes(
     }
     path = cache / f"codes-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]}.safetensors"
     try:
-        stored = load_file(path)
-        flat, ends = stored["codes"].astype(np.int64), stored["ends"]
-    except (OSError, SafetensorError, KeyError):
+        codes = read_codes(path)
+    except WeightsError:
         vectors = embed_texts(bundle.text, prompts.texts, cache=cache, digest=bundle.text_digest)
         codes = bundle.model.generate_codes(
             stacked(vectors, prompts.texts).to(device),
@@ -60,7 +57,5 @@ def draw_codes(
             batch=batch,
             progress=progress,
         )
-        flat, ends = np.concatenate(codes), np.cumsum([len(c) for c in codes])
-        with replacing(path) as temporary:
-            temporary.write_bytes(to_bytes({"codes": flat.astype(np.int32), "ends": ends}))
-    return np.split(flat, ends[:-1])
+        write_codes(path, codes)
+    return codes

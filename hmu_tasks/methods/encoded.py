@@ -4,24 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
-from safetensors.numpy import save as to_bytes
 
 from hmu_tasks.errors import WeightsError
-from hmu_tasks.files import replacing
+from hmu_tasks.models.code_files import read_codes, write_codes
 
 FILE = "codes.safetensors"
 
 
 def save_codes(codes: Sequence[np.ndarray], folder: Path) -> None:
     """Write the codes [T_i, Q] of N clips, in their order."""
-    content = {
-        "codes": np.concatenate(codes).astype(np.int32),
-        "ends": np.cumsum([len(clip) for clip in codes]).astype(np.int64),
-    }
-    with replacing(folder / FILE) as temporary:
-        temporary.write_bytes(to_bytes(content))
+    write_codes(folder / FILE, codes)
 
 
 def load_codes(folder: Path, clips: int) -> list[np.ndarray]:
@@ -31,12 +23,11 @@ def load_codes(folder: Path, clips: int) -> list[np.ndarray]:
     """
     path = folder / FILE
     try:
-        stored = load_file(path)
-        codes, ends = stored["codes"].astype(np.int64), stored["ends"]
-    except (OSError, SafetensorError, KeyError) as error:
-        raise WeightsError(f"{path} cannot be read ({error}); run the codebook step again") from error
-    if len(ends) != clips:
+        codes = read_codes(path)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; run the codebook step again") from error
+    if len(codes) != clips:
         raise WeightsError(
-            f"{path} holds {len(ends)} clips, but the training split has {clips}; run the codebook step again"
+            f"{path} holds {len(codes)} clips, but the training split has {clips}; run the codebook step again"
         )
-    return np.split(codes, ends[:-1])
+    return codes

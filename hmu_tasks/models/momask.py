@@ -58,11 +58,11 @@ class Tokenizer:
                 codes[i] = row
         return codes
 
-    def latents(self, clips: Sequence[np.ndarray], *, batch: int = 64) -> list[np.ndarray]:
-        """Quantised latents of clips: the sum of their codes' rows over all layers, N arrays [F_i // 4, C]."""
+    def latents(self, codes: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Quantised latents of N code arrays [T_i, Q]: the sum of their rows over all layers, N arrays [T_i, C]."""
         books = self.codebooks.cpu().numpy()
         layers = np.arange(len(books))
-        return [books[layers, codes].sum(axis=1) for codes in self.encode(clips, batch=batch)]
+        return [books[layers, clip].sum(axis=1) for clip in codes]
 
     @torch.no_grad()
     def decode(self, codes: Sequence[np.ndarray], *, batch: int = 64) -> list[np.ndarray]:

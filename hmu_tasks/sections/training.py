@@ -126,5 +126,4 @@ class Train(Section):
 class Codebook(Section):
     """Code usage analysis."""
 
-    batch: Count
     prior: Rate

@@ -22,6 +22,7 @@ from hmu_tasks.models.embeddings import embed_texts
 from hmu_tasks.models.evaluator import Evaluator, EvaluatorConfig
 from hmu_tasks.models.lengths import UNIT
 from hmu_tasks.models.masked import MaskTransformer
+from hmu_tasks.models.momask import Tokenizer
 from hmu_tasks.models.official.clip import import_clip
 from hmu_tasks.models.residual import ResidualTransformer, ResidualTransformerConfig
 from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
@@ -30,6 +31,7 @@ from hmu_tasks.models.training import History, Progress, Schedule
 from hmu_tasks.models.words import HashedWords
 from hmu_tasks.sections.training import Training, Transformer
 from hmu_tasks.training.batches import ClipSet, clip_set
+from hmu_tasks.training.coded import coded_clips
 from hmu_tasks.training.contrastive import train_evaluator
 from hmu_tasks.training.generator import CodeSet, train_transformer
 from hmu_tasks.training.sentences import TextWithMotion, train_text, whiten
@@ -101,7 +103,7 @@ def text(job: Job) -> History:
         import_clip(knobs.clip_folder, job.folder)
         return History()
     clips = packed.load(paths.CLIPS)
-    coder = store.load_tokenizer(paths.component("tokenizer", "full"), job.device)
+    coder, codes = _coded(job, clips, "full")
     train, val = (_split(clips, split, None) for split in ("train", "val"))
     pair = TextWithMotion(
         SmallTextConfig(width=knobs.width, word_width=knobs.word_width),
@@ -113,9 +115,9 @@ def text(job: Job) -> History:
     trained = train_text(
         pair.to(job.device),
         train,
-        coder.latents(train.features),
+        coder.latents([codes[i] for i in train.ids]),
         val,
-        coder.latents(val.features),
+        coder.latents([codes[i] for i in val.ids]),
         **job.common("text", knobs),
     )
     whiten(pair.text, [caption.text for row in train.captions for caption in row[:1]])
@@ -188,16 +190,23 @@ def tokenizer(job: Job) -> History:
     return trained.history
 
 
+def _coded(job: Job, clips: Clips, variant: str | None) -> tuple[Tokenizer, dict[str, np.ndarray]]:
+    """Return the tokenizer of a variant, and the codes of all training and validation clips under it."""
+    folder = paths.component("tokenizer", variant)
+    tokenizer = store.load_tokenizer(folder, job.device)
+    return tokenizer, coded_clips(clips, tokenizer, digest=weights.digest(folder), cache=paths.CACHE)
+
+
 def _code_sets(job: Job) -> tuple[CodeSet, CodeSet, int]:
     """Encode the variant's clips with the variant's tokenizer; returns training and validation codes, text width."""
     clips = packed.load(paths.CLIPS)
     encoder = store.load_text(paths.component("text"), job.device)
-    coder = store.load_tokenizer(paths.component("tokenizer", job.variant), job.device)
+    _, codes = _coded(job, clips, job.variant)
     sets = [_split(clips, split, job.variant) for split in ("train", "val")]
     texts = [c.text for s in sets for row in s.captions for c in row]
     vectors = embed_texts(encoder, texts, cache=paths.CACHE, digest=weights.digest(paths.component("text")))
     train, val = (
-        CodeSet(coder.encode(s.features), [[c.text for c in row] for row in s.captions], vectors)
+        CodeSet([codes[i] for i in s.ids], [[c.text for c in row] for row in s.captions], vectors)
         for s in sets
     )
     return train, val, encoder.width
@@ -282,11 +291,14 @@ def classifier(job: Job) -> History:
     knobs = job.params.train.classifier
     mean, std = _statistics(clips)
     device = job.device
-    made = [paths.component("tokenizer", v) for v in ("full", "retain")]
-    coders = [store.load_tokenizer(place, device) for place in made if store.absent_reason(place) is None]
+    coded = [
+        _coded(job, clips, variant)
+        for variant in ("full", "retain")
+        if store.absent_reason(paths.component("tokenizer", variant)) is None
+    ]
 
     def versions(part: ClipSet) -> list[list[np.ndarray]]:
-        rebuilt = [rebuilt_clips(coder, part.features) for coder in coders]
+        rebuilt = [rebuilt_clips(coder, [codes[i] for i in part.ids]) for coder, codes in coded]
         return [list(group) for group in zip(part.features, *rebuilt, strict=True)]
 
     violent_action = np.array(clips.actions.violent)

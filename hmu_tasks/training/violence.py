@@ -14,17 +14,16 @@ from hmu_tasks.models.training import Progress, Schedule, Trained, fit
 CHUNK = 512  # clips that are rebuilt at once
 
 
-def rebuilt_clips(tokenizer: Tokenizer, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Encode and decode N raw feature clips [F_i, D] -> N float16 arrays of the same shapes.
+def rebuilt_clips(tokenizer: Tokenizer, codes: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Decode the codes [T_i, Q] of N clips -> N float16 arrays [4 T_i, D].
 
     All reconstructions of a dataset are in memory at once; half precision is far finer than what they miss.
     """
-    order = np.argsort([len(clip) for clip in clips], kind="stable")
-    found: list[np.ndarray] = [np.empty(0)] * len(clips)
+    order = np.argsort([len(clip) for clip in codes], kind="stable")
+    found: list[np.ndarray] = [np.empty(0)] * len(codes)
     for start in range(0, len(order), CHUNK):
         rows = order[start : start + CHUNK]
-        motions = tokenizer.decode(tokenizer.encode([clips[i] for i in rows]))
-        for i, motion in zip(rows, motions, strict=True):
+        for i, motion in zip(rows, tokenizer.decode([codes[i] for i in rows]), strict=True):
             found[i] = motion.astype(np.float16)
     return found
 

@@ -19,7 +19,7 @@ def test_rebuilt_clips_are_those_of_the_tokenizer_in_half_precision(monkeypatch:
     rng = np.random.default_rng(0)
     clips = [rng.normal(3, 2, (frames, 12)).astype(np.float32) for frames in (24, 8, 16, 8, 40, 16, 12)]
     expected = tokenizer.decode(tokenizer.encode(clips))
-    found = violence.rebuilt_clips(tokenizer, clips)
+    found = violence.rebuilt_clips(tokenizer, tokenizer.encode(clips))
     assert {motion.dtype for motion in found} == {np.dtype(np.float16)}
     assert [motion.shape for motion in found] == [clip.shape for clip in clips]
     for one, other in zip(found, expected, strict=True):
