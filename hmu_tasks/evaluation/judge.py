@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.models import store
+from hmu_tasks.models import store, weights
 from hmu_tasks.models.classifier import ViolenceClassifier, score_clips
 from hmu_tasks.models.evaluator import Evaluator
 from hmu_tasks.models.lengths import UNIT, equal_length_batches
@@ -27,7 +27,10 @@ class Violence:
 
 @dataclass(frozen=True)
 class Judge:
-    """Embeds captions and motions, and tells violent motions where the dataset has action labels to learn from."""
+    """Embeds captions and motions, and tells violent motions where the dataset has action labels to learn from.
+
+    digest: of the evaluator's folder
+    """
 
     evaluator: Evaluator
     mean: Tensor
@@ -35,6 +38,7 @@ class Judge:
     max_words: int
     words: Words
     violence: Violence | None
+    digest: str
 
     @torch.no_grad()
     def embed_motions(self, clips: Sequence[np.ndarray], *, batch: int = 128) -> np.ndarray:
@@ -87,4 +91,5 @@ def load_judge(evaluator: Path, classifier: Path, device: torch.device) -> Judge
         max_words,
         store.load_words(evaluator),
         None if found is None else Violence(*found),
+        weights.digest(evaluator),
     )

@@ -181,7 +181,7 @@ def open_session(
         count = val_repeats if name.endswith("-val") else repeats
         asked = prompts.caption_prompts(part, repeats=count, seed=protocol.seed)
         masked = protocol if name in PAIRS else replace(protocol, mask=None, mask_as_released=None)
-        found[name] = splits.prepare(name, asked, judge, masked, part.features)
+        found[name] = splits.prepare(name, asked, judge, masked, part.features, cache=cache)
         found[name].origins = [origins[i] for i in part.ids]
     if protocol.keyword is not None:
         for forget, retain in PAIRS.items():

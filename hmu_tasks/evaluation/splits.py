@@ -1,12 +1,15 @@
 """What a split is measured against: its prompts and real motions in the evaluator's space, and a gallery to search."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from hmu_tasks.evaluation.judge import Judge
 from hmu_tasks.evaluation.prompts import Prompts
+from hmu_tasks.evaluation.remembered import remembered
 from hmu_tasks.metrics.retrieval import first_marked_ranks
 from hmu_tasks.training.batches import Caption, ClipSet
 
@@ -78,28 +81,46 @@ class Split:
 
 
 def prepare(
-    name: str, prompts: Prompts, judge: Judge, protocol: Protocol, real: Sequence[np.ndarray] | None
+    name: str,
+    prompts: Prompts,
+    judge: Judge,
+    protocol: Protocol,
+    real: Sequence[np.ndarray] | None,
+    *,
+    cache: Path,
 ) -> Split:
-    """Embed what does not depend on the model: real motions, captions, masked captions."""
+    """Embed what does not depend on the model: real motions, captions, masked captions; cached for other models."""
     split = Split(name, prompts)
     if real is None:
         return split
-    split.real = judge.embed_motions(real)
+    features = (np.ascontiguousarray(clip).data.cast("B") for clip in real)
+    split.real = remembered(cache, [*_reader(judge), *features], lambda: judge.embed_motions(real))
     tokens = [caption.tokens for caption in prompts.captions]
-    split.text = judge.embed_captions(tokens)
+    split.text = _captions(tokens, judge, cache)
     if protocol.keyword is not None:
         split.keyword = protocol.keyword(prompts.captions)
-    split.masked = _masked(tokens, protocol.mask, judge)
-    split.masked_as_released = _masked(tokens, protocol.mask_as_released, judge)
+    split.masked = _masked(tokens, protocol.mask, judge, cache)
+    split.masked_as_released = _masked(tokens, protocol.mask_as_released, judge, cache)
     return split
 
 
-def _masked(tokens: Sequence[list[str]], mask: Callable[[str], str] | None, judge: Judge) -> Masked | None:
+def _reader(judge: Judge) -> list[bytes]:
+    return [judge.digest.encode(), judge.mean.device.type.encode()]
+
+
+def _captions(tokens: Sequence[Sequence[str]], judge: Judge, cache: Path) -> np.ndarray:
+    depends = [*_reader(judge), json.dumps(tokens).encode()]
+    return remembered(cache, depends, lambda: judge.embed_captions(tokens))
+
+
+def _masked(
+    tokens: Sequence[list[str]], mask: Callable[[str], str] | None, judge: Judge, cache: Path
+) -> Masked | None:
     if mask is None:
         return None
     found = [mask(" ".join(row)).split() for row in tokens]
     changed = np.array([a != b for a, b in zip(tokens, found, strict=True)])
-    return Masked(judge.embed_captions(found), changed)
+    return Masked(_captions(found, judge, cache), changed)
 
 
 def gather(

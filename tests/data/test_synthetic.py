@@ -2,10 +2,14 @@
 
 import json
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from running import processes_in
 
 from hmu_tasks.data.features import from_joints, mirror_joints
 from hmu_tasks.data.recovery import to_joints
@@ -227,8 +231,9 @@ def test_folder_is_complete_reproducible_and_grows_without_change(tmp_path: Path
     write_raw_folder(tmp_path / "a", clips=24, seed=1, test=12, val=4, progress=lambda *at: seen.append(at))
     write_raw_folder(tmp_path / "b", clips=24, seed=1, test=12, val=4)
     write_raw_folder(tmp_path / "c", clips=40, seed=1, test=20, val=4)
-    a, b, c = (_contents(tmp_path / name) for name in "abc")
-    assert a == b
+    write_raw_folder(tmp_path / "d", clips=24, seed=1, test=12, val=4, processes=2)
+    a, b, c, d = (_contents(tmp_path / name) for name in "abcd")
+    assert a == b == d
     clips = [name for name in a if "/" in name]
     assert len(clips) == 3 * 40
     assert all(a[name] == c[name] for name in clips)
@@ -256,6 +261,28 @@ def test_folder_is_complete_reproducible_and_grows_without_change(tmp_path: Path
     np.testing.assert_array_equal(features, from_joints(joints))
     np.testing.assert_array_equal(twin, from_joints(mirror_joints(joints)))
     assert len(np.load(tmp_path / "a" / "labels" / f"M{clip_id}.npy")) == len(twin)
+
+
+WRITE = """
+from pathlib import Path
+from hmu_tasks.data.synthetic import write_raw_folder
+if __name__ == "__main__":
+    write_raw_folder(Path("raw"), clips=100_000, seed=1, test=2, val=2, processes=2)
+"""
+
+
+def test_nothing_outlives_a_killed_writer(tmp_path: Path) -> None:
+    (tmp_path / "write.py").write_text(WRITE, encoding="utf-8")
+    process = subprocess.Popen([sys.executable, "write.py"], cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while not any((tmp_path / "raw").rglob("*.npy")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(processes_in(tmp_path)) >= 3
+    process.kill()
+    process.wait()
+    while processes_in(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes_in(tmp_path) == []
 
 
 def test_forget_share_is_exact_in_every_split(tmp_path: Path) -> None:

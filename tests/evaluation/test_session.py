@@ -1,5 +1,6 @@
 """Generation, its cache, and figures on data smaller than the published protocol assumes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,14 @@ def test_few_clips_give_finite_figures(judge: Judge, n: int) -> None:
         32, 300, 1, 0.0, lambda line: mask_tokens(line, ["kick"]), mask_as_released=released_mask
     )
     clips = clip_set(n)
-    split = prepare("forget", caption_prompts(clips, repeats=2, seed=0), judge, protocol, clips.features)
+    split = prepare(
+        "forget",
+        caption_prompts(clips, repeats=2, seed=0),
+        judge,
+        protocol,
+        clips.features,
+        cache=paths.CACHE,
+    )
     measured = measure(split, motions(2 * n, seed=1), judge, protocol)
     values = measured.values
     spread = {"fid", "kid", "diversity"}
@@ -124,7 +132,14 @@ def test_few_clips_give_finite_figures(judge: Judge, n: int) -> None:
 
 def test_fewer_repeats_give_the_first_values(judge: Judge) -> None:
     clips, made = clip_set(5), motions(15, seed=1)
-    split = prepare("retain", caption_prompts(clips, repeats=3, seed=0), judge, PROTOCOL, clips.features)
+    split = prepare(
+        "retain",
+        caption_prompts(clips, repeats=3, seed=0),
+        judge,
+        PROTOCOL,
+        clips.features,
+        cache=paths.CACHE,
+    )
     whole, part = (measure(split, some, judge, PROTOCOL).values for some in (made, made[:10]))
     assert whole.keys() == part.keys()
     for name, found in part.items():
@@ -134,7 +149,14 @@ def test_fewer_repeats_give_the_first_values(judge: Judge) -> None:
 
 def test_real_motions_are_at_no_distance_from_themselves(judge: Judge) -> None:
     clips = clip_set(6)
-    split = prepare("retain", caption_prompts(clips, repeats=1, seed=0), judge, PROTOCOL, clips.features)
+    split = prepare(
+        "retain",
+        caption_prompts(clips, repeats=1, seed=0),
+        judge,
+        PROTOCOL,
+        clips.features,
+        cache=paths.CACHE,
+    )
     assert measure(split, clips.features, judge, PROTOCOL).values["fid"][0] == pytest.approx(0, abs=1e-4)
 
 
@@ -144,7 +166,14 @@ def test_only_the_released_rule_masks_within_words(judge: Judge) -> None:
     protocol = Protocol(
         32, 300, 1, 0.0, lambda line: mask_tokens(line, ["kick"]), mask_as_released=released_mask
     )
-    split = prepare("forget", caption_prompts(clips, repeats=1, seed=0), judge, protocol, clips.features)
+    split = prepare(
+        "forget",
+        caption_prompts(clips, repeats=1, seed=0),
+        judge,
+        protocol,
+        clips.features,
+        cache=paths.CACHE,
+    )
     assert split.masked is not None
     assert split.masked_as_released is not None
     assert split.masked.changed.tolist() == [False, True]
@@ -160,7 +189,14 @@ def test_only_the_released_rule_masks_within_words(judge: Judge) -> None:
 def test_captions_without_tokens_are_not_changed_by_masking(judge: Judge) -> None:
     protocol = Protocol(32, 300, 1, 0.0, lambda line: mask_tokens(line, ["kick"]))
     clips = ClipSet(["a", "b"], motions(2), [[Caption("", [])], [Caption("kick", ["kick/VERB"])]])
-    split = prepare("forget", caption_prompts(clips, repeats=1, seed=0), judge, protocol, clips.features)
+    split = prepare(
+        "forget",
+        caption_prompts(clips, repeats=1, seed=0),
+        judge,
+        protocol,
+        clips.features,
+        cache=paths.CACHE,
+    )
     assert split.masked is not None
     assert split.masked.changed.tolist() == [False, True]
 
@@ -322,3 +358,35 @@ def test_keyword_splits_cover_the_forget_prompts(session: Session) -> None:
         for repeat in range(2):
             flagged = [np.nansum(part.table("violence")[repeat]) for part in parts]
             assert sum(flagged) == found["forget"].table("violence")[repeat].sum()
+
+
+def test_real_motions_and_captions_are_embedded_once_for_all_models(
+    world: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = clip_set(6)
+    asked = caption_prompts(clips, repeats=2, seed=0)
+    protocol = replace(PROTOCOL, mask=lambda tokens: tokens.replace("a", "unk"))
+    cache = world / "embedded"
+    first = prepare("forget", asked, judge, protocol, clips.features, cache=cache)
+    assert len(list(cache.iterdir())) == 3  # motions, captions, masked captions
+
+    def unexpected(*arguments: object, **options: object) -> np.ndarray:
+        raise AssertionError("embedded again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Judge, "embed_motions", unexpected)
+        patch.setattr(Judge, "embed_captions", unexpected)
+        again = prepare("forget", asked, judge, protocol, clips.features, cache=cache)
+        other = [clip + np.float32(1) for clip in clips.features]
+        with pytest.raises(AssertionError, match="embedded again"):
+            prepare("forget", asked, judge, protocol, other, cache=cache)
+        with pytest.raises(AssertionError, match="embedded again"):
+            prepare("forget", asked, replace(judge, digest="x"), protocol, clips.features, cache=cache)
+    np.testing.assert_array_equal(first.real, again.real)
+    np.testing.assert_array_equal(first.text, again.text)
+    np.testing.assert_array_equal(first.masked.text, again.masked.text)
+    np.testing.assert_array_equal(first.real, judge.embed_motions(clips.features))
+    for file in cache.iterdir():
+        file.write_bytes(b"damaged")
+    mended = prepare("forget", asked, judge, protocol, clips.features, cache=cache)
+    np.testing.assert_array_equal(first.real, mended.real)

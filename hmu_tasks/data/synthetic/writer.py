@@ -2,10 +2,17 @@
 
 import json
 import math
-from collections.abc import Callable
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmu_tasks.data.features import from_joints, mirror_joints
 from hmu_tasks.data.normalisation import RunningStatistics
@@ -13,9 +20,12 @@ from hmu_tasks.data.synthetic.captions import mirrored
 from hmu_tasks.data.synthetic.compose import ACTIONS, SyntheticClip, compose
 from hmu_tasks.errors import ConfigError
 
+Features = NDArray[np.float32]
 _SPLITS = ("train", "val", "test")
 # Ids say which split a clip is in and do not depend on how many clips there are.
 _FIRST_ID = {"train": 0, "val": 300_000, "test": 600_000}
+_PAIRS_PER_PROCESS = 300
+"""A process takes as long to start as it takes to make some hundred clips and their twins."""
 
 
 def is_violent(index: int, share: float) -> bool:
@@ -50,13 +60,15 @@ def write_raw_folder(
     forget_share: float = 0.12,
     eval_forget_share: float = 0.5,
     write_joints: bool = False,
+    processes: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write the benchmark into `folder`, which is made where it is missing.
 
     clips, val, test: clips of each split, mirrored twins included (even numbers); forget_share: share of violent
     clips in training, eval_forget_share in the other two; write_joints: also new_joints/. Mean.npy and Std.npy are
-    those of the training clips. Same arguments, same bytes. ConfigError for an impossible number or share.
+    those of the training clips. processes: that make clips; None for one per core, or fewer where there is little to
+    do. Same arguments, same bytes, on any number of processes. ConfigError for an impossible number or share.
     """
     pairs = {"train": _pairs("clips", clips), "val": _pairs("val", val), "test": _pairs("test", test)}
     for name, share in (("forget_share", forget_share), ("eval_forget_share", eval_forget_share)):
@@ -66,24 +78,25 @@ def write_raw_folder(
     for name in ("new_joint_vecs", "texts", "labels", *(["new_joints"] if write_joints else [])):
         (folder / name).mkdir(parents=True, exist_ok=True)
     moments = RunningStatistics()
-    ids: dict[str, list[str]] = {}
-    done, total = 0, sum(pairs.values())
-    for split, count in pairs.items():
-        ids[split] = []
-        for index in range(count):
-            clip = sample_clip(seed, split, index, forget_share=shares[split])
-            clip_id = f"{_FIRST_ID[split] + index:06d}"
-            ids[split] += [clip_id, f"M{clip_id}"]
-            for twin in (False, True):
-                features = _write_clip(folder, clip_id, clip, twin=twin, write_joints=write_joints)
-                if split == "train":
-                    moments.add(features)
-            done += 1
-            if progress is not None:
-                progress(done, total)
+    jobs = [
+        _Job(folder, seed, split, index, shares[split], write_joints)
+        for split, count in pairs.items()
+        for index in range(count)
+    ]
+    most = processes or min(len(os.sched_getaffinity(0)), len(jobs) // _PAIRS_PER_PROCESS)
+    for done, (job, twins) in enumerate(zip(jobs, _each(jobs, most), strict=True), start=1):
+        if job.split == "train":
+            for features in twins:
+                moments.add(features)
+        if progress is not None:
+            progress(done, len(jobs))
     result = moments.result()
     np.save(folder / "Mean.npy", result.mean)
     np.save(folder / "Std.npy", result.std)
+    ids = {
+        split: [clip_id for job in jobs if job.split == split for clip_id in (job.clip_id, f"M{job.clip_id}")]
+        for split in pairs
+    }
     ids["train_val"] = ids["train"] + ids["val"]
     ids["all"] = ids["train_val"] + ids["test"]
     for name, listed in ids.items():
@@ -92,9 +105,59 @@ def write_raw_folder(
     (folder / "actions.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
+@dataclass(frozen=True)
+class _Job:
+    """One clip to write, with its twin."""
+
+    folder: Path
+    seed: int
+    split: str
+    index: int
+    forget_share: float
+    write_joints: bool
+
+    @property
+    def clip_id(self) -> str:
+        return f"{_FIRST_ID[self.split] + self.index:06d}"
+
+
+def _each(jobs: Sequence[_Job], processes: int) -> Iterator[list[Features]]:
+    """Do all jobs; yield the features of each clip and its twin, in the order of the jobs."""
+    if processes < 2:
+        yield from map(_write_pair, jobs)
+        return
+    start = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=start, initializer=_end_with_parent) as pool:
+        try:
+            yield from pool.map(_write_pair, jobs, chunksize=16)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Let this process hear no Ctrl-C, which reaches its parent as well, and end when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _write_pair(job: _Job) -> list[Features]:
+    clip = sample_clip(job.seed, job.split, job.index, forget_share=job.forget_share)
+    return [
+        _write_clip(job.folder, job.clip_id, clip, twin=twin, write_joints=job.write_joints)
+        for twin in (False, True)
+    ]
+
+
 def _write_clip(
     folder: Path, clip_id: str, clip: SyntheticClip, *, twin: bool, write_joints: bool
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+) -> Features:
     name = f"M{clip_id}" if twin else clip_id
     joints = mirror_joints(clip.joints) if twin else clip.joints
     captions = tuple(mirrored(caption) for caption in clip.captions) if twin else clip.captions
