@@ -16,15 +16,13 @@ def keyword_test(concept: Concept, *, dataset: str, rule: str) -> Callable[[Sequ
     rule: `filter.rule`. Raises ConfigError for an unknown one.
     """
 
+    known: dict[tuple[str, str], bool] = {}
+
     def test(captions: Sequence[Caption]) -> np.ndarray:
-        table = pd.DataFrame(
-            {
-                "caption": [caption.text for caption in captions],
-                "tokens": [" ".join(caption.tokens) for caption in captions],
-            }
-        )
-        return np.array(
-            [bool(hits) for hits in match(table, concept, dataset=dataset, rule=rule)], dtype=bool
-        )
+        asked = [(caption.text, " ".join(caption.tokens)) for caption in captions]
+        new = [pair for pair in dict.fromkeys(asked) if pair not in known]
+        found = match(pd.DataFrame(new, columns=["caption", "tokens"]), concept, dataset=dataset, rule=rule)
+        known.update(zip(new, map(bool, found), strict=True))
+        return np.array([known[pair] for pair in asked], dtype=bool)
 
     return test
