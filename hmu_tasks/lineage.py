@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from ruamel.yaml import YAML
 
 PIPELINE_VARIABLE = "HMU_PIPELINE_RUN"
 """Environment variable by which a flow tells its stages that they belong together."""
+QUIET_SECONDS = 1.0
+"""A file that has not changed for so long is finished; a writer at work leaves less between two pieces."""
+PATIENCE_SECONDS = 20.0
+"""How long to wait for that; the clock of a network drive may be ahead for ever."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,18 @@ def _locked_stages(root: Path) -> dict[str, dict[str, list[dict[str, str]]]]:
     lock = root / "dvc.lock"
     if not lock.exists():
         return {}
-    content = YAML(typ="safe").load(lock.read_text(encoding="utf-8")) or {}
+    content = YAML(typ="safe").load(_settled_text(lock)) or {}
     stages: dict[str, dict[str, list[dict[str, str]]]] = content.get("stages", {})
     return stages
+
+
+def _settled_text(lock: Path) -> str:
+    """Read a file that nobody is writing: DVC writes dvc.lock piece by piece, while other stages run beside it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        before = lock.stat().st_mtime_ns
+        text = lock.read_text(encoding="utf-8")
+        quiet = lock.stat().st_mtime_ns == before and time.time_ns() - before > QUIET_SECONDS * 1e9
+        if quiet or time.monotonic() > deadline:
+            return text
+        time.sleep(0.1)

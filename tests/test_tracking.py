@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -254,6 +255,38 @@ stages:
     assert len(tags["mlflow.source.git.commit"]) == 40
     (root / "kept.txt").write_text("2", encoding="utf-8")
     assert lineage.commit(root).dirty
+
+
+def test_a_lock_that_is_being_written_is_read_when_it_is_finished(root: Path) -> None:
+    """DVC writes dvc.lock in pieces; half of it would lack stages without being broken."""
+    lock = root / "dvc.lock"
+    stages = "".join(
+        f"  s{n}:\n    cmd: x\n    outs:\n    - {{path: out/{n}, hash: md5, md5: '{n}'}}\n" for n in range(12)
+    )
+
+    def write() -> None:
+        with lock.open("w", encoding="utf-8") as file:
+            file.write("schema: '2.0'\nstages:\n")
+            for line in stages.splitlines(keepends=True):
+                file.write(line)
+                file.flush()
+                time.sleep(0.03)
+
+    lock.write_text("schema: '2.0'\nstages: {}\n", encoding="utf-8")
+    writer = threading.Thread(target=write)
+    writer.start()
+    time.sleep(0.2)
+    assert len(lineage.output_digests(root)) == 12
+    writer.join()
+
+
+def test_a_clock_ahead_does_not_stop_the_reader(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lineage, "PATIENCE_SECONDS", 0.3)
+    lock = root / "dvc.lock"
+    lock.write_text("schema: '2.0'\nstages: {a: {cmd: x, outs: [{path: o, md5: '1'}]}}\n", encoding="utf-8")
+    ahead = time.time() + 3600
+    os.utime(lock, (ahead, ahead))
+    assert lineage.output_digests(root) == {"o": "1"}
 
 
 def test_steps_below_one_dvc_process_belong_together(tmp_path: Path) -> None:
