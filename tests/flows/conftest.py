@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab import Lab, copy_of
+from lab import Lab, clean_environment, copy_of
 from toy_project import GRAPH, PARAMS, STEP, Project
 
 
@@ -27,7 +27,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["git", "add", "--all"],
         ["git", "commit", "-q", "-m", "toy"],
     ):
-        subprocess.run(command, cwd=root, check=True)
+        subprocess.run(command, cwd=root, check=True, env=clean_environment())
     return root
 
 

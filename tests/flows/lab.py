@@ -45,7 +45,7 @@ def clean_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("PREFECT", "HMU_", "DVC_", "GIT_", "MLFLOW_"))
     }
-    return kept | {"CUDA_VISIBLE_DEVICES": ""}
+    return kept | {"CUDA_VISIBLE_DEVICES": "", "DVC_NO_ANALYTICS": "1"}
 
 
 def copy_of(template: Path, root: Path) -> Project:
