@@ -18,6 +18,7 @@ import typer
 
 from flows import temporary
 from flows.graph import DVC, Stage, changed_stages, read_stages
+from flows.stage import HUGE_PAGES
 from hmu_tasks.errors import HmuError
 from hmu_tasks.threads import threads
 
@@ -71,7 +72,7 @@ def main(
     if not changed:
         typer.echo("Data and pipelines are up to date.")
     elif most == 1 or is_chain(stages, changed):
-        os.execve(DVC[0], [*DVC, "repro"], os.environ)  # noqa: S606 there is no shell in between
+        os.execve(DVC[0], [*DVC, "repro"], HUGE_PAGES | os.environ)  # noqa: S606 there is no shell in between
     else:
         command = [sys.executable, "-m", "flows.pipeline", "--workers", str(most)]
         if "PREFECT_API_URL" in os.environ:

@@ -157,7 +157,8 @@ def _edits(
         nonlocal done
         labels = {**identity, "edit": name, "knob": edits[name]["knob"], "seed": edits[name]["seed"]}
         for found in figures.values():
-            rows.extend(records(found, {**labels, "bundle": bundle.digest}, seed=params.run.seed))
+            digests = {"bundle": bundle.digest, "evaluator": session.judge.digest}
+            rows.extend(records(found, labels | digests, seed=params.run.seed))
         done += 1
         if progress is not None:
             progress(done, total)

@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,53 +92,49 @@ def _git(root: Path, *arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def output_digests(root: Path) -> dict[str, str]:
-    """Read from dvc.lock the digest of everything that finished stages wrote: path -> digest."""
-    return {
-        out["path"]: out["md5"]
-        for stage in _locked_stages(root).values()
-        for out in stage.get("outs", [])
-        if "md5" in out
-    }
+@dataclass(frozen=True)
+class Lock:
+    """What dvc.lock says of finished stages; nothing where there is no dvc.lock yet.
 
-
-def input_of(root: Path, output: Path, dependency: Path) -> str | None:
-    """Read from dvc.lock the digest that a dependency had when `output` was written; None where it says nothing."""
-    for stage in _locked_stages(root).values():
-        if output.as_posix() in {out["path"] for out in stage.get("outs", [])}:
-            found = {dep["path"]: dep.get("md5") for dep in stage.get("deps", [])}
-            return found.get(dependency.as_posix())
-    return None
-
-
-def input_digests(root: Path, stage: str | None, inputs: Iterable[Path] = ()) -> dict[str, str]:
-    """Find the digests of what a running stage reads: path -> digest.
-
-    A running stage's own entry in dvc.lock is the one of its last run, so only the paths are taken from
-    there; the digests are those of the outputs of the stages before it, which are finished. Source files
-    are not listed: the commit stands for them. `inputs` adds paths, absolute or relative to `root`.
+    stages: name -> its entry
     """
-    outputs = output_digests(root)
-    entry = _locked_stages(root).get(stage or "", {})
-    paths = {dep["path"] for dep in entry.get("deps", [])}
-    paths |= {Path(os.path.relpath(root / path, root)).as_posix() for path in inputs}
-    found = {}
-    for path in sorted(paths):
-        # A stage may read one file out of a folder that another stage wrote as a whole.
-        for candidate in (path, *(parent.as_posix() for parent in Path(path).parents)):
-            if candidate in outputs:
-                found[candidate] = outputs[candidate]
-                break
-    return found
+
+    stages: Mapping[str, Mapping[str, Sequence[Mapping[str, str]]]]
+
+    def outputs(self) -> dict[str, str]:
+        """Find the digest of everything that finished stages wrote: path -> digest."""
+        return {
+            out["path"]: out["md5"]
+            for stage in self.stages.values()
+            for out in stage.get("outs", [])
+            if "md5" in out
+        }
+
+    def inputs(self, root: Path, stage: str | None, more: Iterable[Path] = ()) -> dict[str, str]:
+        """Find the digests of what a running stage reads: path -> digest.
+
+        A running stage's own entry in dvc.lock is the one of its last run, so only the paths are taken from
+        there; the digests are those of the outputs of the stages before it, which are finished. Source files
+        are not listed: the commit stands for them. `more` adds paths, absolute or relative to `root`.
+        """
+        outputs = self.outputs()
+        paths = {dep["path"] for dep in self.stages.get(stage or "", {}).get("deps", [])}
+        paths |= {Path(os.path.relpath(root / path, root)).as_posix() for path in more}
+        found = {}
+        for path in sorted(paths):
+            # A stage may read one file out of a folder that another stage wrote as a whole.
+            for candidate in (path, *(parent.as_posix() for parent in Path(path).parents)):
+                if candidate in outputs:
+                    found[candidate] = outputs[candidate]
+                    break
+        return found
 
 
-def _locked_stages(root: Path) -> dict[str, dict[str, list[dict[str, str]]]]:
-    lock = root / "dvc.lock"
-    if not lock.exists():
-        return {}
-    content = YAML(typ="safe").load(_settled_text(lock)) or {}
-    stages: dict[str, dict[str, list[dict[str, str]]]] = content.get("stages", {})
-    return stages
+def read_lock(root: Path) -> Lock:
+    """Read dvc.lock in the project at `root`, waiting while it is being written."""
+    path = root / "dvc.lock"
+    content = YAML(typ="safe").load(_settled_text(path)) if path.exists() else None
+    return Lock((content or {}).get("stages", {}))
 
 
 def _settled_text(lock: Path) -> str:

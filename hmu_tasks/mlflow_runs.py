@@ -20,7 +20,7 @@ from hmu_tasks.mlflow_store import (
     without_password,
 )
 from hmu_tasks.mlflow_views import experiment_tags
-from hmu_tasks.tracking import DATA_FOLDER, Opening, Points, StepRun
+from hmu_tasks.tracking import DATA_FOLDER, DATA_TAG, Opening, Points, StepRun
 
 EXPERIMENT = "hmu"
 _SAMPLE_SECONDS = 30
@@ -107,7 +107,7 @@ def open_run(opening: Opening) -> StoreRun:
             run = str(client.create_run(experiment, run_name=opening.name, tags=tags).info.run_id)
             client.update_run(parent, status="RUNNING")
         _log_params(client, run, opening.params)
-        _log_data(client, run, opening.data)
+        _log_data(client, run, opening.origin.get(DATA_TAG))
     return StoreRun(client, uri, root, experiment=experiment, parent=parent, run=run)
 
 

@@ -92,7 +92,7 @@ def _upload(
     params: Params, evidence: Evidence, decision: Decision, registry: Registry
 ) -> tuple[Version, bool]:
     commit = lineage.commit(Path())
-    origin = Origin(commit.id, commit.dirty, lineage.output_digests(Path()))
+    origin = Origin(commit.id, commit.dirty, lineage.read_lock(Path()).outputs())
     gate = "passed" if decision.passed else "failed"
     tags = {
         GATE_TAG: gate,

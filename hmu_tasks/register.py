@@ -73,7 +73,7 @@ def gather(params: Params, model: str, method: str, edit: str | None = None) -> 
     knob = rows[0]["knob"]
     probed = {name: _probes(model, name, table) for name, table in {**tables, method: rows}.items()}
     motions = packed.load(paths.CLIPS)
-    clips = lineage.output_digests(Path()).get(paths.CLIPS.as_posix())
+    clips = lineage.read_lock(Path()).outputs().get(paths.CLIPS.as_posix())
     return Evidence(
         model=model,
         dataset=str(rows[0]["dataset"]),
@@ -86,7 +86,7 @@ def gather(params: Params, model: str, method: str, edit: str | None = None) -> 
         gold=figures(tables.get("retrain", ())),
         draws=len({row["edit"] for row in tables[method] if row["knob"] == knob}),
         contracts=bool(read_json(paths.VALIDATION)["success"]) if paths.VALIDATION.exists() else None,
-        judges={_ROLE.get(name, "edited"): _judge(model, name) for name in tables},
+        judges={_ROLE.get(name, "edited"): _judge(model, name, table) for name, table in tables.items()},
         data=f"md5:{clips}" if clips else f"sha256:{weights.digest(paths.CLIPS)}",
         probes=probe_figures(probed[method]),
         original_probes=probe_figures(probed["original"]),
@@ -141,11 +141,13 @@ def _bundle_digest(folder: Path, rows: Sequence[Record]) -> str:
     return found
 
 
-def _judge(model: str, method: str) -> str:
-    """Digest of the evaluator that a cell was measured with: what dvc.lock says, else the evaluator that lies here."""
-    evaluator = paths.component("evaluator")
-    locked = lineage.input_of(Path(), paths.evaluation(model, method), evaluator)
-    return f"md5:{locked}" if locked else f"sha256:{weights.digest(evaluator)}"
+def _judge(model: str, method: str, rows: Sequence[Record]) -> str:
+    """Digest of the evaluator behind the figures of a cell; raises DataError where its records do not name just one."""
+    found = {row.get("evaluator") for row in rows}
+    if len(found) != 1 or None in found:
+        place = paths.evaluation(model, method) / "metrics.json"
+        raise DataError(f"{place} does not name the one evaluator behind its figures; run `dvc repro`")
+    return f"sha256:{found.pop()}"
 
 
 def _probes(model: str, method: str, evaluated: Sequence[Record]) -> list[Record]:

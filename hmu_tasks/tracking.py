@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RECORDER_VARIABLE = "HMU_RECORDER"
 """Environment variable by which a flow tells its stages where its recorder listens."""
 DATA_FOLDER = "data/clips"
+DATA_TAG = "hmu.data"
+"""Tag with the digest of the clips in dvc.lock; absent before they are ingested."""
 Points = Sequence[tuple[str, int, float]]
 """Values of metrics: name, step, value."""
 _NOTES = {
@@ -44,7 +46,6 @@ class Opening:
     params: knobs under dotted names
     origin: tags that also fit the parent run: machine, process, commit, data
     tags: all tags of the step's run
-    data: digest of the clips in dvc.lock, None before they are ingested
     """
 
     name: str
@@ -53,7 +54,6 @@ class Opening:
     params: dict[str, str]
     origin: dict[str, str]
     tags: dict[str, str]
-    data: str | None
 
 
 class StepRun:
@@ -154,7 +154,8 @@ def _opening(
     """Gather what this process knows; `mlflow.…` tags are those that MLflow's own pages show."""
     stage = os.environ.get("DVC_STAGE")
     commit = lineage.commit(root)
-    data = lineage.output_digests(root).get(DATA_FOLDER)
+    lock = lineage.read_lock(root)
+    data = lock.outputs().get(DATA_FOLDER)
     origin = {
         "hmu.host": socket.gethostname(),
         "hmu.process": lineage.process_identity(os.getpid()) or "",
@@ -162,12 +163,11 @@ def _opening(
         "mlflow.source.type": "LOCAL",
     }
     origin |= {"mlflow.source.git.commit": commit.id} if commit.id else {}
-    origin |= {"hmu.data": data} if data else {}
+    origin |= {DATA_TAG: data} if data else {}
     own = {"hmu.step": step, "mlflow.source.name": step}  # the column Source shows some nine letters
     own |= {"mlflow.note.content": _NOTES[step]} if step in _NOTES else {}
     own |= {"hmu.stage": stage} if stage else {}
-    digests = lineage.input_digests(root, stage, inputs)
-    own |= {f"hmu.input.{path}": digest for path, digest in digests.items()}
+    own |= {f"hmu.input.{path}": digest for path, digest in lock.inputs(root, stage, inputs).items()}
     return Opening(
         name=name,
         root=str(root.resolve()),
@@ -175,7 +175,6 @@ def _opening(
         params=dict(_flat(params)),
         origin=origin,
         tags=origin | own | {key: str(value) for key, value in tags.items()},
-        data=data,
     )
 
 

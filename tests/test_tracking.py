@@ -276,7 +276,7 @@ def test_a_lock_that_is_being_written_is_read_when_it_is_finished(root: Path) ->
     writer = threading.Thread(target=write)
     writer.start()
     time.sleep(0.2)
-    assert len(lineage.output_digests(root)) == 12
+    assert len(lineage.read_lock(root).outputs()) == 12
     writer.join()
 
 
@@ -286,7 +286,7 @@ def test_a_clock_ahead_does_not_stop_the_reader(root: Path, monkeypatch: pytest.
     lock.write_text("schema: '2.0'\nstages: {a: {cmd: x, outs: [{path: o, md5: '1'}]}}\n", encoding="utf-8")
     ahead = time.time() + 3600
     os.utime(lock, (ahead, ahead))
-    assert lineage.output_digests(root) == {"o": "1"}
+    assert lineage.read_lock(root).outputs() == {"o": "1"}
 
 
 def test_steps_below_one_dvc_process_belong_together(tmp_path: Path) -> None:

@@ -1,24 +1,29 @@
-"""Strict storage of weights: safetensors beside a readable configuration, and one digest per content."""
+"""Strict storage of weights: safetensors beside a readable configuration, and one digest per content.
+
+Torch is loaded where weights are: steps that only compare digests do without it.
+"""
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from safetensors.torch import save as to_bytes
-from torch import Tensor, nn
 
 from hmu_tasks.errors import WeightsError
 from hmu_tasks.files import replacing, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 
 
-def save(state: Mapping[str, Tensor], config: Mapping[str, Any], folder: Path) -> None:
+def save(state: "Mapping[str, Tensor]", config: Mapping[str, Any], folder: Path) -> None:
     """Write `state` to model.safetensors and `config` to config.json in `folder`; same input, same bytes."""
+    from safetensors.torch import save as to_bytes
+
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
     with replacing(folder / WEIGHTS) as temporary:
@@ -26,8 +31,10 @@ def save(state: Mapping[str, Tensor], config: Mapping[str, Any], folder: Path) -
     write_json(folder / CONFIG, dict(config))
 
 
-def load_state(folder: Path) -> dict[str, Tensor]:
+def load_state(folder: Path) -> "dict[str, Tensor]":
     """Read the tensors of `folder`; raises WeightsError naming a missing, truncated or foreign file."""
+    from safetensors.torch import load_file
+
     path = folder / WEIGHTS
     try:
         tensors: dict[str, Tensor] = load_file(path)
@@ -41,7 +48,7 @@ def load_state(folder: Path) -> dict[str, Tensor]:
 
 
 def require_fit(
-    module: nn.Module, state: Mapping[str, Tensor], *, allow_missing_prefix: str = "clip_model."
+    module: "nn.Module", state: "Mapping[str, Tensor]", *, allow_missing_prefix: str = "clip_model."
 ) -> None:
     """Check that every tensor of `state` has its place in `module` and every place its tensor; nothing is copied.
 
@@ -65,7 +72,7 @@ def require_fit(
 
 
 def load_strict(
-    module: nn.Module, state: Mapping[str, Tensor], *, allow_missing_prefix: str = "clip_model."
+    module: "nn.Module", state: "Mapping[str, Tensor]", *, allow_missing_prefix: str = "clip_model."
 ) -> None:
     """Copy `state` into `module`; raises as `require_fit` does, and the module is then unchanged."""
     require_fit(module, state, allow_missing_prefix=allow_missing_prefix)
