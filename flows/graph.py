@@ -84,6 +84,17 @@ def longest_ways(stages: Sequence[Stage]) -> dict[str, float]:
     return ways
 
 
+def behind(stages: Sequence[Stage]) -> dict[str, set[str]]:
+    """Name for each stage all those that it comes behind, directly or not.
+
+    stages: every stage behind those that it needs
+    """
+    found: dict[str, set[str]] = {}
+    for stage in stages:
+        found[stage.name] = set(stage.needs).union(*(found.get(need, set()) for need in stage.needs))
+    return found
+
+
 def select(stages: list[Stage], targets: Iterable[str] | None) -> list[Stage]:
     """Keep the targets and all that they need; `unlearn` stands for all of `unlearn@…`.
 

@@ -6,6 +6,7 @@ worktree of its own and ends as a DVC experiment or as a branch.
 """
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -209,6 +210,9 @@ def main(
     workers: Annotated[int, typer.Option(min=1, help="Stages at once on the CPU.")] = 2,
     placement: Annotated[str, typer.Option(help="here, gpu-pool or pools.")] = "here",
     force: Annotated[bool, typer.Option("--force", help="Also run what is up to date.")] = False,
+    through: Annotated[
+        int, typer.Option(min=0, hidden=True, help="Stages that ran before, to be counted.")
+    ] = 0,
 ) -> None:
     """Run the pipeline, or some of its stages and all they need, through Prefect."""
     url = get_current_settings().api.url
@@ -219,7 +223,9 @@ def main(
                 err=True,
             )
             sys.exit(1)
-        temporary.start_and_become([sys.executable, "-m", "flows.pipeline", *sys.argv[1:]])
+        temporary.start()
+        command = [sys.executable, "-m", "flows.pipeline", *sys.argv[1:]]
+        os.execve(command[0], command, os.environ)  # noqa: S606 there is no shell in between
     try:
         temporary.await_server()
         if problem := get_client(sync_client=True).api_healthcheck():
@@ -227,22 +233,24 @@ def main(
                 f"no Prefect server answers at {url} ({problem}); start it, or unset PREFECT_API_URL to use a "
                 "temporary one"
             )
-        state = _in_the_foreground(targets or [], workers, placement, force=force)
+        state = _in_the_foreground(targets or [], workers, placement, force=force, through=through)
     except HmuError as error:
         typer.echo(error, err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        typer.echo("stopped; what was finished stays usable, start again to go on", err=True)
+        typer.echo(terminal.STOPPED, err=True)
         sys.exit(130)
     typer.echo(state.message, err=not state.is_completed())
     sys.exit(0 if state.is_completed() else 1)
 
 
-def _in_the_foreground(targets: list[str], workers: int, placement: str, *, force: bool) -> State[Any]:
+def _in_the_foreground(
+    targets: list[str], workers: int, placement: str, *, force: bool, through: int
+) -> State[Any]:
     """Run the flow on the checkout; print what the stages do in the place of Prefect's log."""
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_news)
-    view = terminal.Terminal()
+    view = terminal.Terminal(through=through)
     terminal.watching.set(view)
     try:
         return unlearning(

@@ -17,8 +17,10 @@ import psutil
 import typer
 
 from flows import temporary
-from flows.graph import DVC, Stage, changed_stages, read_stages
+from flows.ahead import leading, run_ahead
+from flows.graph import DVC, Stage, behind, changed_stages, read_stages
 from flows.stage import HUGE_PAGES
+from flows.terminal import STOPPED, Terminal, failures
 from hmu_tasks.errors import HmuError
 from hmu_tasks.threads import threads
 
@@ -48,11 +50,9 @@ def is_chain(stages: list[Stage], changed: set[str]) -> bool:
 
     stages: the whole graph, every stage behind those that it needs
     """
-    behind: dict[str, set[str]] = {}
-    for stage in stages:
-        behind[stage.name] = set(stage.needs).union(*(behind[need] for need in stage.needs))
+    needed = behind(stages)
     order = [stage.name for stage in stages if stage.name in changed]
-    return all(before in behind[after] for before, after in pairwise(order))
+    return all(before in needed[after] for before, after in pairwise(order))
 
 
 def main(
@@ -75,9 +75,31 @@ def main(
         os.execve(DVC[0], [*DVC, "repro"], HUGE_PAGES | os.environ)  # noqa: S606 there is no shell in between
     else:
         command = [sys.executable, "-m", "flows.pipeline", "--workers", str(most)]
-        if "PREFECT_API_URL" in os.environ:
-            os.execve(command[0], command, os.environ)  # noqa: S606
-        temporary.start_and_become(command)
+        if "PREFECT_API_URL" not in os.environ:
+            temporary.start()
+            command += ["--through", str(_ahead(root, stages, changed))]
+        os.execve(command[0], command, os.environ)  # noqa: S606
+
+
+def _ahead(root: Path, stages: list[Stage], changed: set[str]) -> int:
+    """Run what all else waits for while the server starts; return how many stages. Exits where one fails."""
+    chain = leading(stages, changed)
+    view = Terminal()
+    view.begin(len(changed))
+    try:
+        failed = run_ahead(root, chain, view)
+    except KeyboardInterrupt:
+        temporary.stop()
+        typer.echo(STOPPED, err=True)
+        sys.exit(130)
+    finally:
+        view.close()
+    if failed is not None:
+        temporary.stop()
+        rest = [stage.name for stage in stages if stage.name in changed - {one.name for one in chain}]
+        typer.echo(failures(len(stages), [failed], rest), err=True)
+        sys.exit(1)
+    return len(chain)
 
 
 if __name__ == "__main__":

@@ -22,26 +22,38 @@ _VARIABLE = "HMU_TEMPORARY_SERVER"
 """Environment variable with the process number of the server's guard, for the process that waits for it."""
 _PATIENCE_SECONDS = 120.0
 """The first start creates the database."""
+_FOR_LASTING_SERVERS = (
+    "cancellation_cleanup",
+    "cleanup_reconciler",
+    "foreman",
+    "late_runs",
+    "pause_expirations",
+    "repossessor",
+    "scheduler",
+    "triggers",
+)
+"""Services for schedules, workers and automations, which look around every few seconds and would find nothing here."""
 
 
-def start_and_become(command: list[str]) -> None:
-    """Start a server and turn this process into `command`, which finds it at PREFECT_API_URL.
+def start() -> None:
+    """Start a server and set PREFECT_API_URL to where it is going to answer.
 
-    Prefect reads its settings when it is imported; so the server's address has to be known before.
+    Prefect reads its settings when it is imported: a process that has done so must start anew (os.execve) to see it.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    idle = {f"PREFECT_SERVER_SERVICES_{name.upper()}_ENABLED": "false" for name in _FOR_LASTING_SERVERS}
     with _log().open("w", encoding="utf-8") as log:
         server = subprocess.Popen(
             [*GUARD, "--", sys.executable, "-m", "flows.operate", "server", "--port", str(port)],
+            env=os.environ | idle,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    more = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", _VARIABLE: str(server.pid)}
-    os.execve(command[0], command, os.environ | more)  # noqa: S606 there is no shell in between
+    os.environ.update({"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", _VARIABLE: str(server.pid)})
 
 
 def await_server() -> None:
@@ -53,7 +65,7 @@ def await_server() -> None:
         return
     from prefect import get_client
 
-    atexit.register(_stop)  # behind what Prefect registers later: its last log lines still go to the server
+    atexit.register(stop)  # behind what Prefect registers later: its last log lines still go to the server
     deadline = time.monotonic() + _PATIENCE_SECONDS
     with get_client(sync_client=True) as client:
         while client.api_healthcheck() is not None:
@@ -63,8 +75,8 @@ def await_server() -> None:
             time.sleep(0.1)
 
 
-def _stop() -> None:
-    """End the temporary server and wait until it is gone."""
+def stop() -> None:
+    """End the temporary server, which this process has started, and wait until it is gone."""
     number = int(os.environ.pop(_VARIABLE))
     with suppress(ProcessLookupError, ChildProcessError):
         os.kill(number, signal.SIGTERM)

@@ -16,6 +16,8 @@ _QUARTER = 25
 _SECONDS_BETWEEN = 10.0
 """Without a terminal a stage's progress is a line for each quarter, and no two of them come sooner than this."""
 CLEAR_LINE = "\r\x1b[K"
+STOPPED = "stopped; what was finished stays usable, start again to go on"
+"""What Ctrl-C answers."""
 
 
 @dataclass
@@ -48,18 +50,19 @@ class View:
 class Terminal(View):
     """Prints what happens; on a terminal the last line shows the stages that run and how far they are."""
 
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
+    def __init__(self, stream: TextIO = sys.stdout, *, through: int = 0) -> None:
+        """Print to a stream; `through` stages ended before and are counted."""
         self._stream = stream
         self._live = stream.isatty()
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
         self._failures: dict[str, tuple[str, ...]] = {}
-        self._through = 0
-        self._stages = 0
+        self._through = through
+        self._stages = through
 
     def begin(self, stages: int) -> None:
         """Remember how many stages there are."""
-        self._stages = stages
+        self._stages = self._through + stages
 
     def start(self, stage: str) -> None:
         """Add the stage to the last line."""
@@ -122,6 +125,12 @@ class Terminal(View):
             state = f"[{self._through}/{self._stages}] " + ", ".join(bars)
             self._stream.write(state[: shutil.get_terminal_size().columns - 1])
         self._stream.flush()
+
+
+def failures(stages: int, failed: list[str], skipped: list[str]) -> str:
+    """Say which of so many stages failed, and which could not be started for that."""
+    message = f"{len(failed)} of {stages} stages failed: {', '.join(failed)}"
+    return message + (f"; not started for that: {', '.join(skipped)}" if skipped else "")
 
 
 QUIET = View()

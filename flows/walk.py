@@ -21,7 +21,7 @@ from flows.lockfile import lock_order, restore_lock_order
 from flows.recording import recorder
 from flows.slots import Slots
 from flows.stage import Console, Outcome, Processes, run_stage
-from flows.terminal import View
+from flows.terminal import View, failures
 from hmu_tasks.console import BAR_VARIABLE
 from hmu_tasks.errors import HmuError
 from hmu_tasks.lineage import PIPELINE_VARIABLE
@@ -224,6 +224,5 @@ def summary(states: dict[str, State[Any]]) -> State[Any]:
     skipped = [name for name, state in states.items() if state.is_pending()]
     cached = sum(state.name == CACHED for state in states.values())
     if failed:
-        message = f"{len(failed)} of {len(states)} stages failed: {', '.join(failed)}"
-        return Failed(message=message + (f"; not started for that: {', '.join(skipped)}" if skipped else ""))
+        return Failed(message=failures(len(states), failed, skipped))
     return Completed(message=f"{len(states)} stages, {cached} of them up to date")

@@ -85,6 +85,12 @@ def test_what_was_not_evaluated_is_not_judged(measured: Path) -> None:
     weights.write_text(weights.read_text(encoding="utf-8") + " ", encoding="utf-8")
     with pytest.raises(DataError, match="is not the bundle that was evaluated"):
         register.run(easy_params(), "momask", "lcr")
+    table = paths.evaluation("momask", "original") / "metrics.json"
+    rows = json.loads(table.read_text(encoding="utf-8"))
+    table.write_text(json.dumps([{**rows[0], "evaluator": "another"}, *rows[1:]]), encoding="utf-8")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"original/metrics\.json does not name the one evaluator behind"):
+        register.run(easy_params(), "momask", "lcr")
     (paths.evaluation("momask", "lcr") / "metrics.json").unlink()
     with pytest.raises(DataError, match="so that lcr is evaluated first"):
         register.run(easy_params(), "momask", "lcr")

@@ -4,10 +4,12 @@ import io
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 from toy_project import STAGES, Project
 
+from flows.ahead import leading
 from flows.graph import Stage
 from flows.repro import default_jobs, is_chain
 from flows.terminal import Terminal
@@ -27,6 +29,15 @@ def repro(project: Project, *arguments: str) -> tuple[int, str]:
 )
 def test_what_can_only_run_one_after_the_other(changed: str, *, chain: bool) -> None:
     assert is_chain(DIAMOND, set(changed)) is chain
+
+
+@pytest.mark.parametrize(
+    ("changed", "first"), [("abcd", "a"), ("abd", "abd"), ("bcd", ""), ("d", "d"), ("", "")]
+)
+def test_what_all_else_waits_for(changed: str, first: str) -> None:
+    assert "".join(stage.name for stage in leading(DIAMOND, set(changed))) == first
+    gpu = [replace(DIAMOND[0], resource="gpu"), *DIAMOND[1:]]
+    assert leading(gpu, set("abcd")) == []
 
 
 def test_a_stage_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,6 +88,43 @@ def test_interrupted_gone_on_with_and_nothing_left_to_do(project: Project) -> No
     assert project.executed() == ["unlearn-b", "report"]
     assert "password is none\nUpdating lock file" in output.replace("\r", "")
     assert repro(project) == (0, "Data and pipelines are up to date.\n")
+    assert project.dvc("status", "--json").strip() == "{}"
+
+
+@pytest.mark.slow
+def test_what_all_else_waits_for_runs_while_the_server_starts(project: Project) -> None:
+    project.flag("fail-prepare")
+    status, output = repro(project, "--jobs", "2")
+    assert status == 1
+    assert "\nprepare failed:\n" in output
+    assert "\n  prepare is broken on purpose\n" in output
+    cells = ", ".join(name for name in STAGES if name != "prepare")
+    assert output.endswith(f"\n1 of 6 stages failed: prepare; not started for that: {cells}\n")
+    assert project.executed() == ["prepare"]
+    assert project.processes() == []
+
+    (project.side / "fail-prepare").unlink()
+    project.flag("slow-prepare", "300")
+    project.forget_log()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = project.start("flows.repro", "--jobs", "2", group=True)
+    signal.signal(signal.SIGINT, before)
+    while not project.log():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert output.splitlines()[-1] == "stopped; what was finished stays usable, start again to go on"
+    assert "Traceback" not in output
+    assert project.processes() == []
+
+    (project.side / "slow-prepare").unlink()
+    status, output = repro(project, "--jobs", "2")
+    assert status == 0, output
+    said = [line.partition(" done in ") for line in output.splitlines() if " done in " in line]
+    assert (said[0][0], said[0][2][-8:]) == ("prepare", "(1 of 6)")
+    assert (said[-1][0], said[-1][2][-8:]) == ("report", "(6 of 6)")
     assert project.dvc("status", "--json").strip() == "{}"
 
 

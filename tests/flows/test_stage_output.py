@@ -1,6 +1,7 @@
 """What a stage prints: lines, bars and secrets; and the seats on GPUs."""
 
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -70,6 +71,19 @@ def test_the_state_of_a_bar_goes_to_the_progress(project: Project) -> None:
     assert "Running stage 'train@a':" in lines
     assert "password is ***" in lines
     assert not any("dvc push" in line for line in lines)
+
+
+def test_stages_get_huge_pages_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen() -> str:
+        code = "import os; print(os.environ['GLIBC_TUNABLES'])"
+        process = Processes().start([sys.executable, "-c", code], root=tmp_path, environment={})
+        assert process is not None
+        return process.communicate(timeout=60)[0].decode().strip()
+
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert seen() == "glibc.malloc.hugetlb=1"
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")
+    assert seen() == "glibc.malloc.hugetlb=0"
 
 
 def test_secrets_are_blotted_out() -> None:

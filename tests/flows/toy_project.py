@@ -28,6 +28,8 @@ rate = re.search(r"rate: (\S+)", pathlib.Path("params.yaml").read_text()).group(
 print("password is", os.environ.get("TOY_PASSWORD", "none"))
 if flag(f"fail-{name}") is not None:
     sys.exit(f"{name} is broken on purpose")
+if name == "prepare":
+    time.sleep(float(flag("slow-prepare") or 0))
 if name.startswith("train"):
     checkpoint = pathlib.Path("runs/side/scratch") / name / "checkpoint"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
