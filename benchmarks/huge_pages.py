@@ -1,4 +1,4 @@
-"""Training with memory in pages of 2 MB, as `make repro` starts its steps, against pages of 4 KB.
+"""Training with memory in pages of 2 MB, as the flow starts its stages, against pages of 4 KB.
 
     python benchmarks/huge_pages.py [--repeats 5] [--steps 60]
 
@@ -16,81 +16,79 @@ import sys
 import time
 from collections.abc import Callable
 
+import torch
+from torch import Tensor, nn
+
 from flows.stage import HUGE_PAGES
-from hmu_tasks.threads import limit_threads
+from hmu_tasks.models.evaluator import Evaluator, EvaluatorConfig, contrastive_loss
+from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
+from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
 
 SIDES: dict[str, dict[str, str]] = {"4 KB": {}, "2 MB": HUGE_PAGES}
+WARMING = 5
 
 
-def losses() -> "dict[str, Callable[[], object]]":
-    """Build the networks; each function draws a batch and returns its loss."""
-    import torch
+def tokenizer(draw: torch.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """Return the network and what draws a batch of windows and returns its loss."""
+    network = RVQVAE(TokenizerConfig(width=192, code_width=128, codes=512, quantizers=4, depth=2))
 
-    from hmu_tasks.models.evaluator import Evaluator, EvaluatorConfig, contrastive_loss
-    from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
-    from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
+    def loss() -> Tensor:
+        return network.training_loss(torch.randn(64, 64, 263, generator=draw), generator=draw).loss
 
-    draw = torch.Generator().manual_seed(0)
-    tokenizer = RVQVAE(TokenizerConfig(width=192, code_width=128, codes=512, quantizers=4, depth=2))
-    evaluator = Evaluator(EvaluatorConfig(movement_width=128, motion_hidden=128, text_hidden=128, width=128))
-    base = MaskTransformer(
+    return network, loss
+
+
+def evaluator(draw: torch.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """The same for clips of 40 to 196 frames with captions of 5 to 21 words."""
+    network = Evaluator(EvaluatorConfig(movement_width=128, motion_hidden=128, text_hidden=128, width=128))
+
+    def loss() -> Tensor:
+        frames = 4 * torch.randint(10, 50, (128,), generator=draw)
+        words = torch.randint(5, 22, (128,), generator=draw)
+        vectors, classes = (torch.randn(128, 22, width, generator=draw) for width in (300, 15))
+        motions = torch.randn(128, int(frames.max()), 263, generator=draw)
+        return contrastive_loss(
+            network.embed_text(vectors, classes, words), network.embed_motion(motions, frames)
+        )
+
+    return network, loss
+
+
+def base(draw: torch.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """The same for codes of clips of similar lengths, 10 to 49 tokens."""
+    network = MaskTransformer(
         MaskTransformerConfig(
             code_width=128, latent=128, layers=3, heads=4, feedforward=384, dropout=0.0, text_width=256
         )
     )
 
-    def tokenizer_loss() -> torch.Tensor:
-        return tokenizer.training_loss(torch.randn(64, 64, 263, generator=draw), generator=draw).loss
-
-    def evaluator_loss() -> torch.Tensor:
-        frames = 4 * torch.randint(10, 50, (128,), generator=draw)
-        words = torch.randint(5, 22, (128,), generator=draw)
-        text = evaluator.embed_text(
-            torch.randn(128, 22, 300, generator=draw), torch.randn(128, 22, 15, generator=draw), words
-        )
-        motion = evaluator.embed_motion(torch.randn(128, int(frames.max()), 263, generator=draw), frames)
-        return contrastive_loss(text, motion)
-
-    def base_loss() -> torch.Tensor:
-        longest = int(torch.randint(14, 50, (), generator=draw))  # batches of similar lengths, as in training
+    def loss() -> Tensor:
+        longest = int(torch.randint(14, 50, (), generator=draw))
         lengths = torch.randint(longest - 4, longest + 1, (64,), generator=draw)
         ids = torch.randint(512, (64, longest), generator=draw)
-        return base.training_loss(ids, torch.randn(64, 256, generator=draw), lengths, draw).loss
+        return network.training_loss(ids, torch.randn(64, 256, generator=draw), lengths, draw).loss
 
-    found = {"tokenizer": tokenizer_loss, "evaluator": evaluator_loss, "base": base_loss}
-    networks = {"tokenizer": tokenizer, "evaluator": evaluator, "base": base}
-    return {name: _step(networks[name], loss) for name, loss in found.items()}
-
-
-def _step(network: object, loss_of: "Callable[[], object]") -> "Callable[[], object]":
-    import torch
-
-    optimiser = torch.optim.AdamW(network.parameters(), 1e-3, fused=True)
-
-    def step() -> float:
-        loss = loss_of()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        return float(loss.item())
-
-    return step
+    return network, loss
 
 
 def measure(steps: int) -> None:
-    """Print seconds of a step and the last loss of each network, as JSON."""
-    import torch
-
-    limit_threads()
-    torch.manual_seed(0)
+    """Print the seconds of a training step and the last loss of each network, as JSON."""
+    torch.set_num_threads(1)
     found = {}
-    for name, step in losses().items():
-        for _ in range(5):
-            step()
-        start = time.perf_counter()
-        for _ in range(steps):
-            loss = step()
-        found[name] = ((time.perf_counter() - start) / steps, loss)
+    for build in (tokenizer, evaluator, base):
+        torch.manual_seed(0)
+        network, loss_of = build(torch.Generator().manual_seed(0))
+        optimiser = torch.optim.AdamW(network.parameters(), 1e-3, fused=True)
+        start, last = 0.0, 0.0
+        for step in range(WARMING + steps):
+            if step == WARMING:
+                start = time.perf_counter()
+            loss = loss_of()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            last = loss.item()
+        found[build.__name__] = ((time.perf_counter() - start) / steps, last)
     print(json.dumps(found))
 
 
@@ -107,19 +105,21 @@ def main() -> None:
         measure(given.steps)
         return
     seconds: dict[str, dict[str, list[float]]] = {}
-    outcomes: dict[str, set[float]] = {}
+    losses: dict[str, set[float]] = {}
+    neither = {key: value for key, value in os.environ.items() if key not in HUGE_PAGES}
     for _ in range(given.repeats):
         for side, variables in SIDES.items():
             command = [sys.executable, __file__, "--measure", "--steps", str(given.steps)]
-            clean = {key: value for key, value in os.environ.items() if key not in HUGE_PAGES}
-            done = subprocess.run(command, env=clean | variables, check=True, capture_output=True, text=True)
+            done = subprocess.run(
+                command, env=neither | variables, check=True, stdout=subprocess.PIPE, text=True
+            )
             for name, (taken, loss) in json.loads(done.stdout).items():
                 seconds.setdefault(name, {}).setdefault(side, []).append(taken)
-                outcomes.setdefault(name, set()).add(loss)
+                losses.setdefault(name, set()).add(loss)
     print(f"{'ms per training step':22}{'4 KB':>8}{'2 MB':>8}{'ratio':>8}")
     for name, sides in seconds.items():
         small, large = (statistics.median(sides[side]) for side in SIDES)
-        assert len(outcomes[name]) == 1, f"{name} computes something else: {outcomes[name]}"
+        assert len(losses[name]) == 1, f"{name} computes something else: {losses[name]}"
         print(f"{name:22}{1000 * small:8.0f}{1000 * large:8.0f}{small / large:8.2f}")
 
 
