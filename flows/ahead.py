@@ -1,4 +1,4 @@
-"""The stages that everything else waits for, run while the temporary server starts: ten seconds at first."""
+"""The stages that everything else waits for, run while the temporary server starts."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +26,12 @@ def leading(stages: Sequence[Stage], changed: set[str]) -> list[Stage]:
     return found
 
 
-def run_ahead(root: Path, chain: Sequence[Stage], view: View) -> str | None:
-    """Run stages one after the other as a flow would; name the one that failed, if any."""
+def run_ahead(root: Path, chain: Sequence[Stage], view: View) -> int:
+    """Run stages one after the other, as a flow would but without its records; say how many ended well.
+
+    chain: in the order in which they need each other; the first that fails is the last to run. The view is told why.
+    A stage that writes to MLflow would stand there as a pipeline run of its own; the first ones of dvc.yaml do not.
+    """
     processes, slots = Processes(), Slots(1, visible_devices())
 
     def run(one: Stage) -> bool:
@@ -51,11 +55,13 @@ def run_ahead(root: Path, chain: Sequence[Stage], view: View) -> str | None:
             view.end(one.name, executed=outcome.executed, failure=None if good else outcome.last_lines)
         return good
 
+    # Ctrl-C reaches this thread; the other one waits for its stage, which has to be ended for that.
     with ThreadPoolExecutor(1) as pool:
         try:
-            return next((one.name for one in chain if not pool.submit(run, one).result()), None)
-        except (
-            BaseException
-        ):  # Ctrl-C reaches this thread; the other one waits for its stage, which has to end
+            for done, one in enumerate(chain):
+                if not pool.submit(run, one).result():
+                    return done
+        except BaseException:
             processes.stop()
             raise
+    return len(chain)

@@ -174,7 +174,7 @@ def _run(
     if finish != "workspace":
         workspace.restore(place.root)
     states = walk_graph(walk)
-    end = summary(states)
+    end = summary(states, before=walk.view.before)
     if end.is_completed() and walk.placement != "here":
         share_results(walk)
         (pull if finish == "workspace" else fetch)(walk, everything, label="results")
@@ -210,9 +210,7 @@ def main(
     workers: Annotated[int, typer.Option(min=1, help="Stages at once on the CPU.")] = 2,
     placement: Annotated[str, typer.Option(help="here, gpu-pool or pools.")] = "here",
     force: Annotated[bool, typer.Option("--force", help="Also run what is up to date.")] = False,
-    through: Annotated[
-        int, typer.Option(min=0, hidden=True, help="Stages that ran before, to be counted.")
-    ] = 0,
+    before: Annotated[int, typer.Option(min=0, hidden=True, help="Stages that ran before it.")] = 0,
 ) -> None:
     """Run the pipeline, or some of its stages and all they need, through Prefect."""
     url = get_current_settings().api.url
@@ -233,7 +231,7 @@ def main(
                 f"no Prefect server answers at {url} ({problem}); start it, or unset PREFECT_API_URL to use a "
                 "temporary one"
             )
-        state = _in_the_foreground(targets or [], workers, placement, force=force, through=through)
+        state = _in_the_foreground(targets or [], workers, placement, force=force, before=before)
     except HmuError as error:
         typer.echo(error, err=True)
         sys.exit(1)
@@ -245,12 +243,12 @@ def main(
 
 
 def _in_the_foreground(
-    targets: list[str], workers: int, placement: str, *, force: bool, through: int
+    targets: list[str], workers: int, placement: str, *, force: bool, before: int
 ) -> State[Any]:
     """Run the flow on the checkout; print what the stages do in the place of Prefect's log."""
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_news)
-    view = terminal.Terminal(through=through)
+    view = terminal.Terminal(before=before)
     terminal.watching.set(view)
     try:
         return unlearning(

@@ -1,7 +1,8 @@
 """`make repro`: DVC's graph with a stage on every core, through the flow; one after the other where that is the same.
 
 `python -m flows.repro [--jobs N]`. The flow costs some seconds, so plain `dvc repro` does the work where no two stages
-can run side by side: with one job, or where what is out of date is a chain.
+can run side by side: with one job, or where what is out of date is a chain. While a temporary server starts, the stages
+that all others wait for run already.
 """
 
 import os
@@ -77,7 +78,7 @@ def main(
         command = [sys.executable, "-m", "flows.pipeline", "--workers", str(most)]
         if "PREFECT_API_URL" not in os.environ:
             temporary.start()
-            command += ["--through", str(_ahead(root, stages, changed))]
+            command += ["--before", str(_ahead(root, stages, changed))]
         os.execve(command[0], command, os.environ)  # noqa: S606
 
 
@@ -87,19 +88,21 @@ def _ahead(root: Path, stages: list[Stage], changed: set[str]) -> int:
     view = Terminal()
     view.begin(len(changed))
     try:
-        failed = run_ahead(root, chain, view)
+        try:
+            done = run_ahead(root, chain, view)
+        finally:
+            view.close()
     except KeyboardInterrupt:
         temporary.stop()
         typer.echo(STOPPED, err=True)
         sys.exit(130)
-    finally:
-        view.close()
-    if failed is not None:
+    if done < len(chain):
         temporary.stop()
-        rest = [stage.name for stage in stages if stage.name in changed - {one.name for one in chain}]
-        typer.echo(failures(len(stages), [failed], rest), err=True)
+        through = {one.name for one in chain[: done + 1]}
+        skipped = [stage.name for stage in stages if stage.name in changed - through]
+        typer.echo(failures(len(stages), [chain[done].name], skipped), err=True)
         sys.exit(1)
-    return len(chain)
+    return done
 
 
 if __name__ == "__main__":

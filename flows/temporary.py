@@ -22,32 +22,35 @@ _VARIABLE = "HMU_TEMPORARY_SERVER"
 """Environment variable with the process number of the server's guard, for the process that waits for it."""
 _PATIENCE_SECONDS = 120.0
 """The first start creates the database."""
-_FOR_LASTING_SERVERS = (
-    "cancellation_cleanup",
-    "cleanup_reconciler",
-    "foreman",
-    "late_runs",
-    "pause_expirations",
-    "repossessor",
-    "scheduler",
-    "triggers",
-)
-"""Services for schedules, workers and automations, which look around every few seconds and would find nothing here."""
+WITHOUT = {
+    f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false"
+    for name in (
+        "CANCELLATION_CLEANUP",
+        "CLEANUP_RECONCILER",
+        "FOREMAN",
+        "LATE_RUNS",
+        "PAUSE_EXPIRATIONS",
+        "REPOSSESSOR",
+        "SCHEDULER",
+        "TRIGGERS",
+    )
+}
+"""Services for schedules, workers and automations: they look around every few seconds, and one run needs none."""
 
 
 def start() -> None:
-    """Start a server and set PREFECT_API_URL to where it is going to answer.
+    """Start a server; PREFECT_API_URL says where it is going to answer, and a second variable which process it is.
 
-    Prefect reads its settings when it is imported: a process that has done so must start anew (os.execve) to see it.
+    Both are for this process after an os.execve: Prefect reads its settings when it is imported. Who does not go on
+    to `await_server` calls `stop`; a process that is killed takes the server along all the same.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    idle = {f"PREFECT_SERVER_SERVICES_{name.upper()}_ENABLED": "false" for name in _FOR_LASTING_SERVERS}
     with _log().open("w", encoding="utf-8") as log:
         server = subprocess.Popen(
             [*GUARD, "--", sys.executable, "-m", "flows.operate", "server", "--port", str(port)],
-            env=os.environ | idle,
+            env=os.environ | WITHOUT,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

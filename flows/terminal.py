@@ -29,7 +29,12 @@ class _Running:
 
 
 class View:
-    """What happens to the stages of a flow; this one shows nothing."""
+    """What happens to the stages of a flow; this one shows nothing.
+
+    before: how many stages ran before the flow began
+    """
+
+    before = 0
 
     def begin(self, stages: int) -> None:
         """Say how many stages have to be looked at."""
@@ -50,15 +55,15 @@ class View:
 class Terminal(View):
     """Prints what happens; on a terminal the last line shows the stages that run and how far they are."""
 
-    def __init__(self, stream: TextIO = sys.stdout, *, through: int = 0) -> None:
-        """Print to a stream; `through` stages ended before and are counted."""
+    def __init__(self, stream: TextIO = sys.stdout, *, before: int = 0) -> None:
         self._stream = stream
         self._live = stream.isatty()
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
         self._failures: dict[str, tuple[str, ...]] = {}
-        self._through = through
-        self._stages = through
+        self.before = before
+        self._through = before
+        self._stages = before
 
     def begin(self, stages: int) -> None:
         """Remember how many stages there are."""

@@ -218,11 +218,11 @@ def share_results(walk: Walk) -> None:
         )
 
 
-def summary(states: dict[str, State[Any]]) -> State[Any]:
-    """Say in one state how the stages ended."""
+def summary(states: dict[str, State[Any]], *, before: int = 0) -> State[Any]:
+    """Say in one state how the stages ended; `before`: how many ran already, so that the flow found them up to date."""
     failed = [name for name, state in states.items() if state.is_failed() or state.is_crashed()]
     skipped = [name for name, state in states.items() if state.is_pending()]
-    cached = sum(state.name == CACHED for state in states.values())
+    cached = sum(state.name == CACHED for state in states.values()) - before
     if failed:
         return Failed(message=failures(len(states), failed, skipped))
     return Completed(message=f"{len(states)} stages, {cached} of them up to date")

@@ -147,7 +147,7 @@ def _judge(model: str, method: str, rows: Sequence[Record]) -> str:
     if len(found) != 1 or None in found:
         place = paths.evaluation(model, method) / "metrics.json"
         raise DataError(f"{place} does not name the one evaluator behind its figures; run `dvc repro`")
-    return f"sha256:{found.pop()}"
+    return str(found.pop())
 
 
 def _probes(model: str, method: str, evaluated: Sequence[Record]) -> list[Record]:

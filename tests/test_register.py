@@ -10,6 +10,7 @@ from registered_world import NAME, add_edit, easy_params, selected
 
 from hmu_tasks import paths, promote, publish, register
 from hmu_tasks.errors import ConfigError, DataError, HmuError, WeightsError
+from hmu_tasks.models.weights import digest
 from hmu_tasks.promotion.moves import CANDIDATE, CHAMPION, PREVIOUS
 from hmu_tasks.registry import BUNDLE_TAG, GATE_TAG, MANIFEST_TAG, REASONS_TAG, open_registry
 
@@ -87,10 +88,12 @@ def test_what_was_not_evaluated_is_not_judged(measured: Path) -> None:
         register.run(easy_params(), "momask", "lcr")
     table = paths.evaluation("momask", "original") / "metrics.json"
     rows = json.loads(table.read_text(encoding="utf-8"))
-    table.write_text(json.dumps([{**rows[0], "evaluator": "another"}, *rows[1:]]), encoding="utf-8")
-    weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(DataError, match=r"original/metrics\.json does not name the one evaluator behind"):
-        register.run(easy_params(), "momask", "lcr")
+    weights.write_bytes(weights.read_bytes()[:-1])  # as it was
+    unnamed = {key: value for key, value in rows[0].items() if key != "evaluator"}
+    for first in (unnamed, {**unnamed, "evaluator": "another"}):
+        table.write_text(json.dumps([first, *rows[1:]]), encoding="utf-8")
+        with pytest.raises(DataError, match=r"original/metrics\.json does not name the one evaluator behind"):
+            register.run(easy_params(), "momask", "lcr")
     (paths.evaluation("momask", "lcr") / "metrics.json").unlink()
     with pytest.raises(DataError, match="so that lcr is evaluated first"):
         register.run(easy_params(), "momask", "lcr")
@@ -234,7 +237,9 @@ def check_version(registry: Any, version: Any, world: Path) -> None:
     assert described.run_id == version.run_id
     assert described.source == f"runs:/{version.run_id}/model"
     assert version.tags["hmu.data"].startswith("sha256:")
-    assert version.tags["hmu.evaluator"] == evidence.judges["original"]
+    assert (
+        version.tags["hmu.evaluator"] == evidence.judges["original"] == digest(paths.component("evaluator"))
+    )
 
 
 def check_tampering(registry: Any, world: Path) -> None:

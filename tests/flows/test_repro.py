@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from toy_project import STAGES, Project
 
-from flows.ahead import leading
-from flows.graph import Stage
+from flows.ahead import leading, run_ahead
+from flows.graph import Stage, read_stages
 from flows.repro import default_jobs, is_chain
 from flows.terminal import Terminal
 
@@ -38,6 +38,21 @@ def test_what_all_else_waits_for(changed: str, first: str) -> None:
     assert "".join(stage.name for stage in leading(DIAMOND, set(changed))) == first
     gpu = [replace(DIAMOND[0], resource="gpu"), *DIAMOND[1:]]
     assert leading(gpu, set("abcd")) == []
+
+
+def test_the_first_of_a_chain_to_fail_is_the_last_to_run(project: Project) -> None:
+    """A chain whose second stage fails: two stages hold in the toy project, and the cells are the third."""
+    project.flag("fail-train-a")
+    stages = {stage.name: stage for stage in read_stages(project.root)}
+    chain = [stages["prepare"], stages["train@a"], stages["unlearn@a"]]
+    stream = io.StringIO()
+    view = Terminal(stream)
+    view.begin(6)
+    assert run_ahead(project.root, chain, view) == 1
+    view.close()
+    assert "prepare done in " in stream.getvalue()
+    assert "train-a is broken on purpose" in stream.getvalue()
+    assert project.executed() == ["prepare", "train-a"]
 
 
 def test_a_stage_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,6 +137,10 @@ def test_what_all_else_waits_for_runs_while_the_server_starts(project: Project) 
     (project.side / "slow-prepare").unlink()
     status, output = repro(project, "--jobs", "2")
     assert status == 0, output
+    keys = {line[0]: line[1] for line in project.log()}
+    assert keys["prepare"] == ""  # the flow has not begun yet
+    assert keys["train-a"].startswith("prefect-")
+    assert "\n6 stages, 0 of them up to date\n" in output
     said = [line.partition(" done in ") for line in output.splitlines() if " done in " in line]
     assert (said[0][0], said[0][2][-8:]) == ("prepare", "(1 of 6)")
     assert (said[-1][0], said[-1][2][-8:]) == ("report", "(6 of 6)")

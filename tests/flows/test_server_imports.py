@@ -1,10 +1,22 @@
-"""The pinned FastAPI suits the pinned Prefect: pip's resolver does not see when it does not."""
+"""The pinned Prefect: FastAPI suits it, which pip's resolver does not see, and it has the settings that we use."""
 
 import subprocess
 import sys
+
+from flows.temporary import WITHOUT
 
 
 def test_the_prefect_server_can_be_imported() -> None:
     code = "from prefect.server.api.server import create_app; print(type(create_app()).__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "FastAPI", done.stderr
+
+
+def test_the_services_that_a_temporary_server_does_without_have_their_names() -> None:
+    code = (
+        "from prefect.settings import Settings\n"
+        "from prefect.settings.legacy import _get_valid_setting_names as names\n"
+        "print(*names(Settings))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(WITHOUT) <= set(done.stdout.split())
