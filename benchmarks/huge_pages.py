@@ -1,6 +1,6 @@
 """Training with memory in pages of 2 MB, as the flow starts its stages, against pages of 4 KB.
 
-    python benchmarks/huge_pages.py [--repeats 5] [--steps 60]
+    python benchmarks/huge_pages.py [--repeats 5] [--steps 30]
 
 Trains networks of the embedded benchmark's sizes on random batches with one thread, in processes of their own, since
 only the start of a process chooses the pages. The two sides alternate within each repeat; the medians of a training
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from flows.stage import HUGE_PAGES
+from hmu_tasks.models.device import mixed_precision
 from hmu_tasks.models.evaluator import Evaluator, EvaluatorConfig, contrastive_loss
 from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
@@ -33,7 +34,9 @@ def tokenizer(draw: torch.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
     network = RVQVAE(TokenizerConfig(width=192, code_width=128, codes=512, quantizers=4, depth=2))
 
     def loss() -> Tensor:
-        return network.training_loss(torch.randn(64, 64, 263, generator=draw), generator=draw).loss
+        windows = torch.randn(64, 64, 263, generator=draw)
+        with mixed_precision(windows.device, one_shape=True):  # as in its training
+            return network.training_loss(windows, generator=draw).loss
 
     return network, loss
 
@@ -98,7 +101,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--measure", action="store_true", help="one side, in this process")
     given = parser.parse_args()
     if given.measure:

@@ -16,7 +16,7 @@ from flows.guard import GUARD
 from flows.redaction import redactor
 
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""Environment of stages: memory in pages of 2 MB where Linux gives them, which makes training some 3 to 7 % faster.
+"""Environment of stages: memory in pages of 2 MB where Linux gives them (benchmarks/huge_pages.py says what it gains).
 
 Only the start of a process reads it, so that no step can set it for itself; other systems know nothing of it.
 """
