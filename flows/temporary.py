@@ -50,7 +50,7 @@ def start() -> None:
     with _log().open("w", encoding="utf-8") as log:
         server = subprocess.Popen(
             [*GUARD, "--", sys.executable, "-m", "flows.operate", "server", "--port", str(port)],
-            env=os.environ | WITHOUT,
+            env=WITHOUT | os.environ,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
