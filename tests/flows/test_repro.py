@@ -23,6 +23,22 @@ def repro(project: Project, *arguments: str) -> tuple[int, str]:
     return process.returncode, output
 
 
+def interrupt(project: Project, *, stages: int) -> None:
+    """Start `make repro`'s command and press Ctrl-C, which goes to the whole process group, once some stages began."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    process = project.start("flows.repro", "--jobs", "2", group=True)
+    signal.signal(signal.SIGINT, before)
+    while len(project.log()) < stages:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert output.splitlines()[-1] == "stopped; what was finished stays usable, start again to go on"
+    assert "Traceback" not in output
+    assert project.processes() == []
+
+
 @pytest.mark.parametrize(
     ("changed", "chain"),
     [("abd", True), ("ad", True), ("d", True), ("", True), ("bc", False), ("abcd", False)],
@@ -41,7 +57,6 @@ def test_what_all_else_waits_for(changed: str, first: str) -> None:
 
 
 def test_the_first_of_a_chain_to_fail_is_the_last_to_run(project: Project) -> None:
-    """A chain whose second stage fails: two stages hold in the toy project, and the cells are the third."""
     project.flag("fail-train-a")
     stages = {stage.name: stage for stage in read_stages(project.root)}
     chain = [stages["prepare"], stages["train@a"], stages["unlearn@a"]]
@@ -65,20 +80,8 @@ def test_a_stage_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_interrupted_gone_on_with_and_nothing_left_to_do(project: Project) -> None:
-    """Ctrl-C in a terminal goes to the whole process group."""
     project.flag("slow", "300")
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-    process = project.start("flows.repro", "--jobs", "2", group=True)
-    signal.signal(signal.SIGINT, before)
-    while len(project.log()) < 3:
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, output
-    assert output.splitlines()[-1] == "stopped; what was finished stays usable, start again to go on"
-    assert "Traceback" not in output
-    assert project.processes() == []
+    interrupt(project, stages=3)
 
     (project.side / "slow").unlink()
     project.flag("fail-unlearn-b")
@@ -121,18 +124,7 @@ def test_what_all_else_waits_for_runs_while_the_server_starts(project: Project) 
     (project.side / "fail-prepare").unlink()
     project.flag("slow-prepare", "300")
     project.forget_log()
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = project.start("flows.repro", "--jobs", "2", group=True)
-    signal.signal(signal.SIGINT, before)
-    while not project.log():
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, output
-    assert output.splitlines()[-1] == "stopped; what was finished stays usable, start again to go on"
-    assert "Traceback" not in output
-    assert project.processes() == []
+    interrupt(project, stages=1)
 
     (project.side / "slow-prepare").unlink()
     status, output = repro(project, "--jobs", "2")
