@@ -1,0 +1,99 @@
+"""Raw data that a user puts under `dvc add`: DVC must see it in every command, or it deletes and collects it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from modules import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "hmu_tasks" / "__main__.py"])
+
+
+def documented() -> list[str]:
+    """Every folder that a page tells the user to `dvc add`."""
+    found: set[str] = set()
+    for page in PAGES:
+        for arguments in re.findall(r"dvc add ((?:data/[\w./-]+ ?)+)", page.read_text(encoding="utf-8")):
+            found |= set(arguments.split())
+    return sorted(found)
+
+
+def run(folder: Path, *command: str) -> str:
+    """Run git or this environment's dvc in a folder; returns what it printed."""
+    start = [sys.executable, "-m", "dvc", *command[1:]] if command[0] == "dvc" else list(command)
+    done = subprocess.run(start, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".dvc"
+    }
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A repository with this project's rules for git and DVC, whose documented raw folders are added and pushed."""
+    folder = tmp_path / "project"
+    (folder / ".dvc").mkdir(parents=True)
+    for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
+        shutil.copyfile(ROOT / name, folder / name)
+    run(folder, "git", "init", "--quiet", "--initial-branch=main")
+    run(folder, "git", "config", "user.name", "t")
+    run(folder, "git", "config", "user.email", "t@localhost")
+    run(folder, "dvc", "remote", "add", "--default", "shared", str(tmp_path / "remote"))
+    for number, place in enumerate(documented()):
+        (folder / place / "texts").mkdir(parents=True)
+        (folder / place / "train.txt").write_text(f"{number:06d}\n", encoding="utf-8")
+        (folder / place / "texts" / "a.txt").write_text(f"caption {number}\n", encoding="utf-8")
+    run(folder, "dvc", "add", *documented())
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "raw data")
+    run(folder, "dvc", "push")
+    return folder
+
+
+def test_pages_name_the_folders_of_every_dataset_and_checkpoint() -> None:
+    assert {
+        "data/raw/humanml3d",
+        "data/raw/mocap",
+        "data/raw/checkpoints",
+        "data/raw/clip-vit-base-patch32",
+    } <= set(documented())
+
+
+def test_git_holds_the_records_and_no_data(project: Path) -> None:
+    held = run(project, "git", "ls-files", "data").split()
+    assert held == sorted(f"{place}.dvc" for place in documented())
+
+
+def test_a_second_clone_pulls_what_was_pushed(project: Path, tmp_path: Path) -> None:
+    run(tmp_path, "git", "clone", "--quiet", str(project), "second")
+    run(tmp_path / "second", "dvc", "pull")
+    assert files(tmp_path / "second" / "data") == files(project / "data")
+    assert "up to date" in run(tmp_path / "second", "dvc", "status")
+
+
+def test_status_names_what_changed(project: Path) -> None:
+    assert "up to date" in run(project, "dvc", "status")
+    for place in documented():
+        (project / place / "train.txt").write_text("changed\n", encoding="utf-8")
+    told = run(project, "dvc", "status")
+    assert [place for place in documented() if f"{place}.dvc" not in told] == []
+
+
+def test_checkout_and_gc_lose_nothing(project: Path) -> None:
+    before = files(project / "data")
+    assert len(before) == 2 * len(documented())
+    run(project, "dvc", "checkout")
+    assert files(project / "data") == before
+    run(project, "dvc", "gc", "--workspace", "--force")
+    shutil.rmtree(project / "data" / "raw" / "humanml3d")
+    run(project, "dvc", "checkout")
+    assert files(project / "data") == before
