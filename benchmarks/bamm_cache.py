@@ -14,8 +14,8 @@ import time
 import torch
 from torch import Tensor
 
-from hmu_tasks.models.bamm_base import BammConfig, BammTransformer
-from hmu_tasks.models.bamm_decoding import generate
+from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
+from hmu_tasks.models.generators.bamm_decoding import generate
 
 SMALL = BammConfig(code_width=128, latent=128, layers=3, heads=4, feedforward=384, text_width=256)
 

@@ -20,8 +20,8 @@ from typing import Final
 
 import numpy as np
 
-from hmu_tasks.errors import DataError
-from hmu_tasks.files import replacing
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.files import replacing
 
 CAPTIONS: Final = 3
 TEST, VAL = 0.17, 0.08  # shares of the files

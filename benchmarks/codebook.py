@@ -15,9 +15,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from hmu_tasks.methods.codes import CodeUsage, count_codes
-from hmu_tasks.models.momask import Tokenizer
-from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
+from hmu_tasks.methods.shared.codes import CodeUsage, count_codes
+from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
+from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 
 CODES, LAYERS, WIDTH = 512, 4, 263
 

@@ -1,6 +1,6 @@
 """Print precision and recall of both rules of the concept violence on captions that a person judged.
 
-python benchmarks/filter_judged.py [--judged tests/data/judged_captions.csv] [--humanml3d TEXTS] [--kitml TEXTS]
+python benchmarks/filter_judged.py [--judged FILE.csv] [--humanml3d TEXTS] [--kitml TEXTS]
 
 TEXTS: as for filter_table.py. The judged captions are a stratified sample: each stands for stratum_size / (judged in
 the stratum and half) captions, and precision and recall are ratios of sums of these weights. Their intervals are
@@ -17,13 +17,13 @@ import pandas as pd
 from filter_table import read_texts
 from numpy.typing import NDArray
 
-from hmu_tasks.data.concepts import RULES, load_concept
-from hmu_tasks.data.matching import match
-from hmu_tasks.errors import DataError, HmuError
+from hmu_tasks.data.concepts.concepts import RULES, load_concept
+from hmu_tasks.data.concepts.matching import match
 from hmu_tasks.metrics.stats import Interval, wilson_interval
+from hmu_tasks.runtime.errors import DataError, HmuError
 
 CONCEPT = "violence"
-JUDGED = Path(__file__).resolve().parents[1] / "tests" / "data" / "judged_captions.csv"
+JUDGED = Path(__file__).resolve().parents[1] / "tests" / "data" / "concepts" / "judged_captions.csv"
 
 
 def read_judged(source: Path) -> pd.DataFrame:

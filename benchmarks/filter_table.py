@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hmu_tasks.data.captions import parse_line, read_lines
-from hmu_tasks.data.clips import SPLITS
-from hmu_tasks.data.comparison import keyword_hits
-from hmu_tasks.data.concepts import RULES, Concept, load_concept
-from hmu_tasks.data.matching import match
-from hmu_tasks.data.partition import choose
-from hmu_tasks.errors import DataError, HmuError
+from hmu_tasks.data.clips.clips import SPLITS
+from hmu_tasks.data.concepts.concepts import RULES, Concept, load_concept
+from hmu_tasks.data.concepts.matching import match
+from hmu_tasks.data.datasets.caption_files import parse_line, read_lines
+from hmu_tasks.data.division.comparison import keyword_hits
+from hmu_tasks.data.division.partition import choose
+from hmu_tasks.runtime.errors import DataError, HmuError
 
 
 def read_texts(source: Path) -> pd.DataFrame:

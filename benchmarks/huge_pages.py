@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from flows.stage import HUGE_PAGES
-from hmu_tasks.models.device import mixed_precision
-from hmu_tasks.models.evaluator import Evaluator, EvaluatorConfig, contrastive_loss
-from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
-from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
+from hmu_tasks.models.evaluators.evaluator import Evaluator, EvaluatorConfig, contrastive_loss
+from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
+from hmu_tasks.models.networks.device import mixed_precision
+from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 
 SIDES: dict[str, dict[str, str]] = {"4 KB": {}, "2 MB": HUGE_PAGES}
 WARMING = 5

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hmu_tasks.data import packed
+from hmu_tasks.data.clips import packed
 from hmu_tasks.ingest import ingest
 
 LINES = [

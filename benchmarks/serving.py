@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from hmu_tasks.mlflow_store import tracking_uri
+from hmu_tasks.tracking.store import tracking_uri
 
 PROMPTS = ("a person walks forward", "someone kicks with the left leg", "a man waves", "she sits down slowly")
 

@@ -14,18 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from hmu_tasks import paths
-from hmu_tasks.data import packed
-from hmu_tasks.data.features import to_joints
-from hmu_tasks.data.skeleton import JOINTS
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import load
+from hmu_tasks.data.clips import packed
+from hmu_tasks.data.motion.features import to_joints
+from hmu_tasks.data.motion.skeleton import JOINTS
 from hmu_tasks.evaluation.generation import draw_codes
 from hmu_tasks.evaluation.prompts import Prompts, caption_prompts
 from hmu_tasks.evaluation.session import STEP
-from hmu_tasks.models.device import pick_device
-from hmu_tasks.models.momask import Sampling
-from hmu_tasks.models.store import load_bundle
-from hmu_tasks.params import load
-from hmu_tasks.training.batches import clip_set
+from hmu_tasks.models.generators.bundle import load_bundle
+from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.models.networks.device import pick_device
+from hmu_tasks.training.loop.batches import clip_set
 
 TURNS, LEAST, ABOVE = 4, 0.05, 0.5
 

@@ -8,7 +8,7 @@ from flows.graph import Stage, behind
 from flows.slots import Slots, visible_devices
 from flows.stage import Console, Processes, run_stage
 from flows.terminal import View
-from hmu_tasks.console import BAR_VARIABLE
+from hmu_tasks.runtime.console import BAR_VARIABLE
 
 
 def leading(stages: Sequence[Stage], changed: set[str]) -> list[Stage]:

@@ -20,8 +20,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
 
 from flows.lockfile import Entries
-from hmu_tasks import paths
-from hmu_tasks.errors import HmuError
+from hmu_tasks.config import paths
+from hmu_tasks.runtime.errors import HmuError
 
 REPORTS_URL_VARIABLE = "HMU_REPORTS_URL"
 """Address under which the folder runs/side/reports is served; the report's link needs one, browsers follow no file:."""

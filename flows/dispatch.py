@@ -15,7 +15,7 @@ from flows import artifacts
 from flows.graph import Stage
 from flows.lockfile import merge_entries, read_entries
 from flows.transfer import push
-from hmu_tasks.errors import HmuError
+from hmu_tasks.runtime.errors import HmuError
 
 if TYPE_CHECKING:
     from flows.walk import Walk

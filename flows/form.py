@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue
 
-from hmu_tasks import params, presets
-from hmu_tasks.errors import HmuError
+from hmu_tasks.config import params, presets
+from hmu_tasks.runtime.errors import HmuError
 
 Finish = Literal["experiment", "branch", "workspace"]
 Placement = Literal["here", "gpu-pool", "pools"]

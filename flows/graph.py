@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from hmu_tasks.errors import HmuError
+from hmu_tasks.runtime.errors import HmuError
 
 DVC = [sys.executable, "-m", "dvc"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.workspace import run_checked
-from hmu_tasks.errors import HmuError
+from hmu_tasks.runtime.errors import HmuError
 
 
 def set_params(root: Path, preset: str | None, values: dict[str, Any]) -> None:

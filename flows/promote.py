@@ -18,9 +18,9 @@ from prefect.settings import get_current_settings
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from hmu_tasks import promote as step
-from hmu_tasks.errors import HmuError
-from hmu_tasks.registry import open_registry, the_only_name
+from hmu_tasks.registry import promote as step
+from hmu_tasks.registry.versions import open_registry, the_only_name
+from hmu_tasks.runtime.errors import HmuError
 
 DAY = 24 * 3600
 _FIGURES = ("forgotten", "kept", "probe", "champion")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows.guard import GUARD
-from hmu_tasks.tracking import RECORDER_VARIABLE
+from hmu_tasks.tracking.step_run import RECORDER_VARIABLE
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def recorder(root: Path) -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="hmu-recorder-") as folder:
         address = f"{folder}/socket"
         process = subprocess.Popen(
-            [*GUARD, "--", sys.executable, "-m", "hmu_tasks.recorder", address],
+            [*GUARD, "--", sys.executable, "-m", "hmu_tasks.tracking.recorder", address],
             cwd=root,
             stdin=subprocess.DEVNULL,
             start_new_session=True,

@@ -22,8 +22,8 @@ from flows.ahead import leading, run_ahead
 from flows.graph import DVC, Stage, behind, changed_stages, read_stages
 from flows.stage import HUGE_PAGES
 from flows.terminal import STOPPED, Terminal, failures
-from hmu_tasks.errors import HmuError
-from hmu_tasks.threads import threads
+from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.runtime.threads import threads
 
 BYTES_PER_STAGE = 7 * 2**28
 """Memory that a stage at default size may need; a machine with less runs fewer stages at once."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hmu_tasks.errors import HmuError
+from hmu_tasks.runtime.errors import HmuError
 
 PER_DEVICE_VARIABLE = "HMU_STAGES_PER_GPU"
 _POLL_SECONDS = 0.3

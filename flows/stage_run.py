@@ -17,7 +17,7 @@ from flows.slots import Slots, stages_per_device, visible_devices
 from flows.transfer import pull, push, unreached, waits
 from flows.walk import CACHED, Walk, execute
 from flows.workspace import worktree
-from hmu_tasks.errors import HmuError
+from hmu_tasks.runtime.errors import HmuError
 
 UNREACHED = "Unreached"
 """State of a stage that did not begin because DVC could not ask the remote for a result made elsewhere."""

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from flows.guard import GUARD
-from hmu_tasks.errors import HmuError
+from hmu_tasks.runtime.errors import HmuError
 
 _VARIABLE = "HMU_TEMPORARY_SERVER"
 """Environment variable with the process number of the server's guard, for the process that waits for it."""

@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, Failed
 
 from flows.stage import STOPPED, Console, run_dvc
-from hmu_tasks.errors import HmuError
+from hmu_tasks.runtime.errors import HmuError
 
 if TYPE_CHECKING:
     from flows.walk import Walk

@@ -22,9 +22,9 @@ from flows.recording import recorder
 from flows.slots import Slots
 from flows.stage import Console, Outcome, Processes, run_stage
 from flows.terminal import View, failures
-from hmu_tasks.console import BAR_VARIABLE
-from hmu_tasks.errors import HmuError
-from hmu_tasks.lineage import PIPELINE_VARIABLE
+from hmu_tasks.runtime.console import BAR_VARIABLE
+from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.tracking.lineage import PIPELINE_VARIABLE
 
 CACHED = "Cached"
 

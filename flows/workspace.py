@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.graph import DVC
-from hmu_tasks.errors import HmuError
+from hmu_tasks.runtime.errors import HmuError
 
 SCRATCH_VARIABLE = "HMU_SCRATCH"
 """A folder that all workers reach, so that a training stage goes on elsewhere from its checkpoint."""

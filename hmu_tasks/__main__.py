@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hmu_tasks.errors import HmuError
-from hmu_tasks.threads import limit_threads
+from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.runtime.threads import limit_threads
 
 # No space left, quota used up, file larger than the limit that `ulimit -f` sets.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -57,7 +57,7 @@ def ingest() -> None:
     data/clips/ingest.json names them all.
     """
     from hmu_tasks import ingest as step
-    from hmu_tasks.console import bar, load_params, print_ingest
+    from hmu_tasks.runtime.console import bar, load_params, print_ingest
 
     print_ingest(step.run(load_params(), bar("ingest")))
 
@@ -66,7 +66,7 @@ def ingest() -> None:
 def filter_() -> None:
     """Split the clips into forget and retain set, into data/split."""
     from hmu_tasks import filter as step
-    from hmu_tasks.console import load_params
+    from hmu_tasks.runtime.console import load_params
 
     step.run(load_params())
 
@@ -75,7 +75,7 @@ def filter_() -> None:
 def validate() -> None:
     """Check the data contracts; a broken one stops the pipeline and names the clips."""
     from hmu_tasks import validate as step
-    from hmu_tasks.console import load_params
+    from hmu_tasks.runtime.console import load_params
 
     step.run(load_params())
 
@@ -91,7 +91,7 @@ def train(
 ) -> None:
     """Train one component; a killed run continues where it stopped."""
     from hmu_tasks import train as step
-    from hmu_tasks.console import bar, load_params
+    from hmu_tasks.runtime.console import bar, load_params
 
     step.run(load_params(), component, variant, bar(f"train {component} {variant or ''}".strip()))
 
@@ -100,7 +100,7 @@ def train(
 def codebook() -> None:
     """Count which codes the forget and the retain set use, and score them."""
     from hmu_tasks import codebook as step
-    from hmu_tasks.console import load_params
+    from hmu_tasks.runtime.console import load_params
 
     step.run(load_params())
 
@@ -109,7 +109,7 @@ def codebook() -> None:
 def unlearn(model: str, method: str) -> None:
     """Apply a method to a model: one bundle per edit, with the proof of what changed."""
     from hmu_tasks import unlearn as step
-    from hmu_tasks.console import bar, load_params
+    from hmu_tasks.runtime.console import bar, load_params
 
     step.run(load_params(), model, method, bar(f"unlearn {model} {method}"))
 
@@ -118,7 +118,7 @@ def unlearn(model: str, method: str) -> None:
 def evaluate(model: str, method: str) -> None:
     """Generate, judge and measure every edit that a method made of a model (`real real`: the data itself)."""
     from hmu_tasks import evaluate as step
-    from hmu_tasks.console import bar, load_params
+    from hmu_tasks.runtime.console import bar, load_params
 
     step.run(load_params(), model, method, bar(f"evaluate {model} {method}"))
 
@@ -127,7 +127,7 @@ def evaluate(model: str, method: str) -> None:
 def probe(model: str, method: str) -> None:
     """Attack the selected edit of a method (or `original`, `retrain`) and count how often the concept comes back."""
     from hmu_tasks import probe as step
-    from hmu_tasks.console import bar, load_params
+    from hmu_tasks.runtime.console import bar, load_params
 
     step.run(load_params(), model, method, bar(f"probe {model} {method}"))
 
@@ -136,7 +136,7 @@ def probe(model: str, method: str) -> None:
 def report() -> None:
     """Write tables, plots, GIFs and the HTML page into reports/."""
     from hmu_tasks import report as step
-    from hmu_tasks.console import load_params
+    from hmu_tasks.runtime.console import load_params
 
     step.run(load_params())
 
@@ -151,14 +151,14 @@ def register(
     decide_only: Annotated[bool, typer.Option(help="write evidence and decision, register nothing")] = False,
 ) -> None:
     """Judge the selected edit of a method by the gate, and make a version of it in the MLflow registry."""
-    from hmu_tasks.console import load_params
+    from hmu_tasks.runtime.console import load_params
 
     if decide_only:
         from hmu_tasks import register as step
 
         step.run(load_params(), model, method, edit)
     else:
-        from hmu_tasks import publish
+        from hmu_tasks.registry import publish
 
         publish.run(load_params(), model, method, edit)
 
@@ -180,8 +180,8 @@ def promote(
     repair: Annotated[bool, typer.Option(help="bring the aliases to what the journal says")] = False,
 ) -> None:
     """Make a version that passed the gate the champion."""
-    from hmu_tasks import promote as step
-    from hmu_tasks.registry import open_registry, the_only_name
+    from hmu_tasks.registry import promote as step
+    from hmu_tasks.registry.versions import open_registry, the_only_name
 
     registry = open_registry(Path(), the_only_name(Path(), name))
     if repair:
@@ -198,8 +198,8 @@ def promote(
 @app.command()
 def rollback(name: Name = None, why: Why = "", who: Who = None) -> None:
     """Take the champion back to the one before it."""
-    from hmu_tasks import promote as step
-    from hmu_tasks.registry import open_registry, the_only_name
+    from hmu_tasks.registry import promote as step
+    from hmu_tasks.registry.versions import open_registry, the_only_name
 
     registry = open_registry(Path(), the_only_name(Path(), name))
     step.rollback(registry, who=who or step.user(), why=why)
@@ -209,8 +209,8 @@ def rollback(name: Name = None, why: Why = "", who: Who = None) -> None:
 @app.command()
 def moves(name: Name = None) -> None:
     """Print who moved the champion, when and why."""
-    from hmu_tasks import promote as step
-    from hmu_tasks.registry import open_registry, the_only_name
+    from hmu_tasks.registry import promote as step
+    from hmu_tasks.registry.versions import open_registry, the_only_name
 
     step.report_moves(open_registry(Path(), the_only_name(Path(), name)))
 
@@ -222,7 +222,7 @@ def verify(
     """Recompute the digests of everything that is registered of a version, and name what was changed."""
     import tempfile
 
-    from hmu_tasks import promote as step
+    from hmu_tasks.registry import promote as step
 
     registry, version = step.find_version(Path(), address)
     with tempfile.TemporaryDirectory() as scratch:
@@ -238,18 +238,18 @@ def verify(
 @app.command()
 def table() -> None:
     """Print the result table and where the report lies."""
-    from hmu_tasks.console import print_table
+    from hmu_tasks.runtime.console import print_table
 
     print_table()
 
 
 @app.command()
 def preset(
-    name: Annotated[str, typer.Argument(help="a name from hmu_tasks/presets, such as smoke or full")],
+    name: Annotated[str, typer.Argument(help="a name from hmu_tasks/config/presets, such as smoke or full")],
     path: Annotated[Path, typer.Option(help="the params.yaml to change")] = Path("params.yaml"),
 ) -> None:
     """Change params.yaml to a preset: its keys are overlaid, everything else and the comments stay."""
-    from hmu_tasks.presets import apply
+    from hmu_tasks.config.presets import apply
 
     apply(name, path)
 

@@ -5,20 +5,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from hmu_tasks import paths
-from hmu_tasks.data import packed
-from hmu_tasks.data.concepts import load_concept
-from hmu_tasks.data.matching import match
-from hmu_tasks.errors import DataError
-from hmu_tasks.files import replacing_folder, write_json
-from hmu_tasks.methods import codes
-from hmu_tasks.methods.codes import TABLES, CodeUsage
-from hmu_tasks.methods.encoded import save_codes
-from hmu_tasks.models.device import pick_device
-from hmu_tasks.models.store import load_tokenizer
-from hmu_tasks.models.weights import digest
-from hmu_tasks.params import Params
-from hmu_tasks.training.coded import coded_clips
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import Params
+from hmu_tasks.data.clips import packed
+from hmu_tasks.data.concepts.concepts import load_concept
+from hmu_tasks.data.concepts.matching import match
+from hmu_tasks.methods.shared import codes
+from hmu_tasks.methods.shared.codes import TABLES, CodeUsage
+from hmu_tasks.methods.shared.encoded import save_codes
+from hmu_tasks.models.networks.device import pick_device
+from hmu_tasks.models.networks.weights import digest
+from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.files import replacing_folder, write_json
+from hmu_tasks.training.loop.coded import coded_clips
 
 
 def run(params: Params) -> None:

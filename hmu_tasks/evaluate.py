@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hmu_tasks import paths
-from hmu_tasks.data import packed
-from hmu_tasks.data.concepts import load_concept, load_prompts
-from hmu_tasks.data.features import to_joints
-from hmu_tasks.errors import DataError
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import Params, flat
+from hmu_tasks.data.clips import packed
+from hmu_tasks.data.concepts.concepts import load_concept, load_prompts
+from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation.choice import choose
 from hmu_tasks.evaluation.figures import Measured
 from hmu_tasks.evaluation.intervals import records
@@ -20,15 +20,15 @@ from hmu_tasks.evaluation.prompts import concept_clips, origins
 from hmu_tasks.evaluation.real import real_rows
 from hmu_tasks.evaluation.session import Session, open_session
 from hmu_tasks.evaluation.splits import Protocol
-from hmu_tasks.files import read_json, replacing_folder, write_json
 from hmu_tasks.metrics.forgetting import mask_tokens
 from hmu_tasks.metrics.motion import mean_jerk
-from hmu_tasks.models import store
-from hmu_tasks.models.device import pick_device
-from hmu_tasks.models.momask import Progress, Sampling
-from hmu_tasks.models.store import Bundle, load_bundle
-from hmu_tasks.params import Params, flat
-from hmu_tasks.tracking import StepRun, step_run
+from hmu_tasks.models.generators.bundle import Bundle, load_bundle
+from hmu_tasks.models.generators.text_to_motion import Progress, Sampling
+from hmu_tasks.models.networks.components import absent_reason, save_absent
+from hmu_tasks.models.networks.device import pick_device
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
+from hmu_tasks.tracking.step_run import StepRun, step_run
 
 Record = dict[str, Any]
 VALIDATION = ("forget-val", "retain-val")
@@ -141,9 +141,9 @@ def _edits(
     """
     source = paths.edits(identity["model"], identity["method"])
     edits = {path.parent.name: read_json(path) for path in sorted(source.glob("*/edit.json"))}
-    missing = store.absent_reason(source)
+    missing = absent_reason(source)
     if missing is not None:
-        store.save_absent(folder, missing)
+        save_absent(folder, missing)
         return [], []
     if not edits:
         raise DataError(f"{source} holds no edit; run `dvc repro` so that the method is applied first")

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from hmu_tasks import paths
-from hmu_tasks.data.clips import SPLITS
-from hmu_tasks.data.concepts import CONCEPTS_FILE, load_concept
-from hmu_tasks.data.partition import FilterResult, filter_clips
-from hmu_tasks.errors import DataError
-from hmu_tasks.files import replacing_folder, write_json
-from hmu_tasks.params import Params
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import Params
+from hmu_tasks.data.clips.clips import SPLITS
+from hmu_tasks.data.concepts.concepts import CONCEPTS_FILE, load_concept
+from hmu_tasks.data.division.partition import FilterResult, filter_clips
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.files import replacing_folder, write_json
 
 
 def run(params: Params, progress: Callable[[int, int], None] | None = None) -> Path:

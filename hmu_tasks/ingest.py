@@ -4,14 +4,14 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hmu_tasks import paths
-from hmu_tasks.data import dataset_of, finder, raw_writer
-from hmu_tasks.data.clips import OnBad, Progress, Skipped
-from hmu_tasks.data.packed import PackReport, pack
-from hmu_tasks.data.raw import RawFolder
-from hmu_tasks.errors import DataError
-from hmu_tasks.files import replacing_folder, write_json
-from hmu_tasks.params import Params
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import Params
+from hmu_tasks.data.clips.clips import OnBad, Progress, Skipped
+from hmu_tasks.data.clips.packed import PackReport, pack
+from hmu_tasks.data.datasets import dataset_of, finder, raw_writer
+from hmu_tasks.data.datasets.raw import RawFolder
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.files import replacing_folder, write_json
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from hmu_tasks import paths
-from hmu_tasks.code import code_digest
-from hmu_tasks.data import packed
-from hmu_tasks.data.concepts import PROBE_GROUPS, PROMPT_GROUPS, load_concept, load_prompts
-from hmu_tasks.data.lemmas import Keywords, lemma_hits, prepare
-from hmu_tasks.errors import DataError
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import Params, flat
+from hmu_tasks.data.clips import packed
+from hmu_tasks.data.concepts.concepts import PROBE_GROUPS, PROMPT_GROUPS, load_concept, load_prompts
+from hmu_tasks.data.concepts.lemmas import Keywords, lemma_hits, prepare
 from hmu_tasks.evaluation.judge import load_judge
 from hmu_tasks.evaluation.prompts import Prompts, concept_clips, origins, written_prompts
-from hmu_tasks.files import read_json, replacing_folder, write_json
-from hmu_tasks.models import store, weights
-from hmu_tasks.models.device import pick_device
-from hmu_tasks.models.momask import Progress, Sampling
-from hmu_tasks.models.store import Bundle, load_bundle
-from hmu_tasks.params import Params, flat
+from hmu_tasks.models.generators.bundle import Bundle, load_bundle
+from hmu_tasks.models.generators.text_to_motion import Progress, Sampling
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.networks.components import absent_reason
+from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.probes.bench import Bench
 from hmu_tasks.probes.embedding import Budget, vector_attacks
 from hmu_tasks.probes.outcome import Attack, Outcome, record, remembered
@@ -37,8 +35,11 @@ from hmu_tasks.probes.tampering import (
     revival_attacks,
 )
 from hmu_tasks.probes.wording import suppression_probes, text_attacks
-from hmu_tasks.tracking import StepRun, step_run
-from hmu_tasks.training.batches import ClipSet
+from hmu_tasks.runtime.code_digest import code_digest
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
+from hmu_tasks.tracking.step_run import StepRun, step_run
+from hmu_tasks.training.loop.batches import ClipSet
 
 Record = dict[str, Any]
 ASKED_HERE = set(PROBE_GROUPS) - set(PROMPT_GROUPS)  # groups that are no splits of the evaluation
@@ -74,7 +75,7 @@ def _mirror(run: StepRun, rows: Iterable[Record]) -> None:
 
 def _probed(params: Params, identity: Mapping[str, Any], progress: Progress | None) -> list[Record]:
     source = paths.edits(identity["model"], identity["method"])
-    if store.absent_reason(source) is not None:
+    if absent_reason(source) is not None:
         return []
     edits = selected_edits(identity["model"], identity["method"], all_draws=params.probe.edits == "all")
     bench, clips = _bench(params)

@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmu_tasks import lineage, paths
-from hmu_tasks.data import packed
-from hmu_tasks.data.layout import layout_of
-from hmu_tasks.errors import ConfigError, DataError
-from hmu_tasks.files import read_json, replacing_folder, write_json
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import Params
+from hmu_tasks.data.clips import packed
+from hmu_tasks.data.motion.layout import layout_of
 from hmu_tasks.metrics import METRICS, ROLES
-from hmu_tasks.models import weights
-from hmu_tasks.models.lengths import UNIT
-from hmu_tasks.params import Params
-from hmu_tasks.promotion.card import card_text
-from hmu_tasks.promotion.evidence import Evidence, families, figures, of_edit, probe_figures
-from hmu_tasks.promotion.gate import Limits, better, decide
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.networks.lengths import UNIT
+from hmu_tasks.registry.card import card_text
+from hmu_tasks.registry.evidence import Evidence, families, figures, of_edit, probe_figures
+from hmu_tasks.registry.gate import Limits, better, decide
+from hmu_tasks.runtime.errors import ConfigError, DataError
+from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
+from hmu_tasks.tracking import lineage
 
 Record = Mapping[str, Any]
 LONGEST = 196  # frames: 49 tokens, as far as the transformers' positions go in every configuration

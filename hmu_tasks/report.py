@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hmu_tasks import paths
-from hmu_tasks.errors import DataError
-from hmu_tasks.files import read_json, replacing, replacing_folder, write_json
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import Params
 from hmu_tasks.metrics import ROLES
 from hmu_tasks.metrics.forgetting import gap_closure
-from hmu_tasks.params import Params
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.files import read_json, replacing, replacing_folder, write_json
 from hmu_tasks.viewer import export, page, table, view
 from hmu_tasks.viewer.costs import Cost, cost_of
 from hmu_tasks.viewer.inputs import ReportInputs, Sample

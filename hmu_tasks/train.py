@@ -4,31 +4,44 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from hmu_tasks import paths
-from hmu_tasks.code import code_digest
-from hmu_tasks.errors import ConfigError, DataError
-from hmu_tasks.files import replacing_folder
-from hmu_tasks.models import store
-from hmu_tasks.models.device import pick_device
-from hmu_tasks.models.training import History, Progress
-from hmu_tasks.models.weights import digest
-from hmu_tasks.params import Params, flat
-from hmu_tasks.tracking import step_run
-from hmu_tasks.training import components, pretrained
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import Params, flat
+from hmu_tasks.models import MODELS
+from hmu_tasks.models.networks.components import SOURCE
+from hmu_tasks.models.networks.device import pick_device
+from hmu_tasks.models.networks.weights import digest
+from hmu_tasks.runtime.code_digest import code_digest
+from hmu_tasks.runtime.errors import ConfigError, DataError
+from hmu_tasks.runtime.files import replacing_folder
+from hmu_tasks.tracking.step_run import step_run
+from hmu_tasks.training.loop.fit import History, Progress
+from hmu_tasks.training.loop.job import Job
 
-COMPONENTS: dict[str, Callable[[components.Job], History]] = {
-    "text": components.text,
-    "evaluator": components.evaluator,
-    "tokenizer": components.tokenizer,
-    "base-momask": components.base_momask,
-    "base-bamm": components.base_bamm,
-    "residual": components.residual,
-    "classifier": components.classifier,
+# Addresses instead of functions: a step loads the networks of its own component only.
+TRAINERS: dict[str, str] = {
+    "text": "hmu_tasks.training.text:train",
+    "evaluator": "hmu_tasks.training.evaluator:train",
+    "tokenizer": "hmu_tasks.training.tokenizer:train",
+    "base": "hmu_tasks.training.base:train",
+    "residual": "hmu_tasks.training.residual:train",
+    "classifier": "hmu_tasks.training.classifier:train",
 }
+OFFICIAL = "hmu_tasks.training.pretrained:importer"
+COMPONENTS = (
+    "text",
+    "evaluator",
+    "tokenizer",
+    *(f"base-{name}" for name in MODELS),
+    "residual",
+    "classifier",
+)
 VARIANTS = ("full", "retain")
 # What measures or frames every model alike is trained once.
 UNVARIED = ("text", "evaluator", "classifier")
@@ -50,7 +63,7 @@ def run(params: Params, component: str, variant: str | None, progress: Progress 
         raise ConfigError(f"component {component!r} has no variants; leave {variant!r} out")
     target = paths.component(component, variant)
     scratch = paths.SCRATCH / f"{target.name}-{_key(params, component, variant)}"
-    imported = pretrained.importer(params, component, variant)
+    imported = _importer(params, component, variant)
     section = component.partition("-")[0] if imported is None else "pretrained"
     knobs = flat(params.train.model_dump(mode="json")[section])
     with step_run(
@@ -62,18 +75,38 @@ def run(params: Params, component: str, variant: str | None, progress: Progress 
         enabled=params.run.track,
     ) as run:
         with replacing_folder(target) as folder:
-            job = components.Job(params, variant, folder, scratch / "checkpoint.pt", progress)
-            history = (imported or COMPONENTS[component])(job)
+            job = Job(params, variant, folder, scratch / "checkpoint.pt", progress)
+            history = (imported or trainer(component))(job)
             rows = pd.DataFrame(history.rows, columns=["step", "name", "value"])
             rows.to_csv(folder / "history.csv", index=False, float_format="%.6g", lineterminator="\n")
         run.curve("train", rows)
         run.metrics({name: value for _, name, value in history.rows})
-        for record in ("config.json", store.SOURCE):
+        for record in ("config.json", SOURCE):
             if (target / record).exists():
                 run.artifact(target / record)
     # Only now: a run that failed to record itself finds its finished training again.
     shutil.rmtree(scratch, ignore_errors=True)
     return target
+
+
+def trainer(component: str) -> Callable[[Job], History]:
+    """Return what trains a component; `base-<model>` is the base transformer of that model."""
+    name, _, model = component.partition("-")
+    found: Callable[..., History] = _found(TRAINERS[name])
+    return partial(found, model=model) if model else found
+
+
+def _importer(params: Params, component: str, variant: str | None) -> Callable[[Job], History] | None:
+    """Return what reads a component from official checkpoints; None where it is to be trained."""
+    if params.train.mode != "pretrained":
+        return None
+    importer: Callable[..., Callable[[Job], History] | None] = _found(OFFICIAL)
+    return importer(params, component, variant)
+
+
+def _found(address: str) -> Any:
+    module, _, name = address.partition(":")
+    return getattr(import_module(module), name)
 
 
 def upstream(component: str, variant: str | None) -> list[Path]:

@@ -13,27 +13,37 @@ from typing import Any
 
 import torch
 
-from hmu_tasks import paths
-from hmu_tasks.code import code_digest
-from hmu_tasks.data import packed
-from hmu_tasks.errors import DataError
-from hmu_tasks.files import read_json, replacing_folder, write_json
-from hmu_tasks.methods import encoded, lcr, method_function
-from hmu_tasks.methods.codes import load_prior, load_usage
-from hmu_tasks.methods.cost import Cost
-from hmu_tasks.methods.difference import difference
-from hmu_tasks.methods.text_edits import TextChoice, TextEdits
-from hmu_tasks.methods.tuned_edits import TunedEdits
-from hmu_tasks.models import store, weights
-from hmu_tasks.models.device import pick_device
-from hmu_tasks.models.embeddings import embed_texts
-from hmu_tasks.models.momask import Progress
-from hmu_tasks.models.store import SOURCE
-from hmu_tasks.params import Params, flat
-from hmu_tasks.sections.unlearning import Tuned
-from hmu_tasks.tracking import step_run
-from hmu_tasks.training.batches import clip_set
-from hmu_tasks.training.generator import CodeSet
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import Params, flat
+from hmu_tasks.config.sections.unlearning import Tuned
+from hmu_tasks.data.clips import packed
+from hmu_tasks.methods import lcr, method_function
+from hmu_tasks.methods.shared import encoded
+from hmu_tasks.methods.shared.codes import load_prior, load_usage
+from hmu_tasks.methods.shared.cost import Cost
+from hmu_tasks.methods.shared.difference import difference
+from hmu_tasks.methods.shared.text_edits import TextChoice, TextEdits
+from hmu_tasks.methods.shared.tuned_edits import TunedEdits
+from hmu_tasks.models.generators.bundle import COMPONENTS, load_bundle, save_bundle
+from hmu_tasks.models.generators.text_to_motion import Progress
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.networks.components import (
+    SOURCE,
+    absent_reason,
+    load_config,
+    save_absent,
+    save_network,
+    save_statistics,
+)
+from hmu_tasks.models.networks.device import pick_device
+from hmu_tasks.models.text.embeddings import embed_texts
+from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
+from hmu_tasks.runtime.code_digest import code_digest
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
+from hmu_tasks.tracking.step_run import step_run
+from hmu_tasks.training.loop.batches import clip_set
+from hmu_tasks.training.loop.transformers import CodeSet
 
 CPU = torch.device("cpu")
 
@@ -56,9 +66,9 @@ def original(params: Params, model: str, folder: Path, progress: Progress | None
 def retrain(params: Params, model: str, folder: Path, progress: Progress | None) -> None:
     """D_r, the gold standard: everything but the frozen text encoder was trained anew on the retain set only."""
     del params, progress
-    missing = store.absent_reason(paths.component("tokenizer", "retain"))
+    missing = absent_reason(paths.component("tokenizer", "retain"))
     if missing is not None:
-        store.save_absent(folder, missing)
+        save_absent(folder, missing)
         return
     _assemble(model, "retain", folder / "s0")
     report = {
@@ -81,7 +91,7 @@ def replace_latent_codes(params: Params, model: str, folder: Path, progress: Pro
     """LCR: one bundle per number of codes and noise draw; all but the codebooks is shared with the original."""
     knobs = params.unlearn.lcr
     source = paths.edits(model, "original") / "s0"
-    tokenizer = store.load_tokenizer(source / "tokenizer", CPU)
+    tokenizer = load_tokenizer(source / "tokenizer", CPU)
     before = tokenizer.network.state_dict()
     usage, prior = load_usage(paths.CODEBOOK), load_prior(paths.CODEBOOK)
     parts = {name: lcr.Part(load_usage(paths.CODEBOOK, name), share) for name, share in knobs.parts.items()}
@@ -104,11 +114,11 @@ def replace_latent_codes(params: Params, model: str, folder: Path, progress: Pro
         )
         network = tokenizer.network.with_codebooks(edit.codebooks)
         target = folder / f"k{count:03d}-s{seed}"
-        store.save_network(network, store.load_config(source / "tokenizer"), target / "tokenizer")
-        store.save_statistics(tokenizer.mean, tokenizer.std, target / "tokenizer")
-        components = {name: source / name for name in store.COMPONENTS}
+        save_network(network, load_config(source / "tokenizer"), target / "tokenizer")
+        save_statistics(tokenizer.mean, tokenizer.std, target / "tokenizer")
+        components = {name: source / name for name in COMPONENTS}
         components["tokenizer"] = target / "tokenizer"
-        store.save_bundle(components, target, {"method": "lcr", "from": str(source.as_posix())}, model=model)
+        save_bundle(components, target, {"method": "lcr", "from": str(source.as_posix())}, model=model)
         changes = difference(before, network.state_dict())
         report = {
             "method": "lcr",
@@ -259,7 +269,7 @@ def _tune(
 ) -> None:
     """Make the edits of a method that trains on, from the training clips' codes and captions."""
     source = paths.edits(model, "original") / "s0"
-    bundle = store.load_bundle(source, CPU)
+    bundle = load_bundle(source, CPU)
     clips = packed.load(paths.CLIPS)
     ids = {role: _ids(role) for role in ("forget", "retain")}
     both = clip_set(clips, ids["forget"] + ids["retain"])
@@ -322,4 +332,4 @@ def _assemble(model: str, variant: str, folder: Path) -> None:
     # Checkpoints that were not trained here are named by the digests of their files.
     sources = {name: read_json(place / SOURCE) for name, place in parts.items() if (place / SOURCE).is_file()}
     lineage = {"method": "train", "variant": variant} | ({"sources": sources} if sources else {})
-    store.save_bundle(parts, folder, lineage, model=model)
+    save_bundle(parts, folder, lineage, model=model)

@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from hmu_tasks import paths
-from hmu_tasks.data import dataset_of, tables
-from hmu_tasks.data.clips import SPLITS
-from hmu_tasks.data.expectations import Limits, SuiteResult, as_record, check
-from hmu_tasks.errors import ContractError, DataError
-from hmu_tasks.files import replacing_folder, write_json
-from hmu_tasks.params import Params
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import Params
+from hmu_tasks.data.clips.clips import SPLITS
+from hmu_tasks.data.contracts import tables
+from hmu_tasks.data.contracts.expectations import Limits, SuiteResult, as_record, check
+from hmu_tasks.data.datasets import dataset_of
+from hmu_tasks.runtime.errors import ContractError, DataError
+from hmu_tasks.runtime.files import replacing_folder, write_json
 from hmu_tasks.viewer.validation import write_site
 
 SIDES = ("forget", "retain")

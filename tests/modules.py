@@ -1,13 +1,11 @@
 """What our modules import, read from their syntax trees: shared by the tests of the architecture and of dvc.yaml."""
 
 import ast
-import re
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hmu_tasks"
-_ADDRESS = re.compile(r"hmu_tasks(\.\w+)+(?=:\w+$)")
 
 
 @cache
@@ -34,8 +32,6 @@ def imported_names(file: Path) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: write imports in full"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _ADDRESS.match(node.value):
-            names.add(node.value.partition(":")[0])  # imported by address, when it is needed
     return frozenset(names)
 
 
@@ -62,7 +58,10 @@ def data_files(file: Path) -> set[Path]:
 
 
 def closure(file: Path, *, skip: frozenset[Path] = frozenset()) -> set[Path]:
-    """Every file of ours that `file` reaches through imports, itself included, and the data files that these read."""
+    """Every file of ours that `file` reaches through imports, itself included, and the data files that these read.
+
+    Plug-ins that a table names by address are not followed: which of them a stage loads, its command says.
+    """
     found: set[Path] = set()
     waiting = [file]
     while waiting:

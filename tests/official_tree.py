@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.models.bamm_base import BammConfig, BammTransformer
-from hmu_tasks.models.evaluator import Evaluator, EvaluatorConfig
-from hmu_tasks.models.length import LengthConfig, LengthEstimator
-from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
-from hmu_tasks.models.residual import ResidualTransformer, ResidualTransformerConfig
-from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
+from hmu_tasks.models.evaluators.evaluator import Evaluator, EvaluatorConfig
+from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
+from hmu_tasks.models.generators.length import LengthConfig, LengthEstimator
+from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
+from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
+from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 
 RVQ = "t2m/rvq_tiny"
 MASK = "t2m/t2m_tiny"

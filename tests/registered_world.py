@@ -9,7 +9,7 @@ import pytest
 from tiny_world import tiny_params
 
 if TYPE_CHECKING:
-    from hmu_tasks.params import Params
+    from hmu_tasks.config.params import Params
 
 NAME = "hmu-momask-synthetic-violence"
 __all__ = ["LIMITS", "NAME", "add_edit", "easy_params", "measured", "selected"]
@@ -27,7 +27,7 @@ def easy_params(**limits: Any) -> "Params":
 
     The gate's tables of figures are replaced and not overlaid, so that none of the shipped limits is left in them.
     """
-    from hmu_tasks.params import parse
+    from hmu_tasks.config.params import parse
 
     values = tiny_params().model_dump(mode="json", by_alias=True)
     values["register"] |= LIMITS | limits
@@ -55,8 +55,10 @@ def add_edit(root: Path, name: str) -> None:
     """Make a further edit out of the selected one, with other codebooks and the same figures."""
     import torch
 
-    from hmu_tasks.files import read_json, write_json
-    from hmu_tasks.models import store, weights
+    from hmu_tasks.models.generators.bundle import COMPONENTS
+    from hmu_tasks.models.networks import weights
+    from hmu_tasks.models.networks.components import load_config
+    from hmu_tasks.runtime.files import read_json, write_json
 
     edits, figures = (root / "runs" / step / "momask" / "lcr" for step in ("unlearn", "evaluate"))
     source = selected(root)
@@ -65,8 +67,8 @@ def add_edit(root: Path, name: str) -> None:
     key = next(key for key in sorted(state) if "codebook" in key)
     state[key] = state[key] + torch.full_like(state[key], 0.01 * len(name))
     tokenizer = edits / name / "tokenizer"
-    weights.save(state, store.load_config(tokenizer), tokenizer)
-    parts = {part: edits / name / part for part in store.COMPONENTS}
+    weights.save(state, load_config(tokenizer), tokenizer)
+    parts = {part: edits / name / part for part in COMPONENTS}
     index = read_json(edits / name / "bundle.json")
     index["components"] = {part: weights.digest(folder) for part, folder in parts.items()}
     index["digest"] = weights.combine(index["components"])

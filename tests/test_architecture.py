@@ -15,7 +15,6 @@ LIBRARIES = (
     "viewer",
     "training",
     "evaluation",
-    "promotion",
     "probes",
 )
 SOURCES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "flows").rglob("*.py")])
@@ -25,26 +24,26 @@ LIBRARY_SOURCES = [file for file in SOURCES if file.relative_to(PACKAGE.parent).
 ONLY = {
     "prefect": {"flows"},
     "mlflow": {
-        "hmu_tasks/mlflow_store.py",
-        "hmu_tasks/mlflow_runs.py",
-        "hmu_tasks/registry.py",
-        "hmu_tasks/packing.py",
-        "hmu_tasks/serving.py",
+        "hmu_tasks/tracking/store.py",
+        "hmu_tasks/tracking/runs.py",
+        "hmu_tasks/registry/versions.py",
+        "hmu_tasks/registry/packing.py",
+        "hmu_tasks/registry/serving.py",
     },
-    "great_expectations": {"hmu_tasks/data/expectations.py", "hmu_tasks/validate.py"},
+    "great_expectations": {"hmu_tasks/data/contracts/expectations.py", "hmu_tasks/validate.py"},
     "dvc": {"flows"},
     "typer": {"hmu_tasks/__main__.py", "flows"},
-    "tqdm": {"hmu_tasks/console.py"},
+    "tqdm": {"hmu_tasks/runtime/console.py"},
     "ruamel": {
-        "hmu_tasks/params.py",
-        "hmu_tasks/lineage.py",
-        "hmu_tasks/presets",
-        "hmu_tasks/data/concepts.py",
-        "hmu_tasks/data/bvh/name_maps.py",
+        "hmu_tasks/config/params.py",
+        "hmu_tasks/tracking/lineage.py",
+        "hmu_tasks/config/presets",
+        "hmu_tasks/data/concepts/concepts.py",
+        "hmu_tasks/data/datasets/bvh/name_maps.py",
     },
     "argparse": {"flows"},
     "pickle": {
-        "hmu_tasks/models/training.py",  # the error that a damaged checkpoint raises
+        "hmu_tasks/models/networks/weights.py",  # the error that a damaged checkpoint raises
         "hmu_tasks/models/official",  # readers that refuse or replace every class that a file names
     },
     "yaml": set(),
@@ -103,8 +102,8 @@ def test_libraries_do_not_look_around() -> None:
         "socket",
         "subprocess",
         "logging",
-        "hmu_tasks.tracking",
-        "hmu_tasks.console",
+        "hmu_tasks.tracking.step_run",
+        "hmu_tasks.runtime.console",
     }
 
     def wrong(file: Path) -> Iterator[str]:
@@ -156,7 +155,6 @@ def test_libraries_build_on_each_other_in_one_direction() -> None:
         "training": {"data", "models"},
         "viewer": {"metrics"},
         "evaluation": {"data", "models", "metrics", "training"},
-        "promotion": {"metrics"},
         "probes": {"data", "models", "methods", "metrics", "training", "evaluation"},
     }
 
@@ -225,8 +223,9 @@ def test_global_random_state_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("hmu_tasks.data", "DATASETS"),
-        ("hmu_tasks.train", "COMPONENTS"),
+        ("hmu_tasks.data.datasets", "DATASETS"),
+        ("hmu_tasks.models", "MODELS"),
+        ("hmu_tasks.train", "TRAINERS"),
         ("hmu_tasks.unlearn", "METHODS"),
         ("hmu_tasks.metrics", "METRICS"),
     ],
@@ -257,8 +256,9 @@ def test_help_reaches_nothing_heavy() -> None:
     }
     modules = {node.module or "" for node in top if isinstance(node, ast.ImportFrom)}
     assert {name for name in modules if name.startswith("hmu_tasks")} == {
-        "hmu_tasks.errors",
-        "hmu_tasks.threads",
+        "hmu_tasks.runtime.errors",
+        "hmu_tasks.runtime.threads",
     }
-    assert closure(PACKAGE / "threads.py") == {PACKAGE / "errors.py", PACKAGE / "threads.py"}
-    assert closure(PACKAGE / "errors.py") == {PACKAGE / "errors.py"}
+    runtime = PACKAGE / "runtime"
+    assert closure(runtime / "threads.py") == {runtime / "errors.py", runtime / "threads.py"}
+    assert closure(runtime / "errors.py") == {runtime / "errors.py"}

@@ -8,16 +8,18 @@ import pandas as pd
 import torch
 from tiny_world import tiny_params
 
-from hmu_tasks import codebook, paths
-from hmu_tasks.data import packed
-from hmu_tasks.methods import codes
-from hmu_tasks.models import store, weights
+from hmu_tasks import codebook
+from hmu_tasks.config import paths
+from hmu_tasks.data.clips import packed
+from hmu_tasks.methods.shared import codes
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
 
 
 def test_usage_comes_back_as_it_was_counted(world: Path) -> None:
     clips = packed.load(paths.CLIPS)
     ids = {role: (paths.SPLIT / f"train-{role}.txt").read_text().split() for role in ("forget", "retain")}
-    tokenizer = store.load_tokenizer(paths.component("tokenizer", "full"), torch.device("cpu"))
+    tokenizer = load_tokenizer(paths.component("tokenizer", "full"), torch.device("cpu"))
     found = [tokenizer.encode([np.array(clips.features(i))])[0] for i in ids["forget"] + ids["retain"]]
     forget = [True] * len(ids["forget"]) + [False] * len(ids["retain"])
     expected = codes.count_codes(found, forget, 16)

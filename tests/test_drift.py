@@ -6,32 +6,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from modules import PACKAGE, ROOT, closure, tree
+from modules import PACKAGE, ROOT, closure, module_file, tree
 
-from hmu_tasks import paths, train, unlearn
+from hmu_tasks import train, unlearn
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import load, read_yaml
 from hmu_tasks.methods import METHODS
 from hmu_tasks.models import MODELS
-from hmu_tasks.params import load, read_yaml
 from hmu_tasks.training import pretrained
 
 # What a change in these could alter is checked by tests and seen by eye, not worth training anew for.
 NOT_DEPENDENCIES = frozenset(
-    PACKAGE / name
-    for name in (
-        "__init__.py",  # says what the package is
-        "__main__.py",  # calls the step, after reading params.yaml
-        "console.py",  # what the terminal shows
-        "errors.py",  # classes of errors
-        "files.py",  # how files are replaced, not what is in them
-        "lineage.py",  # digests of what dvc.lock names, which are dependencies themselves
-        "mlflow_store.py",  # finds the MLflow store
-        "params.py",  # checks params.yaml; the values themselves are dependencies
-        "code.py",  # names caches and scratch folders by code that is a dependency itself
-        "paths.py",  # where things lie; outs and deps of the stage change with it
-        "tracking.py",  # writes to MLflow only
-    )
+    [
+        *(PACKAGE / "config").rglob(
+            "*.py"
+        ),  # checks params.yaml, whose values are dependencies; names places
+        *(PACKAGE / "runtime").rglob(
+            "*.py"
+        ),  # errors, replaced files, digests of code that is a dependency itself
+        *(PACKAGE / "tracking").rglob("*.py"),  # writes to MLflow only
+        PACKAGE / "__init__.py",  # says what the package is
+        PACKAGE / "models" / "__init__.py",  # says which models there are
+    ]
 )
-NOT_DEPENDENCIES |= frozenset((PACKAGE / "sections").glob("*.py"))  # as params.py
 # Read by a step without being able to change what it writes.
 NOT_KNOBS = {"run.track"}
 # Say which stages there are, and nothing about what one of them writes.
@@ -135,7 +132,7 @@ def functions(file: Path) -> dict[str, ast.AST]:
 
 def reached(file: Path, name: str) -> list[ast.AST]:
     """A function and all of the same file that it calls, directly or not; entry points do not call each other."""
-    entries = {f.__name__ for f in (*train.COMPONENTS.values(), *unlearn.METHODS.values())}
+    entries = {f.__name__ for f in (*unlearn.METHODS.values(), *pretrained.IMPORTS.values())}
     known = {other: node for other, node in functions(file).items() if other == name or other not in entries}
     found: set[str] = set()
     waiting = [name]
@@ -147,13 +144,33 @@ def reached(file: Path, name: str) -> list[ast.AST]:
     return [known[one] for one in sorted(found)]
 
 
+def files_of(stage: Stage) -> list[Path]:
+    """The modules that a stage's command enters: the step, and the plug-ins that its arguments name."""
+    files = [PACKAGE / f"{stage.step}.py"]
+    if stage.step == "train":
+        files.append(module_of(train.TRAINERS[stage.arguments[0].partition("-")[0]]))
+        files += [module_of(MODELS[m]) for m in MODELS if stage.arguments[0] == f"base-{m}"]
+    elif stage.step in {"unlearn", "evaluate", "probe"} and stage.arguments[0] in MODELS:
+        files.append(module_of(MODELS[stage.arguments[0]]))
+    return files
+
+
+def module_of(address: str) -> Path:
+    """File of a plug-in by its address `module:name`."""
+    found = module_file(address.partition(":")[0])
+    assert found is not None, address
+    return found
+
+
 def nodes_of(stage: Stage) -> list[ast.AST]:
     """The syntax trees that a stage's command runs through, as far as they read params."""
     if stage.step == "train":
         component = stage.arguments[0]
-        nodes = reached(PACKAGE / "training" / "components.py", train.COMPONENTS[component].__name__)
+        nodes = [tree(file) for file in files_of(stage)[1:]]
+        nodes.append(tree(PACKAGE / "training" / "loop" / "job.py"))
         if component in pretrained.IMPORTS:
-            file = PACKAGE / "training" / "pretrained.py"
+            nodes += reached(PACKAGE / "train.py", "_importer")
+            file = module_of(train.OFFICIAL)
             nodes += reached(file, "importer") + reached(file, pretrained.IMPORTS[component].__name__)
         return nodes
     if stage.step == "unlearn":
@@ -236,7 +253,10 @@ def test_source_dependencies_are_complete(stages: dict[str, Stage]) -> None:
     """Every module that a step reaches through imports is a dependency of its stages."""
     missing = {}
     for stage in stages.values():
-        needed = closure(PACKAGE / f"{stage.step}.py", skip=NOT_DEPENDENCIES)
+        needed = {file for entry in files_of(stage) for file in closure(entry, skip=NOT_DEPENDENCIES)}
+        # Of a component, the importer of official checkpoints needs the networks that its trainer needs, no others.
+        if stage.step == "train" and stage.arguments[0] in pretrained.IMPORTS:
+            needed |= {module_of(train.OFFICIAL), *(PACKAGE / "models" / "official").glob("*.py")}
         names = sorted(file.relative_to(ROOT).as_posix() for file in needed if not stage.covers(file))
         if names:
             missing[stage.name] = names
@@ -245,9 +265,9 @@ def test_source_dependencies_are_complete(stages: dict[str, Stage]) -> None:
 
 def test_networks_depend_on_no_concept_contract_or_method(stages: dict[str, Stage]) -> None:
     idle = [
-        "data/synthetic/strikes.py",
-        "data/expectations.py",
-        "data/concepts.yaml",
+        "data/datasets/synthetic/strikes.py",
+        "data/contracts/expectations.py",
+        "data/concepts/concepts.yaml",
         "methods/lcr.py",
         "metrics/stats.py",
     ]

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from tiny_world import tiny_params
 
-from hmu_tasks import evaluate, paths, unlearn
-from hmu_tasks.errors import DataError
+from hmu_tasks import evaluate, unlearn
+from hmu_tasks.config import paths
 from hmu_tasks.metrics import METRICS, ROLES
-from hmu_tasks.models import store, weights
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.networks.components import save_absent
+from hmu_tasks.runtime.errors import DataError
 
 METHODS = ("original", "retrain", "lcr")
 FIELDS = {
@@ -188,7 +190,7 @@ def test_a_dataset_without_labels_is_chosen_by_distance(world: Path) -> None:
 def test_without_retraining_the_reason_comes_from_its_evaluation(world: Path) -> None:
     """A worker has the direct inputs of this stage only, and those do not hold the bundles of D_r."""
     shutil.rmtree(paths.edits("momask", "retrain"))
-    store.save_absent(paths.edits("momask", "retrain"), "no checkpoint of it was published")
+    save_absent(paths.edits("momask", "retrain"), "no checkpoint of it was published")
     evaluate.run(tiny_params(), "momask", "retrain")
     assert rows("retrain") == []
     shutil.rmtree(paths.edits("momask", "retrain"))

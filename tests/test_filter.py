@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import tiny_packed
 
-from hmu_tasks.data.concepts import load_concept
-from hmu_tasks.data.partition import filter_clips
-from hmu_tasks.errors import ConfigError, DataError
+from hmu_tasks.data.concepts.concepts import load_concept
+from hmu_tasks.data.division.partition import filter_clips
 from hmu_tasks.filter import filter_folder
+from hmu_tasks.runtime.errors import ConfigError, DataError
 
 KNOBS = {"dataset": "synthetic", "concept": "violence", "rule": "lemma", "matches": 1}
 

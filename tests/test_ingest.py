@@ -9,9 +9,10 @@ import pytest
 import tiny_raw
 from tiny_world import ROOT, tiny_params
 
-from hmu_tasks import ingest, paths
-from hmu_tasks.console import print_ingest
-from hmu_tasks.errors import ConfigError, DataError
+from hmu_tasks import ingest
+from hmu_tasks.config import paths
+from hmu_tasks.runtime.console import print_ingest
+from hmu_tasks.runtime.errors import ConfigError, DataError
 
 
 @pytest.fixture

@@ -10,10 +10,13 @@ import pytest
 import torch
 from tiny_world import tiny_params
 
-from hmu_tasks import evaluate, paths, report, train, unlearn
+from hmu_tasks import evaluate, report, train, unlearn
+from hmu_tasks.config import paths
 from hmu_tasks.methods import METHODS
-from hmu_tasks.models import MODELS, store, weights
-from hmu_tasks.models.momask import Sampling
+from hmu_tasks.models import MODELS
+from hmu_tasks.models.generators.bundle import COMPONENTS, Bundle, load_bundle
+from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.models.networks import weights
 from hmu_tasks.viewer.summary import summarise
 
 CPU = torch.device("cpu")
@@ -53,7 +56,7 @@ def edits(model: str, method: str) -> dict[int | None, Path]:
     return {json.loads(path.read_text())["knob"]: path.parent for path in found}
 
 
-def motions(bundle: store.Bundle) -> list[np.ndarray]:
+def motions(bundle: Bundle) -> list[np.ndarray]:
     text = bundle.text.encode(["a person kicks", "a person walks in a circle", "someone waves"])
     return bundle.model.generate(
         text,
@@ -66,12 +69,12 @@ def motions(bundle: store.Bundle) -> list[np.ndarray]:
 @pytest.mark.parametrize(("model", "method"), CELLS)
 def test_cell(matrix: Path, model: str, method: str) -> None:
     source = edits(model, "original")[None]
-    original = store.load_bundle(source, CPU)
+    original = load_bundle(source, CPU)
     assert type(original.model).__name__.lower() == model
     before = motions(original)
     found = edits(model, method)
     for strength, folder in found.items():
-        bundle = store.load_bundle(folder, CPU)
+        bundle = load_bundle(folder, CPU)
         report = json.loads((folder / "edit.json").read_text())
         assert (report["method"], report["seed"]) == (method, 0)
         steps = 2 * strength if method in ("finetune", "npo") else 0  # of base and residual transformer
@@ -81,9 +84,7 @@ def test_cell(matrix: Path, model: str, method: str) -> None:
         assert [m.shape for m in after] == [(40, 263), (64, 263), (44, 263)]
         assert all(np.isfinite(m).all() for m in after)
         changed = {
-            name
-            for name in store.COMPONENTS
-            if weights.digest(folder / name) != weights.digest(source / name)
+            name for name in COMPONENTS if weights.digest(folder / name) != weights.digest(source / name)
         }
         if strength == 0:
             assert (bundle.digest, changed, report["changed_parameters"]) == (original.digest, set(), 0)

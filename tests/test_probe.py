@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from tiny_world import tiny_params
 
-from hmu_tasks import paths, probe, train, unlearn
-from hmu_tasks.errors import ConfigError, DataError
-from hmu_tasks.files import write_json
-from hmu_tasks.models import store, weights
-from hmu_tasks.promotion.evidence import probe_figures
+from hmu_tasks import probe, train, unlearn
+from hmu_tasks.config import paths
+from hmu_tasks.models.generators.bundle import load_bundle
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.networks.components import save_absent
+from hmu_tasks.registry.evidence import probe_figures
+from hmu_tasks.runtime.errors import ConfigError, DataError
+from hmu_tasks.runtime.files import write_json
 
 TEXT = ["none", "misspelling", "inserted", "paraphrase", "synonym", "implicit"]
 FAMILIES = {
@@ -47,7 +50,7 @@ def test_every_attack_is_recorded_for_references_and_methods_and_changes_no_bund
     (chosen,) = {row["edit"] for row in rows("lcr")}
     selection = json.loads((paths.evaluation("momask", "lcr") / "selection.json").read_text())
     assert {row["knob"] for row in rows("lcr")} == {selection["knob"]}
-    bundle = store.load_bundle(paths.edits("momask", "lcr") / chosen, probe.pick_device("cpu"))
+    bundle = load_bundle(paths.edits("momask", "lcr") / chosen, probe.pick_device("cpu"))
     assert {row["bundle"] for row in rows("lcr")} == {bundle.digest}
     for row in rows("original"):
         if row["attack"] == "revival-predicted":
@@ -133,6 +136,6 @@ def test_what_is_missing_is_named(world: Path) -> None:
     with pytest.raises(DataError, match="holds no edit"):
         probe.run(tiny_params(), "momask", "lcr")
     shutil.rmtree(paths.edits("momask", "retrain"))
-    store.save_absent(paths.edits("momask", "retrain"), "no D_r here")
+    save_absent(paths.edits("momask", "retrain"), "no D_r here")
     probe.run(tiny_params(), "momask", "retrain")
     assert rows("retrain") == []

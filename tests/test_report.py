@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmu_tasks import paths, report
-from hmu_tasks.errors import DataError
-from hmu_tasks.files import write_json
-from hmu_tasks.params import load
+from hmu_tasks import report
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import load
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.files import write_json
 from hmu_tasks.viewer.costs import Cost
 
 ROOT = Path(__file__).parent.parent

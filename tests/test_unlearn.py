@@ -7,10 +7,13 @@ import pytest
 import torch
 from tiny_world import tiny_params
 
-from hmu_tasks import codebook, paths, unlearn
-from hmu_tasks.errors import ConfigError, DataError, WeightsError
-from hmu_tasks.methods.codes import load_usage
-from hmu_tasks.models import store, weights
+from hmu_tasks import codebook, unlearn
+from hmu_tasks.config import paths
+from hmu_tasks.methods.shared.codes import load_usage
+from hmu_tasks.models.generators.bundle import COMPONENTS, load_bundle
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
+from hmu_tasks.runtime.errors import ConfigError, DataError, WeightsError
 
 CPU = torch.device("cpu")
 MODEL = "momask"
@@ -27,7 +30,7 @@ def state(bundle: Path, component: str) -> dict[str, torch.Tensor]:
 
 def changed(one: Path, other: Path) -> set[str]:
     names = set()
-    for component in store.COMPONENTS:
+    for component in COMPONENTS:
         before, after = state(one, component), state(other, component)
         assert before.keys() == after.keys()
         names |= {f"{component}.{k}" for k in before if not torch.equal(before[k], after[k])}
@@ -43,7 +46,7 @@ def test_methods_are_named_as_they_are_stored(world: Path) -> None:
 
 
 def test_no_code_replaced_is_the_original(world: Path) -> None:
-    bundle, original = (store.load_bundle(f, CPU) for f in (folder("lcr", "k000-s0"), folder("original")))
+    bundle, original = (load_bundle(f, CPU) for f in (folder("lcr", "k000-s0"), folder("original")))
     assert bundle.digest == original.digest
     report = json.loads((folder("lcr", "k000-s0") / "edit.json").read_text())
     assert report["tokenizer"]["changed"] == {}
@@ -74,7 +77,7 @@ def test_lcr_changes_the_named_rows_of_the_codebook_and_nothing_else(world: Path
 
 def test_bundles_of_one_model_share_the_digest_of_what_draws_codes(world: Path) -> None:
     original, edited, gold = (
-        store.load_bundle(f, CPU) for f in (folder("original"), folder("lcr", "k002-s0"), folder("retrain"))
+        load_bundle(f, CPU) for f in (folder("original"), folder("lcr", "k002-s0"), folder("retrain"))
     )
     assert edited.generator_digest == original.generator_digest != gold.generator_digest
     assert edited.digest != original.digest
@@ -120,7 +123,7 @@ def test_a_sweep_has_one_bundle_per_cell_and_the_same_noise_for_a_code(world: Pa
 def test_every_form_of_lcr_changes_the_first_codebook_only(world: Path, knobs: dict[str, object]) -> None:
     unlearn.run(tiny_params({"unlearn": {"lcr": {"codes": [2], **knobs}}}), MODEL, "lcr")
     assert changed(folder("original"), folder("lcr", "k002-s0")) == {"tokenizer.quantizer.layers.0.codebook"}
-    assert store.load_bundle(folder("lcr", "k002-s0"), CPU).model.codebooks.isfinite().all()
+    assert load_bundle(folder("lcr", "k002-s0"), CPU).model.codebooks.isfinite().all()
 
 
 def test_every_edit_says_what_it_cost(world: Path) -> None:
@@ -133,7 +136,7 @@ def test_every_edit_says_what_it_cost(world: Path) -> None:
     assert cost("original") == cost("lcr", "k000-s0") == nothing
     assert cost("lcr", "k002-s0") == nothing | {"clips_read": len(ids["forget"]) + len(ids["retain"])}
     edit = json.loads((folder("retrain") / "edit.json").read_text())
-    model = store.load_bundle(folder("retrain"), CPU).model
+    model = load_bundle(folder("retrain"), CPU).model
     networks = (model.tokenizer.network, model.base, model.residual)
     trained = sum(p.numel() for network in networks for p in network.parameters())
     assert edit["changed_parameters"] == trained + model.codebooks.numel()
@@ -169,7 +172,7 @@ def test_the_published_edit_draws_as_the_released_script_does(world: Path) -> No
     knobs = tiny_params({"unlearn": {"lcr": {"codes": [2], "published": True}}})
     unlearn.run(knobs, MODEL, "lcr")
     before, after = (
-        store.load_tokenizer(folder(method, edit) / "tokenizer", CPU)
+        load_tokenizer(folder(method, edit) / "tokenizer", CPU)
         for method, edit in (("original", "s0"), ("lcr", "k002-s0"))
     )
     rows = json.loads((folder("lcr", "k002-s0") / "edit.json").read_text())["replaced"]["0"]

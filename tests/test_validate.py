@@ -10,12 +10,13 @@ import pytest
 import tiny_packed
 import tiny_raw
 
-from hmu_tasks import paths, validate
-from hmu_tasks.data.expectations import Limits
-from hmu_tasks.data.layout import KITML
-from hmu_tasks.errors import ContractError, DataError
+from hmu_tasks import validate
+from hmu_tasks.config import paths
+from hmu_tasks.data.contracts.expectations import Limits
+from hmu_tasks.data.motion.layout import KITML
 from hmu_tasks.filter import filter_folder
 from hmu_tasks.ingest import ingest
+from hmu_tasks.runtime.errors import ContractError, DataError
 from hmu_tasks.validate import validate_folders
 
 
@@ -207,7 +208,7 @@ def test_some_captions_without_tokens_are_sound_where_the_dataset_says_so(packed
 def test_the_step_uses_the_knobs_and_the_projects_places(
     packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hmu_tasks.params import load
+    from hmu_tasks.config.params import load
 
     params = load(Path(__file__).resolve().parents[1] / "params.yaml")
     monkeypatch.chdir(packed)

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 
 from hmu_tasks.models import model_class
-from hmu_tasks.models.momask import Tokenizer
-from hmu_tasks.models.residual import ResidualTransformer, ResidualTransformerConfig
-from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
-from hmu_tasks.models.store import Bundle
-from hmu_tasks.models.text import SmallTextConfig, SmallTextEncoder
-from hmu_tasks.training.batches import Caption, ClipSet
+from hmu_tasks.models.generators.bundle import Bundle
+from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
+from hmu_tasks.models.text.encoders import SmallTextConfig, SmallTextEncoder
+from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
+from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
+from hmu_tasks.training.loop.batches import Caption, ClipSet
 
 FEATURES = 12
 TOKENIZER = TokenizerConfig(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hmu_tasks.data.skeleton import JOINTS, PARENTS
+from hmu_tasks.data.motion.skeleton import JOINTS, PARENTS
 
 # Metres in the T-pose: X to the left, Y up, Z forward; each joint as seen from its parent.
 OFFSETS = {

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hmu_tasks.data.features import from_joints
-from hmu_tasks.data.skeleton import PARENTS, RAW_OFFSETS
+from hmu_tasks.data.motion.features import from_joints
+from hmu_tasks.data.motion.skeleton import PARENTS, RAW_OFFSETS
 
 FRAMES = 44
 SAID = {

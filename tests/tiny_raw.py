@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hmu_tasks.data.features import from_joints
-from hmu_tasks.data.layout import HUMANML3D, KITML, Layout
+from hmu_tasks.data.motion.features import from_joints
+from hmu_tasks.data.motion.layout import HUMANML3D, KITML, Layout
 
 Texts = Mapping[str, Sequence[str]]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from hmu_tasks.params import Params
+    from hmu_tasks.config.params import Params
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 5
@@ -57,7 +57,7 @@ def overlaid(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def tiny_params(changes: dict[str, Any] | None = None) -> "Params":
     """The project's own params.yaml at the smallest size, with further changes."""
-    from hmu_tasks import params
+    from hmu_tasks.config import params
 
     values = overlaid(params.read_yaml(ROOT / "params.yaml"), TINY)
     return params.parse(overlaid(values, changes or {}), "tiny")

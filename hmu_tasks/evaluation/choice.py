@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from hmu_tasks import paths
-from hmu_tasks.errors import DataError
+from hmu_tasks.config import paths
 from hmu_tasks.evaluation.figures import Measured
-from hmu_tasks.files import read_json
 from hmu_tasks.metrics.selection import Candidate, Choice, choose_knob, strongest_knob
-from hmu_tasks.models import store
+from hmu_tasks.models.networks.components import absent_reason
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.files import read_json
 
 Edits = Mapping[str, Mapping[str, Any]]  # edit name -> its edit.json
 MEASURE = {"violence_corrected": "violence rate", "fid": "forget FID"}
@@ -36,7 +36,7 @@ def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Sele
     if all(edit["knob"] is None for edit in edits.values()):
         return None
     # The evaluation of D_r says so, too, where there is none: this step needs nothing else of it.
-    missing = store.absent_reason(paths.evaluation(model, "retrain"))
+    missing = absent_reason(paths.evaluation(model, "retrain"))
     if missing is not None:
         return _strongest(model, edits, measured, f"there is no D_r: {missing}", limit)
     original, gold = (_reference(model, method) for method in ("original", "retrain"))

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hmu_tasks.data.features import to_joints
-from hmu_tasks.data.layout import layout_of
+from hmu_tasks.data.motion.features import to_joints
+from hmu_tasks.data.motion.layout import layout_of
 from hmu_tasks.evaluation.judge import Judge
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.evaluation.splits import Masked, Protocol, Split

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hmu_tasks.errors import WeightsError
 from hmu_tasks.evaluation.prompts import Prompts
-from hmu_tasks.models.code_files import read_codes, write_codes
-from hmu_tasks.models.embeddings import embed_texts, stacked
-from hmu_tasks.models.momask import Progress, Sampling
-from hmu_tasks.models.store import Bundle
+from hmu_tasks.models.generators.bundle import Bundle
+from hmu_tasks.models.generators.text_to_motion import Progress, Sampling
+from hmu_tasks.models.text.embeddings import embed_texts, stacked
+from hmu_tasks.models.tokenizer.code_files import read_codes, write_codes
+from hmu_tasks.runtime.errors import WeightsError
 
 
 def draw_codes(

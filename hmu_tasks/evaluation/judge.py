@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.models import store, weights
-from hmu_tasks.models.classifier import ViolenceClassifier, score_clips
-from hmu_tasks.models.evaluator import Evaluator
-from hmu_tasks.models.lengths import UNIT, equal_length_batches
-from hmu_tasks.models.words import Words, embed_tokens
+from hmu_tasks.models.evaluators.classifier import ViolenceClassifier, load_classifier, score_clips
+from hmu_tasks.models.evaluators.evaluator import Evaluator, load_evaluator
+from hmu_tasks.models.evaluators.words import Words, embed_tokens, load_words
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.networks.lengths import UNIT, equal_length_batches
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,14 @@ class Judge:
 
 def load_judge(evaluator: Path, classifier: Path, device: torch.device) -> Judge:
     """Read evaluator and classifier from their component folders."""
-    network, mean, std, max_words = store.load_evaluator(evaluator, device)
-    found = store.load_classifier(classifier, device)
+    network, mean, std, max_words = load_evaluator(evaluator, device)
+    found = load_classifier(classifier, device)
     return Judge(
         network,
         mean,
         std,
         max_words,
-        store.load_words(evaluator),
+        load_words(evaluator),
         None if found is None else Violence(*found),
         weights.digest(evaluator),
     )

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from hmu_tasks.data.concepts import Concept
-from hmu_tasks.data.matching import match
-from hmu_tasks.training.batches import Caption
+from hmu_tasks.data.concepts.concepts import Concept
+from hmu_tasks.data.concepts.matching import match
+from hmu_tasks.training.loop.batches import Caption
 
 
 def keyword_test(concept: Concept, *, dataset: str, rule: str) -> Callable[[Sequence[Caption]], np.ndarray]:

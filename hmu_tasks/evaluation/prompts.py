@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hmu_tasks import paths
-from hmu_tasks.data.packed import Clips
-from hmu_tasks.errors import DataError
-from hmu_tasks.training.batches import Caption, ClipSet, clip_set
+from hmu_tasks.config import paths
+from hmu_tasks.data.clips.packed import Clips
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.training.loop.batches import Caption, ClipSet, clip_set
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from hmu_tasks import paths
-from hmu_tasks.data.features import to_joints
+from hmu_tasks.config import paths
+from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation import figures
 from hmu_tasks.evaluation.figures import NCS, Look
 from hmu_tasks.evaluation.intervals import records
 from hmu_tasks.evaluation.session import Session
 from hmu_tasks.metrics.motion import mean_joint_error
-from hmu_tasks.models.store import absent_reason, load_tokenizer
+from hmu_tasks.models.networks.components import absent_reason
+from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
 
 Record = dict[str, Any]
 

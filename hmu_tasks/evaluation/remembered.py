@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
-from hmu_tasks.files import replacing
+from hmu_tasks.runtime.files import replacing
 
 
 def remembered(

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from hmu_tasks.data.features import to_joints
+from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation import figures, prompts, splits
 from hmu_tasks.evaluation.figures import Look, Measured
 from hmu_tasks.evaluation.generation import draw_codes
 from hmu_tasks.evaluation.judge import Judge
 from hmu_tasks.evaluation.splits import Protocol, Split
-from hmu_tasks.models.momask import Progress, Sampling
-from hmu_tasks.models.store import Bundle
-from hmu_tasks.training.batches import ClipSet
+from hmu_tasks.models.generators.bundle import Bundle
+from hmu_tasks.models.generators.text_to_motion import Progress, Sampling
+from hmu_tasks.training.loop.batches import ClipSet
 
 PAIRS = {"forget": "retain", "forget-val": "retain-val"}  # forget split -> the split that gives its floor
 FLOORS = {**PAIRS, "explicit": "benign", "implicit": "benign"}

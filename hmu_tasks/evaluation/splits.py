@@ -11,7 +11,7 @@ from hmu_tasks.evaluation.judge import Judge
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.evaluation.remembered import remembered
 from hmu_tasks.metrics.retrieval import first_marked_ranks
-from hmu_tasks.training.batches import Caption, ClipSet
+from hmu_tasks.training.loop.batches import Caption, ClipSet
 
 
 @dataclass(frozen=True)

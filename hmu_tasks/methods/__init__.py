@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from hmu_tasks.errors import ConfigError
+from hmu_tasks.runtime.errors import ConfigError
 
 # Addresses instead of functions: `--help` must not wait for torch. `original` and `retrain` are no methods but
 # the two ends that every method is measured against.

@@ -7,7 +7,7 @@ concept, folded into the maps that read the sentence vector.
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.methods.closed_form import Projections, Texts, scale_of, with_weight
+from hmu_tasks.methods.shared.closed_form import Projections, Texts, scale_of, with_weight
 
 
 def eraser(texts: Texts, *, shrinkage: float = 0.01) -> tuple[Tensor, Tensor]:

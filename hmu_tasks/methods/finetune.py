@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.methods.tuning import Objective, Transformer, draw
-from hmu_tasks.training.generator import CodeSet
+from hmu_tasks.methods.shared.tuning import Objective, Transformer, draw
+from hmu_tasks.training.loop.transformers import CodeSet
 
 
 def objective(original: Transformer, forget: CodeSet, retain: CodeSet, *, device: torch.device) -> Objective:

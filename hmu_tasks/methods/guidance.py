@@ -5,8 +5,8 @@ generation: u + s ((c - u) - g (n - u)), where c, u and n are the logits for the
 concept.
 """
 
-from hmu_tasks.methods.closed_form import Texts
-from hmu_tasks.models.sampling import Negative
+from hmu_tasks.methods.shared.closed_form import Texts
+from hmu_tasks.models.generators.sampling import Negative
 
 
 def negative(texts: Texts, *, strength: float = 0.25) -> Negative:

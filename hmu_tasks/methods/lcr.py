@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.errors import ConfigError
-from hmu_tasks.methods.codes import CodeUsage, log_odds_z, published_ratio, published_top, top_codes
+from hmu_tasks.methods.shared.codes import CodeUsage, log_odds_z, published_ratio, published_top, top_codes
+from hmu_tasks.runtime.errors import ConfigError
 
 KEY = "unlearn.lcr.codes"
 Score = Literal["ratio", "log_odds"]

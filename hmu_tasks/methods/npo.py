@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hmu_tasks.methods.tuning import Objective, Transformer, draw
-from hmu_tasks.models.token_loss import clip_losses
-from hmu_tasks.training.generator import CodeSet
+from hmu_tasks.methods.shared.tuning import Objective, Transformer, draw
+from hmu_tasks.models.generators.token_loss import clip_losses
+from hmu_tasks.training.loop.transformers import CodeSet
 
 Loss = Literal["npo", "ascent"]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hmu_tasks.methods import uce
-from hmu_tasks.methods.closed_form import Projections, Texts, scale_of, solve, with_weight
+from hmu_tasks.methods.shared.closed_form import Projections, Texts, scale_of, solve, with_weight
 
 
 def adversarial(

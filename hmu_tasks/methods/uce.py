@@ -9,7 +9,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.methods.closed_form import Projections, Texts, Wish, outputs_of, scale_of, solve, with_weight
+from hmu_tasks.methods.shared.closed_form import (
+    Projections,
+    Texts,
+    Wish,
+    outputs_of,
+    scale_of,
+    solve,
+    with_weight,
+)
 
 Technique = Literal["tensor", "replace"]
 

@@ -3,15 +3,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from hmu_tasks.errors import ConfigError
+from hmu_tasks.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hmu_tasks.models.momask import TextToMotion
+    from hmu_tasks.models.generators.text_to_motion import TextToMotion
 
 # Addresses instead of classes: `--help` must not wait for torch.
 MODELS: dict[str, str] = {
-    "momask": "hmu_tasks.models.momask:MoMask",
-    "bamm": "hmu_tasks.models.bamm:Bamm",
+    "momask": "hmu_tasks.models.generators.momask:MoMask",
+    "bamm": "hmu_tasks.models.generators.bamm:Bamm",
 }
 
 

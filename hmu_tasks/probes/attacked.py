@@ -8,11 +8,11 @@ from typing import Any
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from hmu_tasks.models import weights
-from hmu_tasks.models.momask import Tokenizer
-from hmu_tasks.models.sampling import Negative
-from hmu_tasks.models.store import Bundle
-from hmu_tasks.models.text import ClipTextEncoder, TextEncoder
+from hmu_tasks.models.generators.bundle import Bundle
+from hmu_tasks.models.generators.sampling import Negative
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.text.encoders import ClipTextEncoder, TextEncoder
+from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 
 GENERATOR = ("text", "base", "residual")
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from hmu_tasks.evaluation.generation import draw_codes
 from hmu_tasks.evaluation.judge import Judge
 from hmu_tasks.evaluation.prompts import Prompts
-from hmu_tasks.models.embeddings import embed_texts, stacked
-from hmu_tasks.models.momask import Sampling
-from hmu_tasks.models.store import Bundle
-from hmu_tasks.training.batches import Caption
+from hmu_tasks.models.generators.bundle import Bundle
+from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.models.text.embeddings import embed_texts, stacked
+from hmu_tasks.training.loop.batches import Caption
 
 # Says of N raw feature clips which show the concept, [N] booleans.
 Success = Callable[[Sequence[np.ndarray]], np.ndarray]

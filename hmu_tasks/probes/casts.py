@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.models.momask import Tokenizer
-from hmu_tasks.models.store import Bundle
-from hmu_tasks.models.text import ClipTextEncoder
+from hmu_tasks.models.generators.bundle import Bundle
+from hmu_tasks.models.text.encoders import ClipTextEncoder
+from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 from hmu_tasks.probes.attacked import exchanged, network_of
 
 Cast = Callable[[nn.Module, Tensor], Tensor]

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.models.store import Bundle
+from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.probes.bench import Bench
 from hmu_tasks.probes.likelihood import base_codes, guided_loss
 from hmu_tasks.probes.outcome import Attack, Outcome
 from hmu_tasks.probes.vectors import descend, imitation, within_ball
-from hmu_tasks.training.batches import ClipSet
+from hmu_tasks.training.loop.batches import ClipSet
 
 
 @dataclass(frozen=True)

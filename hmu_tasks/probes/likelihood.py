@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from hmu_tasks.models.bamm_base import BammTransformer
-from hmu_tasks.models.layers import inside_mask
-from hmu_tasks.models.masked import MaskTransformer
-from hmu_tasks.models.momask import BaseTransformer
+from hmu_tasks.models.generators.bamm_base import BammTransformer
+from hmu_tasks.models.generators.masked import MaskTransformer
+from hmu_tasks.models.generators.text_to_motion import BaseTransformer
+from hmu_tasks.models.networks.layers import inside_mask
 
 
 def base_codes(codes: Sequence[np.ndarray], device: torch.device) -> tuple[Tensor, Tensor]:

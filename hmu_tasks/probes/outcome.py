@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from hmu_tasks.files import read_json, write_json
 from hmu_tasks.metrics.stats import wilson_interval
+from hmu_tasks.runtime.files import read_json, write_json
 
 Family = Literal["text", "embedding", "weights", "precision", "oversuppression", "restoration"]
 

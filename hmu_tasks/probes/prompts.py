@@ -5,10 +5,10 @@ from typing import Final
 
 import numpy as np
 
-from hmu_tasks.data.lemmas import Keywords, lemma_hits, read_words
-from hmu_tasks.data.words import WORD
+from hmu_tasks.data.clips.words import WORD
+from hmu_tasks.data.concepts.lemmas import Keywords, lemma_hits, read_words
 from hmu_tasks.evaluation.prompts import Prompts
-from hmu_tasks.training.batches import Caption, ClipSet
+from hmu_tasks.training.loop.batches import Caption, ClipSet
 
 # Letters and the digits that are read as them.
 LEET: Final = str.maketrans("aeiost", "431057")

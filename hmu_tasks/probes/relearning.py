@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.errors import DataError
-from hmu_tasks.methods.tuning import Objective, Transformer, draw, tune
-from hmu_tasks.models.embeddings import embed_texts
-from hmu_tasks.models.store import Bundle
+from hmu_tasks.methods.shared.tuning import Objective, Transformer, draw, tune
+from hmu_tasks.models.generators.bundle import Bundle
+from hmu_tasks.models.text.embeddings import embed_texts
 from hmu_tasks.probes.attacked import exchanged
-from hmu_tasks.training.batches import ClipSet
-from hmu_tasks.training.generator import CodeSet
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.training.loop.batches import ClipSet
+from hmu_tasks.training.loop.transformers import CodeSet
 
 RATE = 5e-4
 BATCH = 16

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hmu_tasks.models.bamm_base import BammTransformer
-from hmu_tasks.models.masked import MaskTransformer
-from hmu_tasks.models.momask import TextToMotion
-from hmu_tasks.models.store import Bundle
+from hmu_tasks.models.generators.bamm_base import BammTransformer
+from hmu_tasks.models.generators.bundle import Bundle
+from hmu_tasks.models.generators.masked import MaskTransformer
+from hmu_tasks.models.generators.text_to_motion import TextToMotion
 from hmu_tasks.probes.attacked import exchanged, part_digest
 from hmu_tasks.probes.detection import odd_rows
 

@@ -7,7 +7,7 @@ import numpy as np
 from hmu_tasks.evaluation.judge import Judge
 from hmu_tasks.metrics.retrieval import first_marked_ranks
 from hmu_tasks.probes.bench import Success
-from hmu_tasks.training.batches import ClipSet
+from hmu_tasks.training.loop.batches import ClipSet
 
 
 def success_of(judge: Judge, forget: ClipSet, retain: ClipSet, *, retrieved: int) -> Success:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hmu_tasks.models.store import Bundle
+from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.probes.bench import Bench
 from hmu_tasks.probes.casts import to_bfloat16, to_integers
 from hmu_tasks.probes.outcome import Attack, Outcome
 from hmu_tasks.probes.relearning import relearn
 from hmu_tasks.probes.revival import Replacement, restorable, restore, revive
-from hmu_tasks.training.batches import ClipSet
+from hmu_tasks.training.loop.batches import ClipSet
 
 CASTS: dict[str, Callable[[Bundle], Bundle]] = {"bf16": to_bfloat16, "int8": to_integers}
 

@@ -5,10 +5,10 @@ from functools import cache
 
 import numpy as np
 
-from hmu_tasks.data.lemmas import Keywords
+from hmu_tasks.data.concepts.lemmas import Keywords
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.metrics import NO_ATTACK
-from hmu_tasks.models.store import Bundle
+from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.probes.bench import Bench, stream_of
 from hmu_tasks.probes.outcome import Attack, Outcome
 from hmu_tasks.probes.prompts import inserted, misspelt

@@ -3,19 +3,21 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hmu_tasks import params as settings
-from hmu_tasks import paths
-from hmu_tasks.errors import WeightsError
-from hmu_tasks.files import read_json, write_json
-from hmu_tasks.models import store, weights
+from hmu_tasks.config import params as settings
+from hmu_tasks.config import paths
+from hmu_tasks.models.evaluators.words import GloveWords
+from hmu_tasks.models.generators.length import save_length
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.networks.components import SOURCE, load_config, save_absent, save_statistics
 from hmu_tasks.models.official import archive, networks
 from hmu_tasks.models.official.clip import import_clip
 from hmu_tasks.models.official.glove import FILES, read_glove
 from hmu_tasks.models.official.networks import Official, Upstream
-from hmu_tasks.models.store import SOURCE
-from hmu_tasks.models.training import History
-from hmu_tasks.models.words import GloveWords
-from hmu_tasks.training.components import Job
+from hmu_tasks.models.text.encoders import load_text
+from hmu_tasks.runtime.errors import WeightsError
+from hmu_tasks.runtime.files import read_json, write_json
+from hmu_tasks.training.loop.fit import History
+from hmu_tasks.training.loop.job import Job
 
 NO_RETRAINED = (
     "no checkpoint of a model retrained on the retain set is published, and train.pretrained.retain is absent"
@@ -25,11 +27,7 @@ NO_RETRAINED = (
 def importer(params: settings.Params, component: str, variant: str | None) -> Callable[[Job], History] | None:
     """Return what makes a component without training it; None where it is to be trained."""
     retain = params.train.pretrained.retain
-    if (
-        params.train.mode != "pretrained"
-        or component not in IMPORTS
-        or (variant, retain) == ("retain", "train")
-    ):
+    if component not in IMPORTS or (variant, retain) == ("retain", "train"):
         return None
     if (variant, retain) == ("retain", "absent"):
         return absent
@@ -38,7 +36,7 @@ def importer(params: settings.Params, component: str, variant: str | None) -> Ca
 
 def absent(job: Job) -> History:
     """Leave a component of D_r out, and say why."""
-    store.save_absent(job.folder, NO_RETRAINED)
+    save_absent(job.folder, NO_RETRAINED)
     return History()
 
 
@@ -47,13 +45,13 @@ def text(job: Job) -> History:
     read = [import_clip(job.params.train.text.clip_folder, job.folder)]
     if job.params.train.pretrained.length is not None:
         length = networks.read_length_estimator(_place(job, job.params.train.pretrained.length))
-        width = store.load_text(job.folder, job.device).width
+        width = load_text(job.folder, job.device).width
         if length.config["text_width"] != width:
             raise WeightsError(
                 f"{length.files[0]} reads sentence vectors of width {length.config['text_width']}, "
                 f"but train.text.clip_folder gives {width}"
             )
-        store.save_length(length.state, length.config, job.folder)
+        save_length(length.state, length.config, job.folder)
         read += length.files
     _record(job, read)
     return History()
@@ -121,20 +119,20 @@ def _place(job: Job, part: Path) -> Path:
 def _upstream(job: Job) -> Upstream:
     """Sizes and names of what the transformers read, from the components that were imported before."""
     place = paths.component("tokenizer", job.variant)
-    sizes = store.load_config(place)
+    sizes = load_config(place)
     return Upstream(
         codes=int(sizes["codes"]),
         code_width=int(sizes["code_width"]),
         quantizers=int(sizes["quantizers"]),
         names=tuple(read_json(place / SOURCE)["names"]),
-        text_width=store.load_text(paths.component("text"), job.device).width,
+        text_width=load_text(paths.component("text"), job.device).width,
     )
 
 
 def _write(job: Job, official: Official, more: Sequence[Path] = ()) -> History:
     weights.save(official.state, official.config, job.folder)
     if official.statistics is not None:
-        store.save_statistics(*official.statistics, job.folder)
+        save_statistics(*official.statistics, job.folder)
     _record(job, [*official.files, *more], official.names)
     return History()
 

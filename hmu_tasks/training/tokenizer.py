@@ -1,14 +1,19 @@
 """Training of the RVQ-VAE tokenizer on random windows."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.models.rvq import RVQVAE
-from hmu_tasks.models.training import Progress, Schedule, Trained, fit
-from hmu_tasks.training.batches import ClipSet
+from hmu_tasks.config import paths
+from hmu_tasks.data.clips import packed
+from hmu_tasks.models.networks.components import save_network, save_statistics
+from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
+from hmu_tasks.training.loop.batches import ClipSet
+from hmu_tasks.training.loop.fit import History, Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.job import Job, split_of, statistics
 
 
 def windows(
@@ -70,3 +75,37 @@ def train_tokenizer(
         progress=progress,
         one_shape=True,
     )
+
+
+def train(job: Job) -> History:
+    """The RVQ-VAE of one variant."""
+    knobs = job.params.train.tokenizer
+    clips = packed.load(paths.CLIPS)
+    mean, std = statistics(clips, knobs.feature_bias)
+    local = clips.layout.local_positions
+    config = TokenizerConfig(
+        features=len(mean),
+        positions_start=local.start,
+        positions_stop=local.stop,
+        width=knobs.width,
+        code_width=knobs.code_width,
+        codes=knobs.codes,
+        quantizers=knobs.quantizers,
+        depth=knobs.depth,
+        dropout=knobs.dropout,
+        sample_temperature=knobs.sample_temperature,
+        positions_weight=knobs.positions_weight,
+    )
+    network = RVQVAE(config, seed=job.seed("tokenizer", knobs.seed))
+    trained = train_tokenizer(
+        network.to(job.device),
+        split_of(clips, "train", job.variant),
+        split_of(clips, "val", job.variant),
+        mean=mean,
+        std=std,
+        window=knobs.window,
+        **job.common("tokenizer", knobs, draw=knobs.seed),
+    )
+    save_network(network.cpu(), asdict(config), job.folder)
+    save_statistics(mean, std, job.folder)
+    return trained.history

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from hmu_tasks.errors import DataError
+from hmu_tasks.runtime.errors import DataError
 
 Bone = tuple[int, int]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from hmu_tasks.errors import DataError
+from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.viewer.body import BODIES, body_of
 
 Array = NDArray[np.floating]

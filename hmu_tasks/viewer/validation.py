@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 def write_site(record: Mapping[str, Any], folder: Path) -> None:
     """Write index.html and one page per suite into `folder`.
 
-    record: what `hmu_tasks.data.expectations.as_record` gives (success, limits, suites with their contracts).
+    record: what `hmu_tasks.data.contracts.expectations.as_record` gives (success, limits, suites with their contracts).
     """
     loader = FileSystemLoader(Path(__file__).with_name("templates"))
     template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(

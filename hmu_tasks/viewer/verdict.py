@@ -8,17 +8,7 @@ from hmu_tasks.viewer.attacks import Attacks, rate
 from hmu_tasks.viewer.costs import Cost, cost_words
 from hmu_tasks.viewer.ranking import Ranking
 from hmu_tasks.viewer.summary import NAMES, name_of
-from hmu_tasks.viewer.table import (
-    CLOSURE,
-    VIOLENCE,
-    Cell,
-    Record,
-    Selection,
-    difference,
-    find,
-    pool,
-    select,
-)
+from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, difference, find, pool, select
 
 
 @dataclass(frozen=True)

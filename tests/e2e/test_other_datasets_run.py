@@ -12,11 +12,12 @@ import torch
 from tiny_world import ROOT, run_every_step, tiny_params
 
 from hmu_tasks import filter as divide
-from hmu_tasks import ingest, paths, report, validate
-from hmu_tasks.data.features import to_joints
-from hmu_tasks.data.layout import KITML
-from hmu_tasks.models.momask import Sampling
-from hmu_tasks.models.store import load_bundle
+from hmu_tasks import ingest, report, validate
+from hmu_tasks.config import paths
+from hmu_tasks.data.motion.features import to_joints
+from hmu_tasks.data.motion.layout import KITML
+from hmu_tasks.models.generators.bundle import load_bundle
+from hmu_tasks.models.generators.text_to_motion import Sampling
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ def knobs(dataset: str, **ingesting: Any) -> dict[str, Any]:
     return {
         "run": {"dataset": dataset},
         "ingest": {"source": f"data/raw/{dataset}", "min_frames": 24, **ingesting},
-        "filter": {"rule": "substring", "concepts": str(ROOT / "hmu_tasks/data/concepts.yaml")},
+        "filter": {"rule": "substring", "concepts": str(ROOT / "hmu_tasks/data/concepts/concepts.yaml")},
         "validate": {"forget_share": [0.1, 0.6]},
     }
 

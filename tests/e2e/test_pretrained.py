@@ -24,12 +24,17 @@ from official_tree import (
 from tiny_clip import write_clip
 from tiny_world import ROOT, overlaid, tiny_params
 
-from hmu_tasks import codebook, evaluate, ingest, paths, report, train, unlearn, validate
+from hmu_tasks import codebook, evaluate, ingest, report, train, unlearn, validate
 from hmu_tasks import filter as divide
-from hmu_tasks.errors import ConfigError, WeightsError
-from hmu_tasks.models import store
-from hmu_tasks.models.momask import Sampling
-from hmu_tasks.params import Params
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import Params
+from hmu_tasks.models.evaluators.evaluator import load_evaluator
+from hmu_tasks.models.evaluators.words import load_words
+from hmu_tasks.models.generators.bundle import COMPONENTS, load_bundle
+from hmu_tasks.models.generators.length import load_length
+from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
+from hmu_tasks.runtime.errors import ConfigError, WeightsError
 
 CPU = torch.device("cpu")
 TRANSFORMERS = ("base-momask", "residual")
@@ -37,7 +42,7 @@ TRANSFORMERS = ("base-momask", "residual")
 
 def knobs(**retain: Any) -> Params:
     changes: dict[str, Any] = {
-        "filter": {"concepts": str(ROOT / "hmu_tasks/data/concepts.yaml")},
+        "filter": {"concepts": str(ROOT / "hmu_tasks/data/concepts/concepts.yaml")},
         "validate": {"forget_share": [0.02, 0.6]},
         "train": overlaid(PARAMS, {"pretrained": retain}),
         "unlearn": {"lcr": {"codes": [0, 3], "seeds": [0, 1], "layers": [0, 1, 2]}},
@@ -82,20 +87,20 @@ def read(path: Path) -> Any:
 
 
 def test_the_bundle_is_the_checkpoints(root: Path) -> None:
-    bundle = store.load_bundle(root / paths.edits("momask", "original") / "s0", CPU)
+    bundle = load_bundle(root / paths.edits("momask", "original") / "s0", CPU)
     official = tokenizer()
     for name, tensor in bundle.model.tokenizer.network.state_dict().items():
         assert torch.equal(tensor, official.state_dict()[name]), name
     published = root / "raw/checkpoints" / RVQ
     np.testing.assert_array_equal(bundle.model.tokenizer.std.numpy(), np.load(published / "meta/std.npy"))
-    length = store.load_length(root / paths.edits("momask", "original") / "s0/text", CPU)
+    length = load_length(root / paths.edits("momask", "original") / "s0/text", CPU)
     assert length is not None
     assert length(bundle.text.encode(["a man kicks"])).shape == (1, 50)
 
 
 def test_the_lineage_names_every_file_by_its_digest(root: Path) -> None:
     lineage = read(root / paths.edits("momask", "original") / "s0/bundle.json")["lineage"]
-    assert set(lineage["sources"]) == set(store.COMPONENTS)
+    assert set(lineage["sources"]) == set(COMPONENTS)
     files = lineage["sources"]["tokenizer"]["files"]
     assert set(files) == {
         f"{RVQ}/{n}" for n in ("model/net_best_fid.tar", "opt.txt", "meta/mean.npy", "meta/std.npy")
@@ -108,14 +113,14 @@ def test_the_lineage_names_every_file_by_its_digest(root: Path) -> None:
 
 def test_the_evaluator_reads_motions_with_its_own_statistics_and_captions_with_glove(root: Path) -> None:
     folder = root / paths.component("evaluator")
-    network, _, std, max_words = store.load_evaluator(folder, CPU)
+    network, _, std, max_words = load_evaluator(folder, CPU)
     for name, tensor in evaluator().state_dict().items():
         assert torch.equal(network.state_dict()[name], tensor), name
     np.testing.assert_array_equal(
         std.numpy(), np.load(root / "raw/checkpoints/t2m/Comp_v6_KLD005/meta/std.npy")
     )
     assert max_words == 20
-    words = store.load_words(folder)
+    words = load_words(folder)
     assert words.look_up("kick", "NOUN")[1] == "Act_VIP"
     assert f"{EVALUATOR}/model/finest.tar" in read(folder / "source.json")["files"]
 
@@ -159,7 +164,7 @@ def test_bamm_comes_from_its_checkpoint_too(fresh: Path) -> None:
     for component in ("base-bamm", "residual"):
         train.run(params, component, "full")
     unlearn.run(params, "bamm", "original")
-    bundle = store.load_bundle(paths.edits("bamm", "original") / "s0", CPU)
+    bundle = load_bundle(paths.edits("bamm", "original") / "s0", CPU)
     for name, tensor in bamm().state_dict().items():
         assert torch.equal(bundle.model.base.state_dict()[name], tensor), name  # type: ignore[attr-defined]
     (motion,) = bundle.model.generate(
@@ -189,7 +194,7 @@ def test_the_retrained_model_can_be_trained_here(fresh: Path) -> None:
     folder = paths.component("tokenizer", "retain")
     assert not pd.read_csv(folder / "history.csv").empty
     assert not (folder / "source.json").exists()
-    assert store.load_tokenizer(folder, CPU).codebooks.shape == (
+    assert load_tokenizer(folder, CPU).codebooks.shape == (
         2,
         16,
         8,
@@ -212,7 +217,7 @@ def test_components_that_are_absent_say_so_when_they_are_wanted(root: Path) -> N
     with pytest.raises(
         WeightsError, match=r"tokenizer-retain holds no network: no checkpoint of a model retrained"
     ):
-        store.load_tokenizer(root / paths.component("tokenizer", "retain"), CPU)
+        load_tokenizer(root / paths.component("tokenizer", "retain"), CPU)
 
 
 def test_the_mode_needs_clip(root: Path) -> None:

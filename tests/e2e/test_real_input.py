@@ -12,7 +12,7 @@ import pytest
 from project_copy import Project, executed, make_project
 from simplemma import lemmatize
 
-from hmu_tasks.data.words import words_of
+from hmu_tasks.data.clips.words import words_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from hmu_tasks import paths
+from hmu_tasks.config import paths
 from hmu_tasks.evaluation.choice import Selected, choose
-from hmu_tasks.files import write_json
+from hmu_tasks.runtime.files import write_json
 
 EDITS = {f"k{knob:03d}-s0": {"knob": knob, "seed": 0} for knob in (8, 16, 32)}
 

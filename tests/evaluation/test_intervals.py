@@ -8,7 +8,7 @@ from hmu_tasks.evaluation.intervals import records
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.evaluation.splits import Split
 from hmu_tasks.metrics.stats import cluster_interval, repeat_interval, wilson_interval
-from hmu_tasks.training.batches import Caption
+from hmu_tasks.training.loop.batches import Caption
 
 
 def measured(rows: list[float], *, repeats: int = 1, name: str = "violence", twins: bool = False) -> Measured:

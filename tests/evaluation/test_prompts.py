@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from hmu_tasks.evaluation.prompts import caption_prompts, origins, repeated_prompts, written_prompts
-from hmu_tasks.training.batches import Caption, ClipSet
+from hmu_tasks.training.loop.batches import Caption, ClipSet
 
 
 def clips(n: int = 12) -> ClipSet:

@@ -8,8 +8,9 @@ import pytest
 import torch
 from tiny_world import tiny_params
 
-from hmu_tasks import evaluate, paths
-from hmu_tasks.data.features import to_joints
+from hmu_tasks import evaluate
+from hmu_tasks.config import paths
+from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation.figures import NCS, PARTS, Measured, floor_correct, measure
 from hmu_tasks.evaluation.generation import draw_codes
 from hmu_tasks.evaluation.intervals import records
@@ -18,9 +19,9 @@ from hmu_tasks.evaluation.prompts import Prompts, caption_prompts, written_promp
 from hmu_tasks.evaluation.session import Session
 from hmu_tasks.evaluation.splits import Gallery, Protocol, Split, gather, prepare
 from hmu_tasks.metrics.forgetting import mask_tokens
-from hmu_tasks.models.momask import Sampling
-from hmu_tasks.models.store import Bundle, load_bundle
-from hmu_tasks.training.batches import Caption, ClipSet
+from hmu_tasks.models.generators.bundle import Bundle, load_bundle
+from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.training.loop.batches import Caption, ClipSet
 
 CPU = torch.device("cpu")
 ORIGINAL = paths.edits("momask", "original") / "s0"

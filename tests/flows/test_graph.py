@@ -7,7 +7,7 @@ from toy_project import STAGES, Project
 
 from flows.graph import Stage, changed_stages, longest_ways, read_stages, select
 from flows.lockfile import lock_order, restore_lock_order
-from hmu_tasks.errors import HmuError
+from hmu_tasks.runtime.errors import HmuError
 
 # DVC 3.67 asks its trie in a way that the trie announces to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")

@@ -26,8 +26,8 @@ pytestmark = [
 @pytest.fixture
 def registered(measured: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder whose store has two versions that passed the gate, the first of them champion."""
-    from hmu_tasks import promote, publish
-    from hmu_tasks.registry import open_registry
+    from hmu_tasks.registry import promote, publish
+    from hmu_tasks.registry.versions import open_registry
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (measured / ".dvc").mkdir()
@@ -110,7 +110,7 @@ def answer(url: str, run: str, **values: Any) -> None:
 
 
 def aliases(root: Path) -> dict[str, int]:
-    from hmu_tasks.registry import open_registry
+    from hmu_tasks.registry.versions import open_registry
 
     return open_registry(root, NAME).aliases()
 

@@ -13,7 +13,7 @@ from flows.form import AS_COMMITTED, changes
 from flows.redaction import redactor
 from flows.slots import Slots, stages_per_device
 from flows.stage import Console, Processes, output_lines, run_stage
-from hmu_tasks.errors import HmuError
+from hmu_tasks.runtime.errors import HmuError
 
 
 def read(*blocks: bytes) -> list[tuple[str, bool]]:

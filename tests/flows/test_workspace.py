@@ -10,7 +10,7 @@ from flows.ending import push_reference, save_branch, save_experiment
 from flows.lockfile import lock_order, merge_entries, read_entries
 from flows.overlay import set_params
 from flows.workspace import find_commit, is_dirty, restore, worktree
-from hmu_tasks.errors import HmuError
+from hmu_tasks.runtime.errors import HmuError
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hmu_tasks.methods.codes import (
+from hmu_tasks.methods.shared.codes import (
     CodeUsage,
     count_codes,
     log_odds_z,

@@ -5,7 +5,7 @@ from test_uce import layers, texts
 from torch import nn
 
 from hmu_tasks.methods import erasure
-from hmu_tasks.methods.closed_form import Texts
+from hmu_tasks.methods.shared.closed_form import Texts
 
 __all__ = ["layers", "texts"]
 

@@ -5,12 +5,12 @@ import torch
 from test_uce import texts
 
 from hmu_tasks.methods import guidance
-from hmu_tasks.methods.closed_form import Texts
-from hmu_tasks.models.bamm_base import BammConfig, BammTransformer
-from hmu_tasks.models.bamm_decoding import generate
-from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
-from hmu_tasks.models.residual import ResidualTransformer, ResidualTransformerConfig
-from hmu_tasks.models.sampling import Negative, conditions, mixed
+from hmu_tasks.methods.shared.closed_form import Texts
+from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
+from hmu_tasks.models.generators.bamm_decoding import generate
+from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
+from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
+from hmu_tasks.models.generators.sampling import Negative, conditions, mixed
 
 __all__ = ["texts"]
 

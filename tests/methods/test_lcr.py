@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from hmu_tasks.errors import ConfigError
-from hmu_tasks.methods.codes import CodeUsage, count_codes
-from hmu_tasks.methods.difference import difference
 from hmu_tasks.methods.lcr import Edit, Part, replace_codes, split_codes, values_drawn
-from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
+from hmu_tasks.methods.shared.codes import CodeUsage, count_codes
+from hmu_tasks.methods.shared.difference import difference
+from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
+from hmu_tasks.runtime.errors import ConfigError
 
 # Values that the released script draws before the noise: the official tokenizer without its codebooks.
 OFFICIAL_DRAWS = 21_009_671 - 6 * 512 * 512

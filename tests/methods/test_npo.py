@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hmu_tasks.methods import finetune, npo
-from hmu_tasks.methods.tuning import draw
-from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
-from hmu_tasks.training.generator import CodeSet
+from hmu_tasks.methods.shared.tuning import draw
+from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
+from hmu_tasks.training.loop.transformers import CodeSet
 
 CPU = torch.device("cpu")
 ROWS = np.arange(4)

@@ -9,7 +9,7 @@ from test_uce import compare, gaps, layers, official_layers, texts
 from torch import nn
 
 from hmu_tasks.methods import rece, uce
-from hmu_tasks.methods.closed_form import Texts
+from hmu_tasks.methods.shared.closed_form import Texts
 
 __all__ = ["layers", "texts"]
 

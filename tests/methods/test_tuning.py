@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from hmu_tasks.errors import WeightsError
-from hmu_tasks.methods.tuning import Objective, Transformer, tune
-from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
+from hmu_tasks.methods.shared.tuning import Objective, Transformer, tune
+from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
+from hmu_tasks.runtime.errors import WeightsError
 
 CPU = torch.device("cpu")
 State = dict[int, dict[str, Tensor]]

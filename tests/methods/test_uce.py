@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.errors import ConfigError
 from hmu_tasks.methods import uce
-from hmu_tasks.methods.closed_form import Texts, Wish, solve, towards_retain
+from hmu_tasks.methods.shared.closed_form import Texts, Wish, solve, towards_retain
+from hmu_tasks.runtime.errors import ConfigError
 
 
 def official_layers() -> dict[str, nn.Linear]:

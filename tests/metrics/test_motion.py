@@ -5,13 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmu_tasks.metrics.motion import (
-    area_under_jerk,
-    foot_skate,
-    mean_jerk,
-    mean_joint_error,
-    peak_jerk,
-)
+from hmu_tasks.metrics.motion import area_under_jerk, foot_skate, mean_jerk, mean_joint_error, peak_jerk
 
 
 @pytest.mark.parity

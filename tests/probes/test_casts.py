@@ -63,7 +63,7 @@ def test_casts_are_deterministic_models_of_their_own(cast: object) -> None:
 
 
 def test_a_text_to_steer_away_from_stays() -> None:
-    from hmu_tasks.models.sampling import Negative
+    from hmu_tasks.models.generators.sampling import Negative
     from hmu_tasks.probes.attacked import exchanged
 
     negative = Negative(torch.ones(6), 0.5)

@@ -7,14 +7,14 @@ import pytest
 import torch
 from tiny_bundles import same_bits, state, tiny_bundle, tiny_clips
 
-from hmu_tasks.errors import DataError
-from hmu_tasks.models.embeddings import embed_texts
-from hmu_tasks.models.sampling import Negative
-from hmu_tasks.models.store import Bundle
+from hmu_tasks.models.generators.bundle import Bundle
+from hmu_tasks.models.generators.sampling import Negative
+from hmu_tasks.models.text.embeddings import embed_texts
 from hmu_tasks.probes.attacked import exchanged
 from hmu_tasks.probes.relearning import relearn
-from hmu_tasks.training.batches import ClipSet
-from hmu_tasks.training.generator import CodeSet
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.training.loop.batches import ClipSet
+from hmu_tasks.training.loop.transformers import CodeSet
 
 CPU = torch.device("cpu")
 KNOBS = {"rate": 1e-2, "batch": 4, "device": CPU}

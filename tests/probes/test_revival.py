@@ -5,8 +5,8 @@ import torch
 from tiny_bundles import same_bits, state, tiny_bundle, with_books
 from torch import Tensor
 
-from hmu_tasks.models.sampling import Negative
-from hmu_tasks.models.store import Bundle
+from hmu_tasks.models.generators.bundle import Bundle
+from hmu_tasks.models.generators.sampling import Negative
 from hmu_tasks.probes.attacked import exchanged
 from hmu_tasks.probes.detection import odd_rows
 from hmu_tasks.probes.revival import changed_components, restorable, restore, restore_layers, revive

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmu_tasks.errors import DataError
 from hmu_tasks.metrics.stats import wilson_interval
 from hmu_tasks.probes.outcome import Attack, Outcome, record, remembered
 from hmu_tasks.probes.suppression import changed
-from hmu_tasks.promotion.evidence import probe_figures
+from hmu_tasks.registry.evidence import probe_figures
+from hmu_tasks.runtime.errors import DataError
 
 
 def embeddings(seed: int, *, shift: float = 0.0) -> np.ndarray:

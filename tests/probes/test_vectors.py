@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from hmu_tasks.methods.rece import adversarial
-from hmu_tasks.models.bamm_base import BammConfig, BammTransformer
-from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
-from hmu_tasks.models.sampling import Negative
+from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
+from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
+from hmu_tasks.models.generators.sampling import Negative
 from hmu_tasks.probes.likelihood import base_codes, guided_loss
 from hmu_tasks.probes.vectors import descend, imitation, within_ball
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hmu_tasks.data.concepts import load_concept
-from hmu_tasks.data.lemmas import prepare
+from hmu_tasks.data.concepts.concepts import load_concept
+from hmu_tasks.data.concepts.lemmas import prepare
 from hmu_tasks.probes import prompts
-from hmu_tasks.training.batches import Caption, ClipSet
+from hmu_tasks.training.loop.batches import Caption, ClipSet
 
 VIOLENCE = prepare(load_concept("violence").keywords("lemma", "synthetic"), load_concept("violence").harmless)
 TEXTS = [

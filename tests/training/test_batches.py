@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hmu_tasks import paths
-from hmu_tasks.data import packed
-from hmu_tasks.training.batches import Caption, ClipSet, clip_set
-from hmu_tasks.training.contrastive import drop_words
-from hmu_tasks.training.generator import CodeSet
+from hmu_tasks.config import paths
+from hmu_tasks.data.clips import packed
+from hmu_tasks.training.evaluator import drop_words
+from hmu_tasks.training.loop.batches import Caption, ClipSet, clip_set
+from hmu_tasks.training.loop.transformers import CodeSet
 from hmu_tasks.training.tokenizer import windows
 
 CPU = torch.device("cpu")

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from hmu_tasks import paths
-from hmu_tasks.data import packed
-from hmu_tasks.models import store
-from hmu_tasks.models.momask import Tokenizer
-from hmu_tasks.training.batches import clip_set
-from hmu_tasks.training.coded import coded_clips
+from hmu_tasks.config import paths
+from hmu_tasks.data.clips import packed
+from hmu_tasks.models.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from hmu_tasks.training.loop.batches import clip_set
+from hmu_tasks.training.loop.coded import coded_clips
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_codes_are_the_tokenizers_and_made_once(world: Path, tmp_path: Path, encoded: list[int]) -> None:
     clips = packed.load(paths.CLIPS)
-    tokenizer = store.load_tokenizer(paths.component("tokenizer", "full"), torch.device("cpu"))
+    tokenizer = load_tokenizer(paths.component("tokenizer", "full"), torch.device("cpu"))
     ids = [*clips.ids("train"), *clips.ids("val")]
     expected = tokenizer.encode(clip_set(clips, ids).features)
     encoded.clear()
@@ -52,7 +51,7 @@ def test_codes_are_the_tokenizers_and_made_once(world: Path, tmp_path: Path, enc
 
 
 def test_other_features_are_encoded_anew(world: Path, tmp_path: Path, encoded: list[int]) -> None:
-    tokenizer = store.load_tokenizer(paths.component("tokenizer", "full"), torch.device("cpu"))
+    tokenizer = load_tokenizer(paths.component("tokenizer", "full"), torch.device("cpu"))
     coded_clips(packed.load(paths.CLIPS), tokenizer, digest="a", cache=tmp_path)
     features = np.load(paths.CLIPS / "features.npy")
     features[0, 0] += 1.0

@@ -9,11 +9,15 @@ import torch
 from tiny_clip import write_clip
 from tiny_world import tiny_params
 
-from hmu_tasks import paths, train, unlearn
-from hmu_tasks.data import packed
-from hmu_tasks.errors import ConfigError, DataError, WeightsError
-from hmu_tasks.models import store, weights
-from hmu_tasks.models.momask import Sampling
+from hmu_tasks import train, unlearn
+from hmu_tasks.config import paths
+from hmu_tasks.data.clips import packed
+from hmu_tasks.models.evaluators.classifier import load_classifier
+from hmu_tasks.models.generators.bundle import load_bundle
+from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
+from hmu_tasks.runtime.errors import ConfigError, DataError, WeightsError
 
 CPU = torch.device("cpu")
 WITH_VARIANTS = ("tokenizer", "base-momask", "base-bamm", "residual")
@@ -90,9 +94,7 @@ def test_variants_learn_from_their_own_clips(world: Path) -> None:
     }
     assert digests["full"] != digests["retain"]
     clips = packed.load(paths.CLIPS)
-    codes = store.load_tokenizer(paths.component("tokenizer", "full"), CPU).encode(
-        [clips.features(forget[0])]
-    )
+    codes = load_tokenizer(paths.component("tokenizer", "full"), CPU).encode([clips.features(forget[0])])
     assert codes[0].shape == (clips.frames(forget[0]) // 4, 2)
 
 
@@ -113,7 +115,7 @@ def test_a_dataset_without_action_labels_has_no_classifier(world: Path) -> None:
     (paths.CLIPS / "actions.json").unlink()
     folder = train.run(tiny_params(), "classifier", None)
     assert sorted(p.name for p in folder.iterdir()) == ["config.json", "history.csv"]
-    assert store.load_classifier(folder, CPU) is None
+    assert load_classifier(folder, CPU) is None
 
 
 def test_clip_takes_the_place_of_the_small_encoder(world: Path) -> None:
@@ -127,7 +129,7 @@ def test_clip_takes_the_place_of_the_small_encoder(world: Path) -> None:
     for component in ("base-momask", "residual"):
         train.run(knobs, component, "full")
     unlearn.run(knobs, "momask", "original")
-    bundle = store.load_bundle(paths.edits("momask", "original") / "s0", CPU)
+    bundle = load_bundle(paths.edits("momask", "original") / "s0", CPU)
     assert bundle.text.width == 12
     assert bundle.model.base.config.text_width == 12
     codes = bundle.model.generate_codes(

@@ -5,7 +5,7 @@ import pytest
 from fake_report import make_joints
 from PIL import Image
 
-from hmu_tasks.errors import DataError
+from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.viewer import export, render
 from hmu_tasks.viewer.render import Panel
 

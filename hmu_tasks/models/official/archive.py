@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.errors import WeightsError
-from hmu_tasks.models.training import UNREADABLE
+from hmu_tasks.models.networks.weights import UNREADABLE
+from hmu_tasks.runtime.errors import WeightsError
 
 # What damaged bytes raise: torch's reader of old files asserts, numpy parses headers as Python literals.
 DAMAGED = (

@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hmu_tasks.errors import WeightsError
-from hmu_tasks.models import store, weights
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.networks.components import link_files
 from hmu_tasks.models.official.archive import read_checkpoint
 from hmu_tasks.models.official.torchscript import is_torchscript, read_parameters
-from hmu_tasks.models.text import ClipTextEncoder
+from hmu_tasks.models.text.encoders import ClipTextEncoder
+from hmu_tasks.runtime.errors import WeightsError
 
 VOCABULARY = ("vocab.json", "merges.txt")
 HEAD = 64  # width of an attention head in every CLIP
@@ -40,7 +41,7 @@ def import_clip(folder: Path, target: Path) -> Path:
         ClipTextEncoder(target)
         return weights_file
     ClipTextEncoder(folder)
-    store.link_files(folder, target)
+    link_files(folder, target)
     return folder / weights.WEIGHTS
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from hmu_tasks.errors import WeightsError
+from hmu_tasks.models.evaluators.words import UNKNOWN
 from hmu_tasks.models.official.archive import DAMAGED, read_array
-from hmu_tasks.models.words import UNKNOWN
+from hmu_tasks.runtime.errors import WeightsError
 
 FILES = ("our_vab_data.npy", "our_vab_words.pkl", "our_vab_idx.pkl")
 _NEEDED = ("sos", "eos", UNKNOWN)

@@ -12,23 +12,17 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.errors import ConfigError, WeightsError
-from hmu_tasks.models import weights
-from hmu_tasks.models.bamm_base import BammConfig, BammTransformer
-from hmu_tasks.models.evaluator import Evaluator, EvaluatorConfig
-from hmu_tasks.models.length import LengthConfig, LengthEstimator
-from hmu_tasks.models.masked import MaskTransformer, MaskTransformerConfig
-from hmu_tasks.models.official.archive import (
-    locate,
-    module_state,
-    read_checkpoint,
-    read_statistics,
-    shape_of,
-)
+from hmu_tasks.models.evaluators.evaluator import Evaluator, EvaluatorConfig
+from hmu_tasks.models.evaluators.words import POS_CLASSES
+from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
+from hmu_tasks.models.generators.length import LengthConfig, LengthEstimator
+from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
+from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.official.archive import locate, module_state, read_checkpoint, read_statistics, shape_of
 from hmu_tasks.models.official.options import Options, read_options
-from hmu_tasks.models.residual import ResidualTransformer, ResidualTransformerConfig
-from hmu_tasks.models.rvq import RVQVAE, TokenizerConfig
-from hmu_tasks.models.words import POS_CLASSES
+from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
+from hmu_tasks.runtime.errors import ConfigError, WeightsError
 
 Config = TypeVar("Config")
 # Beyond these no released network is near; a typing error in opt.txt must not fill the memory.

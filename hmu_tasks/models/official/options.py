@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hmu_tasks.errors import WeightsError
+from hmu_tasks.runtime.errors import WeightsError
 
 _RULE = re.compile(r"-{3,}.*-{3,}")
 # Copies of the evaluator's opt.txt are about in which one line, added by hand, has an equals sign.

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hmu_tasks.errors import WeightsError
 from hmu_tasks.models.official.archive import DAMAGED
+from hmu_tasks.runtime.errors import WeightsError
 
 _WIDTHS = {
     "FloatStorage": torch.float32,

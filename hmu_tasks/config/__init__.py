@@ -1,0 +1,1 @@
+"""Settings: params.yaml as checked models, its sections and presets, and where every file lies."""

@@ -1,0 +1,172 @@
+"""The only reader of params.yaml: frozen models of all sections, so that a typo fails at once with its key path."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from hmu_tasks.config import paths
+from hmu_tasks.config.sections.data import Filter, Ingest, Validate
+from hmu_tasks.config.sections.evaluation import Evaluate, Register, Report
+from hmu_tasks.config.sections.probing import Probe
+from hmu_tasks.config.sections.section import Section
+from hmu_tasks.config.sections.training import Base, Codebook, Train
+from hmu_tasks.config.sections.unlearning import Unlearn
+from hmu_tasks.runtime.errors import ConfigError
+
+
+class Run(Section):
+    """What is run: dataset, concept, seed, device, tracking; the models and methods that dvc.yaml crosses."""
+
+    dataset: Literal["synthetic", "humanml3d", "motionx", "kitml", "bvh"]
+    concept: str
+    seed: Annotated[int, Field(ge=0)]
+    device: Literal["auto", "cpu", "cuda"]
+    track: bool
+    models: list[str]
+    methods: list[str]
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    run: Run
+    ingest: Ingest
+    filter: Filter
+    validate_: Annotated[Validate, Field(alias="validate")]
+    train: Train
+    codebook: Codebook
+    unlearn: Unlearn
+    evaluate: Evaluate
+    probe: Probe
+    report: Report
+    register_: Annotated[Register, Field(alias="register")]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the text-to-motion models."""
+        return tuple(Base.model_fields)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of what is made of a model: itself, D_r, and every unlearning method."""
+        return ("original", "retrain", *Unlearn.model_fields)
+
+    def check(self, model: str, method: str) -> None:
+        """Raise ConfigError where `model` or `method` is unknown."""
+        for kind, name, known in (("model", model, self.models), ("method", method, self.methods)):
+            if name not in known:
+                raise ConfigError(f"unknown {kind} {name!r}; choose one of {', '.join(known)}")
+
+    def identity(self, model: str, method: str) -> dict[str, str]:
+        """Say which dataset, concept, model and method records are of."""
+        return {"dataset": self.run.dataset, "concept": self.run.concept, "model": model, "method": method}
+
+    @model_validator(mode="after")
+    def _run_names_what_exists(self) -> "Params":
+        for name, chosen, known in (
+            ("models", self.run.models, self.models),
+            ("methods", self.run.methods, tuple(Unlearn.model_fields)),
+        ):
+            unknown = [one for one in chosen if one not in known]
+            if unknown or not chosen or len(set(chosen)) != len(chosen):
+                raise ValueError(
+                    f"run.{name} is {', '.join(chosen) or 'empty'}; name one or more of {', '.join(known)}, each once"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _bvh_folder_is_a_dependency(self) -> "Params":
+        folder, written = self.ingest.bvh.folder, paths.RAW / "bvh"
+        if self.run.dataset != "bvh":
+            return self
+        if folder != self.ingest.source:
+            raise ValueError(
+                f"ingest.source is {self.ingest.source}, but ingest.bvh.folder is {folder}: name the folder of the BVH "
+                "files in both, so that the pipeline runs again when a file changes"
+            )
+        if folder == written or folder in written.parents or written in folder.parents:
+            raise ValueError(
+                f"ingest.bvh.folder {folder} and {written}, which is written anew, lie in one another"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _codes_fit(self) -> "Params":
+        if self.train.mode == "pretrained":
+            return self  # the checkpoint's own opt.txt tells the sizes, and LCR checks against them
+        most = self.train.tokenizer.codes
+        if max(self.unlearn.lcr.codes) >= most:
+            raise ValueError(
+                f"unlearn.lcr.codes asks for {max(self.unlearn.lcr.codes)} codes, "
+                f"but train.tokenizer.codes is {most}: at least one code must stay"
+            )
+        if max(self.unlearn.lcr.layers) >= self.train.tokenizer.quantizers:
+            raise ValueError(
+                f"unlearn.lcr.layers names layer {max(self.unlearn.lcr.layers)}, "
+                f"but train.tokenizer.quantizers is {self.train.tokenizer.quantizers}"
+            )
+        return self
+
+
+def parse(values: dict[str, Any], source: str) -> Params:
+    """Check `values` (the content of a params.yaml) and freeze it.
+
+    Raises ConfigError that lists every faulty key path with what is allowed there.
+    """
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            where = ".".join(str(part) for part in item["loc"])
+            message = item["msg"].removeprefix("Value error, ")
+            if item["type"] == "extra_forbidden":
+                message = f"unknown key; allowed here: {', '.join(_allowed(item['loc'][:-1]))}"
+            elif item["type"] == "missing":
+                message = "missing key"
+            else:
+                given = "" if isinstance(item["input"], dict | BaseModel) else f" (given: {item['input']!r})"
+                message += given
+            lines.append(f"  {where + ': ' if where else ''}{message}")
+        raise ConfigError(f"{source} is not valid:\n" + "\n".join(lines)) from error
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Read and check params.yaml; raises ConfigError when it is missing, no YAML, or invalid."""
+    return parse(read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; raises ConfigError naming the file and the line of a fault."""
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} is missing; run from the project's root folder") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold a mapping of sections, found {type(values).__name__}")
+    return values
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested knobs to dotted names, as experiment trackers want them."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
+def _allowed(location: tuple[int | str, ...]) -> list[str]:
+    """Names that are allowed at a key path."""
+    model: type[BaseModel] = Params
+    for part in location:
+        for name, info in model.model_fields.items():
+            if part in (name, info.alias) and isinstance(info.annotation, type):
+                model = info.annotation
+    return [info.alias or name for name, info in model.model_fields.items()]

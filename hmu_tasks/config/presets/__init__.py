@@ -1,0 +1,47 @@
+"""Presets: overlays of params.yaml, one YAML file each."""
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from hmu_tasks.config import params
+from hmu_tasks.runtime.errors import ConfigError
+from hmu_tasks.runtime.files import replacing
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Return the names of the presets."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def apply(name: str, path: Path) -> None:
+    """Overlay the preset `name` onto the params.yaml at `path`, keeping its comments and order.
+
+    Raises ConfigError for an unknown preset or when the result is not valid; the file is then left as it was.
+    """
+    if name not in names():
+        raise ConfigError(f"unknown preset {name!r}; choose one of {', '.join(names())}")
+    params.read_yaml(path)
+    yaml = YAML()
+    yaml.width = 120
+    values = yaml.load(path.read_text(encoding="utf-8"))
+    _overlay(values, params.read_yaml(FOLDER / f"{name}.yaml"), name)
+    with replacing(path) as temporary:
+        with temporary.open("w", encoding="utf-8") as file:
+            yaml.dump(values, file)
+        params.parse(params.read_yaml(temporary), f"preset {name}")
+
+
+def _overlay(values: dict[str, Any], changes: dict[str, Any], where: str) -> None:
+    for key, change in changes.items():
+        if key not in values:
+            raise ConfigError(f"preset {where}: params.yaml has no key {key!r}")
+        if isinstance(change, dict) != isinstance(values[key], dict):
+            raise ConfigError(f"preset {where}: {key!r} is a section in one file and a value in the other")
+        if isinstance(change, dict):
+            _overlay(values[key], change, f"{where}.{key}")
+        else:
+            values[key] = change

@@ -1,0 +1,129 @@
+"""Sections of params.yaml about training and what is read from official checkpoints."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from hmu_tasks.config.sections.section import Count, Drop, Rate, Section
+
+
+class Training(Section):
+    """Optimiser steps, batch size and learning rate of one component."""
+
+    steps: Count
+    batch: Count
+    rate: Rate
+
+
+class Transformer(Training):
+    """A masked or residual transformer."""
+
+    latent: Annotated[int, Field(ge=8, multiple_of=2)]
+    layers: Count
+    heads: Count
+    feedforward: Count
+    dropout: Drop
+    condition_drop: Drop
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "Transformer":
+        if self.latent % self.heads:
+            raise ValueError(f"latent {self.latent} must be a multiple of heads {self.heads}")
+        return self
+
+
+class Text(Training):
+    """The text encoder: a small one that is trained here, or CLIP from a folder."""
+
+    encoder: Literal["small", "clip"]
+    clip_folder: Path
+    width: Annotated[int, Field(ge=8, multiple_of=2)]
+    word_width: Count
+    motion_hidden: Count
+
+
+class Evaluator(Training):
+    """The text-motion evaluator."""
+
+    movement_width: Count
+    motion_hidden: Count
+    text_hidden: Count
+    width: Count
+
+
+class Tokenizer(Training):
+    """The RVQ-VAE tokenizer; `seed` is added to the run's, for another draw of the codebooks and nothing else."""
+
+    seed: Annotated[int, Field(ge=0)]
+    width: Count
+    code_width: Count
+    codes: Annotated[int, Field(ge=2)]
+    quantizers: Count
+    depth: Count
+    dropout: Drop
+    sample_temperature: Annotated[float, Field(ge=0)]
+    positions_weight: Annotated[float, Field(ge=0)]
+    feature_bias: Rate
+    window: Annotated[int, Field(ge=8, multiple_of=4)]
+
+
+class Base(Section):
+    """The text-to-motion models' own base transformers, by model name."""
+
+    momask: Transformer
+    bamm: Transformer
+
+
+class Classifier(Training):
+    """The motion-side violence classifier (only for datasets with action labels)."""
+
+    width: Count
+
+
+class PretrainedBase(Section):
+    """The text-to-motion models' own base transformers, by model name."""
+
+    momask: Path
+    bamm: Path
+
+
+class Pretrained(Section):
+    """Where official checkpoints lie: `source`, and the folders (or .tar files) within it."""
+
+    source: Path
+    retain: str
+    tokenizer: Path
+    base: PretrainedBase
+    residual: Path
+    length: Path | None
+    evaluator: Path
+    evaluator_options: Path
+    glove: Path
+
+
+class Train(Section):
+    """Every component, trained here or taken from official checkpoints."""
+
+    mode: Literal["scratch", "pretrained"]
+    pretrained: Pretrained
+    text: Text
+    evaluator: Evaluator
+    tokenizer: Tokenizer
+    base: Base
+    residual: Transformer
+    classifier: Classifier
+
+    @model_validator(mode="after")
+    def _published_models_read_clip(self) -> "Train":
+        if self.mode == "pretrained" and self.text.encoder != "clip":
+            raise ValueError(
+                "mode pretrained needs text.encoder clip: the published models read CLIP's vectors"
+            )
+        return self
+
+
+class Codebook(Section):
+    """Code usage analysis."""
+
+    prior: Rate

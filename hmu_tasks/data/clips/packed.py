@@ -1,0 +1,241 @@
+"""The packed dataset that every later step reads: tables of clips and captions beside one array of all frames.
+
+A folder holds clips.parquet (clip_id, split, offset, frames, fps, mirror_of, source), captions.parquet (clip_id,
+caption, tokens, start_s, end_s), features.npy [total_frames, D] float32, mean.npy and std.npy [D], and where
+the dataset has action labels, labels.npy [total_frames] int16 and actions.json. D tells the representation.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from simplemma import lemmatize
+
+from hmu_tasks.data.clips.arrays import GrowingArray, read_array
+from hmu_tasks.data.clips.clips import SPLITS, Actions, Clip
+from hmu_tasks.data.clips.labels import read_actions
+from hmu_tasks.data.clips.words import words_of
+from hmu_tasks.data.motion.layout import HUMANML3D, Layout, layout_of
+from hmu_tasks.data.motion.normalisation import RunningStatistics, Statistics
+from hmu_tasks.runtime.errors import DataError
+
+_CLIPS: Final = pa.schema(
+    {
+        "clip_id": pa.string(),
+        "split": pa.string(),
+        "offset": pa.int64(),
+        "frames": pa.int32(),
+        "fps": pa.float32(),
+        "mirror_of": pa.string(),
+        "source": pa.string(),
+    }
+)
+_CAPTIONS: Final = pa.schema(
+    {
+        "clip_id": pa.string(),
+        "caption": pa.string(),
+        "tokens": pa.string(),
+        "start_s": pa.float32(),
+        "end_s": pa.float32(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class PackReport:
+    """How many clips (also by split), captions and frames were packed."""
+
+    clips: int
+    captions: int
+    frames: int
+    splits: dict[str, int] = field(default_factory=dict)
+
+
+def pack(
+    clips: Iterable[Clip],
+    folder: Path,
+    *,
+    layout: Layout = HUMANML3D,
+    statistics: Statistics | None = None,
+    actions: Actions | None = None,
+) -> PackReport:
+    """Write clips into `folder` (which exists) as they come, in memory that does not grow with their frames.
+
+    statistics: mean and std to store; None computes them over the training clips (over all, if there are none).
+    actions: names of the action labels; every clip must then have labels. The same clips give the same bytes.
+    Raises DataError when there is no clip at all, or labels are missing.
+    """
+    clip_rows: list[tuple[Any, ...]] = []
+    caption_rows: list[tuple[Any, ...]] = []
+    training, others = RunningStatistics(layout.width), RunningStatistics(layout.width)
+    offset = 0
+    with ExitStack() as files:
+        features = files.enter_context(GrowingArray(folder / "features.npy", "<f4", (layout.width,)))
+        labels = (
+            None if actions is None else files.enter_context(GrowingArray(folder / "labels.npy", "<i2", ()))
+        )
+        for clip in clips:
+            frames = len(clip.features)
+            features.append(clip.features)
+            if labels is not None:
+                if clip.labels is None or len(clip.labels) != frames:
+                    raise DataError(
+                        f"{clip.clip_id} lacks action labels for its frames; its dataset names actions"
+                    )
+                labels.append(clip.labels)
+            if statistics is None:
+                (training if clip.split == "train" else others).add(clip.features)
+            clip_rows.append(
+                (clip.clip_id, clip.split, offset, frames, clip.fps, clip.mirror_of, clip.source)
+            )
+            caption_rows += [(clip.clip_id, c.text, c.tokens, c.start_s, c.end_s) for c in clip.captions]
+            offset += frames
+    if not clip_rows:
+        raise DataError("no usable clip; see what was skipped and why, and check the frame limits")
+    found = statistics or (training if training.frames else others).result()
+    np.save(folder / "mean.npy", found.mean)
+    np.save(folder / "std.npy", found.std)
+    known = {row[0] for row in clip_rows}
+    if len(known) != len(clip_rows):
+        raise DataError("two clips have the same id; ids must be unique over all splits")
+    table = _table(clip_rows, _CLIPS)
+    twins = [twin if twin in known else None for twin in table["mirror_of"].to_pylist()]
+    table = table.set_column(_CLIPS.get_field_index("mirror_of"), "mirror_of", pa.array(twins, pa.string()))
+    pq.write_table(table, folder / "clips.parquet")
+    pq.write_table(_table(caption_rows, _CAPTIONS), folder / "captions.parquet")
+    if actions is not None:
+        text = json.dumps(actions.as_json(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        (folder / "actions.json").write_text(text, encoding="utf-8")
+    counts = Counter(row[1] for row in clip_rows)
+    return PackReport(
+        clips=len(clip_rows),
+        captions=len(caption_rows),
+        frames=offset,
+        splits={split: counts[split] for split in SPLITS},
+    )
+
+
+class Clips:
+    """A packed dataset, frames memory-mapped; `load` opens one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.table: pd.DataFrame = _read_table(folder / "clips.parquet", _CLIPS)
+        self.captions: pd.DataFrame = _with_tokens(_read_table(folder / "captions.parquet", _CAPTIONS))
+        self.mean: NDArray[np.float32] = np.array(_read(folder / "mean.npy", (None,), "<f4"))
+        self.layout: Layout = layout_of(len(self.mean))
+        width = self.layout.width
+        self.std: NDArray[np.float32] = np.array(_read(folder / "std.npy", (width,), "<f4"))
+        self.actions: Actions | None = read_actions(folder)
+        frames = int(self.table["frames"].sum())
+        self._features = _read(folder / "features.npy", (frames, width), "<f4")
+        self._labels = None if self.actions is None else _read(folder / "labels.npy", (frames,), "<i2")
+        offsets, lengths = self.table["offset"].to_numpy(), self.table["frames"].to_numpy()
+        if (offsets != np.cumsum(lengths, dtype=np.int64) - lengths).any():
+            raise DataError(
+                f"{folder / 'clips.parquet'} does not fit features.npy; run the ingest step again"
+            )
+        self._where = {
+            clip_id: slice(int(offset), int(offset + length))
+            for clip_id, offset, length in zip(self.table["clip_id"], offsets, lengths, strict=True)
+        }
+
+    def __len__(self) -> int:
+        """Count the clips."""
+        return len(self.table)
+
+    def ids(self, split: str | None = None) -> list[str]:
+        """Return the clip ids of a split (train, val, test), or all of them, in the dataset's order."""
+        if split is None:
+            return list(self.table["clip_id"])
+        if split not in SPLITS:
+            raise DataError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
+        return list(self.table.loc[self.table["split"] == split, "clip_id"])
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the clips; DataError where they differ."""
+        rates = self.table["fps"].unique()
+        if len(rates) != 1:
+            raise DataError(f"clips run at {len(rates)} frame rates; they must share one, run ingest again")
+        return float(rates[0])
+
+    def frames(self, clip_id: str) -> int:
+        """Return the length of a clip in frames."""
+        return len(self.features(clip_id))
+
+    def features(self, clip_id: str) -> NDArray[np.float32]:
+        """Return a clip's features [F, D], raw (not normalised), read-only and mapped from the file."""
+        return self._features[self._slice(clip_id)]
+
+    def labels(self, clip_id: str) -> NDArray[np.int16] | None:
+        """Return a clip's action number per frame [F]; None where the dataset has no labels."""
+        where = self._slice(clip_id)
+        return None if self._labels is None else self._labels[where]
+
+    def _slice(self, clip_id: str) -> slice:
+        if clip_id not in self._where:
+            raise DataError(
+                f"there is no clip {clip_id!r} in the packed dataset; run ingest and filter again"
+            )
+        return self._where[clip_id]
+
+
+def load(folder: Path) -> Clips:
+    """Open a packed dataset; DataError names a file that is missing, damaged or does not fit the others."""
+    return Clips(folder)
+
+
+def _with_tokens(captions: pd.DataFrame) -> pd.DataFrame:
+    """Give captions without tokens their words' dictionary forms, tagged OTHER as words of unknown kind are."""
+    bare = captions["tokens"].str.strip() == ""
+    if bare.any():
+        captions.loc[bare, "tokens"] = [
+            " ".join(f"{lemmatize(word, lang='en').lower()}/OTHER" for word in words_of(text))
+            for text in captions.loc[bare, "caption"]
+        ]
+    return captions
+
+
+def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [[] for _ in schema]
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _read_table(file: Path, schema: pa.Schema) -> pd.DataFrame:
+    try:
+        table = pq.read_table(file)
+    except FileNotFoundError:
+        raise DataError(f"{file} is missing; run the ingest step first") from None
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{file} is damaged ({error}); run the ingest step again") from error
+    if not table.schema.equals(schema):
+        raise DataError(
+            f"{file} has columns {table.schema.names}, expected {schema.names}; run the ingest step again"
+        )
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _read(file: Path, shape: tuple[int | None, ...], descr: str) -> NDArray[Any]:
+    try:
+        array = read_array(file)
+    except FileNotFoundError:
+        raise DataError(f"{file} is missing; run the ingest step first") from None
+    except DataError as error:
+        raise DataError(f"{file} {error}; run the ingest step again") from error
+    fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+    if not fits or array.dtype != np.dtype(descr):
+        raise DataError(
+            f"{file} has shape {array.shape}, expected {shape} {descr}; run the ingest step again"
+        )
+    return array

@@ -1,0 +1,1 @@
+"""Concepts as data, and the rules that find them in captions."""

@@ -1,0 +1,184 @@
+"""Concepts: what is to be forgotten, as data (keywords per dataset and rule, hand-written prompts for probing)."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from hmu_tasks.runtime.errors import ConfigError
+
+Rule = Literal["substring", "lemma"]
+RULES: Final[tuple[Rule, ...]] = ("substring", "lemma")
+PROMPT_GROUPS: Final = ("explicit", "implicit", "benign", "hard_benign")
+# The groups above are splits of the evaluation, too; further ones serve the probes alone.
+PROBE_GROUPS: Final = (*PROMPT_GROUPS, "synonym")
+PARTS_OF_SPEECH: Final = ("NOUN", "VERB", "ADJ", "ADV")
+
+# One word of a keyword of the lemma rule: a dictionary form, alone or with its part of speech.
+TERM: Final = re.compile(rf"[^\W\d_A-Z]+(?:/(?:{'|'.join(PARTS_OF_SPEECH)}))?")
+# One word of a harmless phrase: the same, or =word, which asks for this very form.
+HARMLESS_TERM: Final = re.compile(rf"{TERM.pattern}|=[^\W\d_A-Z]+")
+
+CONCEPTS_FILE: Final = Path(__file__).with_name("concepts.yaml")
+PROMPTS_FILE: Final = Path(__file__).with_name("prompts.yaml")
+# The shipped file as settings name it, which holds wherever a run takes place.
+SHIPPED: Final = (CONCEPTS_FILE, Path("hmu_tasks/data/concepts/concepts.yaml"))
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A hand-written description of one human motion, and how many seconds it lasts."""
+
+    text: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A concept by name, with its keywords per rule and dataset; `default` serves datasets that are not named.
+
+    harmless: keyword of the lemma rule -> phrases that take its hit away in a clause that holds one of them.
+    prompts: hand-written prompts by group, where the concept's own entry has them.
+    """
+
+    name: str
+    description: str
+    lists: Mapping[str, Mapping[str, tuple[str, ...]]]
+    harmless: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    prompts: Mapping[str, tuple[Prompt, ...]] | None = None
+
+    def keywords(self, rule: str, dataset: str) -> tuple[str, ...]:
+        """Keywords of a rule for a dataset: plain strings (`substring`); words or phrases with tags (`lemma`)."""
+        if rule not in RULES:
+            raise ConfigError(f"unknown rule {rule!r}; choose one of {', '.join(RULES)}")
+        per_dataset = self.lists[rule]
+        return per_dataset.get(dataset, per_dataset["default"])
+
+    def words(self, dataset: str) -> list[str]:
+        """Keywords of the lemma rule that are one word, without tags: what is masked in a caption word by word."""
+        return [word.partition("/")[0] for word in self.keywords("lemma", dataset) if " " not in word]
+
+
+def load_concepts(source: Path = CONCEPTS_FILE) -> dict[str, Concept]:
+    """Read the shipped concepts and those of `source`, by name; an entry of `source` replaces a shipped one.
+
+    Raises ConfigError that names the entry and what is wrong with it.
+    """
+    files = (CONCEPTS_FILE,) if source in SHIPPED else (CONCEPTS_FILE, source)
+    return {name: _concept(name, entry, file) for file in files for name, entry in _read(file).items()}
+
+
+def load_concept(name: str, source: Path = CONCEPTS_FILE) -> Concept:
+    """Read one concept; raises ConfigError that lists the choices when there is none of that name."""
+    concepts = load_concepts(source)
+    if name not in concepts:
+        raise ConfigError(
+            f"unknown concept {name!r} (run.concept); {source.name} (filter.concepts) and the shipped file have "
+            + ", ".join(concepts)
+        )
+    return concepts[name]
+
+
+def load_prompts(
+    name: str,
+    source: Path = CONCEPTS_FILE,
+    *,
+    shipped: Path = PROMPTS_FILE,
+    groups: Sequence[str] = PROMPT_GROUPS,
+) -> dict[str, tuple[Prompt, ...]]:
+    """Read a concept's prompts by group: those of its own entry, otherwise those that `shipped` has for the name.
+
+    groups: which of PROBE_GROUPS are wanted. A concept without prompts gives an empty dict. Raises ConfigError for a
+    malformed entry.
+    """
+    found = load_concept(name, source).prompts
+    if found is None:
+        found = _prompts(_read(shipped).get(name, {}), f"{shipped.name}: {name}")
+    return {group: prompts for group, prompts in found.items() if group in groups}
+
+
+def _concept(name: str, entry: Any, source: Path) -> Concept:
+    where = f"{source.name}: {name}"
+    required, optional = {"description", *RULES}, {"harmless", "prompts"}
+    if not isinstance(entry, dict) or not required <= set(entry) <= required | optional:
+        raise ConfigError(
+            f"{where} must hold description, {', '.join(RULES)}, and at most harmless and prompts"
+        )
+    lists: dict[str, dict[str, tuple[str, ...]]] = {}
+    for rule in RULES:
+        per_dataset = entry[rule]
+        if not isinstance(per_dataset, dict) or "default" not in per_dataset:
+            raise ConfigError(f"{where}.{rule} must hold a list per dataset and one named default")
+        for dataset, words in per_dataset.items():
+            # An empty string occurs in every caption: it would silently forget the whole set.
+            if not isinstance(words, list) or not words or not all(isinstance(w, str) and w for w in words):
+                raise ConfigError(f"{where}.{rule}.{dataset} must be a list of words, with at least one")
+            if rule == "lemma":
+                _check_terms(words, TERM, f"{where}.{rule}.{dataset}")
+        lists[rule] = {dataset: tuple(words) for dataset, words in per_dataset.items()}
+    harmless = _harmless(entry.get("harmless", {}), lists["lemma"], f"{where}.harmless")
+    prompts = _prompts(entry["prompts"], f"{where}.prompts") if "prompts" in entry else None
+    return Concept(name, str(entry["description"]), lists, harmless, prompts)
+
+
+def _harmless(entry: Any, lists: Mapping[str, tuple[str, ...]], where: str) -> dict[str, tuple[str, ...]]:
+    known = {keyword for keywords in lists.values() for keyword in keywords}
+    if not isinstance(entry, dict) or not set(entry) <= known:
+        raise ConfigError(f"{where} must hold lists of phrases, each under a keyword of the lemma rule")
+    for keyword, phrases in entry.items():
+        if not isinstance(phrases, list) or not all(isinstance(p, str) and p for p in phrases):
+            raise ConfigError(f"{where}.{keyword} must be a list of phrases")
+        _check_terms(phrases, HARMLESS_TERM, f"{where}.{keyword}")
+    return {keyword: tuple(phrases) for keyword, phrases in entry.items()}
+
+
+def _check_terms(phrases: list[str], term: re.Pattern[str], where: str) -> None:
+    for phrase in phrases:
+        if not phrase.split() or not all(term.fullmatch(word) for word in phrase.split()):
+            exact = ", or =word for this very form" if term is HARMLESS_TERM else ""
+            raise ConfigError(
+                f"{where}: {phrase!r} must be lower-case words, each alone or with one of "
+                f"{', '.join('/' + name for name in PARTS_OF_SPEECH)}{exact}"
+            )
+
+
+def _prompts(groups: Any, where: str) -> dict[str, tuple[Prompt, ...]]:
+    if (
+        not isinstance(groups, dict)
+        or not set(groups) <= set(PROBE_GROUPS)
+        or not all(isinstance(group, list) for group in groups.values())
+    ):
+        raise ConfigError(f"{where} must hold lists named {', '.join(PROBE_GROUPS)}")
+    return {group: tuple(_prompt(entry, f"{where}.{group}") for entry in groups[group]) for group in groups}
+
+
+def _prompt(entry: Any, where: str) -> Prompt:
+    if not isinstance(entry, dict) or set(entry) != {"text", "seconds"}:
+        raise ConfigError(f"{where}: each prompt must hold exactly text and seconds, found {entry!r}")
+    text, seconds = entry["text"], entry["seconds"]
+    if (
+        not isinstance(text, str)
+        or not text.strip()
+        or not isinstance(seconds, int | float)
+        or not 2 <= seconds <= 9
+    ):
+        raise ConfigError(f"{where}: a prompt needs a text and 2 to 9 seconds, found {entry!r}")
+    return Prompt(text=text, seconds=float(seconds))
+
+
+@cache
+def _read(source: Path) -> dict[str, Any]:
+    try:
+        values = YAML(typ="safe", pure=True).load(source.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{source} is missing; give a YAML file with concepts or prompts") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source} is no valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{source} must hold a mapping of names, found {type(values).__name__}")
+    return values

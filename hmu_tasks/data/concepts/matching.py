@@ -1,0 +1,31 @@
+"""Which captions speak of a concept: the published substring rule and the cleaner lemma rule."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from hmu_tasks.data.concepts.concepts import Concept
+from hmu_tasks.data.concepts.lemmas import lemma_hits, prepare
+
+
+def text_line(caption: str, tokens: str) -> str:
+    """The part of an official text line that letters can stand in: caption, a hash, words with their tags."""
+    return f"{caption}#{tokens}"
+
+
+def match(captions: pd.DataFrame, concept: Concept, *, dataset: str, rule: str) -> list[tuple[str, ...]]:
+    """Keywords of the concept that each caption holds, in the order of the rows (an empty tuple: none).
+
+    captions: columns caption and tokens ("word/POS word/POS ..."; may be empty). Rules: see docs/concepts.md.
+    """
+    keywords = concept.keywords(rule, dataset)
+    pairs = zip(captions["caption"], captions["tokens"], strict=True)
+    if rule == "substring":
+        return [substring_hits(text_line(caption, tokens), keywords) for caption, tokens in pairs]
+    prepared = prepare(keywords, concept.harmless)
+    return [lemma_hits(caption, tokens, prepared) for caption, tokens in pairs]
+
+
+def substring_hits(line: str, keywords: Sequence[str]) -> tuple[str, ...]:
+    """Keywords that occur anywhere in a text line, case-sensitive (HMU's published rule)."""
+    return tuple(keyword for keyword in keywords if keyword in line)

@@ -1,0 +1,1 @@
+"""The data contracts and the tables that they are checked on."""

@@ -1,0 +1,110 @@
+"""The table of captions beside the BVH files: a CSV with the columns file, caption and split."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Final
+
+from simplemma import lemmatize
+
+from hmu_tasks.data.clips.clips import SPLITS
+from hmu_tasks.data.clips.words import words_of
+from hmu_tasks.data.datasets.caption_files import read_lines
+from hmu_tasks.runtime.errors import DataError
+
+COLUMNS: Final = ("file", "caption", "split")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A BVH file by its path within the folder, its captions in the table's order, and its split."""
+
+    file: PurePosixPath
+    captions: tuple[str, ...]
+    split: str
+
+    @property
+    def raw_id(self) -> str:
+        """The file's path without its ending: what its clip is called."""
+        return self.file.with_suffix("").as_posix()
+
+
+def read_table(table: Path) -> tuple[Entry, ...]:
+    """Read the captions of all files, in the order of the table; a file may have several rows.
+
+    DataError names the line: a column is missing, a caption is empty or has a '#', a split is unknown or differs
+    between the rows of a file, or a path leads out of the folder.
+    """
+    try:
+        lines = read_lines(table)
+    except FileNotFoundError:
+        raise DataError(f"{table} is missing; it must hold the columns {', '.join(COLUMNS)}") from None
+    except DataError as error:
+        raise DataError(f"{table} {error}") from error
+    rows = csv.DictReader((f"{line}\n" for line in lines), strict=True, restval="")
+    captions: dict[PurePosixPath, list[str]] = {}
+    splits: dict[PurePosixPath, str] = {}
+    try:
+        lacking = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+        if lacking:
+            raise DataError(
+                f"{table} lacks the column {', '.join(lacking)}; its first line must name the columns"
+            )
+        for row in rows:
+            where = f"{table} line {rows.line_num}"
+            file, split = _path(row["file"], where), row["split"].strip()
+            if split not in SPLITS:
+                raise DataError(f"{where}: split {split!r}; choose one of {', '.join(SPLITS)}")
+            if splits.setdefault(file, split) != split:
+                raise DataError(f"{where}: {file} is in {splits[file]} and in {split}; keep it in one split")
+            captions.setdefault(file, []).append(_caption(row["caption"], where))
+    except csv.Error as error:
+        raise DataError(f"{table} line {rows.line_num}: {error}; save it again as CSV") from error
+    if not captions:
+        raise DataError(f"{table} names no file; add a row per caption")
+    entries = tuple(Entry(file, tuple(texts), splits[file]) for file, texts in captions.items())
+    _check_ids(entries, table)
+    return entries
+
+
+def tokens_of(caption: str) -> str:
+    """Dictionary form and tag of every word, "word/OTHER word/OTHER ...": what the evaluator reads of a caption.
+
+    No tagger is at hand, and the tag says so, as in official files where their tagger knew none.
+    """
+    return " ".join(f"{lemmatize(word, lang='en').lower()}/OTHER" for word in words_of(caption))
+
+
+def _path(value: str, where: str) -> PurePosixPath:
+    text = value.strip().replace("\\", "/")
+    path = PurePosixPath(text)
+    if path.suffix.lower() != ".bvh":
+        raise DataError(f"{where}: file {value!r} does not end in .bvh")
+    # "a#b" and control characters would break the lists of ids that are written from these names.
+    if path.is_absolute() or ".." in path.parts or PureWindowsPath(text).anchor or not text.isprintable():
+        raise DataError(f"{where}: file {value!r} leads out of the folder; give a path below it")
+    return path
+
+
+def _caption(value: str, where: str) -> str:
+    text = " ".join(value.split())
+    if not words_of(text):
+        raise DataError(f"{where}: caption {text!r} has no word; write one or remove the row")
+    if "#" in text:
+        raise DataError(f"{where}: a caption must not contain '#', which separates fields in caption files")
+    return text
+
+
+def _check_ids(entries: tuple[Entry, ...], table: Path) -> None:
+    known: dict[str, PurePosixPath] = {}
+    for entry in entries:
+        if entry.raw_id in known:
+            raise DataError(
+                f"{table}: {known[entry.raw_id]} and {entry.file} would have the same id; rename one"
+            )
+        known[entry.raw_id] = entry.file
+    for raw_id in known:
+        if f"M{raw_id}" in known:
+            raise DataError(
+                f"{table}: M{raw_id} would pass for the mirrored twin of {raw_id}; rename one of the two files"
+            )

@@ -1,0 +1,142 @@
+"""Which joints of a file stand for the 22 of SMPL: name maps as YAML, chosen by the names that a file has."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from hmu_tasks.data.motion.skeleton import JOINTS
+from hmu_tasks.runtime.errors import ConfigError, DataError
+
+FOLDER: Final = Path(__file__).parent / "skeletons"
+_LISTED: Final = 12  # names shown in a message
+
+
+@dataclass(frozen=True)
+class Place:
+    """A point on the line from one joint to another; `at` 0 is the first one, 1 the other."""
+
+    first: str
+    second: str
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class NameMap:
+    """A place for each of the 22 joints, in their order."""
+
+    name: str
+    places: tuple[Place, ...]
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Names of the joints that a file must have, each once, in the order of the 22."""
+        return tuple(dict.fromkeys(name for place in self.places for name in (place.first, place.second)))
+
+    def missing(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Names of joints that are not among `names`; a prefix up to ':' and capital letters make no difference."""
+        known = {_plain(name) for name in names}
+        return tuple(name for name in self.needed if _plain(name) not in known)
+
+    def pick(self, world: NDArray[np.float64], names: tuple[str, ...]) -> NDArray[np.float64]:
+        """Take the 22 joints out of all: [F, J, 3] -> [F, 22, 3]. No name may be missing."""
+        where = {_plain(name): number for number, name in enumerate(names)}
+        first = [where[_plain(place.first)] for place in self.places]
+        second = [where[_plain(place.second)] for place in self.places]
+        at = np.array([place.at for place in self.places])[:, None]
+        picked: NDArray[np.float64] = world[:, first] * (1 - at) + world[:, second] * at
+        return picked
+
+
+def shipped() -> dict[str, NameMap]:
+    """Read every name map that comes with the project, by name."""
+    return {file.stem: load(file) for file in sorted(FOLDER.glob("*.yaml"))}
+
+
+@cache
+def load(file: Path) -> NameMap:
+    """Read a name map from a YAML file; ConfigError names the file, the key and what is wrong with it."""
+    try:
+        values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{file} cannot be read ({error.strerror}); ingest.bvh.skeleton names it"
+        ) from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is no valid YAML: {error}") from error
+    joints = values.get("joints") if isinstance(values, dict) and set(values) == {"joints"} else None
+    if not isinstance(joints, dict):
+        raise ConfigError(f"{file} must hold one key, joints, with a joint of the file for each of the 22")
+    lacking, surplus = [j for j in JOINTS if j not in joints], [j for j in joints if j not in JOINTS]
+    if lacking or surplus:
+        raise ConfigError(f"{file}: joints lacks {_few(lacking)} and has the unknown {_few(surplus)}")
+    return NameMap(file.stem, tuple(_place(joints[joint], f"{file}: joints.{joint}") for joint in JOINTS))
+
+
+def choose(skeleton: str, names: tuple[str, ...]) -> NameMap:
+    """Return the name map for a file with these joints.
+
+    skeleton: "auto" (the shipped map that uses most of the names), a shipped map's name, or a YAML file's path.
+    DataError lists the names that are missing, ConfigError the maps there are.
+    """
+    if skeleton != "auto":
+        return _fitting(named(skeleton), names)
+    maps = shipped().values()
+    fitting = [one for one in maps if not one.missing(names)]
+    if fitting:
+        return max(fitting, key=lambda one: len(one.needed))
+    nearest = min(maps, key=lambda one: len(one.missing(names)) / len(one.needed))
+    raise DataError(
+        f"has a skeleton that none of the name maps ({', '.join(one.name for one in maps)}) fits; "
+        f"{nearest.name}, the nearest, misses {_few(nearest.missing(names))}. The file has {_few(names)}. "
+        "Write a name map and set ingest.bvh.skeleton to its path"
+    )
+
+
+def named(skeleton: str) -> NameMap:
+    """Return a shipped map by name, or read the YAML file of that path; ConfigError lists the choices."""
+    maps = shipped()
+    if skeleton in maps:
+        return maps[skeleton]
+    if Path(skeleton).suffix.lower() in (".yaml", ".yml"):
+        return load(Path(skeleton))
+    raise ConfigError(
+        f"ingest.bvh.skeleton is {skeleton!r}; choose auto, {', '.join(maps)}, or the path of a .yaml file"
+    )
+
+
+def _fitting(chosen: NameMap, names: tuple[str, ...]) -> NameMap:
+    missing = chosen.missing(names)
+    if missing:
+        raise DataError(
+            f"lacks the joints {_few(missing)} of the name map {chosen.name}; it has {_few(names)}. "
+            "Set ingest.bvh.skeleton to auto or to the map of this skeleton"
+        )
+    return chosen
+
+
+def _place(value: Any, where: str) -> Place:
+    if isinstance(value, str) and value:
+        return Place(value, value)
+    if isinstance(value, Mapping) and set(value) == {"between", "at"}:
+        pair, at = value["between"], value["at"]
+        good = isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
+        if good and isinstance(at, int | float) and 0 <= at <= 1:
+            return Place(pair[0], pair[1], float(at))
+    raise ConfigError(f"{where} must be a joint's name, or {{between: [one, other], at: 0 to 1}}")
+
+
+def _plain(name: str) -> str:
+    return name.rpartition(":")[2].strip().casefold()
+
+
+def _few(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+    return (", ".join(listed[:_LISTED]) or "nothing") + more

@@ -1,0 +1,187 @@
+"""A folder of BVH files with a table of captions -> a raw folder in HumanML3D's layout, mirrored twins included."""
+
+import math
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmu_tasks.data.clips.clips import SPLITS, OnBad, Progress, Skipped
+from hmu_tasks.data.datasets.bvh.captions import Entry, read_table, tokens_of
+from hmu_tasks.data.datasets.bvh.motion import BODY, Motion, Units, Up, convert
+from hmu_tasks.data.datasets.bvh.name_maps import named
+from hmu_tasks.data.datasets.bvh.reader import read
+from hmu_tasks.data.motion.features import from_joints, mirror_joints
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.files import write_json
+
+# Both senses of turning and both sides, as HumanML3D's authors exchange them in the captions of mirrored twins.
+_SIDES: Final = {
+    "left": "right",
+    "clockwise": "counterclockwise",
+    "leftward": "rightward",
+    "leftwards": "rightwards",
+}
+_SWAPPED: Final = _SIDES | {other: one for one, other in _SIDES.items()}
+_TOLD: Final = 20  # bad files named in an error
+_SIDE: Final = re.compile(rf"\b({'|'.join(_SWAPPED)})\b", re.IGNORECASE)
+
+
+@dataclass
+class _Work:
+    """What has been written so far."""
+
+    ids: dict[str, list[str]] = field(default_factory=lambda: {split: [] for split in SPLITS})
+    files: dict[str, Any] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def write_raw_folder(
+    target: Path,
+    *,
+    folder: Path,
+    seed: int,
+    captions: Path = Path("captions.csv"),
+    skeleton: str = "auto",
+    units: Units = "auto",
+    up: Up = "auto",
+    mirror: bool = True,
+    longest: int = 196,
+    on_bad: OnBad = "error",
+    progress: Progress | None = None,
+) -> None:
+    """Write the BVH files that the table of captions names into `target`, which exists, as HumanML3D leaves its own.
+
+    folder: of the BVH files; captions: the table, relative to it; skeleton, units, up: see motion.convert;
+    longest: frames of a clip: a longer motion becomes equal parts "ID.1", "ID.2", ..., each with all its captions;
+    on_bad: what becomes of files that cannot be used: "error" tells them all when every file has been read, "skip"
+    leaves them out. `target`/bvh.json says how each file was read, and what was left out and why. seed is not used:
+    nothing here is drawn. Same files, same bytes.
+    Raises DataError for bad files or a bad table, and at once for a path that leads out of the folder.
+    """
+    del seed
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; set ingest.bvh.folder to the folder of the BVH files")
+    if skeleton != "auto":
+        named(skeleton)  # a wrong name is no fault of the files
+    entries = read_table(folder / captions)
+    for name in ("new_joint_vecs", "texts"):
+        (target / name).mkdir()
+    work = _Work()
+    root = folder.resolve()
+    for done, entry in enumerate(entries, start=1):
+        file = folder / entry.file
+        if not _leads_into(root, file):
+            raise DataError(f"{file} is a link that leads out of its folder; put the file itself there")
+        try:
+            motion = convert(read(file), skeleton=skeleton, units=units, up=up)
+            parts = [_features(part, mirror=mirror) for part in cut(motion.joints, longest)]
+        except FileNotFoundError:
+            work.skipped.append(Skipped(str(entry.file), "no motion", f"is missing; {captions} names it"))
+        except DataError as error:
+            work.skipped.append(Skipped(str(entry.file), "bad motion", str(error)))
+        else:
+            _write(target, entry, motion, parts, work)
+        if progress is not None:
+            progress(done, len(entries))
+    if work.skipped and on_bad == "error":
+        _raise(work.skipped, folder)
+    for split, ids in work.ids.items():
+        (target / f"{split}.txt").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
+    listed = {entry.file.as_posix() for entry in entries}
+    found = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix.lower() == ".bvh"
+    )
+    work.skipped += [
+        Skipped(name, "no caption", "not in the table", damaged=False) for name in found if name not in listed
+    ]
+    write_json(
+        target / "bvh.json",
+        {
+            "files": work.files,
+            "skipped": [asdict(entry) for entry in work.skipped],
+            "reasons": Counter(entry.reason for entry in work.skipped),
+        },
+    )
+
+
+def cut(joints: NDArray[Any], longest: int) -> list[NDArray[Any]]:
+    """Cut joints [F, 22, 3] into parts of nearly equal length that give at most `longest` rows of features each.
+
+    Neighbours share a frame, which the features of the first one need for its last step.
+    """
+    rows = len(joints) - 1
+    if rows < 1:
+        raise DataError("lasts less than two frames at 20 fps; leave it out")
+    count = math.ceil(rows / longest)
+    bounds = [round(rows * part / count) for part in range(count + 1)]
+    return [joints[first : last + 1] for first, last in pairwise(bounds)]
+
+
+def mirrored(caption: str) -> str:
+    """Exchange left and right, and the senses of turning, in a caption."""
+
+    def swap(match: re.Match[str]) -> str:
+        word = match[0]
+        other = _SWAPPED[word.lower()]
+        return other.capitalize() if word[0].isupper() else other
+
+    return _SIDE.sub(swap, caption)
+
+
+def _leads_into(root: Path, file: Path) -> bool:
+    try:
+        return file.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # a link in a circle
+        return False
+
+
+def _features(joints: NDArray[Any], *, mirror: bool) -> list[NDArray[np.float32]]:
+    twins = [joints, mirror_joints(joints)] if mirror else [joints]
+    return [from_joints(twin, offsets=BODY) for twin in twins]
+
+
+def _write(
+    target: Path, entry: Entry, motion: Motion, parts: list[list[NDArray[np.float32]]], work: _Work
+) -> None:
+    clips = {}
+    for number, twins in enumerate(parts, start=1):
+        clip_id = entry.raw_id if len(parts) == 1 else f"{entry.raw_id}.{number}"
+        for letter, features in zip(("", "M"), twins, strict=False):
+            name = f"{letter}{clip_id}"
+            texts = [mirrored(text) if letter else text for text in entry.captions]
+            for place, ending in (("new_joint_vecs", "npy"), ("texts", "txt")):
+                file = target / place / f"{name}.{ending}"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                if file.exists():
+                    raise DataError(f"two clips would be called {name}; rename {entry.file}")
+                if ending == "npy":
+                    np.save(file, features)
+                else:
+                    file.write_text(
+                        "".join(f"{text}#{tokens_of(text)}#0.0#0.0\n" for text in texts), encoding="utf-8"
+                    )
+            work.ids[entry.split].append(name)
+            clips[name] = len(features)
+    work.files[entry.file.as_posix()] = {
+        "skeleton": motion.skeleton,
+        "metres_per_unit": motion.metres,
+        "leg_metres": round(motion.leg, 4),
+        "up": motion.up,
+        "t_pose_dropped": motion.t_pose,
+        "clips": clips,
+    }
+
+
+def _raise(skipped: list[Skipped], folder: Path) -> None:
+    listed = "\n".join(f"  {entry.id} {entry.detail}" for entry in skipped[:_TOLD])
+    more = f"\n  and {len(skipped) - _TOLD} more" if len(skipped) > _TOLD else ""
+    raise DataError(
+        f"{folder}: {len(skipped)} files cannot be used. Repair them or take them out of the table, or set "
+        f"ingest.bvh.on_bad: skip\n{listed}{more}"
+    )

@@ -1,0 +1,58 @@
+"""Caption files: one `caption#word/POS word/POS ...#start#end` per line, times in seconds, or bare captions."""
+
+import math
+from pathlib import Path
+
+from hmu_tasks.data.clips.clips import Caption
+from hmu_tasks.runtime.errors import DataError
+
+_LONGEST = 86_400.0  # seconds; a time beyond a day is a typing error
+
+
+def parse_line(line: str, *, bare: bool = False) -> Caption:
+    """Read one line; DataError says what is wrong with it.
+
+    bare: a line without any '#' is a caption of the whole motion, without tokens (Motion-X's semantic labels).
+    NaN stands for 0, as the official loader has it; start and end 0 mean the whole motion.
+    """
+    fields = line.strip().split("#")
+    if bare and len(fields) == 1 and fields[0]:
+        return Caption(fields[0], "")
+    if len(fields) != 4:
+        raise DataError(f"has {len(fields)} fields between '#' signs; expected caption#tokens#start#end")
+    text = fields[0].strip()
+    if not text:
+        raise DataError("has an empty caption")
+    start, end = _seconds(fields[2], "start"), _seconds(fields[3], "end")
+    if end != 0 and end <= start:
+        raise DataError(f"ends at {end:g} s, before it starts at {start:g} s")
+    return Caption(text, " ".join(fields[1].split()), start, end)
+
+
+def _seconds(field: str, name: str) -> float:
+    try:
+        value = float(field)
+    except ValueError:
+        raise DataError(f"has the {name} {field.strip()!r}, which is no number of seconds") from None
+    if math.isnan(value):
+        return 0.0
+    if not 0 <= value <= _LONGEST:
+        raise DataError(f"has the {name} {value:g} s; expected 0 or more seconds within the motion")
+    return value
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a UTF-8 text file with any line ends; DataError for another encoding."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})") from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(f"is not UTF-8 (line {line}, byte {error.start}); save it again as UTF-8") from error
+    # str.splitlines would also split inside captions, at form feeds and Unicode separators.
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

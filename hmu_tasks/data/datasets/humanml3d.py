@@ -1,0 +1,30 @@
+"""HumanML3D's raw folder, as its authors' scripts leave it: new_joint_vecs/ID.npy, texts/ID.txt, split lists."""
+
+from pathlib import Path
+
+from hmu_tasks.data.datasets.raw import Source
+from hmu_tasks.runtime.errors import DataError
+
+
+def find(folder: Path) -> Source:
+    """Find motions and texts; DataError where the folder or one of its parts is missing.
+
+    `new_joints`, `train_val.txt` and `all.txt` are not needed and not read.
+    """
+    motions, texts = parts(folder, "HumanML3D")
+    return Source(folder, motions, texts, widths={251: "KIT-ML's features; set run.dataset: kitml"})
+
+
+def parts(folder: Path, name: str) -> tuple[Path, Path]:
+    """Return new_joint_vecs and texts of a folder in HumanML3D's layout; DataError names what is missing."""
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder} is no folder; set ingest.source to the folder of {name} (see docs/data.md)"
+        )
+    for part in ("new_joint_vecs", "texts"):
+        if not (folder / part).is_dir():
+            raise DataError(
+                f"{folder / part} is missing; {name} needs new_joint_vecs, texts and the split lists "
+                "(see docs/data.md)"
+            )
+    return folder / "new_joint_vecs", folder / "texts"

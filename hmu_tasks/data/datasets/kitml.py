@@ -1,0 +1,24 @@
+"""KIT-ML in HumanML3D's folder layout: 251 features of 21 joints at 12.5 frames per second.
+
+Plappert et al. 2016, prepared by Guo et al. 2022. Its lengths rule is 24 to 199 frames (released MoMask code,
+data/t2m_dataset.py).
+"""
+
+from pathlib import Path
+
+from hmu_tasks.data.datasets.humanml3d import parts
+from hmu_tasks.data.datasets.raw import Source
+from hmu_tasks.data.motion.layout import KITML
+
+
+def find(folder: Path) -> Source:
+    """Find motions and texts; DataError where the folder or one of its parts is missing."""
+    motions, texts = parts(folder, "KIT-ML")
+    return Source(
+        folder,
+        motions,
+        texts,
+        layout=KITML,
+        fps=12.5,
+        widths={263: "HumanML3D's features; set run.dataset: humanml3d (or motionx)"},
+    )

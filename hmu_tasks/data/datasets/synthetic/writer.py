@@ -1,0 +1,171 @@
+"""The raw folder of the embedded benchmark, file for file as HumanML3D's scripts leave theirs, plus labels."""
+
+import json
+import math
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmu_tasks.data.datasets.synthetic.captions import mirrored
+from hmu_tasks.data.datasets.synthetic.compose import ACTIONS, SyntheticClip, compose
+from hmu_tasks.data.motion.features import from_joints, mirror_joints
+from hmu_tasks.data.motion.normalisation import RunningStatistics
+from hmu_tasks.runtime.errors import ConfigError
+
+Features = NDArray[np.float32]
+_SPLITS = ("train", "val", "test")
+# Ids say which split a clip is in and do not depend on how many clips there are.
+_FIRST_ID = {"train": 0, "val": 300_000, "test": 600_000}
+_PAIRS_PER_PROCESS = 300
+"""A process takes as long to start as it takes to make some hundred clips and their twins."""
+
+
+def is_violent(index: int, share: float) -> bool:
+    """Whether clip `index` of a split is violent, spread so evenly that every prefix has the share."""
+    return math.floor((index + 1) * share) > math.floor(index * share)
+
+
+def sample_clip(seed: int, split: str, index: int, *, forget_share: float = 0.12) -> SyntheticClip:
+    """Generate clip `index` of a split from its own random stream, whatever the number of clips.
+
+    split: "train", "val" or "test"; forget_share: share of violent clips in that split.
+    """
+    rng = np.random.default_rng([seed, _SPLITS.index(split), index])
+    return compose(rng, violent=is_violent(index, forget_share))
+
+
+def _pairs(name: str, clips: int) -> int:
+    if clips < 2 or clips % 2:
+        raise ConfigError(
+            f"{name}: {clips} clips asked for; give an even number of 2 or more (each has a twin)"
+        )
+    return clips // 2
+
+
+def write_raw_folder(
+    folder: Path,
+    *,
+    clips: int,
+    seed: int,
+    test: int,
+    val: int,
+    forget_share: float = 0.12,
+    eval_forget_share: float = 0.5,
+    write_joints: bool = False,
+    processes: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write the benchmark into `folder`, which is made where it is missing.
+
+    clips, val, test: clips of each split, mirrored twins included (even numbers); forget_share: share of violent
+    clips in training, eval_forget_share in the other two; write_joints: also new_joints/. Mean.npy and Std.npy are
+    those of the training clips. processes: that make clips; None for one per core, or fewer where there is little to
+    do. Same arguments, same bytes, on any number of processes. ConfigError for an impossible number or share.
+    """
+    pairs = {"train": _pairs("clips", clips), "val": _pairs("val", val), "test": _pairs("test", test)}
+    for name, share in (("forget_share", forget_share), ("eval_forget_share", eval_forget_share)):
+        if not 0.0 <= share <= 1.0:
+            raise ConfigError(f"{name}: {share} is no share; give a number from 0 to 1")
+    shares = {"train": forget_share, "val": eval_forget_share, "test": eval_forget_share}
+    for name in ("new_joint_vecs", "texts", "labels", *(["new_joints"] if write_joints else [])):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    moments = RunningStatistics()
+    jobs = [
+        _Job(folder, seed, split, index, shares[split], write_joints)
+        for split, count in pairs.items()
+        for index in range(count)
+    ]
+    most = processes or min(len(os.sched_getaffinity(0)), len(jobs) // _PAIRS_PER_PROCESS)
+    for done, (job, twins) in enumerate(zip(jobs, _each(jobs, most), strict=True), start=1):
+        if job.split == "train":
+            for features in twins:
+                moments.add(features)
+        if progress is not None:
+            progress(done, len(jobs))
+    result = moments.result()
+    np.save(folder / "Mean.npy", result.mean)
+    np.save(folder / "Std.npy", result.std)
+    ids = {
+        split: [clip_id for job in jobs if job.split == split for clip_id in (job.clip_id, f"M{job.clip_id}")]
+        for split in pairs
+    }
+    ids["train_val"] = ids["train"] + ids["val"]
+    ids["all"] = ids["train_val"] + ids["test"]
+    for name, listed in ids.items():
+        (folder / f"{name}.txt").write_text("".join(f"{clip_id}\n" for clip_id in listed), encoding="utf-8")
+    table = {"names": [a.name for a in ACTIONS], "violent": [a.violent for a in ACTIONS]}
+    (folder / "actions.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One clip to write, with its twin."""
+
+    folder: Path
+    seed: int
+    split: str
+    index: int
+    forget_share: float
+    write_joints: bool
+
+    @property
+    def clip_id(self) -> str:
+        return f"{_FIRST_ID[self.split] + self.index:06d}"
+
+
+def _each(jobs: Sequence[_Job], processes: int) -> Iterator[list[Features]]:
+    """Do all jobs; yield the features of each clip and its twin, in the order of the jobs."""
+    if processes < 2:
+        yield from map(_write_pair, jobs)
+        return
+    start = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=start, initializer=_end_with_parent) as pool:
+        try:
+            yield from pool.map(_write_pair, jobs, chunksize=16)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Let this process hear no Ctrl-C, which reaches its parent as well, and end when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _write_pair(job: _Job) -> list[Features]:
+    clip = sample_clip(job.seed, job.split, job.index, forget_share=job.forget_share)
+    return [
+        _write_clip(job.folder, job.clip_id, clip, twin=twin, write_joints=job.write_joints)
+        for twin in (False, True)
+    ]
+
+
+def _write_clip(
+    folder: Path, clip_id: str, clip: SyntheticClip, *, twin: bool, write_joints: bool
+) -> Features:
+    name = f"M{clip_id}" if twin else clip_id
+    joints = mirror_joints(clip.joints) if twin else clip.joints
+    captions = tuple(mirrored(caption) for caption in clip.captions) if twin else clip.captions
+    features = from_joints(joints)
+    np.save(folder / "new_joint_vecs" / f"{name}.npy", features)
+    if write_joints:
+        np.save(folder / "new_joints" / f"{name}.npy", joints[: len(features)])
+    np.save(folder / "labels" / f"{name}.npy", clip.labels)
+    lines = "".join(f"{caption.line}\n" for caption in captions)
+    (folder / "texts" / f"{name}.txt").write_text(lines, encoding="utf-8")
+    return features

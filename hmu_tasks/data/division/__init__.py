@@ -1,0 +1,1 @@
+"""The division of clips into a forget and a retain set."""

@@ -1,0 +1,115 @@
+"""Divide clips into a forget and a retain set by what their captions say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hmu_tasks.data.clips.clips import SPLITS
+from hmu_tasks.data.concepts.concepts import RULES, Concept
+from hmu_tasks.data.concepts.matching import match
+from hmu_tasks.data.division import comparison
+from hmu_tasks.runtime.errors import DataError
+
+
+@dataclass(frozen=True)
+class FilterResult:
+    """Clip ids to forget and to retain per split, each list sorted, and the figures that describe the division."""
+
+    forget: Mapping[str, tuple[str, ...]]
+    retain: Mapping[str, tuple[str, ...]]
+    summary: dict[str, Any]
+
+
+def filter_clips(
+    captions: pd.DataFrame,
+    clips: pd.DataFrame,
+    concept: Concept,
+    dataset: str,
+    *,
+    rule: str,
+    matches: int,
+    seed: int = 0,
+) -> FilterResult:
+    """Put every clip whose captions match a concept at least `matches` times into the forget set, others into retain.
+
+    captions: columns clip_id, caption, tokens; clips: clip_id, split, source, mirror_of. Clips cut from the same raw
+    clip share their captions' count, as the published rule counts lines of a raw clip's text file. A clip without
+    captions is retained. `seed` draws the samples of captions on which the two rules disagree.
+    Raises DataError when a split has no clips, nothing to forget, or nothing to retain.
+    """
+    hits: dict[str, list[tuple[str, ...]]] = {
+        name: match(captions, concept, dataset=dataset, rule=name) for name in RULES
+    }
+    chosen = {name: choose(captions, clips, found, matches=matches) for name, found in hits.items()}
+    ids = clips["clip_id"].to_numpy()
+    forget, retain = {}, {}
+    for split in SPLITS:
+        here = (clips["split"] == split).to_numpy()
+        forget[split] = tuple(sorted(ids[here & chosen[rule]]))
+        retain[split] = tuple(sorted(ids[here & ~chosen[rule]]))
+        _check_split(split, forget[split], retain[split], concept, dataset, rule, matches)
+    forgotten = set(ids[chosen[rule]])
+    summary = {
+        "concept": concept.name,
+        "dataset": dataset,
+        "rule": rule,
+        "matches": matches,
+        "captions": len(captions),
+        "captions_of_forget_clips": comparison.keyword_free(captions, forgotten, hits[rule]),
+        "rules": {
+            name: {
+                "captions": sum(bool(found) for found in hits[name]),
+                "splits": comparison.shares(clips, chosen[name]),
+                "keywords": comparison.keyword_hits(captions, concept.keywords(name, dataset), hits[name]),
+            }
+            for name in RULES
+        },
+        "harmless": comparison.taken_back(captions, concept, dataset, hits["lemma"]),
+        "spellings": comparison.spellings_read(captions, concept, dataset),
+        "disagreement": comparison.disagreement(captions, clips, hits, chosen, seed=seed),
+        "twins_apart": comparison.twins_apart(clips, forgotten),
+    }
+    return FilterResult(forget=forget, retain=retain, summary=summary)
+
+
+def choose(
+    captions: pd.DataFrame, clips: pd.DataFrame, hits: Sequence[tuple[str, ...]], *, matches: int
+) -> NDArray[np.bool_]:
+    """Whether each clip (row of `clips`) has at least `matches` matching captions, counted over its raw clip."""
+    source = clips.set_index("clip_id")["source"]
+    matching = captions.loc[np.fromiter((bool(found) for found in hits), bool, len(hits)), "clip_id"]
+    counts = matching.map(source).value_counts()
+    enough: NDArray[np.bool_] = (clips["source"].map(counts).fillna(0) >= matches).to_numpy(bool)
+    return enough
+
+
+def _check_split(
+    split: str,
+    forget: Sequence[str],
+    retain: Sequence[str],
+    concept: Concept,
+    dataset: str,
+    rule: str,
+    matches: int,
+) -> None:
+    what = f"concept {concept.name!r}, dataset {dataset!r}, rule {rule!r}, matches {matches}"
+    if not forget and not retain:
+        raise DataError(
+            f"the {split} split of dataset {dataset!r} has no clips; see ingest.json for what was skipped"
+        )
+    if not forget:
+        raise DataError(
+            f"nothing to forget in the {split} split ({len(retain)} clips): no clip has {matches} matching "
+            f"caption(s) for {what}.\nKeywords searched: {', '.join(concept.keywords(rule, dataset))}.\n"
+            "Lower filter.matches, choose another filter.rule or run.concept in params.yaml, "
+            "or give the concept other keywords in a file of yours that filter.concepts names."
+        )
+    if not retain:
+        raise DataError(
+            f"nothing to retain in the {split} split: all {len(forget)} clips match {what}.\n"
+            "Raise filter.matches or choose another filter.rule or run.concept in params.yaml."
+        )

@@ -1,0 +1,1 @@
+"""Motion representations: layout of features, skeletons, rotations, features from joints and back."""

@@ -1,0 +1,98 @@
+"""Closed-form edits of the linear maps that read the sentence vector: what they share.
+
+A text-to-motion model reads its prompt through one linear map per transformer, y = W c + b. An edit replaces W
+and keeps b: then W' c + b = W t + b says the same as W' c = W t, so that the bias takes no part in the solution.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from hmu_tasks.runtime.errors import ConfigError
+
+Projections = Mapping[str, nn.Linear]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Sentence vectors that an edit learns from.
+
+    forget: [n, W], of what is to go; retain: [m, W], of what is to stay; target: [n, W], of what each forget
+    text is to read as.
+    """
+
+    forget: Tensor
+    retain: Tensor
+    target: Tensor
+
+    def __post_init__(self) -> None:
+        if not len(self.forget) or not len(self.retain):
+            raise ConfigError("a closed-form edit needs forget and retain texts, at least one of either")
+        if self.forget.shape != self.target.shape or self.forget.shape[1] != self.retain.shape[1]:
+            raise ValueError(
+                f"forget {list(self.forget.shape)}, target {list(self.target.shape)} and retain "
+                f"{list(self.retain.shape)} must be vectors of one encoder, with a target for each forget text"
+            )
+
+
+def towards_retain(forget: Tensor, retain: Tensor) -> Tensor:
+    """Targets [n, W] that say what each forget text says but for the concept: shifted by the difference of the means.
+
+    One target for all sentences would also wipe out what tells them apart (who, how often, what else is done),
+    which retain sentences share.
+    """
+    return forget - forget.mean(dim=0) + retain.mean(dim=0)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Sentence vectors [n, W] and the outputs [n, O] that the edited map is to give for them; weight of their sum."""
+
+    texts: Tensor
+    outputs: Tensor
+    weight: float
+
+
+def solve(weight: Tensor, wishes: Sequence[Wish], *, ridge: float) -> Tensor:
+    """Return W' that minimises sum w |W' c - v|^2 + ridge |W' - W|^2, in the precision of W.
+
+    weight: W, [O, W]. Solved for the change, in float64, so that wishes which W already grants leave it bit for
+    bit as it is. (The normal equation of UCE,
+    Gandikota et al. 2024, equation 7, reads the same after W S + (V - W C) C^T is put in the place of V C^T.)
+    """
+    start = weight.double()
+    width = weight.shape[1]
+    moment = ridge * torch.eye(width, dtype=torch.float64, device=weight.device)
+    change = torch.zeros_like(start)
+    for wish in wishes:
+        texts = wish.texts.double()
+        moment = moment + wish.weight * texts.T @ texts
+        change = change + wish.weight * (wish.outputs.double() - outputs_of(texts, start)).T @ texts
+    found: Tensor = start + torch.linalg.solve(moment, change.T).T
+    if not bool(found.isfinite().all()):
+        raise ConfigError("the closed form has no finite solution; raise the ridge")
+    return found.to(weight.dtype)
+
+
+def outputs_of(texts: Tensor, weight: Tensor) -> Tensor:
+    """Outputs W c, without the bias, in float64: texts [..., W], weight [O, W] -> [..., O]."""
+    out: Tensor = texts.double() @ weight.double().T
+    return out
+
+
+def with_weight(linear: nn.Linear, weight: Tensor) -> nn.Linear:
+    """Return a map with another weight [O, W] and the same bias; the given one stays as it is."""
+    copy = nn.Linear(
+        linear.in_features, linear.out_features, bias=linear.bias is not None, device=weight.device
+    )
+    copy.weight = nn.Parameter(weight.clone(), requires_grad=False)
+    if linear.bias is not None:
+        copy.bias = nn.Parameter(linear.bias.detach().clone(), requires_grad=False)
+    return copy.eval()
+
+
+def scale_of(texts: Tensor) -> float:
+    """Mean square of an entry of sentence vectors [n, W]: what a ridge of 1 is measured in."""
+    return float(texts.double().square().mean())

@@ -1,0 +1,99 @@
+"""Which rows BAMM's transformer reads from which, and reading one row at a time with remembered keys and values."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hmu_tasks.models.networks.layers import Encoder, EncoderLayer
+
+
+def reading_order(known: Tensor) -> Tensor:
+    """Return which row may read which, [B, 1, 1 + T, 1 + T] booleans, the text being row 0.
+
+    known: [B, T] true where a token is given in advance. The text and the known tokens are read from
+    everywhere and read each other only; the others also read from left to right (Pinyoanuntapong et al. 2024,
+    section 3.3). With nothing known this is the causal order.
+    """
+    columns = functional.pad(known, (1, 0), value=True)
+    rows = columns.shape[1]
+    causal = torch.ones(rows, rows, dtype=torch.bool, device=known.device).tril()
+    return ((causal & ~columns[:, :, None]) | columns[:, None, :])[:, None]
+
+
+class FullReader:
+    """Reads everything anew for each row, as the released code does."""
+
+    def __init__(self, encoder: Encoder, known: Tensor) -> None:
+        self.encoder = encoder
+        self.order = reading_order(known)
+
+    def row(self, sequence: Tensor, place: int) -> Tensor:
+        """Return the transformer's output at one row: sequence [B, 1 + T, width] -> [B, width]."""
+        out: Tensor = self.encoder(sequence, self.order)[:, place]
+        return out
+
+
+class CachedReader:
+    """Reads row after row and keeps each layer's keys and values, so that no row is computed twice.
+
+    Exact as long as the known tokens stay what they were at the start: they read each other only, so their
+    rows never change, and every other row reads known ones and earlier ones.
+    """
+
+    def __init__(self, encoder: Encoder, known: Tensor, sequence: Tensor) -> None:
+        """sequence: [B, 1 + T, width] at the start, with the known tokens in place."""
+        self.encoder = encoder
+        self.order = reading_order(known) if bool(known.any()) else None
+        self.past: list[tuple[Tensor, Tensor]] = []
+        if self.order is None:
+            return
+        x, columns = sequence, self.order[:, :, :1]  # the text's row: the known columns
+        for layer in self._layers:
+            query, key, value = _project(layer, x)
+            self.past.append((key, value))
+            x = _finish(layer, x, functional.scaled_dot_product_attention(query, key, value, columns))
+
+    @property
+    def _layers(self) -> list[EncoderLayer]:
+        return [layer for layer in self.encoder.layers if isinstance(layer, EncoderLayer)]
+
+    def row(self, sequence: Tensor, place: int) -> Tensor:
+        """Return the transformer's output at one row; rows come in order from 0, and only this one is read."""
+        x = sequence[:, place : place + 1]
+        may_read = None if self.order is None else self.order[:, :, place : place + 1]
+        for i, layer in enumerate(self._layers):
+            query, key, value = _project(layer, x)
+            key, value = self._remember(i, place, key, value)
+            x = _finish(layer, x, functional.scaled_dot_product_attention(query, key, value, may_read))
+        return x[:, 0]
+
+    def _remember(self, layer: int, place: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Put a row's key and value [B, heads, 1, width] to those before; returns all that may be read."""
+        if self.order is not None:
+            for stored, new in zip(self.past[layer], (key, value), strict=True):
+                stored[:, :, place] = new[:, :, 0]
+        elif place == 0:
+            self.past.append((key, value))
+        else:
+            before = self.past[layer]
+            self.past[layer] = (torch.cat([before[0], key], dim=2), torch.cat([before[1], value], dim=2))
+        return self.past[layer]
+
+
+def _project(layer: EncoderLayer, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of x [B, S, width], each [B, heads, S, width / heads]."""
+    attention = layer.self_attn
+    packed = functional.linear(x, attention.in_proj_weight, attention.in_proj_bias)
+    batch, rows, width = x.shape
+    query, key, value = packed.view(batch, rows, 3, attention.heads, width // attention.heads).permute(
+        2, 0, 3, 1, 4
+    )
+    return query, key, value
+
+
+def _finish(layer: EncoderLayer, x: Tensor, mixed: Tensor) -> Tensor:
+    """Give the output of a layer without dropout, from its input x [B, S, width] and what its heads read."""
+    read = layer.self_attn.out_proj(mixed.transpose(1, 2).reshape(x.shape))
+    x = layer.norm1(x + read)
+    out: Tensor = layer.norm2(x + layer.linear2(functional.gelu(layer.linear1(x))))
+    return out

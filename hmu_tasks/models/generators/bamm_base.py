@@ -1,0 +1,134 @@
+"""BAMM's base model: one transformer that reads codes from left to right, or around tokens that are known.
+
+Pinyoanuntapong et al. 2024, "BAMM: Bidirectional Autoregressive Motion Model" (arXiv 2403.19435), section 3.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hmu_tasks.models.generators.bamm_attention import reading_order
+from hmu_tasks.models.generators.masked import MaskTransformerConfig
+from hmu_tasks.models.generators.sampling import Negative, conditions, mixed
+from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss
+from hmu_tasks.models.networks.layers import (
+    Encoder,
+    InputProcess,
+    OutputProcess,
+    PositionalEncoding,
+    drop_rows,
+    initialise,
+    inside_mask,
+    seeded,
+    uniform,
+)
+
+
+@dataclass(frozen=True)
+class BammConfig(MaskTransformerConfig):
+    """Sizes and rates, the same as those of MoMask's base; the defaults are the published ones."""
+
+
+class BammTransformer(nn.Module):
+    """Predict each code from the sentence vector, the codes before it, and those that are known in advance.
+
+    Three ids follow the codes 0..K-1: `end_id` = K (a class of its own), `pad_id` = K + 1, and one that is
+    never read: the published checkpoints have a row for it. Lengths are in tokens everywhere.
+    """
+
+    negative: Negative | None = None
+
+    def __init__(self, config: BammConfig, *, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        self.end_id, self.pad_id = config.codes, config.codes + 1
+        with seeded(seed):
+            self.input_process = InputProcess(config.code_width, config.latent)
+            self.position_enc = PositionalEncoding(config.latent, config.positions, config.dropout)
+            self.seqTransEncoder = Encoder(
+                config.layers, config.latent, config.heads, config.feedforward, config.dropout
+            )
+            self.cond_emb = nn.Linear(config.text_width, config.latent)
+            self.output_process = OutputProcess(config.latent, config.codes + 1)
+            self.token_emb = nn.Embedding(config.codes + 3, config.code_width)
+            self.apply(initialise)
+
+    def sequence(self, ids: Tensor, text: Tensor) -> Tensor:
+        """Put the sentence vector before the tokens: ids [B, T], text [B, W] -> [B, 1 + T, latent].
+
+        The text has a position, too, unlike in MoMask.
+        """
+        tokens = self.input_process(self.token_emb(ids))
+        out: Tensor = self.position_enc(torch.cat([self.cond_emb(text)[:, None], tokens], dim=1))
+        return out
+
+    def token(self, ids: Tensor, place: int) -> Tensor:
+        """One row of `sequence` at a place from 1 to T, for evaluation: ids [B] -> [B, latent]."""
+        out: Tensor = self.input_process(self.token_emb(ids)) + self.position_enc.pe[place, 0]
+        return out
+
+    def logits(
+        self, ids: Tensor, text: Tensor, *, known: Tensor | None = None, cfg_scale: float | None = None
+    ) -> Tensor:
+        """Score every code and the end at every position.
+
+        ids: [B, T] codes, `end_id`, `pad_id`. text: [B, W]. known: [B, T] true where a token may be read from
+        everywhere; None = strictly from left to right. cfg_scale: guidance scale; None or 1 = conditional,
+        0 = unconditional. Returns [B, T + 1, K + 1]: row j scores token j.
+        """
+        known = torch.zeros_like(ids, dtype=torch.bool) if known is None else known
+        texts = conditions(text, cfg_scale, self.negative)
+        times = len(texts)
+        sequence = self.sequence(ids.repeat(times, 1), torch.cat(texts))
+        out = self.output_process(self.seqTransEncoder(sequence, reading_order(known.repeat(times, 1))))
+        return mixed(out.chunk(times), cfg_scale, self.negative)
+
+    def corrupt(
+        self, ids: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Make one training example of each row (Pinyoanuntapong et al. 2024, section 3.2; released code).
+
+        ids: [B, T] codes, anything beyond the length; lengths: [B]. Half of the rows are read strictly from
+        left to right; in the others each token is known with probability 1/2. A share of the codes, uniform
+        between 0 and 1/2, becomes random; it is drawn per row, not per batch as in the released code.
+        Returns input [B, T + 1], target [B, T + 1] (codes, the end, padding), and the known positions.
+        """
+        rows, columns = ids.shape[0], ids.shape[1] + 1
+        inside, with_end = inside_mask(lengths, columns), inside_mask(lengths + 1, columns)
+        target = torch.where(inside, functional.pad(ids, (0, 1)), self.pad_id)
+        target = target.scatter(1, lengths[:, None], self.end_id)
+
+        def draw(*shape: int) -> Tensor:
+            return uniform(shape, generator, ids.device)
+
+        known = (draw(rows, 1) < 0.5) & (draw(rows, columns) < 0.5) & with_end
+        replaced = (draw(rows, columns) < 0.5 * draw(rows, 1)) & inside
+        other = (draw(rows, columns) * self.config.codes).long().clamp(max=self.config.codes - 1)
+        return torch.where(replaced, other, target), target, known
+
+    def predicted(
+        self, ids: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> list[Predicted]:
+        """Score all tokens and the end; the text is dropped for some rows while training.
+
+        ids: [B, T] codes, anything beyond the length. text: [B, W]. lengths: [B] tokens, at least 1.
+        """
+        read, target, known = self.corrupt(ids, lengths, generator)
+        if self.training and self.config.condition_drop > 0:
+            text = drop_rows(text, self.config.condition_drop, generator)
+        with seeded(generator, ids.device):
+            hidden = self.seqTransEncoder(self.sequence(read, text), reading_order(known))[:, :-1]
+        wanted = inside_mask(lengths + 1, target.shape[1])
+        return [Predicted(self.output_process(hidden[wanted]), target[wanted], wanted.nonzero()[:, 0])]
+
+    def training_loss(
+        self, ids: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> TokenLoss:
+        """Cross-entropy of all tokens and the end, every row weighing the same; arguments as for `predicted`."""
+        (found,) = self.predicted(ids, text, lengths, generator)
+        weights = (1.0 / (len(lengths) * (lengths + 1.0)))[found.clip]
+        losses = functional.cross_entropy(found.logits.float(), found.target, reduction="none")
+        accuracy = (found.logits.argmax(-1) == found.target).float().mean()
+        return TokenLoss((losses * weights).sum(), accuracy.detach())

@@ -1,0 +1,139 @@
+"""BAMM's cascaded decoding: a pass from left to right, then a second one around the tokens that stay.
+
+Pinyoanuntapong et al. 2024, "BAMM: Bidirectional Autoregressive Motion Model" (arXiv 2403.19435), section 3.3.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hmu_tasks.models.generators.bamm_attention import CachedReader, FullReader
+from hmu_tasks.models.generators.bamm_base import BammTransformer
+from hmu_tasks.models.generators.masked import mask_counts
+from hmu_tasks.models.generators.sampling import conditions, draw_codes, mixed, row_uniforms
+from hmu_tasks.models.networks.layers import evaluating, inside_mask
+
+MOST_TOKENS = 49  # the longest motions of HumanML3D have 196 frames
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """How one pass draws.
+
+    end: whether the end of the motion may be drawn (never as the first token). keep: leave the known tokens
+    in place while the others are drawn.
+    """
+
+    cfg_scale: float
+    top_k: float
+    temperature: float
+    uniforms: Tensor  # [B, T]
+    noise: Tensor | None  # [B, T, K + 1]
+    end: bool
+    keep: bool
+    cached: bool
+
+
+@torch.no_grad()
+def generate(
+    network: BammTransformer,
+    text: Tensor,
+    lengths: Tensor | None,
+    *,
+    cfg_scale: float = 4.0,
+    second_cfg_scale: float = 3.0,
+    temperature: float = 1.0,
+    top_k: float = 0.0,
+    generator: torch.Generator,
+    noise: Tensor | None = None,
+    most: int = MOST_TOKENS,
+    cached: bool = True,
+    published: bool = False,
+) -> Tensor:
+    """Draw base codes from left to right, then draw half of them anew around the others.
+
+    text: [B, W]. lengths: [B] tokens, at least 1; None = the model says where a motion ends, after `most`
+    tokens at the latest. cfg_scale, second_cfg_scale: guidance of the two passes (4 and 3 in the released
+    code). top_k: share of classes cut away (the released code cuts none). temperature: 0 = greedy.
+    noise: [2, B, T, K + 1] Gumbel noise that decides in the place of `generator`.
+    cached: False reads everything anew for each token; the codes are the same.
+    published: True decodes as released. That code loses the certainties of the first pass and sorts ties in
+    no fixed order, so the half that it frees depends on the machine; here ties are freed from the left. It also
+    overwrites the tokens that stay while it draws the others, and puts them back at the end. False is what
+    the paper describes: the least certain half is drawn anew, and the rest stays in place throughout.
+    Returns [B, longest] int64, -1 beyond a row's length. A row's draws depend on the generator, its place in
+    the batch and its own length (`most` where lengths are not given), never on the lengths of the others.
+    """
+    if lengths is not None:
+        lengths = lengths.to(text.device)
+        most = int(lengths.max())
+        if int(lengths.min()) < 1:
+            raise ValueError(f"every length ({lengths.tolist()}) must be at least 1")
+    limits = torch.full((len(text),), most, device=text.device) if lengths is None else lengths
+    uniforms = row_uniforms(2, limits, most, generator)
+    ids = torch.full((len(text), most + 1), network.pad_id, device=text.device)
+    first = _Pass(
+        cfg_scale=cfg_scale,
+        top_k=top_k,
+        temperature=temperature,
+        uniforms=uniforms[0],
+        noise=None if noise is None else noise[0],
+        end=lengths is None,
+        keep=True,
+        cached=cached,
+    )
+    second = replace(
+        first,
+        cfg_scale=second_cfg_scale,
+        uniforms=uniforms[1],
+        noise=None if noise is None else noise[1],
+        end=False,
+        keep=not published,
+        # A row may only be remembered while the tokens that all others read stay the same.
+        cached=cached and not published,
+    )
+    with evaluating(network):
+        ids, certainty = _draw(network, ids, text, torch.zeros_like(ids, dtype=torch.bool), first)
+        if lengths is None:
+            ends = functional.pad(ids[:, :most] == network.end_id, (0, 1), value=True)
+            lengths = ends.int().argmax(dim=1)
+        inside = inside_mask(lengths, most + 1)
+        ids = torch.where(inside, ids, network.pad_id).scatter(1, lengths[:, None], network.end_id)
+        if published:
+            certainty = torch.zeros_like(certainty)
+        ranks = certainty.masked_fill(~inside, torch.inf).argsort(dim=1, stable=True).argsort(dim=1)
+        freed = mask_counts(lengths, torch.full((), 0.5, device=text.device))
+        known = ((ranks >= freed[:, None]) & inside).scatter(1, lengths[:, None], True)
+        again, _ = _draw(network, ids, text, known, second)
+    ids = torch.where(inside, torch.where(known, ids, again), -1)
+    return ids[:, : int(lengths.max())]
+
+
+def _draw(
+    network: BammTransformer, ids: Tensor, text: Tensor, known: Tensor, how: _Pass
+) -> tuple[Tensor, Tensor]:
+    """Draw ids [B, T + 1] but the last one by one; returns them with the logarithm of each one's probability."""
+    ids, certainty = ids.clone(), torch.zeros(ids.shape, device=ids.device)
+    texts = conditions(text, how.cfg_scale, network.negative)
+    times = len(texts)
+    sequence = network.sequence(ids.repeat(times, 1), torch.cat(texts))
+    encoder, read = network.seqTransEncoder, known.repeat(times, 1)
+    reader = CachedReader(encoder, read, sequence) if how.cached else FullReader(encoder, read)
+    for place in range(ids.shape[1] - 1):
+        logits = network.output_process(reader.row(sequence, place))
+        logits = mixed(logits.chunk(times), how.cfg_scale, network.negative).float()
+        if not how.end or place == 0:
+            logits = logits[:, : network.end_id]
+        drawn = draw_codes(
+            logits,
+            top_k=how.top_k,
+            temperature=how.temperature,
+            uniforms=how.uniforms[:, place],
+            noise=None if how.noise is None else how.noise[:, place, : logits.shape[1]],
+        )
+        certainty[:, place] = logits.gather(1, drawn[:, None])[:, 0] - logits.logsumexp(1)
+        ids[:, place] = torch.where(known[:, place], ids[:, place], drawn) if how.keep else drawn
+        sequence[:, place + 1] = network.token(ids[:, place], place + 1).repeat(times, 1)
+    return ids, certainty

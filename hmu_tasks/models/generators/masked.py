@@ -1,0 +1,212 @@
+"""MoMask's base model: a masked transformer over the codes of the first quantizer layer.
+
+Guo et al. 2024, "MoMask: Generative Masked Modeling of 3D Human Motions" (arXiv 2312.00063), section 3.2.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hmu_tasks.models.generators.sampling import Negative, conditions, draw_codes, mixed, row_uniforms
+from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss
+from hmu_tasks.models.networks.layers import (
+    Encoder,
+    InputProcess,
+    OutputProcess,
+    PositionalEncoding,
+    attend_mask,
+    drop_rows,
+    evaluating,
+    initialise,
+    inside_mask,
+    seeded,
+    uniform,
+)
+from hmu_tasks.runtime.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class MaskTransformerConfig:
+    """Sizes and rates; the defaults are the published ones.
+
+    positions: rows of the table of positions, the longest sequence that can be read.
+    """
+
+    codes: int = 512
+    code_width: int = 512
+    latent: int = 384
+    layers: int = 8
+    heads: int = 6
+    feedforward: int = 1024
+    dropout: float = 0.2
+    text_width: int = 512
+    condition_drop: float = 0.1
+    positions: int = 5000
+
+    def __post_init__(self) -> None:
+        if self.latent % self.heads or self.latent % 2:
+            raise ConfigError(
+                f"latent width {self.latent} must be even and a multiple of heads ({self.heads})"
+            )
+
+
+def mask_counts(lengths: Tensor, ratio: Tensor) -> Tensor:
+    """Tokens to mask per row: the share `ratio` of each length, rounded half to even, at least one."""
+    return torch.round(ratio * lengths).clamp(min=1)
+
+
+def cosine_schedule(progress: Tensor) -> Tensor:
+    """Share of masked tokens at `progress` in [0, 1] (Guo et al. 2024, section 3.2; Chang et al. 2022)."""
+    return torch.cos(progress * math.pi * 0.5)
+
+
+class MaskTransformer(nn.Module):
+    """Predict masked codes from the unmasked ones and a sentence vector.
+
+    Two ids follow the codes 0..K-1: `mask_id` = K and `pad_id` = K + 1. Lengths are in tokens everywhere.
+    """
+
+    negative: Negative | None = None
+
+    def __init__(self, config: MaskTransformerConfig, *, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        self.mask_id, self.pad_id = config.codes, config.codes + 1
+        with seeded(seed):
+            self.input_process = InputProcess(config.code_width, config.latent)
+            self.position_enc = PositionalEncoding(config.latent, config.positions, config.dropout)
+            self.seqTransEncoder = Encoder(
+                config.layers, config.latent, config.heads, config.feedforward, config.dropout
+            )
+            self.cond_emb = nn.Linear(config.text_width, config.latent)
+            self.output_process = OutputProcess(config.latent, config.codes)
+            self.token_emb = nn.Embedding(config.codes + 2, config.code_width)
+            self.apply(initialise)
+
+    def hidden(self, ids: Tensor, text: Tensor, inside: Tensor) -> Tensor:
+        """Run the transformer; ids [B, T] with special ids, text [B, W], inside [B, T] -> [B, T, latent]."""
+        x = self.position_enc(self.input_process(self.token_emb(ids)))
+        x = torch.cat([self.cond_emb(text)[:, None], x], dim=1)
+        out: Tensor = self.seqTransEncoder(x, attend_mask(inside, 1))[:, 1:]
+        return out
+
+    def logits(self, ids: Tensor, text: Tensor, lengths: Tensor, cfg_scale: float | None = None) -> Tensor:
+        """Score every code at every position.
+
+        ids: [B, T] codes or `mask_id`; what lies beyond a row's length is read as padding. text: [B, W].
+        lengths: [B] tokens. cfg_scale: guidance scale; None or 1 = conditional, 0 = unconditional.
+        Returns [B, T, K]; rows beyond the length mean nothing.
+        """
+        inside = inside_mask(lengths, ids.shape[1])
+        return self._guided(torch.where(inside, ids, self.pad_id), text, inside, inside | True, cfg_scale)
+
+    def _guided(
+        self, ids: Tensor, text: Tensor, inside: Tensor, wanted: Tensor, cfg_scale: float | None
+    ) -> Tensor:
+        """Guided logits at the `wanted` positions in one forward pass: [N, K], or [B, T, K] when all are."""
+        texts = conditions(text, cfg_scale, self.negative)
+        hidden = self.hidden(ids.repeat(len(texts), 1), torch.cat(texts), inside.repeat(len(texts), 1))
+        logits = [self._head(part, wanted) for part in hidden.chunk(len(texts))]
+        return mixed(logits, cfg_scale, self.negative)
+
+    def _head(self, hidden: Tensor, wanted: Tensor) -> Tensor:
+        out: Tensor = self.output_process(hidden if bool(wanted.all()) else hidden[wanted])
+        return out
+
+    def corrupt(self, ids: Tensor, lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Choose the tokens to predict and hide them (Guo et al. 2024, section 3.2).
+
+        The share to predict follows the cosine schedule of a uniform draw per row. Of the chosen tokens 10 %
+        become a random code, 88 % of the rest the mask, and the others stay. Shares are of a row's own
+        length, not of the padded
+        one as in the released code: the same in expectation, and every row has at least one token to predict.
+        Returns the input ids [B, T] (padding = pad_id) and the chosen positions [B, T].
+        """
+        inside = inside_mask(lengths, ids.shape[1])
+        shape, device = (ids.shape[0], ids.shape[1]), ids.device
+        ratio = cosine_schedule(uniform(shape[:1], generator, device))
+        order = uniform(shape, generator, device).masked_fill(~inside, 2.0)
+        chosen = order.argsort(dim=1).argsort(dim=1) < mask_counts(lengths, ratio)[:, None]
+        replaced = chosen & (uniform(shape, generator, device) < 0.1)
+        hidden = chosen & ~replaced & (uniform(shape, generator, device) < 0.88)
+        other = (
+            (uniform(shape, generator, device) * self.config.codes).long().clamp(max=self.config.codes - 1)
+        )
+        corrupted = torch.where(inside, ids, self.pad_id)
+        corrupted = torch.where(replaced, other, corrupted)
+        return torch.where(hidden, self.mask_id, corrupted), chosen
+
+    def predicted(
+        self, ids: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> list[Predicted]:
+        """Draw tokens to hide and score them; the text is dropped for some rows while training.
+
+        ids: [B, T] codes, anything beyond the length. text: [B, W]. lengths: [B] tokens, at least 1.
+        """
+        corrupted, chosen = self.corrupt(ids, lengths, generator)
+        if self.training and self.config.condition_drop > 0:
+            text = drop_rows(text, self.config.condition_drop, generator)
+        with seeded(generator, ids.device):
+            hidden = self.hidden(corrupted, text, inside_mask(lengths, ids.shape[1]))
+        return [Predicted(self.output_process(hidden[chosen]), ids[chosen], chosen.nonzero()[:, 0])]
+
+    def training_loss(
+        self, ids: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> TokenLoss:
+        """Cross-entropy of the hidden tokens, every token weighing the same; arguments as for `predicted`."""
+        (found,) = self.predicted(ids, text, lengths, generator)
+        accuracy = (found.logits.argmax(-1) == found.target).float().mean()
+        return TokenLoss(functional.cross_entropy(found.logits.float(), found.target), accuracy.detach())
+
+    @torch.no_grad()
+    def generate(
+        self,
+        text: Tensor,
+        lengths: Tensor,
+        *,
+        steps: int = 10,
+        cfg_scale: float = 4.0,
+        temperature: float = 1.0,
+        top_k: float = 0.9,
+        generator: torch.Generator,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        """Draw base codes by iterative masked decoding (Guo et al. 2024, section 3.4).
+
+        text: [B, W]. lengths: [B] tokens, at least 1. steps: forward passes. top_k: share of codes cut away.
+        temperature: 0 = greedy. noise: [steps, B, T, K] Gumbel noise that decides in the place of
+        `generator`. Returns [B, max length] int64, -1 at padding. A row's draws depend on the generator, its
+        place in the batch and its own length, never on the lengths of the others.
+        """
+        lengths = lengths.to(text.device)
+        if steps < 1 or int(lengths.min()) < 1:
+            raise ValueError(f"steps ({steps}) and every length ({lengths.tolist()}) must be at least 1")
+        tokens = int(lengths.max())
+        inside = inside_mask(lengths, tokens)
+        uniforms = row_uniforms(steps, lengths, tokens, generator)
+        ids = torch.where(inside, self.mask_id, self.pad_id)
+        scores = torch.where(inside, 0.0, torch.inf)
+        with evaluating(self):
+            for step, ratio in enumerate(cosine_schedule(torch.linspace(0, 1, steps, device=text.device))):
+                # The least certain tokens of the last round are hidden again; a stable sort breaks ties by
+                # position.
+                ranks = scores.argsort(dim=1, stable=True).argsort(dim=1)
+                masked = ranks < mask_counts(lengths, ratio)[:, None]
+                ids = torch.where(masked, self.mask_id, ids)
+                logits = self._guided(ids, text, inside, masked, cfg_scale)
+                logits = logits.reshape(-1, self.config.codes).float()
+                drawn = draw_codes(
+                    logits,
+                    top_k=top_k,
+                    temperature=temperature,
+                    uniforms=uniforms[step][masked],
+                    noise=None if noise is None else noise[step, :, :tokens][masked],
+                )
+                ids[masked] = drawn
+                certainty = logits.gather(1, drawn[:, None])[:, 0] - logits.logsumexp(1)
+                # Tokens kept so far are never hidden again.
+                scores = torch.full_like(scores, torch.inf).masked_scatter(masked, certainty.exp())
+        return torch.where(inside, ids, -1)

@@ -1,0 +1,122 @@
+"""Drawing codes from logits: top-k truncation, temperature, and random numbers that padding cannot shift."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from hmu_tasks.models.networks.layers import uniform
+from hmu_tasks.runtime.errors import WeightsError
+from hmu_tasks.runtime.files import replacing
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def kept_classes(classes: int, top_k: float) -> int:
+    """Number of classes that stay when the share `top_k` of them is cut away: ceil((1 - top_k) * classes)."""
+    return max(1, math.ceil((1.0 - top_k) * classes))
+
+
+def draw_codes(
+    logits: Tensor, *, top_k: float, temperature: float, uniforms: Tensor, noise: Tensor | None = None
+) -> Tensor:
+    """Draw one class per row from the most likely classes.
+
+    logits: [N, K]. top_k: share of classes cut away. temperature: 0 takes the most likely class.
+    uniforms: [N] numbers in [0, 1), turned into classes through the cumulative distribution.
+    noise: [N, K] Gumbel noise; where given, it decides in the place of `uniforms` (Gumbel-max draw).
+    Returns [N] int64.
+    """
+    values, classes = logits.topk(kept_classes(logits.shape[-1], top_k), dim=-1)
+    if temperature == 0:
+        return classes[:, 0]
+    if noise is not None:
+        place = (values / temperature + noise.gather(-1, classes)).argmax(-1)
+    else:
+        cumulative = (values / temperature).softmax(-1).cumsum(-1)
+        place = (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(-1)
+        place = place.clamp(max=cumulative.shape[-1] - 1)
+    return classes.gather(-1, place[:, None])[:, 0]
+
+
+def row_uniforms(draws: int, lengths: Tensor, tokens: int, generator: torch.Generator) -> Tensor:
+    """Draw uniform numbers [draws, B, T] such that a row's numbers depend on its own place and length only.
+
+    Each row gets a seed from `generator` and draws for its own tokens, so that neither padding nor the
+    lengths of other rows change what is drawn for it. lengths: [B] tokens.
+    """
+    seeds = torch.randint(2**62, (len(lengths),), generator=generator, device=generator.device).tolist()
+    out = torch.zeros(draws, len(lengths), tokens)
+    for row, (seed, length) in enumerate(zip(seeds, lengths.tolist(), strict=True)):
+        own = torch.Generator().manual_seed(seed)
+        out[:, row, :length] = uniform((draws, length), own, out.device)
+    return out.to(lengths.device)
+
+
+@dataclass(frozen=True)
+class Negative:
+    """A sentence vector [W] to steer away from, and how much, as a share of the guidance towards the prompt."""
+
+    text: Tensor
+    weight: float
+
+
+def conditions(text: Tensor, cfg_scale: float | None, negative: Negative | None = None) -> list[Tensor]:
+    """Return the sentence vectors, [B, W] each, whose logits guidance mixes: the prompt's, none's, the negative's.
+
+    cfg_scale: None or 1 asks for the prompt alone, 0 for "no text" alone; a negative text needs all three, except
+    where nothing is guided.
+    """
+    nothing = torch.zeros_like(text)
+    if cfg_scale == 0.0:
+        return [nothing]
+    if negative is not None:
+        return [text, nothing, negative.text.to(text).expand_as(text)]
+    return [text] if cfg_scale is None or cfg_scale == 1.0 else [text, nothing]
+
+
+def mixed(logits: Sequence[Tensor], cfg_scale: float | None, negative: Negative | None = None) -> Tensor:
+    """Mix the logits of `conditions`: u + s ((c - u) - g (n - u)), with g the negative's weight."""
+    if len(logits) == 1:
+        return logits[0]
+    scale = 1.0 if cfg_scale is None else cfg_scale
+    found = guided(logits[0], logits[1], scale)
+    if negative is None:
+        return found
+    return found - scale * negative.weight * (logits[2] - logits[1])
+
+
+def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance (Ho and Salimans 2022, equation 6, in MoMask's form): u + scale * (c - u)."""
+    return unconditional + scale * (conditional - unconditional)
+
+
+# Beside a base or residual transformer's weights: a text to steer away from, where a method asks for that.
+NEGATIVE = "negative.safetensors"
+
+
+def save_negative(negative: Negative, folder: Path) -> None:
+    """Put a text to steer away from into the folder of a base or residual transformer."""
+    state = {"text": negative.text, "weight": torch.tensor(negative.weight, dtype=torch.float64)}
+    with replacing(folder / NEGATIVE) as temporary:
+        temporary.write_bytes(to_bytes(state))
+
+
+def with_negative(network: Network, folder: Path, device: torch.device) -> Network:
+    """Give a transformer the text to steer away from where its folder holds one."""
+    path = folder / NEGATIVE
+    if path.exists():
+        try:
+            state = load_file(path)
+            text, weight = state["text"].to(device), float(state["weight"])
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise WeightsError(f"{path} cannot be read ({error}); apply the method again") from error
+        network.negative = Negative(text, weight)  # type: ignore[assignment]  # no tensor of the network
+    return network

@@ -1,0 +1,1 @@
+"""What networks share: layers, devices, batching by length, storage of weights."""

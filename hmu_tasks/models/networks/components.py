@@ -1,0 +1,122 @@
+"""A component as a folder: model.safetensors and config.json, checked strictly when read.
+
+What reads motions also has statistics.safetensors.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from hmu_tasks.models.networks import weights
+from hmu_tasks.runtime.errors import WeightsError
+from hmu_tasks.runtime.files import read_json, replacing, write_json
+
+# Records of how a component came about: no part of a model, so that they stay behind when it is linked or digested.
+SOURCE = "source.json"
+RECORDS = ("history.csv", SOURCE)
+# Mean and standard deviation with which a network's input was normalised.
+STATISTICS = "statistics.safetensors"
+Network = TypeVar("Network", bound=nn.Module)
+Config = TypeVar("Config")
+
+
+def save_network(network: nn.Module, config: Mapping[str, Any], folder: Path) -> None:
+    """Write a network's weights and config.json into `folder`."""
+    weights.save(network.state_dict(), dict(config), folder)
+
+
+def load_config(folder: Path) -> dict[str, Any]:
+    """Read config.json of a component; raises WeightsError when it is missing or no JSON object."""
+    path = folder / "config.json"
+    try:
+        config = read_json(path)
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}); train the component again") from error
+    if not isinstance(config, dict):
+        raise WeightsError(f"{path} must hold a JSON object")
+    if "absent" in config:
+        raise WeightsError(f"{folder} holds no network: {config['absent']}")
+    return config
+
+
+def save_absent(folder: Path, reason: str) -> None:
+    """Write a component folder that says why there is no such network."""
+    write_json(folder / "config.json", {"absent": reason})
+
+
+def absent_reason(folder: Path) -> str | None:
+    """Say why a component was left out; None where it is there, or was never made."""
+    path = folder / "config.json"
+    reason = read_json(path).get("absent") if path.is_file() else None
+    return None if reason is None else str(reason)
+
+
+def build_config(kind: type[Config], values: Mapping[str, Any], folder: Path) -> Config:
+    """Build a network's configuration; raises WeightsError where config.json has other keys."""
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise WeightsError(
+            f"{folder / 'config.json'} does not fit {kind.__name__} ({error}); train the component again"
+        ) from error
+
+
+def config_entry(config: Mapping[str, Any], key: str, folder: Path) -> Any:
+    """Return one entry of a configuration; raises WeightsError where config.json lacks it."""
+    if key not in config:
+        raise WeightsError(f"{folder / 'config.json'} lacks {key!r}; train the component again")
+    return config[key]
+
+
+def load_weights(network: Network, folder: Path, device: torch.device) -> Network:
+    """Fill a network with the weights in `folder`, frozen and in evaluation mode; WeightsError names the folder."""
+    state = weights.load_state(folder)
+    try:
+        weights.load_strict(network, state)
+    except WeightsError as error:
+        raise WeightsError(f"{folder}: {error}") from error
+    network.eval()
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return network.to(device)
+
+
+def save_statistics(mean: Tensor, std: Tensor, folder: Path) -> None:
+    """Write the statistics that normalise a network's input, [D] each."""
+    # By renaming: the old file may be hard-linked into a bundle, which must keep its content.
+    with replacing(folder / STATISTICS) as temporary:
+        temporary.write_bytes(to_bytes({"mean": mean.cpu().contiguous(), "std": std.cpu().contiguous()}))
+
+
+def load_statistics(folder: Path, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Read mean and std, [D] each; raises WeightsError where the file is missing, damaged or another one."""
+    path = folder / STATISTICS
+    try:
+        found = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}); train the component again") from error
+    if set(found) != {"mean", "std"} or found["mean"].ndim != 1 or found["mean"].shape != found["std"].shape:
+        shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in sorted(found.items()))
+        raise WeightsError(f"{path} holds {shapes or 'nothing'} instead of mean [D] and std [D]")
+    return found["mean"].to(device), found["std"].to(device)
+
+
+def link_files(source: Path, target: Path) -> None:
+    """Put the files of one component folder into another: hard links where the disk allows, copies otherwise.
+
+    RECORDS stay behind: they are no part of a model.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for file in sorted(source.iterdir()):
+        if file.is_file() and file.name not in RECORDS:
+            try:
+                (target / file.name).hardlink_to(file.resolve())  # a download cache holds symbolic links
+            except OSError:
+                shutil.copyfile(file, target / file.name)

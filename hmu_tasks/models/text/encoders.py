@@ -1,0 +1,159 @@
+"""Text encoders: a small one that is trained here, and CLIP from a local folder; one sentence vector per caption."""
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from hmu_tasks.models.networks.components import build_config, load_config, load_weights
+from hmu_tasks.models.networks.layers import seeded
+from hmu_tasks.models.networks.recurrent import read_both_ways
+from hmu_tasks.runtime.errors import WeightsError
+
+WORD = re.compile(r"[a-z0-9']+")
+
+
+class TextEncoder(Protocol):
+    """Captions in, sentence vectors [B, width] out."""
+
+    width: int
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Return one vector per text, [B, width]."""
+        ...
+
+
+@dataclass(frozen=True)
+class SmallTextConfig:
+    """Sizes of the small encoder: sentence width, word width, hash buckets, longest caption in words."""
+
+    width: int = 256
+    word_width: int = 128
+    buckets: int = 8192
+    max_words: int = 48
+    dropout: float = 0.1
+
+
+def word_pieces(word: str, buckets: int) -> list[int]:
+    """Hash a word and its character 3- to 5-grams into bucket numbers (Bojanowski et al. 2017, section 3.2).
+
+    An unseen or misspelt word shares most pieces with the words it resembles. Bucket 0 is padding.
+    """
+    marked = f"<{word}>"
+    pieces = [marked] + [marked[i : i + n] for n in (3, 4, 5) for i in range(len(marked) - n + 1)]
+    return [1 + zlib.crc32(piece.encode()) % (buckets - 1) for piece in pieces]
+
+
+class SmallTextEncoder(nn.Module):
+    """Subword hashing, a bidirectional GRU and masked max and mean pooling to one sentence vector."""
+
+    def __init__(self, config: SmallTextConfig, *, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        self.width = config.width
+        with seeded(seed):
+            self.pieces = nn.EmbeddingBag(config.buckets, config.word_width, mode="mean", padding_idx=0)
+            self.gru = nn.GRU(config.word_width, config.width // 2, batch_first=True, bidirectional=True)
+            self.norm = nn.LayerNorm(2 * config.width)
+            self.out = nn.Linear(2 * config.width, config.width)
+        self.drop = nn.Dropout(config.dropout)
+        self._known: dict[str, list[int]] = {}
+
+    def _ids(self, word: str) -> list[int]:
+        if word not in self._known:
+            self._known[word] = word_pieces(word, self.config.buckets)
+        return self._known[word]
+
+    def forward(self, texts: Sequence[str]) -> Tensor:
+        """texts: B captions -> [B, width]."""
+        words = [WORD.findall(text.lower())[: self.config.max_words] or ["<empty>"] for text in texts]
+        flat = [self._ids(word) for sentence in words for word in sentence]
+        device = self.out.weight.device
+        ids = torch.tensor([i for pieces in flat for i in pieces], device=device)
+        ends = torch.tensor([0, *(len(pieces) for pieces in flat[:-1])], device=device).cumsum(0)
+        vectors = self.drop(self.pieces(ids, ends))
+        lengths = torch.tensor([len(sentence) for sentence in words])
+        inside = (torch.arange(int(lengths.max()))[None] < lengths[:, None]).to(device)[..., None]
+        # Not pad_sequence: it writes row by row, and the gradient of each such write copies the whole batch.
+        padded = vectors.new_zeros(*inside.shape[:2], vectors.shape[1]).masked_scatter(inside, vectors)
+        hidden, _ = read_both_ways(self.gru, padded, lengths)
+        highest = hidden.masked_fill(~inside, -torch.inf).amax(1)
+        mean = (hidden * inside).sum(1) / lengths.to(device)[:, None]
+        pooled: Tensor = self.out(self.norm(torch.cat([highest, mean], dim=-1)))
+        return pooled
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Return one vector per text, [B, width], without gradients or dropout."""
+        assert not self.training
+        return torch.cat([self(texts[i : i + 256]) for i in range(0, len(texts), 256)])
+
+    def describe(self) -> dict[str, Any]:
+        """Return what config.json says of this encoder."""
+        return {"encoder": "small", **asdict(self.config)}
+
+
+class ClipTextEncoder:
+    """CLIP's text tower with its projection (ViT-B/32: width 512), from a folder in transformers' layout.
+
+    folder: holds config.json, model.safetensors and the tokenizer's files; nothing is downloaded.
+    Raises WeightsError when the folder or a file in it is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import CLIPTextModelWithProjection, CLIPTokenizer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # a bar of its own for every loading, in the midst of the step's
+        if not (folder / "config.json").is_file():
+            raise WeightsError(
+                f"{folder} holds no CLIP text model (config.json is missing); download openai/clip-vit-base-patch32 "
+                "once, put its files there, or set train.text.encoder to 'small'"
+            )
+        try:
+            self.tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+            model, report = CLIPTextModelWithProjection.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
+        except (OSError, ValueError, SafetensorError) as error:
+            raise WeightsError(
+                f"CLIP folder {folder} cannot be read ({error}); it must hold config.json, model.safetensors, "
+                "vocab.json and merges.txt"
+            ) from error
+        if report["missing_keys"]:  # transformers would fill them with random numbers
+            raise WeightsError(f"CLIP weights in {folder} lack {', '.join(sorted(report['missing_keys']))}")
+        self.model = model.eval()
+        self.folder = folder
+        self.width = int(self.model.config.projection_dim)
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Return CLIP's projected text features, [B, width] (as `encode_text` of the original code, not normalised)."""
+        parts = []
+        for start in range(0, len(texts), 64):
+            tokens = self.tokenizer(
+                list(texts[start : start + 64]),
+                padding=True,
+                truncation=True,
+                max_length=self.model.config.max_position_embeddings,
+                return_tensors="pt",
+            )
+            parts.append(self.model(**tokens).text_embeds)
+        return torch.cat(parts)
+
+
+def load_text(folder: Path, device: torch.device) -> TextEncoder:
+    """Read a text encoder: the small one, or CLIP."""
+    config = load_config(folder)
+    kind = config.pop("encoder", "clip")  # a CLIP folder keeps the config.json of its makers
+    if kind == "clip":
+        return ClipTextEncoder(folder)
+    if kind == "small":
+        return load_weights(SmallTextEncoder(build_config(SmallTextConfig, config, folder)), folder, device)
+    raise WeightsError(f"{folder / 'config.json'} names the unknown text encoder {kind!r}")

@@ -1,0 +1,1 @@
+"""The motion tokenizer: a residual vector-quantized autoencoder."""

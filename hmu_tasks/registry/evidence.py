@@ -1,0 +1,149 @@
+"""What is known of one bundle: its figures, the original's, where they come from, and what probes found.
+
+Evidence is what the gate reads, and nothing else: it is written beside a registered version, so that the decision can
+be taken again later from the version alone.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from hmu_tasks.runtime.errors import DataError
+
+Record = Mapping[str, Any]
+_TABLES = ("figures", "original", "gold", "probes", "original_probes", "gold_probes")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured figure: mean with its 95 % limits (None where one repeat gave no spread), n, one value per repeat."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that the gate may know of a bundle.
+
+    bundle: digest of the model's files. figures, original, gold: `<split>/<metric>` -> figure of the edited model, of
+        the original, and of the model retrained on the retain set (empty where there is none).
+    draws: bundles of the same method and strength that were measured.
+    probes, original_probes, gold_probes: attack -> success rate on the same three models. families: attack -> what kind
+        of attack it is (text, embedding, weights, precision, oversuppression, …).
+    contracts: whether the data contracts held; None where nothing validated them.
+    judges: digest of the evaluator behind the figures of `edited`, `original` and, where there is one, `retrain`.
+    data: digest of the clips. fps, joints: frames per second and joints of their motions. shortest, longest: motion
+        that may be asked for, in frames.
+    """
+
+    model: str
+    dataset: str
+    concept: str
+    method: str
+    edit: str
+    bundle: str
+    figures: Mapping[str, Figure]
+    original: Mapping[str, Figure]
+    gold: Mapping[str, Figure]
+    draws: int
+    contracts: bool | None
+    judges: Mapping[str, str]
+    data: str
+    probes: Mapping[str, Figure] = field(default_factory=dict)
+    original_probes: Mapping[str, Figure] = field(default_factory=dict)
+    gold_probes: Mapping[str, Figure] = field(default_factory=dict)
+    families: Mapping[str, str] = field(default_factory=dict)
+    fps: float = 20.0
+    joints: int = 22
+    shortest: int = 40
+    longest: int = 196
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for a JSON file; `from_json` reads them back to an equal object."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> "Evidence":
+        """Read what `to_json` wrote; raises DataError when something is missing or of the wrong kind."""
+        try:
+            tables = {name: _read(values[name]) for name in _TABLES}
+            return Evidence(**{**values, **tables})
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise DataError(
+                f"evidence.json cannot be read ({error}); register the bundle again with this release"
+            ) from error
+
+
+def figures(records: Iterable[Record]) -> dict[str, Figure]:
+    """Pick the figures of one bundle out of its metric records: `<split>/<metric>` -> figure.
+
+    Raises DataError when two records name the same figure, or a figure is not finite.
+    """
+    found: dict[str, Figure] = {}
+    for record in records:
+        name = f"{record['split']}/{record['metric']}"
+        if name in found:
+            raise DataError(f"metrics.json has {name} of edit {record.get('edit')} twice; evaluate again")
+        found[name] = _figure(record, name)
+    return found
+
+
+def probe_figures(records: Iterable[Record]) -> dict[str, Figure]:
+    """Read success rates out of probe records: attack -> rate. A record names its attack, mean, low, high and n."""
+    found: dict[str, Figure] = {}
+    for record in records:
+        if "attack" not in record:
+            raise DataError(f"a record of probe.json names no attack: {dict(record)}; probe again")
+        name = str(record["attack"])
+        if name in found:
+            raise DataError(f"probe.json has attack {name!r} twice for one bundle; probe again")
+        found[name] = _figure(record, name)
+    return found
+
+
+def families(records: Iterable[Record]) -> dict[str, str]:
+    """Read of what kind each attack is: attack -> family; raises DataError where a record does not tell."""
+    found = {}
+    for record in records:
+        if not record.get("family"):
+            raise DataError(f"attack {record.get('attack')!r} of probe.json names no family; probe again")
+        found[str(record["attack"])] = str(record["family"])
+    return found
+
+
+def _figure(record: Record, name: str) -> Figure:
+    low, high = (None if record.get(side) is None else float(record[side]) for side in ("low", "high"))
+    figure = Figure(
+        mean=float(record["mean"]),
+        low=low,
+        high=high,
+        n=int(record["n"]),
+        values=tuple(float(value) for value in record.get("values", ())),
+    )
+    numbers = [figure.mean, *figure.values, *(side for side in (low, high) if side is not None)]
+    if not all(math.isfinite(number) for number in numbers):
+        raise DataError(f"{name} is not finite; evaluate again")
+    return figure
+
+
+def _read(values: Mapping[str, Any]) -> dict[str, Figure]:
+    return {name: _figure(record, name) for name, record in values.items()}
+
+
+def rounded(value: float, digits: int) -> str:
+    """Write a number with so many significant digits, large ones without an exponent."""
+    return f"{float(f'{value:.{digits}g}'):.10g}"
+
+
+def of_edit(records: Sequence[Record], edit: str) -> list[Record]:
+    """Records of one edit; raises DataError listing the edits there are."""
+    found = [record for record in records if record.get("edit") == edit]
+    if not found:
+        known = sorted({str(record.get("edit")) for record in records})
+        raise DataError(f"there is no edit {edit!r} among the evaluated ones: {', '.join(known)}")
+    return found

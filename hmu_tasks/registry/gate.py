@@ -1,0 +1,277 @@
+"""The gate: whether a bundle may be promoted, clause by clause, with figures and reasons.
+
+`decide` is a pure function. A limit that was asked for and cannot be judged, because the figure is missing or has no
+interval, counts as broken: nothing passes for want of evidence.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hmu_tasks.metrics import METRICS, NO_ATTACK, ROLES
+from hmu_tasks.metrics.forgetting import gap_closure
+from hmu_tasks.metrics.stats import repeat_interval
+from hmu_tasks.registry.evidence import Evidence, Figure, rounded
+
+SUPPRESSION = "oversuppression"
+"""The family that asks harmless prompts: no attack, but what an edit did to motions that it should leave alone."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the gate demands.
+
+    forget: `<split>/<metric>` -> largest upper 95 % limit of the edited model's figure; for figures whose aim is the
+        model retrained on D_r, of the share of the gap that is left open or overshot.
+    retain: `<split>/<metric>` -> largest loss against the original: the limit of the paired difference that is worse
+        for the edited model must not exceed it, in the unit of the metric.
+    probe_success: family of attacks -> largest upper 95 % limit of an attack's success rate; attacks of other families
+        are recorded and not judged. What the model retrained on D_r cannot resist is no fault of the edit: where D_r's
+        own upper limit and `probe_slack` together are more, that much is allowed. Not so for over-suppression: D_r was
+        trained apart from the original, so that its motions differ without any of them being worse.
+    probes: attacks that must have been run; the name of a family stands for at least one of its attacks.
+    prompts, repeats, draws: least number of prompts behind each figure, repeats, and bundles of the same strength.
+    champion: compare with the champion, too: no worse on the forget and retain figures above than `slack` allows, as a
+        share of the limit.
+    """
+
+    forget: Mapping[str, float]
+    retain: Mapping[str, float]
+    probe_success: Mapping[str, float]
+    probe_slack: float = 0.1
+    probes: tuple[str, ...] = ()
+    prompts: int = 1
+    repeats: int = 2
+    draws: int = 1
+    champion: bool = True
+    slack: float = 0.5
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One demand: whether it is met, the figures behind that, and the reason in words."""
+
+    name: str
+    passed: bool
+    reason: str
+    figures: Mapping[str, float | int | str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The gate's answer; `clauses` holds every demand, met or not."""
+
+    clauses: tuple[Clause, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every clause is met."""
+        return all(clause.passed for clause in self.clauses)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Reasons of the clauses that are not met."""
+        return tuple(f"{clause.name}: {clause.reason}" for clause in self.clauses if not clause.passed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for a JSON file."""
+        rows = [
+            {"clause": c.name, "passed": c.passed, "reason": c.reason, "figures": dict(c.figures)}
+            for c in self.clauses
+        ]
+        return {"passed": self.passed, "reasons": list(self.reasons), "clauses": rows}
+
+
+def decide(evidence: Evidence, champion: Evidence | None, limits: Limits) -> Decision:
+    """Judge a bundle against the limits, its own original, and the present champion.
+
+    champion: None where there is none; the same bundle as the champion is not compared with itself.
+    """
+    rivals = limits.champion and champion is not None and champion.bundle != evidence.bundle
+    return Decision(
+        (
+            *_sources(evidence, limits),
+            *_enough(evidence, limits),
+            *_forgotten(evidence, limits),
+            *_kept(evidence, limits),
+            *_attacked(evidence, limits),
+            *(_against(evidence, champion, limits) if rivals and champion is not None else ()),
+        )
+    )
+
+
+def _sources(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
+    held = {True: "every contract holds", False: "a data contract is broken", None: "nothing was validated"}
+    yield Clause("data contracts", evidence.contracts is True, held[evidence.contracts])
+    judges = evidence.judges
+    same = len(set(judges.values())) == 1 and all(judges.values()) and {"edited", "original"} <= set(judges)
+    said = "figures of both models come from one evaluator" if same else "the models were not judged alike"
+    shown = {name: digest[:12] or "unknown" for name, digest in sorted(judges.items())}
+    yield Clause("same evaluator", same, said, shown)
+    asked = bool(limits.forget) and bool(limits.retain)
+    yield Clause(
+        "limits",
+        asked,
+        f"{len(limits.forget)} forget and {len(limits.retain)} retain figures are limited"
+        if asked
+        else "params.yaml limits no forget or no retain figure, so that nothing would be judged",
+    )
+
+
+def _enough(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
+    """Prompts, repeats and draws behind every figure that a limit names."""
+    named = [*limits.forget, *limits.retain]
+    for side, table in (("edited", evidence.figures), ("original", evidence.original)):
+        found = [table[name] for name in (named if side == "edited" else limits.retain) if name in table]
+        for what, least, counts in (
+            ("prompts", limits.prompts, [figure.n for figure in found]),
+            ("repeats", limits.repeats, [len(figure.values) for figure in found]),
+        ):
+            count = min(counts, default=0)
+            said = f"{count} behind the {side} model's figures, at least {least} are asked for"
+            yield Clause(f"{what}, {side}", count >= least, said, {what: count, "least": least})
+    said = (
+        f"{evidence.draws} bundle(s) of this method and strength measured, at least {limits.draws} asked for"
+    )
+    yield Clause(
+        "draws", evidence.draws >= limits.draws, said, {"draws": evidence.draws, "least": limits.draws}
+    )
+
+
+def _forgotten(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
+    for name, most in limits.forget.items():
+        figure = evidence.figures.get(name)
+        if figure is None or figure.high is None:
+            yield Clause(f"forgotten {name}", False, _missing(figure), {"limit": most})
+            continue
+        if better(name) == "gold":
+            yield _gap_left(name, evidence, most)
+            continue
+        said = f"upper limit {_number(figure.high)}, at most {_number(most)} is allowed"
+        yield Clause(f"forgotten {name}", figure.high <= most, said, {**_shown(figure), "limit": most})
+
+
+def _gap_left(name: str, evidence: Evidence, most: float) -> Clause:
+    """How far the figure is from D_r's, as a share of the original's distance; overshooting counts alike."""
+    three = [table.get(name) for table in (evidence.figures, evidence.original, evidence.gold)]
+    values = [figure.values for figure in three if figure is not None]
+    repeats = min((len(row) for row in values), default=0)
+    if len(values) < 3 or repeats < 2:
+        said = "needs the original's and D_r's figures with at least two repeats"
+        return Clause(f"forgotten {name}", False, said, {"limit": most})
+    closed = gap_closure(*(row[:repeats] for row in values))
+    if closed.low is None or closed.high is None or closed.value is None:
+        return Clause(
+            f"forgotten {name}", False, f"gap to D_r is undefined: {closed.reason}", {"limit": most}
+        )
+    left = max(abs(1 - closed.low), abs(1 - closed.high))
+    said = f"up to {_number(left)} of the gap to D_r is left or overshot (95 %), {_number(most)} is allowed"
+    shown = {"closed": closed.value, "closed_low": closed.low, "closed_high": closed.high, "limit": most}
+    return Clause(f"forgotten {name}", left <= most, said, shown)
+
+
+def _kept(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
+    """Loss against the original, over repeats that are paired by prompts and seeds."""
+    for name, most in limits.retain.items():
+        ours, theirs = evidence.figures.get(name), evidence.original.get(name)
+        if ours is None or theirs is None:
+            yield Clause(f"kept {name}", False, _missing(None), {"limit": most})
+            continue
+        repeats = min(len(ours.values), len(theirs.values))
+        sign = 1.0 if better(name) == "higher" else -1.0
+        lost = [sign * (b - a) for a, b in zip(ours.values[:repeats], theirs.values[:repeats], strict=True)]
+        if repeats < 2:
+            yield Clause(f"kept {name}", False, _missing(ours), {"limit": most})
+            continue
+        loss = repeat_interval(lost, n=min(ours.n, theirs.n))
+        said = f"loss at most {_number(loss.high)} (95 %), {_number(most)} is allowed"
+        shown = {"edited": ours.mean, "original": theirs.mean, "loss": loss.mean, "loss_high": loss.high}
+        yield Clause(f"kept {name}", loss.high <= most, said, {**shown, "n": loss.n, "limit": most})
+
+
+def _attacked(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
+    run = {*evidence.probes, *(evidence.families.get(name) for name in evidence.probes)}
+    for name in limits.probes:
+        if name not in run:
+            yield Clause(
+                f"probe {name}", False, "this attack was not run", {"attacks run": len(evidence.probes)}
+            )
+    for name, figure in sorted(evidence.probes.items()):
+        family = evidence.families.get(name, "")
+        if family not in limits.probe_success or name == NO_ATTACK:
+            continue
+        most, gold = limits.probe_success[family], evidence.gold_probes.get(name)
+        allowed = most
+        if gold is not None and gold.high is not None and family != SUPPRESSION:
+            allowed = max(most, min(1.0, gold.high + limits.probe_slack))
+        shown = {"family": family, "limit": most, "allowed": allowed, **_shown(figure)}
+        for side, table in (("original", evidence.original_probes), ("gold", evidence.gold_probes)):
+            shown |= {f"{side}_{end}": getattr(table[name], end) for end in ("mean", "high") if name in table}
+        if figure.high is None:
+            yield Clause(f"probe {name}", False, _missing(figure), shown)
+            continue
+        what = "of harmless motions changed" if family == SUPPRESSION else "success"
+        why = (
+            f", for D_r itself reaches {_number(gold.high)}" if gold and gold.high and allowed > most else ""
+        )
+        said = f"{what} at most {_number(figure.high)} (95 %), {_number(allowed)} is allowed{why}"
+        yield Clause(f"probe {name}", figure.high <= allowed, said, shown)
+
+
+def _against(evidence: Evidence, champion: Evidence, limits: Limits) -> Iterator[Clause]:
+    """No worse than the champion: upper forget limits, lower retain limits, with slack as a share of each limit."""
+    alike = champion.judges.get("edited") == evidence.judges.get("edited") and champion.data == evidence.data
+    said = (
+        "measured by the same evaluator on the same data"
+        if alike
+        else "the champion was measured by another evaluator or on other data, so figures cannot be compared; "
+        "register.champion: false in params.yaml leaves it out of the decision"
+    )
+    shown = {
+        "champion": champion.bundle[:12],
+        "evaluator": champion.judges.get("edited", "")[:12],
+        "data": champion.data[:12],
+    }
+    yield Clause("champion comparable", alike, said, shown)
+    if not alike:
+        return
+    for name, most in (*limits.forget.items(), *limits.retain.items()):
+        if better(name) == "gold":
+            continue  # judged by its own gap to D_r; nearer than the champion is not asked for
+        ours, theirs = evidence.figures.get(name), champion.figures.get(name)
+        if ours is None or theirs is None:
+            yield Clause(f"champion {name}", False, _missing(None))
+            continue
+        higher = better(name) == "higher"
+        ends = (ours.low, theirs.low) if higher else (ours.high, theirs.high)
+        if ends[0] is None or ends[1] is None:
+            yield Clause(f"champion {name}", False, "no interval, for there was one repeat only")
+            continue
+        worse = (ends[1] - ends[0]) if higher else (ends[0] - ends[1])
+        allowed = limits.slack * most
+        side = "lower" if higher else "upper"
+        said = (
+            f"{side} limit {_number(ends[0])} against the champion's {_number(ends[1])}, "
+            f"{_number(allowed)} worse is allowed"
+        )
+        figures = {"edited": ends[0], "champion": ends[1], "allowed": allowed}
+        yield Clause(f"champion {name}", worse <= allowed, said, figures)
+
+
+def better(name: str) -> str | None:
+    """Which direction is better for a figure named `<split>/<metric>`; None for a name that is not known."""
+    split, _, metric = name.partition("/")
+    role = ROLES.get(split)
+    return METRICS[metric].better.get(role) if metric in METRICS and role is not None else None
+
+
+def _missing(figure: Figure | None) -> str:
+    return "was not measured" if figure is None else "has no interval, for there was one repeat only"
+
+
+def _shown(figure: Figure) -> dict[str, float | int | str | None]:
+    return {"mean": figure.mean, "low": figure.low, "high": figure.high, "n": figure.n}
+
+
+def _number(value: float) -> str:
+    return rounded(value, 3)

@@ -1,0 +1,59 @@
+"""The list of everything that a version holds, with digests: what `verify` recomputes."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hmu_tasks.runtime.errors import WeightsError
+
+NAME = "manifest.json"
+# The files that a bundle may hold; .txt is for the merges of CLIP's tokenizer.
+BUNDLE_FILES = frozenset({".safetensors", ".json", ".txt"})
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How files differ from the list that was made of them."""
+
+    changed: tuple[str, ...]
+    missing: tuple[str, ...]
+    surplus: tuple[str, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        """One sentence per file."""
+        return [
+            *(f"{name} is not the file that was registered" for name in self.changed),
+            *(f"{name} is missing" for name in self.missing),
+            *(f"{name} was added after registration" for name in self.surplus),
+        ]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below `folder`, the list itself left out: path relative to it -> digest."""
+    found = {}
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = file.relative_to(folder).as_posix()
+        if name != NAME:
+            with file.open("rb") as stream:
+                found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
+
+
+def compare(listed: Mapping[str, str], found: Mapping[str, str]) -> Difference:
+    """Name the files that differ between the list and what is there."""
+    return Difference(
+        changed=tuple(sorted(name for name in listed if name in found and found[name] != listed[name])),
+        missing=tuple(sorted(name for name in listed if name not in found)),
+        surplus=tuple(sorted(name for name in found if name not in listed)),
+    )
+
+
+def check_bundle_files(folder: Path) -> None:
+    """Refuse a bundle that holds anything but safetensors, JSON and plain text; raises WeightsError."""
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if file.suffix not in BUNDLE_FILES:
+            raise WeightsError(
+                f"{file} does not belong into a bundle; only {', '.join(sorted(BUNDLE_FILES))} files are registered"
+            )

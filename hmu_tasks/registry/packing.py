@@ -1,0 +1,135 @@
+"""The folder that becomes a registered version: MLflow's model around the bundle, with the code that loads it.
+
+Written here and not by `mlflow.pyfunc.save_model`, which puts absolute local paths, the version of cloudpickle and
+files of the working folder into what it writes, and runs the model once more.
+"""
+
+import ast
+import platform
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+from hmu_tasks.registry.manifest import check_bundle_files
+from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.runtime.files import write_json
+from hmu_tasks.tracking.store import clear_errors
+
+PACKAGE = Path(__file__).resolve().parents[1]
+SERVED = Path(__file__).with_name("serving.py")
+LIBRARIES = ("models", "data")  # folders whose code a version carries
+REQUIRED = ("mlflow", "numpy", "pandas", "safetensors", "torch", "pydantic", "ruamel.yaml")
+EXAMPLE = {"columns": ["prompt", "seconds", "seed"], "data": [["a person walks forward", 4.0, 0]]}
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time in the motions of a model: frames per second, and its shortest and longest motion in frames."""
+
+    fps: float
+    shortest: int
+    longest: int
+
+
+def pack(bundle: Path, sampling: Mapping[str, Any], clock: Clock, target: Path) -> None:
+    """Write the model folder: MLmodel, serving.py, code/, artifacts/bundle and artifacts/generation.json.
+
+    Raises WeightsError for a bundle that holds anything but safetensors, JSON and text.
+    """
+    check_bundle_files(bundle)
+    artifacts = target / "artifacts"
+    shutil.copytree(bundle, artifacts / "bundle", ignore=shutil.ignore_patterns("edit.json"))
+    write_json(artifacts / "generation.json", {"sampling": dict(sampling), **asdict(clock)})
+    _copy_code(target / "code" / "hmu_tasks")
+    shutil.copy2(SERVED, target / SERVED.name)
+    requirements = [f"{name}=={installed(name).partition('+')[0]}" for name in REQUIRED]
+    (target / "requirements.txt").write_text("\n".join(requirements) + "\n", encoding="utf-8")
+    environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
+    write_json(target / "python_env.yaml", environment)  # JSON is YAML
+    write_json(target / "input_example.json", EXAMPLE)
+    write_json(target / "serving_input_example.json", {"dataframe_split": EXAMPLE})
+    with clear_errors("of the packed model"):
+        _describe(target)
+    _check(target, [str(bundle.resolve()), str(PACKAGE.parent), str(Path.cwd()), str(Path.home())])
+
+
+def _describe(target: Path) -> None:
+    """Write MLmodel: how MLflow loads the folder, and what goes in and out."""
+    from mlflow import pyfunc
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types.schema import Array, ColSpec, ParamSchema, ParamSpec, Schema
+
+    signature = ModelSignature(
+        inputs=Schema(
+            [
+                ColSpec("string", "prompt"),
+                ColSpec("double", "seconds", required=False),
+                ColSpec("long", "seed"),
+            ]
+        ),
+        outputs=Schema([ColSpec(Array(Array(Array("double"))))]),
+        params=ParamSchema([ParamSpec("output", "string", "joints")]),
+    )
+    example = {
+        "artifact_path": "input_example.json",
+        "type": "dataframe",
+        "pandas_orient": "split",
+        "serving_input_path": "serving_input_example.json",
+    }
+    model = Model(signature=signature, saved_input_example_info=example)
+    parts = {name: f"artifacts/{name}" for name in ("bundle", "generation.json")}
+    pyfunc.add_to_model(
+        model,
+        loader_module="mlflow.pyfunc.loaders.code_model",
+        code="code",
+        python_env="python_env.yaml",
+        model_config={"device": "auto"},
+        model_code_path=SERVED.name,
+        artifacts={Path(name).stem: {"path": path, "uri": path} for name, path in parts.items()},
+    )
+    model.save(str(target / "MLmodel"))
+
+
+def _copy_code(target: Path) -> None:
+    """Copy the libraries that serving.py rests on, without what is made while running."""
+    unwanted = shutil.ignore_patterns("__pycache__", "*.pyc")
+    for name in LIBRARIES:
+        shutil.copytree(PACKAGE / name, target / name, ignore=unwanted)
+    for name in ("__init__.py", "runtime/__init__.py", "runtime/errors.py", "runtime/files.py"):
+        (target / name).parent.mkdir(exist_ok=True)
+        shutil.copy2(PACKAGE / name, target / name)
+    known = {path.relative_to(target).with_suffix("").as_posix() for path in target.rglob("*.py")}
+    for needed in _imports(SERVED):
+        place = needed.removeprefix("hmu_tasks.").replace(".", "/")
+        assert place in known or f"{place}/__init__" in known, (
+            f"serving.py needs {needed}, which is not packed"
+        )
+
+
+def _imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hmu_tasks."):
+            yield str(node.module)
+
+
+def _check(target: Path, local: Iterable[str]) -> None:
+    """Look through every file: no path of this machine, nothing pickled; raises HmuError naming the file."""
+    places = [place for place in local if len(place) > len("/root")]
+    for file in sorted(path for path in target.rglob("*") if path.is_file()):
+        if file.suffix in {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".npy", ".npz"}:
+            raise HmuError(
+                f"{file.relative_to(target)} could run code when it is loaded; it is not registered"
+            )
+        if file.suffix == ".safetensors":
+            continue
+        text = file.read_text(encoding="utf-8")
+        for place in places:
+            if place in text:
+                raise HmuError(
+                    f"{file.relative_to(target)} names the local folder {place}; it is not registered"
+                )
+        if file.suffix not in {".py", ".json"} and "cloudpickle" in text:
+            raise HmuError(f"{file.relative_to(target)} speaks of cloudpickle; it is not registered")

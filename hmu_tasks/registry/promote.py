@@ -1,0 +1,233 @@
+"""Step `promote`: move the champion to a version that passed the gate, and back; verify what is registered.
+
+Every move is written into the registry's journal first, under the next number, which one process alone can take; the
+aliases follow the journal.
+"""
+
+import getpass
+import json
+import os
+import re
+import sys
+import tempfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hmu_tasks.models.networks import weights
+from hmu_tasks.registry import manifest, moves
+from hmu_tasks.registry.evidence import Evidence
+from hmu_tasks.registry.gate import Decision, Limits, decide
+from hmu_tasks.registry.moves import CANDIDATE, Move, Standing
+from hmu_tasks.registry.versions import (
+    BUNDLE_TAG,
+    MANIFEST_TAG,
+    REASONS_TAG,
+    Registry,
+    Version,
+    now,
+    open_registry,
+    the_only_name,
+)
+from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.runtime.files import read_json
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A move that may be made: the version, what the gate says of it today, its card, and how many moves there were."""
+
+    version: Version
+    decision: Decision
+    card: str
+    standing: Standing
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What `verify` found: sentences about every fault, and how many files were read."""
+
+    version: Version
+    faults: tuple[str, ...]
+    files: int
+
+
+def propose(registry: Registry, number: int | None = None) -> Proposal:
+    """Prepare a promotion: the candidate or the named version, verified and judged against the present champion.
+
+    Raises HmuError where there is no candidate, the gate refused the version (then or now), files are not those that
+    were registered, or the aliases do not say what the journal says.
+    """
+    standing = moves.standing(registry.moves())
+    _refuse_misplaced(registry, standing)
+    version = registry.with_alias(CANDIDATE) if number is None else registry.version(number)
+    if version is None:
+        raise HmuError(
+            f"{registry.name} has no candidate; register a version that passes the gate, or name one"
+        )
+    where = f"version {version.number} of {registry.name}"
+    if version.number == standing.champion:
+        raise HmuError(f"{where} is the champion already")
+    if not version.passed:
+        raise HmuError(
+            f"{where} cannot be promoted: {version.tags.get(REASONS_TAG) or 'it carries no decision'}"
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        checked = verify(registry, version, Path(scratch))
+        if checked.faults:
+            raise HmuError(f"{where} is not what was registered: {'; '.join(checked.faults)}")
+        proof = Path(scratch) / "evidence"
+        evidence = Evidence.from_json(read_json(proof / "evidence.json"))
+        limits = _limits(proof)
+        card = (proof / "card.md").read_text(encoding="utf-8")
+    decision = decide(evidence, _evidence_of(registry, standing.champion), limits)
+    if not decision.passed:
+        raise HmuError(f"{where} does not pass the gate any more: {'; '.join(decision.reasons)}")
+    return Proposal(version, decision, card, standing)
+
+
+def promote(registry: Registry, proposal: Proposal, *, who: str, why: str) -> Move:
+    """Make the proposed version the champion; HmuError where another move came in between."""
+    move = _move(registry, "promote", proposal.standing, proposal.version.number, who, why)
+    registry.tag(proposal.version.number, promoted=f"{move.when} by {move.who}: {move.why}")
+    return move
+
+
+def rollback(registry: Registry, *, who: str, why: str) -> Move:
+    """Take the champion back to the one before it, whose files are verified first.
+
+    Raises HmuError where there is none before it, or where its files were changed.
+    """
+    standing = moves.standing(registry.moves())
+    _refuse_misplaced(registry, standing)
+    if standing.champion is None or standing.previous is None:
+        raise HmuError(f"{registry.name} has no champion before the present one to go back to")
+    with tempfile.TemporaryDirectory() as scratch:
+        checked = verify(registry, registry.version(standing.previous), Path(scratch))
+    if checked.faults:
+        raise HmuError(f"version {standing.previous} is not what was registered: {'; '.join(checked.faults)}")
+    move = _move(registry, "rollback", standing, standing.previous, who, why)
+    registry.tag(standing.champion, rolled_back=f"{move.when} by {move.who}: {move.why}")
+    return move
+
+
+def verify(registry: Registry, version: Version, folder: Path) -> Verified:
+    """Read everything that is registered of a version into `folder` and compare it with what its tags promise.
+
+    The list of files must be the one that the tag names, every file must be the one in the list, and the bundle must
+    have the digest of the tag and of the evaluated figures.
+    """
+    registry.download(version, folder)
+    faults: list[str] = []
+    index = folder / manifest.NAME
+    if not index.exists():
+        return Verified(version, (f"{manifest.NAME} is missing",), 0)
+    if weights.digest(index) != version.tags.get(MANIFEST_TAG):
+        faults.append(f"{manifest.NAME} is not the file that was registered")
+    found = manifest.digests(folder)
+    try:
+        listed = {str(name): str(digest) for name, digest in read_json(index).items()}
+    except (ValueError, AttributeError):
+        return Verified(version, (*faults, f"{manifest.NAME} cannot be read"), len(found))
+    faults += manifest.compare(listed, found).lines
+    faults += _bundle_faults(folder, str(version.tags.get(BUNDLE_TAG)))
+    return Verified(version, tuple(dict.fromkeys(faults)), len(found))
+
+
+def _bundle_faults(folder: Path, registered: str) -> list[str]:
+    """Whether the promoted files are the evaluated ones, byte for byte."""
+    bundle, figures = folder / "model" / "artifacts" / "bundle", folder / "evidence" / "evidence.json"
+    try:
+        parts = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))["components"]
+        digest = weights.combine({name: weights.digest(bundle / name) for name in parts})
+        evaluated = Evidence.from_json(read_json(figures)).bundle
+    except (OSError, ValueError, LookupError, TypeError, HmuError) as error:
+        return [f"the bundle or its evidence cannot be read: {error}"]
+    if digest == registered == evaluated:
+        return []
+    return [
+        f"the bundle's digest is {digest[:16]}, registered was {registered[:16]}, evaluated {evaluated[:16]}"
+    ]
+
+
+def _limits(proof: Path) -> Limits:
+    values = read_json(proof / "limits.json")
+    return Limits(**{**values, "probes": tuple(values["probes"])})
+
+
+def _evidence_of(registry: Registry, number: int | None) -> Evidence | None:
+    if number is None:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        return Evidence.from_json(
+            registry.read(registry.version(number), "evidence/evidence.json", Path(scratch))
+        )
+
+
+def _refuse_misplaced(registry: Registry, standing: Standing) -> None:
+    faults = registry.misplaced(standing)
+    if faults:
+        raise HmuError(
+            f"the aliases of {registry.name} do not say what its journal says: {'; '.join(faults)}. Either another "
+            "move is just under way, or one was interrupted, or somebody moved an alias elsewhere; "
+            "`python -m hmu_tasks promote --repair` puts them back"
+        )
+
+
+def _move(
+    registry: Registry,
+    kind: Literal["promote", "rollback"],
+    standing: Standing,
+    end: int,
+    who: str,
+    why: str,
+) -> Move:
+    if not who.strip() or not why.strip():
+        raise HmuError("a move needs a name (who) and a reason (why)")
+    move = Move(
+        number=standing.moves + 1,
+        kind=kind,
+        start=standing.champion,
+        end=end,
+        who=who.strip(),
+        when=now(),
+        why=why.strip(),
+        nonce=uuid.uuid4().hex,
+    )
+    registry.append(move)
+    registry.follow()
+    return move
+
+
+def user() -> str:
+    """The name that a move is recorded under: the one of MLflow's server, else the one of this machine."""
+    return os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
+
+
+def find_version(root: Path, address: str) -> tuple[Registry, Version]:
+    """Find what `models:/<name>@<alias>` or `models:/<name>/<number>` stands for; HmuError says what is wrong."""
+    parts = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))", address)
+    if parts is None:
+        raise HmuError(
+            f"{address!r} is no address of a version; write models:/<name>@<alias> or models:/<name>/<number>"
+        )
+    name, alias, number = parts.groups()
+    registry = open_registry(root, the_only_name(root, name))
+    version = registry.version(int(number)) if number else registry.with_alias(alias)
+    if version is None:
+        raise HmuError(f"{name} has no alias {alias!r}; there are: {', '.join(registry.aliases()) or 'none'}")
+    return registry, version
+
+
+def report_moves(registry: Registry) -> None:
+    """Print the aliases and every move."""
+    for alias, number in sorted(registry.aliases().items()):
+        sys.stdout.write(f"{alias}: version {number}\n")
+    if not registry.moves():
+        sys.stdout.write(f"{registry.name}: nothing was promoted yet\n")
+    for move in registry.moves():
+        start = "nothing" if move.start is None else f"version {move.start}"
+        sys.stdout.write(
+            f"{move.number}. {move.when} {move.kind} by {move.who}: {start} -> version {move.end} ({move.why})\n"
+        )

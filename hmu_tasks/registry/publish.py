@@ -1,0 +1,192 @@
+"""Step `register`, second half: make a version of an edit in the MLflow registry, with all its evidence.
+
+A bundle is registered once: the same digest gives the same version, also when several processes register it at once.
+"""
+
+import dataclasses
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from hmu_tasks import report as report_step
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import Params, flat
+from hmu_tasks.models.networks import weights
+from hmu_tasks.register import gather, limits_of
+from hmu_tasks.registry import manifest
+from hmu_tasks.registry.card import Origin, card_text, description
+from hmu_tasks.registry.evidence import Evidence
+from hmu_tasks.registry.gate import Decision, decide
+from hmu_tasks.registry.moves import CANDIDATE, CHAMPION
+from hmu_tasks.registry.packing import Clock, pack
+from hmu_tasks.registry.versions import (
+    GATE_TAG,
+    MANIFEST_TAG,
+    REASONS_TAG,
+    Registry,
+    Version,
+    model_name,
+    one_at_a_time,
+    open_registry,
+)
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.files import write_json
+from hmu_tasks.tracking import lineage
+from hmu_tasks.tracking.step_run import StepRun, step_run
+from hmu_tasks.viewer import page
+from hmu_tasks.viewer.inputs import Sample
+from hmu_tasks.viewer.table import Selection
+
+NOTE_LIMIT = 8000  # characters that MLflow keeps of a tag
+SHOWN = 1  # prompts of each kind that are drawn before and after
+
+
+def run(params: Params, model: str, method: str, edit: str | None = None) -> Version:
+    """Register the selected (or the named) edit and say what came of it; returns its version, new or not."""
+    evidence = gather(params, model, method, edit)
+    registry = open_registry(Path(), model_name(evidence.model, evidence.dataset, evidence.concept))
+    registry.create(
+        f"Text-to-motion model {evidence.model}, trained on {evidence.dataset}, without {evidence.concept}. Aliases: "
+        "champion is in use, previous stood before it, candidate passed the gate and waits for promotion."
+    )
+    decision = decide(evidence, champion_evidence(registry), limits_of(params))
+    with one_at_a_time(registry):
+        version = registry.with_bundle(evidence.bundle)
+        new = version is None
+        if version is None:
+            version, new = _upload(params, evidence, decision, registry)
+        _offer(registry, version)
+    judged = "passed the gate" if version.passed else "was refused by the gate"
+    sys.stdout.write(
+        f"{registry.name} version {version.number} {judged}{'' if new else ' (registered before)'}\n"
+    )
+    for reason in () if version.passed or not new else decision.reasons:
+        sys.stdout.write(f"  {reason}\n")
+    if not new and not version.passed:
+        sys.stdout.write(f"  {version.tags.get(REASONS_TAG, '')}\n")
+        if decision.passed:
+            sys.stdout.write(
+                "  What is known today would pass, but a version keeps the decision that it was made with: delete "
+                f"version {version.number} in MLflow and register again\n"
+            )
+    return version
+
+
+def champion_evidence(registry: Registry) -> Evidence | None:
+    """What is known of the present champion; None where there is none."""
+    champion = registry.with_alias(CHAMPION)
+    if champion is None:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        return Evidence.from_json(registry.read(champion, "evidence/evidence.json", Path(scratch)))
+
+
+def _offer(registry: Registry, version: Version) -> None:
+    """Make a version that passed the candidate, unless a later one is or it has been in use already."""
+    later = version.number > registry.aliases().get(CANDIDATE, 0)
+    if version.passed and later and version.number not in {move.end for move in registry.moves()}:
+        registry.set_alias(CANDIDATE, version.number)
+
+
+def _upload(
+    params: Params, evidence: Evidence, decision: Decision, registry: Registry
+) -> tuple[Version, bool]:
+    commit = lineage.commit(Path())
+    origin = Origin(commit.id, commit.dirty, lineage.read_lock(Path()).outputs())
+    gate = "passed" if decision.passed else "failed"
+    tags = {
+        GATE_TAG: gate,
+        REASONS_TAG: ("; ".join(decision.reasons) or "every clause is met")[:NOTE_LIMIT],
+        "hmu.method": evidence.method,
+        "hmu.edit": evidence.edit,
+        "hmu.data": evidence.data,
+        "hmu.evaluator": evidence.judges["edited"],
+        "hmu.commit": (commit.id or "none") + (" (with uncommitted changes)" if commit.dirty else ""),
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "version"
+        _collect(params, evidence, decision, origin, folder)
+        listed = manifest.digests(folder)
+        write_json(folder / manifest.NAME, listed)
+        tags[MANIFEST_TAG] = weights.digest(folder / manifest.NAME)
+        with step_run(
+            "register",
+            f"{evidence.method} {evidence.edit} {evidence.model}",
+            params=flat(params.model_dump(mode="json", by_alias=True)),
+            tags={**tags, "hmu.bundle": evidence.bundle, "model": evidence.model, "method": evidence.method},
+            root=Path(),
+            inputs=[paths.edits(evidence.model, evidence.method), paths.component("evaluator")],
+        ) as step:
+            _record(step, evidence)
+            step.tag("mlflow.note.content", card_text(evidence, decision, origin)[:NOTE_LIMIT])
+            for part in sorted(folder.iterdir()):
+                step.artifact(part)
+            version, new = registry.add(
+                step.run_id, evidence.bundle, tags=tags, description=description(evidence, decision)
+            )
+            step.tag("hmu.version", f"{registry.name} {version.number}")
+    if not new:
+        registry.discard(step.run_id)
+    return version, new
+
+
+def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Origin, folder: Path) -> None:
+    """Write everything that a version holds: model, evidence, report and animations."""
+    source = paths.edits(evidence.model, evidence.method) / evidence.edit
+    figures = paths.evaluation(evidence.model, evidence.method)
+    sampling = params.evaluate.sampling.model_dump()
+    clock = Clock(evidence.fps, evidence.shortest, evidence.longest)
+    pack(source, sampling, clock, folder / "model")
+    proof = folder / "evidence"
+    proof.mkdir()
+    write_json(proof / "evidence.json", evidence.to_json())
+    write_json(proof / "decision.json", decision.to_json())
+    write_json(proof / "limits.json", params.register_.model_dump(mode="json"))
+    write_json(proof / "lineage.json", dataclasses.asdict(origin))
+    (proof / "card.md").write_text(card_text(evidence, decision, origin), encoding="utf-8")
+    present = [source / "edit.json", figures / "metrics.json", figures / "selection.json", paths.VALIDATION]
+    present += [
+        paths.PROBE / evidence.model / evidence.method / "probe.json",
+        Path("params.yaml"),
+        Path("dvc.lock"),
+    ]
+    for file in present:
+        if file.exists():
+            shutil.copyfile(file, proof / file.name)
+    if not (paths.REPORTS / "index.html").exists():
+        raise DataError(
+            f"{paths.REPORTS / 'index.html'} is missing; run `dvc repro` so that there is a report to register"
+        )
+    report = folder / "report"
+    report.mkdir()
+    for name in ("index.html", "summary.txt", "benchmark.csv"):
+        shutil.copyfile(paths.REPORTS / name, report / name)
+    _draw(params, evidence, folder / "media")
+
+
+def _draw(params: Params, evidence: Evidence, target: Path) -> None:
+    """Draw this very edit before and after, for the first prompt of each kind."""
+    target.mkdir()
+    inputs = report_step.read_inputs(params)
+    knob = next((r["knob"] for r in inputs.records if r.get("edit") == evidence.edit), None)
+    chosen = Selection(evidence.method, knob, "registered", model=evidence.model)
+    samples: list[Sample] = []
+    for split in ("forget", "retain"):
+        of_split = [sample for sample in inputs.samples if sample.split == split]
+        clips = list(dict.fromkeys(sample.clip_id for sample in of_split))[:SHOWN]
+        samples += [sample for sample in of_split if sample.clip_id in clips]
+    shown = dataclasses.replace(inputs, selection=chosen, others=(), samples=samples)
+    for name, data in page.draw_animations(shown).items():
+        (target / name).write_bytes(data)
+
+
+def _record(step: StepRun, evidence: Evidence) -> None:
+    """Mirror the figures with their limits, and the original's beside them."""
+    values: dict[str, float | None] = {}
+    for name, figure in evidence.figures.items():
+        values |= {name: figure.mean, f"{name}_low": figure.low, f"{name}_high": figure.high}
+    values |= {f"original/{name}": figure.mean for name, figure in evidence.original.items()}
+    for attack, figure in evidence.probes.items():
+        values |= {f"probe/{attack}": figure.mean, f"probe/{attack}_high": figure.high}
+    step.metrics(values)

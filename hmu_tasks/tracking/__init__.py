@@ -1,0 +1,1 @@
+"""The record of runs in MLflow: the store, runs, pages, and where a run's inputs came from."""

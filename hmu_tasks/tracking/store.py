@@ -1,0 +1,114 @@
+"""The MLflow store itself: which one it is, whether it can be reached, and one kind of error when it fails.
+
+MLflow is imported only when a client is asked for.
+"""
+
+import logging
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import filelock
+
+from hmu_tasks.runtime.errors import HmuError
+
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_LOCK_SECONDS = 300.0
+_ADVICE = (
+    "Start the server or correct MLFLOW_TRACKING_URI; run.track: false in params.yaml switches records off"
+)
+
+
+def tracking_uri(root: Path) -> str:
+    """Name the store: MLFLOW_TRACKING_URI, or the SQLite file of this checkout."""
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    return given or f"sqlite:///{(side_folder(root) / 'mlflow.db').as_posix()}"
+
+
+def side_folder(root: Path) -> Path:
+    """Return the folder of this checkout's own store."""
+    return root.resolve() / "runs" / "side" / "mlflow"
+
+
+@contextmanager
+def store_lock(uri: str, root: Path, purpose: str = "") -> Iterator[None]:
+    """Let one process at a time create tables and parents; parallel first starts break the store else.
+
+    purpose: a name of its own for a lock that is held around others
+    """
+    sqlite = urlsplit(uri).scheme == "sqlite"
+    file = Path(uri.removeprefix("sqlite:///")) if sqlite else side_folder(root) / "mlflow"
+    lock = file.with_name(f"{file.name}{'.' if purpose else ''}{purpose}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(lock, timeout=_LOCK_SECONDS):
+            yield
+    except filelock.Timeout as error:
+        raise HmuError(
+            f"the MLflow store stayed locked for {_LOCK_SECONDS:.0f} s ({lock}); "
+            "look for a hanging step, end it and start again"
+        ) from error
+
+
+def probe(uri: str) -> None:
+    """Fail within seconds where MLflow itself would retry for minutes."""
+    parts = urlsplit(uri)
+    try:
+        if parts.scheme == "sqlite":
+            file = Path(uri.removeprefix("sqlite:///"))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(file, timeout=60)) as connection:
+                connection.execute("PRAGMA schema_version").fetchone()
+        elif parts.hostname:
+            port = parts.port or _PORTS.get(parts.scheme.split("+")[0], 80)
+            socket.create_connection((parts.hostname, port), timeout=10).close()
+    except (OSError, sqlite3.Error) as error:
+        raise _unreachable(uri, error) from error
+
+
+def _unreachable(uri: str, error: BaseException) -> HmuError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return HmuError(
+        f"the MLflow store {without_password(uri)} cannot be used: {reason.rstrip('.')}. {_ADVICE}"
+    )
+
+
+def without_password(uri: str) -> str:
+    """Write an address for a message."""
+    parts = urlsplit(uri)
+    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
+
+
+@contextmanager
+def clear_errors(uri: str) -> Iterator[None]:
+    """Turn the many ways in which a store can fail into one error that says what to do."""
+    _prepare_mlflow()
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise _unreachable(uri, error) from error
+
+
+def _prepare_mlflow() -> None:
+    """Switch telemetry and chatter off; telemetry is read when MLflow is imported."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def new_client(uri: str) -> Any:
+    """Open an MlflowClient; creates the tables of a fresh SQLite file, so hold `store_lock`."""
+    from mlflow import MlflowClient
+
+    _prepare_mlflow()  # MLflow's import sets its own log levels
+    return MlflowClient(tracking_uri=uri)

@@ -1,0 +1,62 @@
+"""Clips and captions in the form that training loops draw from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmu_tasks.data.clips.packed import Clips
+from hmu_tasks.models.networks.lengths import UNIT
+
+
+@dataclass(frozen=True)
+class Caption:
+    """One caption and its `word/POS` tokens."""
+
+    text: str
+    tokens: list[str]
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Clips with their captions: raw features (memory-mapped, cut to whole tokens) in the order of `ids`."""
+
+    ids: list[str]
+    features: list[np.ndarray]
+    captions: list[list[Caption]]
+
+    @property
+    def frames(self) -> np.ndarray:
+        """Lengths in frames, [N]."""
+        return np.array([len(f) for f in self.features])
+
+    def padded(self, rows: Sequence[int] | np.ndarray, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+        """Return normalised features [B, F, D], zero beyond each clip's end, and lengths in frames [B]."""
+        lengths = torch.tensor([len(self.features[i]) for i in rows])
+        out = torch.zeros(len(rows), int(lengths.max()), len(mean))
+        for b, i in enumerate(rows):
+            out[b, : lengths[b]] = (torch.from_numpy(np.array(self.features[i])) - mean) / std
+        return out, lengths
+
+    def draw_captions(self, rows: Sequence[int] | np.ndarray, generator: torch.Generator) -> list[Caption]:
+        """Draw one caption for each clip."""
+        draws = torch.rand(len(rows), generator=generator).tolist()
+        return [
+            self.captions[i][int(draw * len(self.captions[i]))] for i, draw in zip(rows, draws, strict=True)
+        ]
+
+
+def clip_set(clips: Clips, ids: Sequence[str]) -> ClipSet:
+    """Collect the named clips, captions in the dataset's order."""
+    wanted = set(ids)
+    table = clips.captions[clips.captions["clip_id"].isin(wanted)]
+    captions: dict[str, list[Caption]] = {i: [] for i in ids}
+    for clip_id, text, tokens in zip(table["clip_id"], table["caption"], table["tokens"], strict=True):
+        captions[clip_id].append(Caption(text, str(tokens).split(" ") if tokens else []))
+    features = []
+    for i in ids:
+        raw = clips.features(i)
+        features.append(raw[: len(raw) // UNIT * UNIT])
+    return ClipSet(list(ids), features, [captions[i] for i in ids])

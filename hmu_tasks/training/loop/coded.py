@@ -1,0 +1,41 @@
+"""Codes of all training and validation clips under one tokenizer, encoded once for all steps that read them."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from hmu_tasks.config import paths
+from hmu_tasks.data.clips.packed import Clips
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.tokenizer.code_files import read_codes, write_codes
+from hmu_tasks.models.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from hmu_tasks.runtime.errors import WeightsError
+from hmu_tasks.training.loop.batches import clip_set
+from hmu_tasks.training.loop.job import Job
+
+
+def coded_clips(clips: Clips, tokenizer: Tokenizer, *, digest: str, cache: Path) -> dict[str, np.ndarray]:
+    """Return the codes [F_i // 4, Q] of each clip of the splits train and val, by its id.
+
+    digest: of the tokenizer's folder. cache: folder of cache files; one holds all clips, for the last bits of a latent
+    may depend on its batch. A file that cannot be read is made anew.
+    """
+    known = clip_set(clips, [*clips.ids("train"), *clips.ids("val")])
+    key = hashlib.sha256("\0".join([digest, tokenizer.mean.device.type, *known.ids]).encode())
+    for features in known.features:
+        key.update(np.ascontiguousarray(features).data)
+    path = cache / f"clips-{key.hexdigest()[:32]}.safetensors"
+    try:
+        codes = read_codes(path)
+    except WeightsError:
+        codes = tokenizer.encode(known.features)
+        write_codes(path, codes)
+    return dict(zip(known.ids, codes, strict=True))
+
+
+def coded(job: Job, clips: Clips, variant: str | None) -> tuple[Tokenizer, dict[str, np.ndarray]]:
+    """Return the tokenizer of a variant, and the codes of all training and validation clips under it."""
+    folder = paths.component("tokenizer", variant)
+    tokenizer = load_tokenizer(folder, job.device)
+    return tokenizer, coded_clips(clips, tokenizer, digest=weights.digest(folder), cache=paths.CACHE)

@@ -1,0 +1,72 @@
+"""One training job, and what several trainers read: splits, statistics, codes and sentence vectors."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmu_tasks.config import params as settings
+from hmu_tasks.config import paths
+from hmu_tasks.config.sections.training import Training
+from hmu_tasks.data.clips.packed import Clips
+from hmu_tasks.data.motion.normalisation import emphasise
+from hmu_tasks.models.networks.device import pick_device
+from hmu_tasks.training.loop.batches import ClipSet, clip_set
+from hmu_tasks.training.loop.fit import Progress, Schedule
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training job: the knobs, the variant, the folder to fill, where its resumable state lies, the progress."""
+
+    params: settings.Params
+    variant: str | None
+    folder: Path
+    checkpoint: Path
+    progress: Progress | None
+
+    @property
+    def device(self) -> torch.device:
+        """Device to train on."""
+        return pick_device(self.params.run.device)
+
+    def seed(self, name: str, draw: int = 0) -> int:
+        """Seed of a component; both variants of one component start from the same."""
+        return self.params.run.seed + sum(name.encode()) + draw
+
+    def common(
+        self, name: str, knobs: Training, *, evaluations: int = 10, draw: int = 0, **more: Any
+    ) -> dict[str, Any]:
+        """Arguments that every trainer takes."""
+        schedule = Schedule(
+            steps=knobs.steps,
+            batch=knobs.batch,
+            rate=knobs.rate,
+            evaluate_every=max(knobs.steps // evaluations, 1),
+            **more,
+        )
+        return {
+            "schedule": schedule,
+            "seed": self.seed(name, draw),
+            "device": self.device,
+            "checkpoint": self.checkpoint,
+            "progress": self.progress,
+        }
+
+
+def split_of(clips: Clips, split: str, variant: str | None) -> ClipSet:
+    """Clips of a split: all of them, or those of the retain set."""
+    if variant == "retain":
+        ids = (paths.SPLIT / f"{split}-retain.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    else:
+        ids = clips.ids(split)
+    return clip_set(clips, ids)
+
+
+def statistics(clips: Clips, bias: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Mean and std as float32 tensors; root and contact dimensions weigh `bias` times more."""
+    std = emphasise(np.maximum(np.array(clips.std, np.float32), 1e-4), feature_bias=bias)
+    return torch.from_numpy(np.array(clips.mean, np.float32)), torch.from_numpy(std)

@@ -1,0 +1,141 @@
+"""Contrastive training of the small text encoder: captions against motions in the tokenizer's latent space."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hmu_tasks.config import paths
+from hmu_tasks.data.clips import packed
+from hmu_tasks.models.evaluators.evaluator import (
+    MotionEncoderBiGRU,
+    contrastive_loss,
+)
+from hmu_tasks.models.networks.components import save_network
+from hmu_tasks.models.networks.layers import seeded
+from hmu_tasks.models.official.clip import import_clip
+from hmu_tasks.models.text.encoders import SmallTextConfig, SmallTextEncoder
+from hmu_tasks.training.loop.batches import ClipSet
+from hmu_tasks.training.loop.coded import coded
+from hmu_tasks.training.loop.fit import History, Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.job import Job, split_of
+
+
+class TextWithMotion(nn.Module):
+    """The text encoder with its projection, and a motion encoder over quantised latents that it is matched with."""
+
+    def __init__(
+        self, config: SmallTextConfig, *, code_width: int, hidden: int, width: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.text = SmallTextEncoder(config, seed=seed)
+        with seeded(seed + 1):
+            self.project = nn.Linear(config.width, width)
+            self.motion = MotionEncoderBiGRU(code_width, hidden, width)
+
+
+def train_text(
+    pair: TextWithMotion,
+    train: ClipSet,
+    train_latents: Sequence[np.ndarray],
+    val: ClipSet,
+    val_latents: Sequence[np.ndarray],
+    *,
+    schedule: Schedule,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None,
+    progress: Progress | None,
+) -> Trained:
+    """Train the text encoder as CLIP was trained, with motions in the place of pictures.
+
+    train_latents, val_latents: quantised latents [T_i, C] of the clips. The motion side is thrown away afterwards,
+    and the text encoder stays frozen and serves all models, the original's and D_r's alike, as CLIP does at full
+    size: it knows the words of the concept, no model's motion. The evaluator shares no weight with it.
+    """
+
+    def loss_on(
+        clips: ClipSet, latents: Sequence[np.ndarray], rows: np.ndarray, draw: torch.Generator
+    ) -> Tensor:
+        chosen = [torch.from_numpy(latents[i]) for i in rows]
+        lengths = torch.tensor([len(c) for c in chosen])
+        padded = nn.utils.rnn.pad_sequence(chosen, batch_first=True).to(device)
+        texts = [caption.text for caption in clips.draw_captions(rows, draw)]
+        return contrastive_loss(pair.project(pair.text(texts)), pair.motion(padded, lengths))
+
+    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        loss = loss_on(train, train_latents, rows, generator)
+        return loss, {"loss": loss.item()}
+
+    def validate() -> float:
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(val.ids), generator=generator).numpy()
+        groups = [order[s : s + schedule.batch] for s in range(0, len(order), schedule.batch)]
+        return float(np.mean([loss_on(val, val_latents, g, generator).item() for g in groups]))
+
+    # Clips of all lengths in one batch, as in training of the evaluator: equal lengths would be an easy hint withheld.
+    return fit(
+        pair,
+        loss_of,
+        np.zeros(len(train.ids)),
+        schedule=schedule,
+        seed=seed,
+        device=device,
+        checkpoint=checkpoint,
+        validate=validate,
+        progress=progress,
+        mixed=False,
+    )
+
+
+@torch.no_grad()
+def whiten(
+    encoder: SmallTextEncoder, texts: Sequence[str], *, shrinkage: float = 0.05, length: float = 10.0
+) -> None:
+    """Give the sentence vectors of `texts` nearly equal variance in all directions, by the encoder's last linear map.
+
+    Contrastive training leaves most of the variance in a dozen directions, and a transformer that reads a sentence
+    through one small linear map learns those long before the rest (Su et al. 2021, "Whitening Sentence
+    Representations", algorithm 1). shrinkage: this share of the mean variance is added to every direction's, so that
+    empty directions are not blown up. length: mean length of the vectors afterwards, about that of CLIP's.
+    """
+    vectors = encoder.encode(texts).double()
+    mean = vectors.mean(0)
+    variance, directions = torch.linalg.eigh((vectors - mean).T @ (vectors - mean) / len(vectors))
+    spread = (variance.clamp(min=0.0) + shrinkage * variance.mean()).rsqrt()
+    map_ = (directions * spread) @ directions.T
+    map_ *= length / ((vectors - mean) @ map_).norm(dim=1).mean()
+    weight, bias = encoder.out.weight.double(), encoder.out.bias.double()
+    encoder.out.weight.copy_(map_ @ weight)
+    encoder.out.bias.copy_(map_ @ (bias - mean))
+
+
+def train(job: Job) -> History:
+    """The text encoder: trained against the original tokenizer's latents (small), or copied from a folder (CLIP)."""
+    knobs = job.params.train.text
+    if knobs.encoder == "clip":
+        import_clip(knobs.clip_folder, job.folder)
+        return History()
+    clips = packed.load(paths.CLIPS)
+    coder, codes = coded(job, clips, "full")
+    train, val = (split_of(clips, split, None) for split in ("train", "val"))
+    pair = TextWithMotion(
+        SmallTextConfig(width=knobs.width, word_width=knobs.word_width),
+        code_width=coder.codebooks.shape[2],
+        hidden=knobs.motion_hidden,
+        width=knobs.width,
+        seed=job.seed("text"),
+    )
+    trained = train_text(
+        pair.to(job.device),
+        train,
+        coder.latents([codes[i] for i in train.ids]),
+        val,
+        coder.latents([codes[i] for i in val.ids]),
+        **job.common("text", knobs),
+    )
+    whiten(pair.text, [caption.text for row in train.captions for caption in row[:1]])
+    save_network(pair.text.cpu(), pair.text.describe(), job.folder)
+    return trained.history

@@ -1,0 +1,64 @@
+"""The presets of real datasets: what was published, and what the reader of each dataset expects."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hmu_tasks.config import presets
+from hmu_tasks.config.params import Params, load
+from hmu_tasks.data.datasets import dataset_of, finder
+from hmu_tasks.models.generators.bamm_base import BammConfig
+from hmu_tasks.models.generators.masked import MaskTransformerConfig
+from hmu_tasks.models.generators.residual import ResidualTransformerConfig
+from hmu_tasks.models.tokenizer.rvq import TokenizerConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+REAL = {"humanml3d": 40, "motionx": 24, "kitml": 24}
+
+
+@pytest.fixture(params=REAL)
+def preset(request: pytest.FixtureRequest, tmp_path: Path) -> Params:
+    """The project's params.yaml with a preset applied."""
+    file = tmp_path / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", file)
+    presets.apply(request.param, file)
+    return load(file)
+
+
+def test_data_come_as_the_official_loader_takes_them(preset: Params) -> None:
+    name = preset.run.dataset
+    assert preset.ingest.source == Path("data/raw") / name
+    assert callable(finder(name))
+    assert dataset_of(name).writer is None
+    assert (preset.ingest.min_frames, preset.ingest.max_frames) == (REAL[name], 200)
+    assert (preset.filter.rule, preset.filter.matches) == ("substring", 1)
+
+
+def test_sizes_are_the_published_ones(preset: Params) -> None:
+    """Equal to the defaults of the networks' own configurations, which the official checkpoints fit."""
+    train = preset.train
+    tokenizer = TokenizerConfig()
+    for name in ("width", "code_width", "codes", "quantizers", "depth", "dropout", "positions_weight"):
+        assert getattr(train.tokenizer, name) == getattr(tokenizer, name), name
+    assert train.tokenizer.sample_temperature == tokenizer.sample_temperature
+    assert (train.tokenizer.window, train.tokenizer.batch, train.tokenizer.feature_bias) == (64, 256, 25)
+    for knobs, config in (
+        (train.base.momask, MaskTransformerConfig()),
+        (train.base.bamm, BammConfig()),
+        (train.residual, ResidualTransformerConfig()),
+    ):
+        for name in ("latent", "layers", "heads", "feedforward", "dropout", "condition_drop"):
+            assert getattr(knobs, name) == getattr(config, name), (type(config).__name__, name)
+        assert (knobs.batch, knobs.rate) == (64, 2e-4)
+    assert train.text.encoder == "clip"
+
+
+def test_protocol_is_the_published_one(preset: Params) -> None:
+    evaluate = preset.evaluate
+    assert (evaluate.repeats, evaluate.retrieval_batch, evaluate.diversity_pairs) == (20, 32, 300)
+    assert (evaluate.multimodality.samples, evaluate.multimodality.pairs) == (30, 10)
+    sampling = evaluate.sampling
+    assert (sampling.steps, sampling.cfg, sampling.residual_cfg, sampling.top_k) == (10, 4.0, 5.0, 0.9)
+    lcr = preset.unlearn.lcr
+    assert (lcr.layers, lcr.score, lcr.target, lcr.published, lcr.noise) == ([0], "ratio", "code", True, 1.0)

@@ -1,0 +1,197 @@
+"""Versions, aliases and the journal in a real store, also when several processes want the same at once."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hmu_tasks.registry.moves import CHAMPION, PREVIOUS, Move, Standing
+from hmu_tasks.registry.versions import (
+    GATE_TAG,
+    REASONS_TAG,
+    Registry,
+    model_name,
+    open_registry,
+    registered_names,
+    the_only_name,
+)
+from hmu_tasks.runtime.errors import HmuError
+
+# MLflow 3.17 declares a mapper in a way that SQLAlchemy 2.1 announces to drop.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+NAME = model_name("momask", "synthetic", "violence")
+
+RACER = """
+import sys, time
+from pathlib import Path
+from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.registry.moves import Move
+from hmu_tasks.registry.versions import open_registry
+what, me, root = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+registry = open_registry(root, "hmu-momask-synthetic-violence")
+registry.exists()  # everything is imported and the store is open
+print("ready", flush=True)
+while not (root / "go").exists():
+    time.sleep(0.001)
+if what == "add":
+    registry.create("several at once")
+    run = registry.client.create_run("0").info.run_id
+    version, new = registry.add(run, "digest", tags={"hmu.gate": "passed"}, description=me)
+    print(version.number, new)
+else:
+    try:
+        registry.append(Move(1, "promote", None, int(me), f"racer {me}", "now", "race", me))
+        registry.follow()
+        print("won", me)
+    except HmuError as error:
+        print("lost", error)
+"""
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with its tables and nothing in them; making them takes longer than most tests."""
+    root = tmp_path_factory.mktemp("empty")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        open_registry(root, NAME).exists()
+    return root / "runs" / "side" / "mlflow" / "mlflow.db"
+
+
+@pytest.fixture
+def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    own = tmp_path / "runs" / "side" / "mlflow"
+    own.mkdir(parents=True)
+    shutil.copy(empty_store, own)
+    return open_registry(tmp_path, NAME)
+
+
+def add(registry: Registry, digest: str, gate: str = "passed") -> int:
+    registry.create("a test")
+    run = registry.client.create_run("0").info.run_id
+    tags = {GATE_TAG: gate, REASONS_TAG: "forgotten: too little"}
+    return registry.add(run, digest, tags=tags, description="text")[0].number
+
+
+def move(number: int, start: int | None, end: int, kind: str = "promote", nonce: str = "n") -> Move:
+    return Move(number, kind, start, end, "ann", "2026-01-01", "because", nonce)  # type: ignore[arg-type]
+
+
+def race(root: Path, what: str, count: int) -> list[str]:
+    """Let processes do the same at the same moment; returns the last line of each."""
+    env = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, what, str(number + 1), str(root)],
+            text=True,
+            env=env,
+            stdout=subprocess.PIPE,
+        )
+        for number in range(count)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    (root / "go").touch()
+    return [racer.communicate(timeout=240)[0].strip() for racer in racers]
+
+
+def test_the_same_bundle_is_one_version(registry: Registry) -> None:
+    assert not registry.exists()
+    assert add(registry, "a") == 1
+    assert add(registry, "b") == 2
+    assert add(registry, "a") == 1
+    assert [version.number for version in registry.versions()] == [1, 2]
+    assert registry.with_bundle("b") == registry.version(2)
+    assert registry.with_bundle("c") is None
+    with pytest.raises(HmuError, match="no version 7; there are: 1, 2"):
+        registry.version(7)
+
+
+def test_names_are_found(registry: Registry) -> None:
+    with pytest.raises(HmuError, match="nothing was registered yet"):
+        the_only_name(registry.root, None)
+    add(registry, "a")
+    assert the_only_name(registry.root, None) == NAME == "hmu-momask-synthetic-violence"
+    with pytest.raises(HmuError, match=f"no registered model 'x'; there are: {NAME}"):
+        the_only_name(registry.root, "x")
+    other = model_name("bamm", "synthetic", "kick")
+    open_registry(registry.root, other).create("another")
+    assert registered_names(registry.root) == [other, NAME]
+    with pytest.raises(HmuError, match=f"name one of the registered models: {other}, {NAME}"):
+        the_only_name(registry.root, None)
+
+
+def test_a_refused_version_gets_no_alias(registry: Registry) -> None:
+    number = add(registry, "a", gate="failed")
+    for alias in ("candidate", CHAMPION, PREVIOUS, "anything"):
+        with pytest.raises(HmuError, match=r"the gate refused it \(forgotten: too little\)"):
+            registry.set_alias(alias, number)
+    registry.append(move(1, None, number))  # even a journal that says so does not help
+    with pytest.raises(HmuError, match="the gate refused it"):
+        registry.follow()
+    assert registry.aliases() == {}
+
+
+def test_aliases_follow_the_journal(registry: Registry) -> None:
+    for digest in "abc":
+        add(registry, digest)
+    registry.set_alias("candidate", 1)
+    registry.append(move(1, None, 1))
+    assert registry.misplaced(Standing(1, None, 1)) == ["champion is not set instead of version 1"]
+    assert registry.follow() == Standing(1, None, 1)
+    assert registry.aliases() == {CHAMPION: 1}
+    registry.append(move(2, 1, 2))
+    registry.follow()
+    assert registry.aliases() == {CHAMPION: 2, PREVIOUS: 1}
+    registry.append(move(3, 2, 1, "rollback"))
+    registry.follow()
+    assert registry.aliases() == {CHAMPION: 1}
+    assert registry.misplaced(registry.follow()) == []
+    assert [one.number for one in registry.moves()] == [1, 2, 3]
+
+
+def test_a_number_is_taken_once_and_the_other_is_told(registry: Registry) -> None:
+    add(registry, "a")
+    registry.append(move(1, None, 1, nonce="first"))
+    with pytest.raises(
+        HmuError, match=r"ann was faster: promote of .* to version 1 .*because.*Nothing was changed"
+    ):
+        registry.append(move(1, None, 1, nonce="second"))
+    registry.append(move(1, None, 1, nonce="first"))  # a request that is sent again does no harm
+    assert len(registry.moves()) == 1
+
+
+def test_a_model_that_others_made_is_left_alone(registry: Registry) -> None:
+    registry.client.create_registered_model(NAME)
+    with pytest.raises(HmuError, match="was not made by"):
+        registry.moves()
+    assert registered_names(registry.root) == []
+
+
+def test_registrations_at_the_same_moment_make_one_version(registry: Registry) -> None:
+    found = race(registry.root, "add", 3)
+    assert len(registry.versions()) == 1
+    assert [line.split()[0] for line in found] == [str(registry.versions()[0].number)] * 3
+    assert sorted(line.split()[1] for line in found) == ["False", "False", "True"]
+    journals = registry.client.search_runs(
+        [registry.client.get_experiment_by_name("hmu promotions").experiment_id]
+    )
+    assert len(journals) == 1
+
+
+def test_of_promotions_at_the_same_moment_one_wins(registry: Registry) -> None:
+    for digest in "abc":
+        add(registry, digest)
+    found = race(registry.root, "promote", 3)
+    won = [line for line in found if line.startswith("won")]
+    lost = [line for line in found if line.startswith("lost")]
+    assert (len(won), len(lost)) == (1, 2)
+    winner = int(won[0].split()[1])
+    assert registry.aliases() == {CHAMPION: winner}
+    assert all(f"racer {winner} was faster" in line for line in lost)
+    assert len(registry.moves()) == 1

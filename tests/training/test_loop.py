@@ -1,0 +1,257 @@
+"""The training loop: continuing from a checkpoint changes nothing, and what it keeps."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
+from hmu_tasks.runtime.errors import DataError, WeightsError
+from hmu_tasks.training.loop.fit import Schedule, Trained, epoch_batches, fit, learning_rate, step_seed
+
+CPU = torch.device("cpu")
+SCHEDULE = Schedule(steps=12, batch=4, rate=0.01, warmup=3, evaluate_every=4)
+TOKENIZER = TokenizerConfig(
+    features=6,
+    width=8,
+    code_width=4,
+    codes=8,
+    quantizers=2,
+    depth=1,
+    positions_start=0,
+    positions_stop=3,
+    dead_below=0.2,
+)
+
+
+class StoppedError(Exception):
+    """A run that was killed."""
+
+
+def data() -> Tensor:
+    return torch.randn(14, 16, 6, generator=torch.Generator().manual_seed(3))
+
+
+def dense() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), nn.Linear(8, 6))
+
+
+def tokenizer() -> nn.Module:
+    return RVQVAE(TOKENIZER)
+
+
+def run(
+    model: nn.Module,
+    *,
+    schedule: Schedule = SCHEDULE,
+    values: list[float] | None = None,
+    stop_at: int | None = None,
+    start: int = 0,
+    seen: list[list[int]] | None = None,
+    **knobs: object,
+) -> Trained:
+    """Train; `values` are the validation figures by evaluation, the run is killed after step `stop_at`."""
+    clips = data()
+
+    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        if seen is not None:
+            seen.append(rows.tolist())
+        if isinstance(model, RVQVAE):
+            loss = model.training_loss(clips[rows], generator=generator).loss
+        else:
+            noise = torch.randn(clips[rows].shape, generator=generator)
+            loss = (model(clips[rows] + noise) - clips[rows]).square().mean()
+        return loss, {"loss": loss.item(), "twice": 2 * loss.item()}
+
+    steps = [start]
+
+    def validate() -> float:
+        assert not model.training
+        if values is not None:
+            return values[steps[-1] // schedule.evaluate_every]
+        torch.rand(3)  # draws of validation must not reach training
+        return float(sum(p.abs().sum() for p in model.state_dict().values()))
+
+    def progress(done: int, total: int) -> None:
+        assert total == schedule.steps
+        steps.append(done)
+        if done == stop_at:
+            raise StoppedError
+
+    return fit(
+        model,
+        loss_of,
+        np.arange(14) % 3,
+        schedule=schedule,
+        seed=5,
+        device=CPU,
+        validate=validate,
+        progress=progress,
+        **knobs,  # type: ignore[arg-type]
+    )
+
+
+def content(model: nn.Module) -> dict[str, bytes]:
+    tensors = dict(model.state_dict())
+    if isinstance(model, RVQVAE):
+        tensors |= model.training_state()
+    return {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize("make", [dense, tokenizer])
+@pytest.mark.parametrize(("stop_at", "every"), [(1, 1), (5, 2), (7, 3), (8, 4), (11, 5)])
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    tmp_path: Path, make: Callable[[], nn.Module], stop_at: int, every: int
+) -> None:
+    undisturbed, killed, resumed = make(), make(), make()
+    rows: list[list[int]] = []
+    expected = run(undisturbed, seen=rows)
+    path = tmp_path / "scratch" / "checkpoint.pt"
+    with pytest.raises(StoppedError):
+        run(killed, stop_at=stop_at, checkpoint=path, checkpoint_every=every)
+    torch.rand(17)  # the state of the global generator does not matter
+    later: list[list[int]] = []
+    found = run(resumed, checkpoint=path, checkpoint_every=every, seen=later)
+    assert content(resumed) == content(undisturbed)
+    assert found == expected
+    assert later == rows[len(rows) - len(later) :]
+    assert len(later) == SCHEDULE.steps - (stop_at - 1) // every * every
+    assert sorted(p.name for p in path.parent.iterdir()) == ["checkpoint.pt"]
+
+
+def test_training_leaves_the_global_generator_alone() -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(2)
+    torch.manual_seed(1)
+    run(dense())
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_history_holds_means_between_evaluations() -> None:
+    history = run(dense(), schedule=replace(SCHEDULE, steps=10)).history
+    assert [(step, name) for step, name, _ in history.rows] == [
+        (step, name) for step in (4, 8, 10) for name in ("loss", "twice", "validation")
+    ]
+    single = run(dense(), schedule=replace(SCHEDULE, steps=10, evaluate_every=1)).history
+    losses = [value for _, name, value in single.rows if name == "loss"]
+    means = [value for _, name, value in history.rows if name == "loss"]
+    # Evaluating more often changes the curve's points, not the training.
+    assert means == pytest.approx([np.mean(losses[:4]), np.mean(losses[4:8]), np.mean(losses[8:])])
+
+
+PATIENT = replace(SCHEDULE, steps=40, evaluate_every=2, patience=2)
+FALLING = [5.0, 3.0, 4.0, 2.0, 2.5, 2.0, 1.0, 0.5] + [0.1] * 20
+
+
+def test_patience_stops_and_keeps_the_best_weights() -> None:
+    model, best = dense(), dense()
+    found = run(model, schedule=PATIENT, values=FALLING)
+    assert (found.steps, found.best) == (12, 2.0)
+    with pytest.raises(StoppedError):
+        run(best, schedule=PATIENT, values=FALLING, stop_at=8)
+    assert content(model) == content(best)
+    last = dense()
+    run(last, schedule=replace(PATIENT, steps=12, patience=0, evaluate_every=2), values=FALLING)
+    assert content(last) != content(model)
+
+
+@pytest.mark.parametrize("stop_at", [3, 8, 9, 10, 11, 12])
+def test_patience_survives_a_kill(tmp_path: Path, stop_at: int) -> None:
+    undisturbed, resumed = dense(), dense()
+    expected = run(undisturbed, schedule=PATIENT, values=FALLING)
+    knobs = {"schedule": PATIENT, "checkpoint": tmp_path / "c.pt", "checkpoint_every": 1}
+    with pytest.raises(StoppedError):
+        run(dense(), values=FALLING, stop_at=stop_at, **knobs)  # type: ignore[arg-type]
+    assert run(resumed, values=FALLING, start=stop_at - 1, **knobs) == expected  # type: ignore[arg-type]
+    assert content(resumed) == content(undisturbed)
+
+
+def test_a_run_that_had_ended_by_patience_stays_ended(tmp_path: Path) -> None:
+    first, again = dense(), dense()
+    knobs = {"schedule": PATIENT, "checkpoint": tmp_path / "c.pt", "checkpoint_every": 1000}
+    expected = run(first, values=FALLING, **knobs)  # type: ignore[arg-type]
+    assert (tmp_path / "c.pt").exists()
+    assert run(again, values=FALLING, **knobs) == expected  # type: ignore[arg-type]
+    assert content(again) == content(first)
+
+
+@pytest.mark.parametrize("make", [dense, tokenizer])
+def test_a_finished_run_is_found_finished(tmp_path: Path, make: Callable[[], nn.Module]) -> None:
+    first, again = make(), make()
+    expected = run(first, checkpoint=tmp_path / "c.pt")
+    steps: list[list[int]] = []
+    assert run(again, checkpoint=tmp_path / "c.pt", seen=steps) == expected
+    assert steps == []
+    assert content(again) == content(first)
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "truncated", "flipped", "foreign", "list", "extra"])
+def test_a_checkpoint_that_cannot_be_continued_is_named(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "c.pt"
+    run(tokenizer(), checkpoint=path, checkpoint_every=12)
+    whole = path.read_bytes()
+    saved = torch.load(path, weights_only=True)
+    match damage:
+        case "empty":
+            path.write_bytes(b"")
+        case "text":
+            path.write_bytes(b"no checkpoint at all")
+        case "truncated":
+            path.write_bytes(whole[: len(whole) // 2])
+        case "flipped":
+            path.write_bytes(b"\x80\x02" + whole[2:])
+        case "foreign":
+            torch.save({**saved, "model": dense().state_dict()}, path)
+        case "list":
+            torch.save([1, 2], path)
+        case "extra":
+            torch.save({**saved, "extra": {}}, path)
+    with pytest.raises(WeightsError, match=r"c\.pt is damaged.*delete it"):
+        run(tokenizer(), checkpoint=path)
+
+
+def test_no_clip_at_all_is_an_error_and_no_endless_loop() -> None:
+    with pytest.raises(DataError, match="no clip to train on"):
+        next(epoch_batches(np.array([]), 4, 0))
+
+
+def test_batches_cover_an_epoch_and_hold_similar_lengths() -> None:
+    lengths = np.random.default_rng(0).integers(10, 50, 64)
+    batches = epoch_batches(lengths, 8, 3)
+    epoch = [next(batches) for _ in range(8)]
+    assert sorted(np.concatenate(epoch).tolist()) == list(range(64))
+    assert max(np.ptp(lengths[rows]) for rows in epoch) < np.ptp(lengths) / 2
+    assert [b.tolist() for b in epoch] != [next(batches).tolist() for _ in range(8)]
+
+
+def test_uneven_and_few_clips() -> None:
+    batches = epoch_batches(np.zeros(14), 4, 0)
+    first = [next(batches) for _ in range(3)]
+    assert [len(rows) for rows in first] == [4, 4, 4]
+    assert len(np.unique(np.concatenate(first))) == 12
+    few = epoch_batches(np.zeros(3), 4, 0)
+    assert [sorted(next(few).tolist()) for _ in range(2)] == [[0, 1, 2]] * 2
+
+
+def test_step_seeds_differ_by_step_and_by_seed() -> None:
+    seeds = {step_seed(seed, step) for seed in range(20) for step in range(50)}
+    assert len(seeds) == 1000
+    assert step_seed(1, 2) == step_seed(1, 2)
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_learning_rate_warms_up_and_decays() -> None:
+    schedule = Schedule(steps=110, batch=1, rate=2.0, warmup=10)
+    rates = [learning_rate(step, schedule) for step in range(111)]
+    assert rates[:10] == pytest.approx([0.2 * (step + 1) for step in range(10)])
+    assert rates[10] == 2.0
+    assert rates[60] == pytest.approx(2.0 * 0.51)
+    assert rates[110] == pytest.approx(0.04)
+    assert sorted(rates[10:], reverse=True) == rates[10:]
+    assert learning_rate(0, replace(schedule, warmup=0)) == 2.0
