@@ -27,7 +27,7 @@ def set_params(root: Path, preset: str | None, values: dict[str, Any]) -> None:
                 if not isinstance(place, dict) or last not in place:
                     raise HmuError(f"params.yaml has no key {key!r}; name it as section.key")
                 place[last] = value
-    if (preset is not None or values) and (root / "hmu_tasks" / "params.py").exists():
+    if (preset is not None or values) and (root / "hmu_tasks" / "config" / "params.py").exists():
         code = "import sys; from hmu_tasks import errors, params\ntry: params.load()\n"
         code += "except errors.HmuError as error: sys.exit(str(error))"
         run_checked(root, [sys.executable, "-c", code])

@@ -381,7 +381,7 @@ def test_weights_say_when_the_disk_is_full(tmp_path: Path) -> None:
     code = (
         "import sys, torch\n"
         "from pathlib import Path\n"
-        "from hmu_tasks.models import weights\n"
+        "from hmu_tasks.models.networks import weights\n"
         "import hmu_tasks.__main__ as main\n"
         "main.app = lambda: weights.save({'a': torch.zeros(500_000)}, {}, Path('folder'))\n"
         "main.main()\n"

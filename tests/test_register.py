@@ -208,7 +208,7 @@ def check_version(registry: Any, version: Any, world: Path) -> None:
         "serving.py",
         "requirements.txt",
         "input_example.json",
-        "code/hmu_tasks/models/store.py",
+        "code/hmu_tasks/models/generators/bundle.py",
     }
     wanted |= {f"artifacts/{name}" for name in ("generation.json", "bundle/bundle.json")}
     assert {f"model/{name}" for name in wanted} <= set(files)

@@ -17,7 +17,7 @@ TRANSFORMER = {"latent": 16, "layers": 1, "heads": 2, "feedforward": 16, **STEPS
 TINY: dict[str, Any] = {
     "run": {"seed": SEED, "device": "cpu", "track": False},
     "ingest": {"synthetic": {"clips": 40, "val": 16, "test": 16, "forget_share": 0.4}},
-    "filter": {"concepts": str(ROOT / "hmu_tasks" / "data" / "concepts.yaml")},
+    "filter": {"concepts": str(ROOT / "hmu_tasks" / "data" / "concepts" / "concepts.yaml")},
     "train": {
         "text": {"width": 16, "word_width": 8, "motion_hidden": 8, **STEPS},
         "evaluator": {"movement_width": 8, "motion_hidden": 8, "text_hidden": 8, "width": 8, **STEPS},
