@@ -28,7 +28,7 @@ class Row:
 
     error: float
     violence: float
-    gold: float
+    retrain: float
     r1: float
     gold_r1: float
     replaced: float
@@ -42,7 +42,7 @@ class Row:
 HEADS = {
     "error": ("tokenizer error mm", 1),
     "violence": ("violence % original", 1),
-    "gold": ("D_r", 1),
+    "retrain": ("D_r", 1),
     "r1": ("retain R@1 original", 3),
     "gold_r1": ("D_r", 3),
     "replaced": ("K picked", 0),
@@ -58,14 +58,14 @@ def read(rev: str) -> tuple[int, int, Row]:
     """Codes, seed and figures of one experiment."""
     tokenizer = dvc.api.params_show(rev=rev)["train"]["tokenizer"]
     records = json.loads(dvc.api.read("reports/benchmark.json", rev=rev))
-    knob = json.loads(dvc.api.read("runs/evaluate/momask/lcr/selection.json", rev=rev))["knob"]
+    strength = json.loads(dvc.api.read("runs/evaluate/momask/lcr/selection.json", rev=rev))["strength"]
 
     def mean(method: str, split: str, metric: str) -> float:
         found = [
             record["mean"]
             for record in records
             if (record["method"], record["split"], record["metric"]) == (method, split, metric)
-            and record["knob"] in (None, knob)
+            and record["strength"] in (None, strength)
         ]
         return statistics.fmean(found)
 
@@ -73,10 +73,10 @@ def read(rev: str) -> tuple[int, int, Row]:
     row = Row(
         error=1000 * mean("reconstruction-full", "retain", "mpjpe"),
         violence=100 * mean("original", "forget", VIOLENCE),
-        gold=100 * mean("retrain", "forget", VIOLENCE),
+        retrain=100 * mean("retrain", "forget", VIOLENCE),
         r1=original,
         gold_r1=mean("retrain", "retain", "r1"),
-        replaced=knob,
+        replaced=strength,
         left=100 * mean("lcr", "forget", VIOLENCE),
         closed=100 * mean("lcr", "forget", CLOSED),
         lost=original - mean("lcr", "retain", "r1"),

@@ -146,7 +146,7 @@ def register(
     model: str,
     method: str,
     edit: Annotated[
-        str | None, typer.Option(help="an edit other than the selected one, such as k064-s0")
+        str | None, typer.Option(help="an edit other than the selected one, such as strength064-s0")
     ] = None,
     decide_only: Annotated[bool, typer.Option(help="write evidence and decision, register nothing")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Step `evaluate`: generate with every edit of a method, judge, measure, and pick the knob on the validation split."""
+"""Step `evaluate`: generate with every edit of a method, measure, and select the strength on the validation split."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -39,7 +39,7 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
     """Measure all edits of `method` on `model`; `real` `real` measures the data and its reconstructions.
 
     Writes metrics.json (records, one value per repeat kept), samples.npz with samples.json (joints of a few prompts),
-    and selection.json where a method has a knob.
+    and selection.json where a method has a strength.
     """
     if (model, method) != ("real", "real"):
         params.check(model, method)
@@ -68,14 +68,17 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
 
 
 def _record(run: StepRun, rows: Sequence[Record]) -> None:
-    """Mirror the figures: one value per split and metric, as a curve over the knob where there is one."""
+    """Mirror the figures: one value per split and metric, as a curve over the strength where there is one."""
     points: dict[tuple[str, int], list[float]] = {}
     for row in rows:
-        points.setdefault((f"{row['split']}/{row['metric']}", int(row["knob"] or 0)), []).append(row["mean"])
+        points.setdefault((f"{row['split']}/{row['metric']}", int(row["strength"] or 0)), []).append(
+            row["mean"]
+        )
     names = sorted({name for name, _ in points})
     for name in names:
         run.curve(
-            name, [(knob, float(np.mean(v))) for (key, knob), v in sorted(points.items()) if key == name]
+            name,
+            [(strength, float(np.mean(v))) for (key, strength), v in sorted(points.items()) if key == name],
         )
 
 
@@ -150,12 +153,12 @@ def _edits(
     written = [name for name in session.splits if name not in (*TEST, *VALIDATION)]
     rows: list[Record] = []
     samples: list[tuple[dict[str, Any], np.ndarray]] = []
-    knobs = [edit["knob"] for edit in edits.values()]
-    total, done = len(edits) + max(knobs.count(knob) for knob in knobs), 0
+    strengths = [edit["strength"] for edit in edits.values()]
+    total, done = len(edits) + max(strengths.count(one) for one in strengths), 0
 
     def add(bundle: Bundle, name: str, figures: Mapping[str, Measured]) -> None:
         nonlocal done
-        labels = {**identity, "edit": name, "knob": edits[name]["knob"], "seed": edits[name]["seed"]}
+        labels = {**identity, "edit": name, "strength": edits[name]["strength"], "seed": edits[name]["seed"]}
         for found in figures.values():
             digests = {"bundle": bundle.digest, "evaluator": session.judge.digest}
             rows.extend(records(found, labels | digests, seed=params.run.seed))
@@ -171,7 +174,9 @@ def _edits(
     selected = choose(identity["model"], edits, measured, limit=params.report.retain_loss_limit)
     if selected is not None:
         write_json(folder / "selection.json", {**vars(selected.choice), "metric": selected.metric})
-    chosen = [name for name in edits if selected is None or edits[name]["knob"] == selected.choice.knob]
+    chosen = [
+        name for name in edits if selected is None or edits[name]["strength"] == selected.choice.strength
+    ]
     first = min(chosen, key=lambda name: (edits[name]["seed"], name))
     for name in chosen:
         bundle = load_bundle(source / name, session.device)
@@ -186,7 +191,7 @@ def _edits(
             )
         if name == first:
             samples += [
-                ({**label, "edit": name}, joints)
+                ({**label, "edit": name, "strength": edits[name]["strength"]}, joints)
                 for label, joints in session.samples(bundle, _sample_rows(params, session))
             ]
         add(bundle, name, figures)

@@ -94,7 +94,7 @@ def _probed(params: Params, identity: Mapping[str, Any], progress: Progress | No
             outcomes += remembered(attack, scratch)
             if progress is not None:
                 progress(number * len(attacks) + done, len(edits) * len(attacks))
-        labels = {**identity, "edit": name, "knob": edit["knob"], "seed": edit["seed"]}
+        labels = {**identity, "edit": name, "strength": edit["strength"], "seed": edit["seed"]}
         rows += [record(outcome, {**labels, "bundle": bundle.digest}) for outcome in outcomes]
     for scratch in spent:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -110,13 +110,13 @@ def selected_edits(model: str, method: str, *, all_draws: bool) -> dict[str, Map
     made = {path.parent.name: read_json(path) for path in sorted(source.glob("*/edit.json"))}
     if not made:
         raise DataError(f"{source} holds no edit; run `dvc repro` so that the method is applied first")
-    if any(edit["knob"] is not None for edit in made.values()):
+    if any(edit["strength"] is not None for edit in made.values()):
         if not selection.exists():
             raise DataError(f"{selection} is missing; run `dvc repro` so that {method} is evaluated first")
-        knob = read_json(selection)["knob"]
-        made = {name: edit for name, edit in made.items() if edit["knob"] == knob}
+        strength = read_json(selection)["strength"]
+        made = {name: edit for name, edit in made.items() if edit["strength"] == strength}
         if not made:
-            raise DataError(f"{selection} names strength {knob}, which no edit has; run `dvc repro`")
+            raise DataError(f"{selection} names strength {strength}, which no edit has; run `dvc repro`")
     order = sorted(made, key=lambda name: (made[name]["seed"], name))
     return {name: made[name] for name in (order if all_draws else order[:1])}
 

@@ -16,7 +16,7 @@ from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.registry.card import card_text
 from hmu_tasks.registry.evidence import Evidence, families, figures, of_edit, probe_figures
-from hmu_tasks.registry.gate import Limits, better, decide
+from hmu_tasks.registry.gate import GateLimits, better, decide
 from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
 from hmu_tasks.tracking import lineage
@@ -39,13 +39,13 @@ def run(params: Params, model: str, method: str, edit: str | None = None) -> Non
         (folder / "card.md").write_text(card_text(evidence, decision), encoding="utf-8")
 
 
-def limits_of(params: Params) -> Limits:
+def limits_of(params: Params) -> GateLimits:
     """Read the gate's limits; raises ConfigError for a figure that the evaluation does not know."""
     knobs = params.register_
     for role, named in (("forget", knobs.forget), ("retain", knobs.retain)):
         for name in named:
             split = name.partition("/")[0]
-            wanted = ("lower", "gold") if role == "forget" else ("higher", "lower")
+            wanted = ("lower", "retrain") if role == "forget" else ("higher", "lower")
             if ROLES.get(split) != role or better(name) not in wanted:
                 splits = [split for split, known in ROLES.items() if known == role]
                 metrics = [m for m, info in METRICS.items() if info.better.get(ROLES[splits[0]]) in wanted]
@@ -54,7 +54,7 @@ def limits_of(params: Params) -> Limits:
                     f"{', '.join(splits)} and one of the metrics {', '.join(metrics)}"
                 )
     values = knobs.model_dump()
-    return Limits(**{**values, "probes": tuple(values["probes"])})
+    return GateLimits(**{**values, "probes": tuple(values["probes"])})
 
 
 def gather(params: Params, model: str, method: str, edit: str | None = None) -> Evidence:
@@ -71,7 +71,7 @@ def gather(params: Params, model: str, method: str, edit: str | None = None) -> 
     chosen = edit or selected_edit(model, method)
     rows = of_edit(tables[method], chosen)
     bundle = _bundle_digest(paths.edits(model, method) / chosen, rows)
-    knob = rows[0]["knob"]
+    strength = rows[0]["strength"]
     probed = {name: _probes(model, name, table) for name, table in {**tables, method: rows}.items()}
     motions = packed.load(paths.CLIPS)
     clips = lineage.read_lock(Path()).outputs().get(paths.CLIPS.as_posix())
@@ -84,14 +84,14 @@ def gather(params: Params, model: str, method: str, edit: str | None = None) -> 
         bundle=bundle,
         figures=figures(rows),
         original=figures(tables["original"]),
-        gold=figures(tables.get("retrain", ())),
-        draws=len({row["edit"] for row in tables[method] if row["knob"] == knob}),
+        retrain=figures(tables.get("retrain", ())),
+        draws=len({row["edit"] for row in tables[method] if row["strength"] == strength}),
         contracts=bool(read_json(paths.VALIDATION)["success"]) if paths.VALIDATION.exists() else None,
         judges={_ROLE.get(name, "edited"): _judge(model, name, table) for name, table in tables.items()},
         data=f"md5:{clips}" if clips else f"sha256:{weights.digest(paths.CLIPS)}",
         probes=probe_figures(probed[method]),
         original_probes=probe_figures(probed["original"]),
-        gold_probes=probe_figures(probed.get("retrain", ())),
+        retrain_probes=probe_figures(probed.get("retrain", ())),
         families=families(row for rows in probed.values() for row in rows),
         fps=motions.fps,
         joints=layout_of(len(motions.mean)).joints,
@@ -114,10 +114,10 @@ def selected_edit(model: str, method: str) -> str:
         )
     selection = paths.evaluation(model, method) / "selection.json"
     if selection.exists():
-        knob = read_json(selection)["knob"]
-        made = {name: edit for name, edit in made.items() if edit["knob"] == knob}
+        strength = read_json(selection)["strength"]
+        made = {name: edit for name, edit in made.items() if edit["strength"] == strength}
         if not made:
-            raise DataError(f"{selection} names strength {knob}, which no edit has; run `dvc repro`")
+            raise DataError(f"{selection} names strength {strength}, which no edit has; run `dvc repro`")
     return min(made, key=lambda name: (made[name]["seed"], name))
 
 

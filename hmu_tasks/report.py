@@ -15,7 +15,7 @@ from hmu_tasks.metrics.forgetting import gap_closure
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import read_json, replacing, replacing_folder, write_json
 from hmu_tasks.viewer import export, page, table, view
-from hmu_tasks.viewer.costs import Cost, cost_of
+from hmu_tasks.viewer.costs import CostRow, cost_of
 from hmu_tasks.viewer.inputs import ReportInputs, Sample
 from hmu_tasks.viewer.ranking import rank
 from hmu_tasks.viewer.table import CLOSURE, Record, Selection
@@ -92,11 +92,13 @@ def with_closures(records: Sequence[Record]) -> list[Record]:
     stand out of the noise has no closure and gets no record.
     """
     found = list(records)
-    points = {(r["model"], r["method"], r["split"], r["metric"]): r for r in records if r.get("knob") is None}
+    points = {
+        (r["model"], r["method"], r["split"], r["metric"]): r for r in records if r.get("strength") is None
+    }
     for record in records:
         place = (record["split"], record["metric"])
         if (
-            record["method"] in ("original", "retrain", *table.REFERENCES)
+            record["method"] in ("original", "retrain", *table.DATA_ROWS)
             or ROLES.get(record["split"]) != "forget"
         ):
             continue
@@ -135,7 +137,9 @@ def _selections(records: Sequence[Record], params: Params) -> list[Selection]:
             )
         else:
             met, reason = value["feasible"], value["reason"]
-            chosen.append(Selection(method, int(value["knob"]), reason, model=model, met=met, limit=limit))
+            chosen.append(
+                Selection(method, int(value["strength"]), reason, model=model, met=met, limit=limit)
+            )
     return chosen or [
         Selection("original", None, "no method was applied", model=params.run.models[0], limit=limit)
     ]
@@ -159,13 +163,11 @@ def _samples(params: Params) -> list[Sample]:
         model, method = path.parts[-3:-1]
         with np.load(archive) as motions:
             for label in read_json(path):
-                edit = str(label.get("edit") or "")
-                # Edits are named k<strength>-s<seed>, or s<seed> where the method has no strength.
-                knob = int(edit[1:].split("-")[0]) if edit.startswith("k") and edit[1:2].isdigit() else None
+                strength = label.get("strength")
                 found.append(
                     Sample(
                         method,
-                        knob,
+                        strength,
                         str(label["split"]),
                         str(label["prompt"]),
                         str(label["clip_id"]),
@@ -182,15 +184,15 @@ def _edits_of(selection: Selection) -> list[Mapping[str, Any]]:
     found = [
         read_json(path) for path in sorted(paths.edits(selection.model, selection.method).glob("*/edit.json"))
     ]
-    return [edit for edit in found if edit.get("knob") == selection.knob]
+    return [edit for edit in found if edit.get("strength") == selection.strength]
 
 
-def _costs(selections: Sequence[Selection]) -> list[Cost]:
+def _costs(selections: Sequence[Selection]) -> list[CostRow]:
     """Costs of D_r and of each selected edit; edits of one strength differ by their seed only, the first counts."""
     found = []
     for model in dict.fromkeys(one.model for one in selections):
-        gold = Selection("retrain", None, "", model=model)
-        for one in (gold, *(one for one in selections if one.model == model)):
+        retrain = Selection("retrain", None, "", model=model)
+        for one in (retrain, *(one for one in selections if one.model == model)):
             found += [cost_of(model, one.method, edit) for edit in _edits_of(one)[:1]]
     return found
 

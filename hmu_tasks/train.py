@@ -42,7 +42,7 @@ COMPONENTS = (
     "residual",
     "classifier",
 )
-VARIANTS = ("full", "retain")
+VARIANTS = ("full", "retrain")
 # What measures or frames every model alike is trained once.
 UNVARIED = ("text", "evaluator", "classifier")
 

@@ -54,7 +54,7 @@ def original(params: Params, model: str, folder: Path, progress: Progress | None
     _assemble(model, "full", folder / "s0")
     report: dict[str, Any] = {
         "method": "original",
-        "knob": None,
+        "strength": None,
         "seed": 0,
         "changed": {},
         "changed_parameters": 0,
@@ -66,14 +66,14 @@ def original(params: Params, model: str, folder: Path, progress: Progress | None
 def retrain(params: Params, model: str, folder: Path, progress: Progress | None) -> None:
     """D_r, the gold standard: everything but the frozen text encoder was trained anew on the retain set only."""
     del params, progress
-    missing = absent_reason(paths.component("tokenizer", "retain"))
+    missing = absent_reason(paths.component("tokenizer", "retrain"))
     if missing is not None:
         save_absent(folder, missing)
         return
-    _assemble(model, "retain", folder / "s0")
+    _assemble(model, "retrain", folder / "s0")
     report = {
         "method": "retrain",
-        "knob": None,
+        "strength": None,
         "seed": 0,
         "changed": "every tensor of tokenizer, base and residual",
         "changed_parameters": sum(
@@ -95,7 +95,7 @@ def replace_latent_codes(params: Params, model: str, folder: Path, progress: Pro
     before = tokenizer.network.state_dict()
     usage, prior = load_usage(paths.CODEBOOK), load_prior(paths.CODEBOOK)
     parts = {name: lcr.Part(load_usage(paths.CODEBOOK, name), share) for name, share in knobs.parts.items()}
-    cells = [(count, seed) for count in knobs.codes for seed in knobs.seeds]
+    cells = [(count, seed) for count in knobs.strengths for seed in knobs.seeds]
     for done, (count, seed) in enumerate(cells, start=1):
         edit = lcr.replace_codes(
             tokenizer.codebooks,
@@ -113,7 +113,7 @@ def replace_latent_codes(params: Params, model: str, folder: Path, progress: Pro
             parts=parts,
         )
         network = tokenizer.network.with_codebooks(edit.codebooks)
-        target = folder / f"k{count:03d}-s{seed}"
+        target = folder / f"strength{count:03d}-s{seed}"
         save_network(network, load_config(source / "tokenizer"), target / "tokenizer")
         save_statistics(tokenizer.mean, tokenizer.std, target / "tokenizer")
         components = {name: source / name for name in COMPONENTS}
@@ -122,7 +122,7 @@ def replace_latent_codes(params: Params, model: str, folder: Path, progress: Pro
         changes = difference(before, network.state_dict())
         report = {
             "method": "lcr",
-            "knob": count,
+            "strength": count,
             "seed": seed,
             "replaced": edit.replaced,
             "parts": edit.parts,
@@ -287,7 +287,7 @@ def _tune(
         method,
         method_function(method),
         folder,
-        knobs.steps,
+        knobs.strengths,
         knobs.seeds,
         batch=knobs.batch,
         rate=knobs.rate,
@@ -313,7 +313,7 @@ def _retraining_cost(model: str) -> Cost:
     """Cost of D_r: the steps of its three networks where they were trained here, on all that is to be retained."""
     steps: int | None = 0
     for name in ("tokenizer", f"base-{model}", "residual"):
-        history = paths.component(name, "retain") / "history.csv"
+        history = paths.component(name, "retrain") / "history.csv"
         with history.open(encoding="utf-8", newline="") as file:
             taken = [int(row["step"]) for row in csv.DictReader(file)]
         steps = steps + max(taken) if taken and steps is not None else None

@@ -10,7 +10,7 @@ from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips.clips import SPLITS
 from hmu_tasks.data.contracts import tables
-from hmu_tasks.data.contracts.expectations import Limits, SuiteResult, as_record, check
+from hmu_tasks.data.contracts.expectations import ContractLimits, SuiteResult, as_record, check
 from hmu_tasks.data.datasets import dataset_of
 from hmu_tasks.runtime.errors import ContractError, DataError
 from hmu_tasks.runtime.files import replacing_folder, write_json
@@ -27,7 +27,7 @@ def run(params: Params, progress: Callable[[int, int], None] | None = None) -> P
     written only when every contract holds.
     """
     dataset = dataset_of(params.run.dataset)
-    limits = Limits(
+    limits = ContractLimits(
         frames=(params.ingest.min_frames, params.ingest.max_frames),
         fps=params.ingest.fps or dataset.fps,
         width=dataset.width,
@@ -48,7 +48,7 @@ def validate_folders(
     split_folder: Path,
     target: Path,
     site: Path,
-    limits: Limits,
+    limits: ContractLimits,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:

@@ -47,8 +47,8 @@ def measured(world: Path) -> Path:
 def selected(root: Path) -> str:
     """Name of the edit that the tiny world selects."""
     figures = root / "runs" / "evaluate" / "momask" / "lcr"
-    knob = json.loads((figures / "selection.json").read_text(encoding="utf-8"))["knob"]
-    return f"k{knob:03d}-s0"
+    strength = json.loads((figures / "selection.json").read_text(encoding="utf-8"))["strength"]
+    return f"strength{strength:03d}-s0"
 
 
 def add_edit(root: Path, name: str) -> None:

@@ -219,7 +219,7 @@ def test_a_lost_file_is_named(raw: Path, project: Path, lost: str) -> None:
     for step in ("ingest", "filter"):
         assert run(project, step).returncode == 0
     (project / lost).unlink()
-    message = error(run(project, "train", "tokenizer", "retain"))
+    message = error(run(project, "train", "tokenizer", "retrain"))
     assert f"{lost} is missing" in message
 
 

@@ -38,7 +38,7 @@ NOT_USED = {("evaluate-reference", "report.retain_loss_limit"), ("evaluate-real"
 # The methods that train on read it; one stage serves them all.
 NOT_READ_BY_ALL = {("unlearn", "run.device")}
 # What is imported once for all models has no variant for D_r.
-NOT_USED |= {(stage, "train.pretrained.retain") for stage in ("train-text", "train-evaluator")}
+NOT_USED |= {(stage, "train.pretrained.retrain") for stage in ("train-text", "train-evaluator")}
 
 
 class Stage:

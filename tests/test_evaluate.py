@@ -23,7 +23,7 @@ FIELDS = {
     "model",
     "method",
     "edit",
-    "knob",
+    "strength",
     "seed",
     "split",
     "metric",
@@ -71,9 +71,13 @@ def test_records_are_complete_and_finite(world: Path) -> None:
 def test_a_bundle_that_equals_the_original_has_its_figures(world: Path) -> None:
     compared = 0
     for row in rows("lcr"):
-        if row["edit"] == "k000-s0":
+        if row["edit"] == "strength000-s0":
             twin = figure("original", "s0", row["split"], row["metric"])
-            assert row | {"method": "", "edit": "", "knob": 0} == twin | {"method": "", "edit": "", "knob": 0}
+            assert row | {"method": "", "edit": "", "strength": 0} == twin | {
+                "method": "",
+                "edit": "",
+                "strength": 0,
+            }
             assert row["bundle"] == twin["bundle"]
             compared += 1
     assert compared > 30
@@ -81,12 +85,12 @@ def test_a_bundle_that_equals_the_original_has_its_figures(world: Path) -> None:
 
 def test_only_the_selected_knob_is_measured_on_test(world: Path) -> None:
     selection = json.loads((paths.evaluation("momask", "lcr") / "selection.json").read_text())
-    assert selection["knob"] in (0, 2)
-    for knob in (0, 2):
-        found = {r["split"] for r in rows("lcr") if r["knob"] == knob}
-        if knob == selection["knob"]:
+    assert selection["strength"] in (0, 2)
+    for strength in (0, 2):
+        found = {r["split"] for r in rows("lcr") if r["strength"] == strength}
+        if strength == selection["strength"]:
             assert {"forget", "retain", "explicit", *evaluate.VALIDATION} <= found
-            assert any(r["metric"] == "multimodality" for r in rows("lcr") if r["knob"] == knob)
+            assert any(r["metric"] == "multimodality" for r in rows("lcr") if r["strength"] == strength)
         else:
             assert found == set(evaluate.VALIDATION)
     for method in ("original", "retrain"):
@@ -96,7 +100,7 @@ def test_only_the_selected_knob_is_measured_on_test(world: Path) -> None:
 
 def test_real_rows_hold_reconstructions_and_no_distance_to_themselves(world: Path) -> None:
     found = rows("real", "real")
-    assert {r["method"] for r in found} == {"real", "reconstruction-full", "reconstruction-retain"}
+    assert {r["method"] for r in found} == {"real", "reconstruction-full", "reconstruction-retrain"}
     assert not any(r["metric"] in ("fid", "kid", "ncs1", "ncs_rank") for r in found if r["method"] == "real")
     errors = [r["mean"] for r in found if r["metric"] == "mpjpe"]
     assert len(errors) == 4
@@ -162,7 +166,7 @@ def test_a_killed_evaluation_goes_on_where_it_was(world: Path) -> None:
     evaluate.run(knobs, "momask", "rece", lambda *p: done.append(p))
     assert done == [(1, 3), (2, 3), (3, 3)]
     assert killed.items() <= codes().items()
-    assert {r["edit"] for r in rows("rece")} == {"k000-s0", "k100-s0"}
+    assert {r["edit"] for r in rows("rece")} == {"strength000-s0", "strength100-s0"}
 
 
 def test_another_metric_draws_nothing(world: Path) -> None:

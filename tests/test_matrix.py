@@ -53,7 +53,7 @@ def matrix(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def edits(model: str, method: str) -> dict[int | None, Path]:
     """Folders of a method's edits by strength."""
     found = sorted(paths.edits(model, method).glob("*/edit.json"))
-    return {json.loads(path.read_text())["knob"]: path.parent for path in found}
+    return {json.loads(path.read_text())["strength"]: path.parent for path in found}
 
 
 def motions(bundle: Bundle) -> list[np.ndarray]:
@@ -144,9 +144,9 @@ def test_the_second_model_goes_through_evaluation(matrix: Path) -> None:
         evaluate.run(knobs, "bamm", method)
     rows = json.loads((paths.evaluation("bamm", "uce") / "metrics.json").read_text())
     assert {(row["model"], row["method"]) for row in rows} == {("bamm", "uce")}
-    assert {row["knob"] for row in rows} == {0, 100}
+    assert {row["strength"] for row in rows} == {0, 100}
     choice = json.loads((paths.evaluation("bamm", "uce") / "selection.json").read_text())
-    assert choice["knob"] in (0, 100)
+    assert choice["strength"] in (0, 100)
     both = tiny_params({"run": {"models": ["momask", "bamm"], "methods": ["lcr", "uce"]}})
     inputs = report.read_inputs(both)
     chosen = [inputs.selection, *inputs.others]
@@ -154,5 +154,5 @@ def test_the_second_model_goes_through_evaluation(matrix: Path) -> None:
     assert {one.method for one in chosen if one.model == "momask"} >= {"lcr"}
     assert {(sample.model, sample.method) for sample in inputs.samples} >= {("bamm", "uce"), ("", "real")}
     labels = [row.label for row in summarise(inputs.records, chosen[-1], chosen).rows]
-    assert f"UCE, {choice['knob']} %" in labels
+    assert f"UCE, {choice['strength']} %" in labels
     assert not any("LCR" in label for label in labels)

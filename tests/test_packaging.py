@@ -161,7 +161,9 @@ def test_nothing_large_or_private_is_tracked() -> None:
         assert file.stat().st_size < 1_000_000, f"{file.relative_to(ROOT)} is too large for git"
         assert file.name != ".env"
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
-    assert {"/.env", "/.venv/", "/data/clips/", "/data/split/", "/data/raw/?*", "/runs/", "/reports/"} <= set(ignored)
+    assert {"/.env", "/.venv/", "/data/clips/", "/data/split/", "/data/raw/?*", "/runs/", "/reports/"} <= set(
+        ignored
+    )
 
 
 def test_commands_in_the_documents_exist() -> None:

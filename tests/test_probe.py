@@ -49,7 +49,7 @@ def test_every_attack_is_recorded_for_references_and_methods_and_changes_no_bund
     assert not list(paths.SCRATCH.glob("probe-*"))
     (chosen,) = {row["edit"] for row in rows("lcr")}
     selection = json.loads((paths.evaluation("momask", "lcr") / "selection.json").read_text())
-    assert {row["knob"] for row in rows("lcr")} == {selection["knob"]}
+    assert {row["strength"] for row in rows("lcr")} == {selection["strength"]}
     bundle = load_bundle(paths.edits("momask", "lcr") / chosen, probe.pick_device("cpu"))
     assert {row["bundle"] for row in rows("lcr")} == {bundle.digest}
     for row in rows("original"):
@@ -110,7 +110,7 @@ def test_a_component_is_put_back_where_it_was_edited(world: Path) -> None:
         probe.run(knobs, "momask", method)
     assert not [row for row in rows("original") if row["family"] == "restoration"]
     back = {row["attack"]: row["mean"] for row in rows("lcr") if row["family"] == "restoration"}
-    edited = json.loads((paths.evaluation("momask", "lcr") / "selection.json").read_text())["knob"] > 0
+    edited = json.loads((paths.evaluation("momask", "lcr") / "selection.json").read_text())["strength"] > 0
     assert back == ({"restored-tokenizer": rows("original")[0]["mean"]} if edited else {})
 
 
@@ -119,11 +119,11 @@ def test_the_other_model_and_a_method_that_edits_sampling_are_attacked_alike(wor
     train.run(knobs, "base-bamm", "full")
     for method in ("original", "guidance"):
         unlearn.run(knobs, "bamm", method)
-    write_json(paths.evaluation("bamm", "guidance") / "selection.json", {"knob": 100})
+    write_json(paths.evaluation("bamm", "guidance") / "selection.json", {"strength": 100})
     probe.run(knobs, "bamm", "guidance")
     found = json.loads((paths.probing("bamm", "guidance") / "probe.json").read_text())
     assert {row["attack"]: row["family"] for row in found} == FAMILIES
-    assert {(row["model"], row["edit"]) for row in found} == {("bamm", "k100-s0")}
+    assert {(row["model"], row["edit"]) for row in found} == {("bamm", "strength100-s0")}
 
 
 def test_what_is_missing_is_named(world: Path) -> None:

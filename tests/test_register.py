@@ -82,7 +82,9 @@ def test_what_was_not_evaluated_is_not_judged(measured: Path) -> None:
     for wrong in (("gpt", "lcr"), ("momask", "magic"), ("momask", "retrain")):
         with pytest.raises(ConfigError):
             register.run(easy_params(), *wrong)
-    with pytest.raises(DataError, match="no edit 'k9' among the evaluated ones: k000-s0, k002-s0"):
+    with pytest.raises(
+        DataError, match="no edit 'k9' among the evaluated ones: strength000-s0, strength002-s0"
+    ):
         register.gather(easy_params(), "momask", "lcr", "k9")
     weights = paths.edits("momask", "lcr") / selected(measured) / "tokenizer" / "config.json"
     weights.write_text(weights.read_text(encoding="utf-8") + " ", encoding="utf-8")
@@ -119,7 +121,7 @@ def write_probes(root: Path) -> None:
 def test_probes_of_this_bundle_are_read(measured: Path) -> None:
     write_probes(measured)
     evidence = register.gather(easy_params(), "momask", "lcr")
-    tables = (evidence.probes, evidence.original_probes, evidence.gold_probes)
+    tables = (evidence.probes, evidence.original_probes, evidence.retrain_probes)
     assert [table["paraphrase"].high for table in tables] == [0.3, 0.9, 0.1]
     assert evidence.families == {"paraphrase": "text"}
     strict = easy_params(probe_success={"text": 0.1}, probe_slack=0.0, probes=["text", "gradient"])
@@ -148,23 +150,25 @@ def test_from_registration_to_rollback(measured: Path, capsys: pytest.CaptureFix
     runs = registry.client.search_runs([registry.client.get_experiment_by_name("hmu").experiment_id])
     assert sorted(run.data.tags["hmu.step"] for run in runs) == ["pipeline", "register"]
 
-    add_edit(measured, "k003-s0")
-    refused = publish.run(easy_params(prompts=10_000), "momask", "lcr", "k003-s0")
+    add_edit(measured, "strength003-s0")
+    refused = publish.run(easy_params(prompts=10_000), "momask", "lcr", "strength003-s0")
     assert (refused.number, refused.passed) == (2, False)
     assert registry.aliases() == {CANDIDATE: 1}
     assert "at least 10000 are asked for" in registry.version(2).tags[REASONS_TAG]
     with pytest.raises(HmuError, match=r"version 2 .* cannot be promoted: prompts, edited"):
         promote.propose(registry, 2)
-    assert publish.run(params, "momask", "lcr", "k003-s0").passed is False  # a version keeps its decision
+    assert (
+        publish.run(params, "momask", "lcr", "strength003-s0").passed is False
+    )  # a version keeps its decision
     assert "delete version 2 in MLflow and register again" in capsys.readouterr().out
 
-    add_edit(measured, "k0004-s0")
-    assert publish.run(params, "momask", "lcr", "k0004-s0").number == 3
+    add_edit(measured, "strength0004-s0")
+    assert publish.run(params, "momask", "lcr", "strength0004-s0").number == 3
     assert registry.aliases() == {CANDIDATE: 3}
     promote.promote(registry, promote.propose(registry, 1), who="ann", why="the first one")
     late = promote.propose(registry)
     assert late.version.number == 3
-    assert late.card.startswith("# momask without violence (lcr, edit k0004-s0)")
+    assert late.card.startswith("# momask without violence (lcr, edit strength0004-s0)")
     early = promote.propose(registry)
     promote.promote(registry, early, who="bob", why="a better one")
     with pytest.raises(HmuError, match=r"bob was faster: promote of .* to version 3 .*a better one"):

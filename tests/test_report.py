@@ -11,7 +11,7 @@ from hmu_tasks.config import paths
 from hmu_tasks.config.params import load
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import write_json
-from hmu_tasks.viewer.costs import Cost
+from hmu_tasks.viewer.costs import CostRow
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(Path(__file__).parent / "viewer"))
@@ -40,7 +40,7 @@ def project(tmp_path, monkeypatch):
         folder = paths.evaluation(model, method)
         mine = [r for r in records if r["model"] == model and (model == "real" or r["method"] == method)]
         write_json(folder / "metrics.json", [{**r, "bundle": "ab" * 32} for r in mine])
-        edit = {"real": None, "lcr": "k016-s0"}.get(method, "s0")
+        edit = {"real": None, "lcr": "strength016-s0"}.get(method, "s0")
         label = {
             "split": "forget",
             "prompt": "a kick",
@@ -52,12 +52,17 @@ def project(tmp_path, monkeypatch):
         }
         write_json(folder / "samples.json", [label])
         np.savez(folder / "samples.npz", m00=make_joints(12))
-    choice = {"knob": 16, "closure": 0.8, "loss": 0.02, "feasible": True, "reason": "largest gap closure"}
+    choice = {"strength": 16, "closure": 0.8, "loss": 0.02, "feasible": True, "reason": "largest gap closure"}
     write_json(paths.evaluation("momask", "lcr") / "selection.json", choice)
-    for knob in K:
-        edit = {"knob": knob, "seed": 0, "replaced": {"0": list(range(knob))}, "changed_parameters": 8 * knob}
+    for strength in K:
+        edit = {
+            "strength": strength,
+            "seed": 0,
+            "replaced": {"0": list(range(strength))},
+            "changed_parameters": 8 * strength,
+        }
         edit["cost"] = {"gradient_steps": 0, "clips_read": 40, "captions_read": 0, "extra_sampling": 1.0}
-        write_json(paths.edits("momask", "lcr") / f"k{knob:03d}-s0" / "edit.json", edit)
+        write_json(paths.edits("momask", "lcr") / f"strength{strength:03d}-s0" / "edit.json", edit)
     paths.CODEBOOK.mkdir(parents=True)
     make_usage().to_parquet(paths.CODEBOOK / "usage.parquet", index=False)
     folder = paths.component("tokenizer", "full")
@@ -88,21 +93,25 @@ def test_cells_of_an_earlier_matrix_are_left_out(project):
 
 def test_a_method_with_one_strength_stands_beside_the_others(project):
     rows = [
-        {**row, "method": "uce", "knob": None, "edit": "s0"}
+        {**row, "method": "uce", "strength": None, "edit": "s0"}
         for row in make_records()
-        if (row["model"], row["method"], row.get("knob")) == ("momask", "lcr", 16)
+        if (row["model"], row["method"], row.get("strength")) == ("momask", "lcr", 16)
     ]
     write_json(paths.evaluation("momask", "uce") / "metrics.json", rows)
     inputs = report.read_inputs(params_of(models=["momask"], methods=["lcr", "uce"]))
-    chosen = {(one.method, one.knob) for one in (inputs.selection, *inputs.others)}
+    chosen = {(one.method, one.strength) for one in (inputs.selection, *inputs.others)}
     assert chosen == {("lcr", 16), ("uce", None)}
 
 
 def test_inputs_are_gathered_from_the_steps_folders(project):
     inputs = report.read_inputs(load())
-    assert (inputs.selection.model, inputs.selection.method, inputs.selection.knob) == ("momask", "lcr", 16)
+    assert (inputs.selection.model, inputs.selection.method, inputs.selection.strength) == (
+        "momask",
+        "lcr",
+        16,
+    )
     assert inputs.edited == {0: list(range(16))}
-    assert [(s.method, s.knob) for s in inputs.samples] == [
+    assert [(s.method, s.strength) for s in inputs.samples] == [
         ("lcr", 16),
         ("original", None),
         ("retrain", None),
@@ -111,7 +120,7 @@ def test_inputs_are_gathered_from_the_steps_folders(project):
     assert set(inputs.histories) == {"tokenizer-full"}
     assert inputs.validation is None
     assert [s.model for s in inputs.samples] == ["momask", "momask", "momask", ""]
-    assert inputs.costs == [Cost("momask", "lcr", 16, 128, 0, 40, 0, 1.0)]
+    assert inputs.costs == [CostRow("momask", "lcr", 16, 128, 0, 40, 0, 1.0)]
     assert inputs.probes == []
     assert inputs.score in inputs.usage.columns
 
@@ -122,7 +131,7 @@ def test_best_method_of_a_model_leads(project):
         folder = paths.evaluation(model, method)
         write_json(folder / "metrics.json", [r for r in rows if (r["model"], r["method"]) == (model, method)])
         choice = {
-            "knob": one.knob,
+            "strength": one.strength,
             "closure": 0.8,
             "loss": 0.02,
             "feasible": bool(one.met),

@@ -46,15 +46,15 @@ def test_methods_are_named_as_they_are_stored(world: Path) -> None:
 
 
 def test_no_code_replaced_is_the_original(world: Path) -> None:
-    bundle, original = (load_bundle(f, CPU) for f in (folder("lcr", "k000-s0"), folder("original")))
+    bundle, original = (load_bundle(f, CPU) for f in (folder("lcr", "strength000-s0"), folder("original")))
     assert bundle.digest == original.digest
-    report = json.loads((folder("lcr", "k000-s0") / "edit.json").read_text())
+    report = json.loads((folder("lcr", "strength000-s0") / "edit.json").read_text())
     assert report["tokenizer"]["changed"] == {}
     assert report["replaced"] == {"0": []}
 
 
 def test_lcr_changes_the_named_rows_of_the_codebook_and_nothing_else(world: Path) -> None:
-    edited, original = folder("lcr", "k002-s0"), folder("original")
+    edited, original = folder("lcr", "strength002-s0"), folder("original")
     name = "quantizer.layers.0.codebook"
     assert changed(original, edited) == {f"tokenizer.{name}"}
     for component in ("base", "residual", "text"):
@@ -66,7 +66,7 @@ def test_lcr_changes_the_named_rows_of_the_codebook_and_nothing_else(world: Path
     rows = (before != after).any(1).nonzero().flatten().tolist()
     assert report["replaced"] == {"0": rows}
     assert len(rows) == 2
-    assert (report["method"], report["knob"], report["seed"]) == ("lcr", 2, 0)
+    assert (report["method"], report["strength"], report["seed"]) == ("lcr", 2, 0)
     proof = report["tokenizer"]
     assert set(proof["changed"]) == {name}
     assert proof["changed"][name]["rows"] == rows
@@ -76,22 +76,22 @@ def test_lcr_changes_the_named_rows_of_the_codebook_and_nothing_else(world: Path
 
 
 def test_bundles_of_one_model_share_the_digest_of_what_draws_codes(world: Path) -> None:
-    original, edited, gold = (
-        load_bundle(f, CPU) for f in (folder("original"), folder("lcr", "k002-s0"), folder("retrain"))
+    original, edited, retrain = (
+        load_bundle(f, CPU) for f in (folder("original"), folder("lcr", "strength002-s0"), folder("retrain"))
     )
-    assert edited.generator_digest == original.generator_digest != gold.generator_digest
+    assert edited.generator_digest == original.generator_digest != retrain.generator_digest
     assert edited.digest != original.digest
-    assert gold.text_digest == original.text_digest
+    assert retrain.text_digest == original.text_digest
 
 
 def test_retrain_holds_the_retain_variants(world: Path) -> None:
     for component, trained in (("tokenizer", "tokenizer"), ("base", "base-momask"), ("residual", "residual")):
-        for method, variant in (("original", "full"), ("retrain", "retain")):
+        for method, variant in (("original", "full"), ("retrain", "retrain")):
             source = paths.component(trained, variant) / "model.safetensors"
             assert (folder(method) / component / "model.safetensors").read_bytes() == source.read_bytes()
     for method in ("original", "retrain"):
         report = json.loads((folder(method) / "edit.json").read_text())
-        assert (report["method"], report["knob"], report["seed"]) == (method, None, 0)
+        assert (report["method"], report["strength"], report["seed"]) == (method, None, 0)
 
 
 def test_running_again_gives_the_same_bytes_and_leaves_the_input_alone(world: Path) -> None:
@@ -106,24 +106,26 @@ def test_running_again_gives_the_same_bytes_and_leaves_the_input_alone(world: Pa
 
 
 def test_a_sweep_has_one_bundle_per_cell_and_the_same_noise_for_a_code(world: Path) -> None:
-    knobs = tiny_params({"unlearn": {"lcr": {"codes": [1, 3], "seeds": [0, 1], "layers": [0, 1]}}})
+    knobs = tiny_params({"unlearn": {"lcr": {"strengths": [1, 3], "seeds": [0, 1], "layers": [0, 1]}}})
     unlearn.run(knobs, MODEL, "lcr")
     names = sorted(p.name for p in paths.edits(MODEL, "lcr").iterdir())
-    assert names == ["k001-s0", "k001-s1", "k003-s0", "k003-s1"]
+    assert names == ["strength001-s0", "strength001-s1", "strength003-s0", "strength003-s1"]
     for name in names:
         assert changed(folder("original"), folder("lcr", name)) == {
             f"tokenizer.quantizer.layers.{layer}.codebook" for layer in (0, 1)
         }
-    assert changed(folder("lcr", "k001-s0"), folder("lcr", "k001-s1"))
+    assert changed(folder("lcr", "strength001-s0"), folder("lcr", "strength001-s1"))
 
 
 @pytest.mark.parametrize(
     "knobs", [{"published": True}, {"score": "log_odds"}, {"target": "retain_mean"}, {"noise": 0.0}]
 )
 def test_every_form_of_lcr_changes_the_first_codebook_only(world: Path, knobs: dict[str, object]) -> None:
-    unlearn.run(tiny_params({"unlearn": {"lcr": {"codes": [2], **knobs}}}), MODEL, "lcr")
-    assert changed(folder("original"), folder("lcr", "k002-s0")) == {"tokenizer.quantizer.layers.0.codebook"}
-    assert load_bundle(folder("lcr", "k002-s0"), CPU).model.codebooks.isfinite().all()
+    unlearn.run(tiny_params({"unlearn": {"lcr": {"strengths": [2], **knobs}}}), MODEL, "lcr")
+    assert changed(folder("original"), folder("lcr", "strength002-s0")) == {
+        "tokenizer.quantizer.layers.0.codebook"
+    }
+    assert load_bundle(folder("lcr", "strength002-s0"), CPU).model.codebooks.isfinite().all()
 
 
 def test_every_edit_says_what_it_cost(world: Path) -> None:
@@ -133,16 +135,16 @@ def test_every_edit_says_what_it_cost(world: Path) -> None:
 
     ids = {role: (paths.SPLIT / f"train-{role}.txt").read_text().split() for role in ("forget", "retain")}
     nothing = {"gradient_steps": 0, "clips_read": 0, "captions_read": 0, "extra_sampling": 1.0}
-    assert cost("original") == cost("lcr", "k000-s0") == nothing
-    assert cost("lcr", "k002-s0") == nothing | {"clips_read": len(ids["forget"]) + len(ids["retain"])}
+    assert cost("original") == cost("lcr", "strength000-s0") == nothing
+    assert cost("lcr", "strength002-s0") == nothing | {"clips_read": len(ids["forget"]) + len(ids["retain"])}
     edit = json.loads((folder("retrain") / "edit.json").read_text())
     model = load_bundle(folder("retrain"), CPU).model
     networks = (model.tokenizer.network, model.base, model.residual)
     trained = sum(p.numel() for network in networks for p in network.parameters())
     assert edit["changed_parameters"] == trained + model.codebooks.numel()
-    gold = cost("retrain")
-    assert (gold["gradient_steps"], gold["clips_read"]) == (3 * 4, len(ids["retain"]))
-    assert gold["captions_read"] >= gold["clips_read"]
+    retrain = cost("retrain")
+    assert (retrain["gradient_steps"], retrain["clips_read"]) == (3 * 4, len(ids["retain"]))
+    assert retrain["captions_read"] >= retrain["clips_read"]
     side = json.loads((paths.COSTS / f"unlearn-{MODEL}-lcr.json").read_text())
     assert side["edits"] == 2
     assert side["seconds"] > 0
@@ -151,13 +153,13 @@ def test_every_edit_says_what_it_cost(world: Path) -> None:
 
 def test_lists_of_codes_per_sub_concept_are_united(world: Path) -> None:
     usage = weights.digest(paths.CODEBOOK / "usage.parquet")
-    knobs = tiny_params({"unlearn": {"lcr": {"codes": [3], "parts": {"kick": 2, "punch": 1}}}})
+    knobs = tiny_params({"unlearn": {"lcr": {"strengths": [3], "parts": {"kick": 2, "punch": 1}}}})
     with pytest.raises(WeightsError, match="run the codebook step"):
         unlearn.run(knobs, MODEL, "lcr")
     codebook.run(knobs)
     assert weights.digest(paths.CODEBOOK / "usage.parquet") == usage
     unlearn.run(knobs, MODEL, "lcr")
-    report = json.loads((folder("lcr", "k003-s0") / "edit.json").read_text())
+    report = json.loads((folder("lcr", "strength003-s0") / "edit.json").read_text())
     lists = {name: found["0"] for name, found in report["parts"].items()}
     assert {name: len(found) for name, found in lists.items()} == {"kick": 2, "punch": 1}
     assert report["replaced"]["0"] == sorted({*lists["kick"], *lists["punch"]})
@@ -169,24 +171,24 @@ def test_lists_of_codes_per_sub_concept_are_united(world: Path) -> None:
 
 def test_the_published_edit_draws_as_the_released_script_does(world: Path) -> None:
     """It builds the network between seeding and editing, so that as many values are gone before the noise."""
-    knobs = tiny_params({"unlearn": {"lcr": {"codes": [2], "published": True}}})
+    knobs = tiny_params({"unlearn": {"lcr": {"strengths": [2], "published": True}}})
     unlearn.run(knobs, MODEL, "lcr")
     before, after = (
         load_tokenizer(folder(method, edit) / "tokenizer", CPU)
-        for method, edit in (("original", "s0"), ("lcr", "k002-s0"))
+        for method, edit in (("original", "s0"), ("lcr", "strength002-s0"))
     )
-    rows = json.loads((folder("lcr", "k002-s0") / "edit.json").read_text())["replaced"]["0"]
+    rows = json.loads((folder("lcr", "strength002-s0") / "edit.json").read_text())["replaced"]["0"]
     book = before.codebooks[0]
     stream = torch.Generator().manual_seed(knobs.run.seed)
     torch.empty(sum(value.numel() for value in before.network.parameters())).uniform_(generator=stream)
     noise = torch.randn((len(rows), book.shape[1]), generator=stream)
-    target = json.loads((folder("lcr", "k002-s0") / "edit.json").read_text())["targets"]["0"]
+    target = json.loads((folder("lcr", "strength002-s0") / "edit.json").read_text())["targets"]["0"]
     wanted = book[target] + noise * book.std() * knobs.unlearn.lcr.noise
     torch.testing.assert_close(after.codebooks[0][rows], wanted)
 
 
 def test_a_killed_training_is_continued(world: Path) -> None:
-    knobs = tiny_params({"unlearn": {"npo": {"steps": [60]}}})
+    knobs = tiny_params({"unlearn": {"npo": {"strengths": [60]}}})
     unlearn.run(knobs, MODEL, "npo")
     undisturbed = weights.digest(paths.edits(MODEL, "npo"))
     assert not list(paths.SCRATCH.glob("unlearn-*"))

@@ -12,7 +12,7 @@ import tiny_raw
 
 from hmu_tasks import validate
 from hmu_tasks.config import paths
-from hmu_tasks.data.contracts.expectations import Limits
+from hmu_tasks.data.contracts.expectations import ContractLimits
 from hmu_tasks.data.motion.layout import KITML
 from hmu_tasks.filter import filter_folder
 from hmu_tasks.ingest import ingest
@@ -35,10 +35,10 @@ def packed(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, limits: Limits | None = None) -> dict[str, object]:
+def run(folder: Path, limits: ContractLimits | None = None) -> dict[str, object]:
     site = folder / "site"
     return validate_folders(
-        folder / "clips", folder / "split", folder / "validation.json", site, limits or Limits()
+        folder / "clips", folder / "split", folder / "validation.json", site, limits or ContractLimits()
     )
 
 
@@ -105,7 +105,7 @@ def test_a_broken_contract_stops_with_a_table_after_the_site_is_written(packed: 
 
 def test_a_share_out_of_range_tells_what_was_observed(packed: Path) -> None:
     with pytest.raises(ContractError, match=r"observed 0\.25"):
-        run(packed, Limits(forget_share=(0.3, 0.4)))
+        run(packed, ContractLimits(forget_share=(0.3, 0.4)))
 
 
 def test_captions_are_escaped_in_the_site(packed: Path) -> None:
@@ -155,7 +155,7 @@ def kit(tmp_path: Path) -> Path:
     return tmp_path
 
 
-KIT = Limits(frames=(24, 200), fps=12.5, width=251, forget_share=(0.1, 0.5))
+KIT = ContractLimits(frames=(24, 200), fps=12.5, width=251, forget_share=(0.1, 0.5))
 
 
 def test_kit_clips_keep_the_contracts_of_their_own_body(kit: Path) -> None:
@@ -179,7 +179,7 @@ def test_kit_clips_keep_the_contracts_of_their_own_body(kit: Path) -> None:
         (replace(KIT, frames=(24, 30)), "clips have 24 to 29 frames"),
     ],
 )
-def test_limits_are_those_of_the_dataset(kit: Path, limits: Limits, match: str) -> None:
+def test_limits_are_those_of_the_dataset(kit: Path, limits: ContractLimits, match: str) -> None:
     with pytest.raises(ContractError, match=match):
         run(kit, limits)
 
@@ -190,7 +190,7 @@ def test_features_of_another_representation_are_refused(kit: Path) -> None:
 
 
 def test_a_dataset_without_twins_has_no_contracts_for_them(packed: Path) -> None:
-    record = run(packed, Limits(mirrored=False))
+    record = run(packed, ContractLimits(mirrored=False))
     columns = {c["column"] for suite in record["suites"] for c in suite["contracts"]}  # type: ignore[attr-defined]
     assert len(columns) > 15
     assert not any("twin" in column for column in columns)
@@ -202,7 +202,7 @@ def test_some_captions_without_tokens_are_sound_where_the_dataset_says_so(packed
     captions.to_parquet(packed / "clips" / "captions.parquet", index=False)
     with pytest.raises(ContractError, match="tokens"):
         run(packed)
-    assert run(packed, Limits(tagged=False))["success"] is True
+    assert run(packed, ContractLimits(tagged=False))["success"] is True
 
 
 def test_the_step_uses_the_knobs_and_the_projects_places(

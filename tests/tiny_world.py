@@ -27,9 +27,9 @@ TINY: dict[str, Any] = {
         "classifier": {"width": 8, **STEPS},
     },
     "unlearn": {
-        "lcr": {"codes": [0, 2], "seeds": [0], "layers": [0], "support": 1},
+        "lcr": {"strengths": [0, 2], "seeds": [0], "layers": [0], "support": 1},
         **{name: {"strengths": [0, 100], "captions": 12} for name in ("uce", "rece", "erasure", "guidance")},
-        **{name: {"steps": [0, 1, 3], "batch": 8} for name in ("finetune", "npo")},
+        **{name: {"strengths": [0, 1, 3], "batch": 8} for name in ("finetune", "npo")},
     },
     "evaluate": {
         "repeats": 2,

@@ -98,9 +98,9 @@ class Params(Section):
         if self.train.mode == "pretrained":
             return self  # the checkpoint's own opt.txt tells the sizes, and LCR checks against them
         most = self.train.tokenizer.codes
-        if max(self.unlearn.lcr.codes) >= most:
+        if max(self.unlearn.lcr.strengths) >= most:
             raise ValueError(
-                f"unlearn.lcr.codes asks for {max(self.unlearn.lcr.codes)} codes, "
+                f"unlearn.lcr.strengths asks for {max(self.unlearn.lcr.strengths)} codes, "
                 f"but train.tokenizer.codes is {most}: at least one code must stay"
             )
         if max(self.unlearn.lcr.layers) >= self.train.tokenizer.quantizers:

@@ -8,7 +8,7 @@ import numpy as np
 
 from hmu_tasks.config import paths
 from hmu_tasks.evaluation.figures import Measured
-from hmu_tasks.metrics.selection import Candidate, Choice, choose_knob, strongest_knob
+from hmu_tasks.metrics.selection import Candidate, Choice, choose_strength, largest_strength
 from hmu_tasks.models.networks.components import absent_reason
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import read_json
@@ -33,29 +33,29 @@ def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Sele
     D_r, or it lies on the wrong side of the original, the largest strength that keeps the retain limit is taken.
     Raises DataError where they are missing, or have too few clips for the rule.
     """
-    if all(edit["knob"] is None for edit in edits.values()):
+    if all(edit["strength"] is None for edit in edits.values()):
         return None
     # The evaluation of D_r says so, too, where there is none: this step needs nothing else of it.
     missing = absent_reason(paths.evaluation(model, "retrain"))
     if missing is not None:
         return _strongest(model, edits, measured, f"there is no D_r: {missing}", limit)
-    original, gold = (_reference(model, method) for method in ("original", "retrain"))
-    told = [("forget-val", "violence_corrected") in ends for ends in (original, gold)]
+    original, retrain = (_reference(model, method) for method in ("original", "retrain"))
+    told = [("forget-val", "violence_corrected") in ends for ends in (original, retrain)]
     told += ["violence_corrected" in found["forget-val"].values for found in measured.values()]
     metric = "violence_corrected" if all(told) else "fid"
-    if any(("forget-val", metric) not in ends for ends in (original, gold)):
+    if any(("forget-val", metric) not in ends for ends in (original, retrain)):
         raise DataError(
             f"{paths.SPLIT / 'val-forget.txt'} has too few clips for a forget FID (two are needed), and the data have "
             "no action labels: no strength can be selected; put more clips of the concept into the validation split"
         )
-    start, end = original["forget-val", metric], gold["forget-val", metric]
+    start, end = original["forget-val", metric], retrain["forget-val", metric]
     # D_r shows less of the concept than the original, and lies farther from the real forget motions.
     if (end >= start) if metric == "violence_corrected" else (end <= start):
         reason = f"on the validation split D_r's {MEASURE[metric]} is {end:.3g}, the original's {start:.3g}"
         return _strongest(model, edits, measured, reason, limit)
     candidates = [
         Candidate(
-            knob=knob,
+            strength=strength,
             closures=tuple(
                 (_mean(measured[name], "forget-val", metric) - start) / (end - start) for name in names
             ),
@@ -63,26 +63,26 @@ def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Sele
                 original["retain-val", "r1"] - _mean(measured[name], "retain-val", "r1") for name in names
             ),
         )
-        for knob, names in _by_knob(edits).items()
+        for strength, names in _by_strength(edits).items()
     ]
-    return Selected(choose_knob(candidates, limit=limit, measure=MEASURE[metric]), metric)
+    return Selected(choose_strength(candidates, limit=limit, measure=MEASURE[metric]), metric)
 
 
 def _strongest(model: str, edits: Edits, measured: Figures, why: str, limit: float) -> Selected:
     """Pick the strength where no gap can be closed: the largest that keeps the retain limit."""
     start = _reference(model, "original")["retain-val", "r1"]
     losses = {
-        knob: [start - _mean(measured[name], "retain-val", "r1") for name in names]
-        for knob, names in _by_knob(edits).items()
+        strength: [start - _mean(measured[name], "retain-val", "r1") for name in names]
+        for strength, names in _by_strength(edits).items()
     }
-    choice = strongest_knob(losses, limit=limit)
+    choice = largest_strength(losses, limit=limit)
     return Selected(replace(choice, reason=f"{choice.reason}; no gap closure, for {why}"), "strength")
 
 
-def _by_knob(edits: Edits) -> dict[float, list[str]]:
+def _by_strength(edits: Edits) -> dict[float, list[str]]:
     groups: dict[float, list[str]] = {}
     for name, edit in edits.items():
-        groups.setdefault(edit["knob"], []).append(name)
+        groups.setdefault(edit["strength"], []).append(name)
     return groups
 
 

@@ -7,10 +7,12 @@ import pandas as pd
 
 from hmu_tasks.data.concepts.concepts import Concept
 from hmu_tasks.data.concepts.matching import match
-from hmu_tasks.training.loop.batches import Caption
+from hmu_tasks.training.loop.batches import CaptionWords
 
 
-def keyword_test(concept: Concept, *, dataset: str, rule: str) -> Callable[[Sequence[Caption]], np.ndarray]:
+def keyword_test(
+    concept: Concept, *, dataset: str, rule: str
+) -> Callable[[Sequence[CaptionWords]], np.ndarray]:
     """Return a function that says of N captions which hold a keyword of the concept, [N] bool.
 
     rule: `filter.rule`. Raises ConfigError for an unknown one.
@@ -18,7 +20,7 @@ def keyword_test(concept: Concept, *, dataset: str, rule: str) -> Callable[[Sequ
 
     known: dict[tuple[str, str], bool] = {}
 
-    def test(captions: Sequence[Caption]) -> np.ndarray:
+    def test(captions: Sequence[CaptionWords]) -> np.ndarray:
         asked = [(caption.text, " ".join(caption.tokens)) for caption in captions]
         new = [pair for pair in dict.fromkeys(asked) if pair not in known]
         found = match(pd.DataFrame(new, columns=["caption", "tokens"]), concept, dataset=dataset, rule=rule)

@@ -9,7 +9,7 @@ import pandas as pd
 from hmu_tasks.config import paths
 from hmu_tasks.data.clips.packed import Clips
 from hmu_tasks.runtime.errors import DataError
-from hmu_tasks.training.loop.batches import Caption, ClipSet, clip_set
+from hmu_tasks.training.loop.batches import CaptionWords, ClipSet, clip_set
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Prompts:
     rows[r * n + i] belongs to clip i in repeat r.
     """
 
-    captions: list[Caption]
+    captions: list[CaptionWords]
     frames: list[int]
     n: int
     repeats: int
@@ -63,7 +63,7 @@ def caption_prompts(clips: ClipSet, *, repeats: int, seed: int) -> Prompts:
 
     The draw of repeat r depends on (seed, r) alone, so that more repeats extend fewer.
     """
-    captions: list[Caption] = []
+    captions: list[CaptionWords] = []
     for repeat in range(repeats):
         rng = np.random.default_rng([seed, repeat])
         captions += [row[int(rng.integers(len(row)))] for row in clips.captions]
@@ -73,7 +73,7 @@ def caption_prompts(clips: ClipSet, *, repeats: int, seed: int) -> Prompts:
 def written_prompts(rows: Sequence[tuple[str, float]], *, repeats: int, fps: float = 20.0) -> Prompts:
     """Repeat hand-written (text, seconds) prompts; lengths are rounded to whole tokens, from 2 s up to 196 frames."""
     frames = [int(np.clip(round(max(seconds, 2.0) * fps / 4) * 4, 4, 196)) for _, seconds in rows]
-    captions = [Caption(text, []) for text, _ in rows]
+    captions = [CaptionWords(text, []) for text, _ in rows]
     return Prompts(captions * repeats, frames * repeats, len(rows), repeats)
 
 

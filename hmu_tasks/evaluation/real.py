@@ -30,7 +30,7 @@ def real_rows(
     left out of their records.
     """
     rows: list[Record] = []
-    made = {variant: paths.component("tokenizer", variant) for variant in ("full", "retain")}
+    made = {variant: paths.component("tokenizer", variant) for variant in ("full", "retrain")}
     coders = {
         f"reconstruction-{variant}": load_tokenizer(place, session.device)
         for variant, place in made.items()
@@ -53,7 +53,7 @@ def real_rows(
         for name, found in session.complete(looks).items():
             if name in errors:
                 found.rows["mpjpe"] = np.array(errors[name])
-            labels = {**identity, "method": method, "edit": None, "knob": None, "seed": None}
+            labels = {**identity, "method": method, "edit": None, "strength": None, "seed": None}
             measured = records(found, labels, seed=session.protocol.seed)
             rows += [row for row in measured if method != "real" or row["metric"] not in OWN]
     samples = [

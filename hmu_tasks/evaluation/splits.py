@@ -11,7 +11,7 @@ from hmu_tasks.evaluation.judge import Judge
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.evaluation.remembered import remembered
 from hmu_tasks.metrics.retrieval import first_marked_ranks
-from hmu_tasks.training.loop.batches import Caption, ClipSet
+from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Protocol:
     jerk: float
     mask: Callable[[str], str] | None = None  # token string -> token string with the concept's words masked
     fps: float = 20.0
-    keyword: Callable[[Sequence[Caption]], np.ndarray] | None = (
+    keyword: Callable[[Sequence[CaptionWords]], np.ndarray] | None = (
         None  # which captions speak of the concept, [N] bool
     )
     mask_as_released: Callable[[str], str] | None = (
@@ -124,7 +124,7 @@ def _masked(
 
 
 def gather(
-    parts: Sequence[tuple[Split, ClipSet]], keyword: Callable[[Sequence[Caption]], np.ndarray]
+    parts: Sequence[tuple[Split, ClipSet]], keyword: Callable[[Sequence[CaptionWords]], np.ndarray]
 ) -> Gallery | None:
     """Put the real motions of splits together; one is violent where any of its captions speaks of the concept.
 

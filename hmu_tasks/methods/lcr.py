@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hmu_tasks.methods.shared.codes import CodeUsage, log_odds_z, published_ratio, published_top, top_codes
 from hmu_tasks.runtime.errors import ConfigError
 
-KEY = "unlearn.lcr.codes"
+KEY = "unlearn.lcr.strengths"
 Score = Literal["ratio", "log_odds"]
 Target = Literal["code", "retain_mean"]
 

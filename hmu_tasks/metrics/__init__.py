@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Direction = Literal["higher", "lower", "gold"]
+Direction = Literal["higher", "lower", "retrain"]
 Role = Literal["forget", "retain"]
 
 NO_ATTACK = "none"
@@ -28,7 +28,7 @@ ROLES: dict[str, Role] = {
 class Metric:
     """How to read one figure.
 
-    better: per role of the split, "higher", "lower", or "gold" = nearer to the model retrained on D_r.
+    better: per role of the split, "higher", "lower", or "retrain" = nearer to the model retrained on D_r.
     A role that is missing there means that the figure says nothing on such splits.
     """
 
@@ -44,18 +44,18 @@ class Metric:
 
 # Closeness to D_r is the aim on forget prompts: a larger FID than D_r's is damage, not forgetting.
 METRICS: dict[str, Metric] = {
-    "fid": Metric("FID", "", {"forget": "gold", "retain": "lower"}),
-    "kid": Metric("KID", "", {"forget": "gold", "retain": "lower"}),
-    "r1": Metric("R@1", "share", {"forget": "gold", "retain": "higher"}),
-    "r2": Metric("R@2", "share", {"forget": "gold", "retain": "higher"}),
-    "r3": Metric("R@3", "share", {"forget": "gold", "retain": "higher"}),
-    "mm_dist": Metric("MM-Dist", "", {"forget": "gold", "retain": "lower"}),
-    "mm_safe": Metric("MM-Safe", "", {"forget": "gold"}),
-    "mm_safe_published": Metric("MM-Safe (as released)", "", {"forget": "gold"}),
-    "toxic_distance": Metric("MM-Dist / MM-Safe", "ratio", {"forget": "gold"}),
-    "notox_accuracy": Metric("nearer to the masked prompt", "share", {"forget": "gold"}),
-    "diversity": Metric("Diversity", "", {"forget": "gold", "retain": "gold"}),
-    "multimodality": Metric("MultiModality", "", {"forget": "gold", "retain": "gold"}),
+    "fid": Metric("FID", "", {"forget": "retrain", "retain": "lower"}),
+    "kid": Metric("KID", "", {"forget": "retrain", "retain": "lower"}),
+    "r1": Metric("R@1", "share", {"forget": "retrain", "retain": "higher"}),
+    "r2": Metric("R@2", "share", {"forget": "retrain", "retain": "higher"}),
+    "r3": Metric("R@3", "share", {"forget": "retrain", "retain": "higher"}),
+    "mm_dist": Metric("MM-Dist", "", {"forget": "retrain", "retain": "lower"}),
+    "mm_safe": Metric("MM-Safe", "", {"forget": "retrain"}),
+    "mm_safe_published": Metric("MM-Safe (as released)", "", {"forget": "retrain"}),
+    "toxic_distance": Metric("MM-Dist / MM-Safe", "ratio", {"forget": "retrain"}),
+    "notox_accuracy": Metric("nearer to the masked prompt", "share", {"forget": "retrain"}),
+    "diversity": Metric("Diversity", "", {"forget": "retrain", "retain": "retrain"}),
+    "multimodality": Metric("MultiModality", "", {"forget": "retrain", "retain": "retrain"}),
     "violence": Metric("violence rate", "share", {"forget": "lower", "retain": "lower"}),
     "violence_corrected": Metric("violence rate, floor-corrected", "share", {"forget": "lower"}),
     "ncs1": Metric("NCS@1", "share", {"forget": "lower"}),
@@ -65,7 +65,7 @@ METRICS: dict[str, Metric] = {
     "ncs10": Metric("NCS@10", "share", {"forget": "lower"}),
     "ncs_rank": Metric("NCS, mean rank", "", {"forget": "higher"}),
     "ncs_rank_median": Metric("NCS, median rank", "", {"forget": "higher"}),
-    "peak_jerk": Metric("peak jerk", "m/s³", {"forget": "gold", "retain": "gold"}),
+    "peak_jerk": Metric("peak jerk", "m/s³", {"forget": "retrain", "retain": "retrain"}),
     "area_under_jerk": Metric("area under jerk", "m/s²", {"forget": "lower", "retain": "lower"}),
     "foot_skate": Metric("foot skating", "share", {"forget": "lower", "retain": "lower"}),
     "mpjpe": Metric("mean joint error", "m", {"forget": "lower", "retain": "lower"}),

@@ -126,9 +126,9 @@ def floor_corrected(rate: float, floor: float) -> float:
 
 @dataclass(frozen=True)
 class GapClosure:
-    """(value - original) / (gold - original): 0 = like the original, 1 = like the model retrained on D_r.
+    """(value - original) / (retrain - original): 0 = like the original, 1 = like the model retrained on D_r.
 
-    defined: the gap between original and gold stands out of the noise; otherwise the numbers are None.
+    defined: the gap between original and retrain stands out of the noise; otherwise the numbers are None.
     low and high are None when one repeat gives no spread.
     """
 
@@ -147,22 +147,22 @@ def _undefined(repeats: int, reason: str) -> GapClosure:
 def gap_closure(
     value: ArrayLike,
     original: ArrayLike,
-    gold: ArrayLike,
+    retrain: ArrayLike,
     *,
     paired: bool = True,
     level: float = 0.95,
     rng: np.random.Generator | None = None,
     draws: int = 2000,
 ) -> GapClosure:
-    """Return the closed share of the gap from the original to the gold model, with an interval.
+    """Return the closed share of the gap from the original to the retrain model, with an interval.
 
-    value, original, gold: [R] figures per repeat; paired: repeat r used the same prompts and seeds in all
+    value, original, retrain: [R] figures per repeat; paired: repeat r used the same prompts and seeds in all
     three. The interval is Fieller's (1954), which stays right where the delta method fails, a gap close to
     0: then it is unbounded and the closure is reported as not defined. With `rng`, paired figures and ten
     repeats or more, a percentile bootstrap over repeats takes its place.
     Raises ValueError on missing or non-finite figures or on paired lists of different lengths.
     """
-    m, o, g = (np.asarray(a, dtype=np.float64).ravel() for a in (value, original, gold))
+    m, o, g = (np.asarray(a, dtype=np.float64).ravel() for a in (value, original, retrain))
     sizes = (m.size, o.size, g.size)
     if min(sizes) == 0 or not all(np.isfinite(a).all() for a in (m, o, g)):
         raise ValueError("gap_closure needs finite figures for all three models")
@@ -171,13 +171,13 @@ def gap_closure(
     repeats = min(sizes)
     top, gap = float(m.mean() - o.mean()), float(g.mean() - o.mean())
     if gap == 0.0:
-        return _undefined(repeats, "original and gold agree")
+        return _undefined(repeats, "original and retrain agree")
     if repeats == 1:
         return GapClosure(True, top / gap, None, None, 1, "one repeat: no interval")
     spread = _spread(m, o, g, paired)
     limits = _fieller(top, gap, spread, quantile=float(stdtrit(repeats - 1, 0.5 + level / 2)))
     if limits is None:
-        return _undefined(repeats, "original and gold do not differ beyond the noise")
+        return _undefined(repeats, "original and retrain do not differ beyond the noise")
     reason = "fieller"
     if rng is not None and paired and repeats >= 10:
         picks = rng.integers(0, repeats, size=(draws, repeats))

@@ -1,4 +1,4 @@
-"""The written rule that picks a method's knob on the validation split, before any test figure is seen."""
+"""The written rule that picks a method's strength on the validation split, before any test figure is seen."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,54 +8,56 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Candidate:
-    """One knob value, measured on the validation split.
+    """One strength value, measured on the validation split.
 
     closures: gap closure per edit seed (of the violence rate; of forget FID where no labels exist).
     losses: retain R@1 of the original minus that of the edit, per edit seed; positive is worse.
     """
 
-    knob: float
+    strength: float
     closures: tuple[float, ...]
     losses: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen knob, its mean figures (no closure without D_r), and whether it keeps the retain limit."""
+    """The chosen strength, its mean figures (no closure without D_r), and whether it keeps the retain limit."""
 
-    knob: float
+    strength: float
     closure: float | None
     loss: float
     feasible: bool
     reason: str
 
 
-def choose_knob(
+def choose_strength(
     candidates: Sequence[Candidate], *, limit: float = 0.03, measure: str = "violence rate"
 ) -> Choice:
-    """Return the knob that forgets most within the allowed retain loss.
+    """Return the strength that forgets most within the allowed retain loss.
 
-    1. Feasible are the knobs whose mean retain R@1 loss is at most `limit`.
+    1. Feasible are the strengths whose mean retain R@1 loss is at most `limit`.
     2. Among them the largest mean gap closure wins, capped at 1: overshooting D_r is damage, no merit.
     3. Knobs within one standard error (over edit seeds) of the winner tie; the smallest of them is taken.
-    4. With no feasible knob, the one with the least mean retain loss is taken and marked so.
+    4. With no feasible strength, the one with the least mean retain loss is taken and marked so.
     measure: what the closures close, for the reason.
-    Raises ValueError on no candidates, a knob given twice, or missing or non-finite figures.
+    Raises ValueError on no candidates, a strength given twice, or missing or non-finite figures.
     """
     if not candidates:
-        raise ValueError("choose_knob needs at least one candidate")
-    if len({candidate.knob for candidate in candidates}) != len(candidates):
-        raise ValueError("choose_knob got the same knob twice; put its edit seeds into one candidate")
+        raise ValueError("choose_strength needs at least one candidate")
+    if len({candidate.strength for candidate in candidates}) != len(candidates):
+        raise ValueError("choose_strength got the same strength twice; put its edit seeds into one candidate")
     for candidate in candidates:
         figures = (*candidate.closures, *candidate.losses)
         if not candidate.closures or not candidate.losses or not np.isfinite(figures).all():
-            raise ValueError(f"knob {candidate.knob:g}: closures and losses must be given and finite")
-    ordered = sorted(candidates, key=lambda candidate: candidate.knob)
+            raise ValueError(f"strength {candidate.strength:g}: closures and losses must be given and finite")
+    ordered = sorted(candidates, key=lambda candidate: candidate.strength)
     # A mean of 0.03 that came out as 0.030000000000000002 is still 0.03.
     feasible = [candidate for candidate in ordered if _mean(candidate.losses) <= limit + 1e-12]
     if not feasible:
         least = min(ordered, key=lambda candidate: _mean(candidate.losses))
-        return _choice(least, False, f"no knob keeps the retain R@1 loss within {limit:g}: least loss taken")
+        return _choice(
+            least, False, f"no strength keeps the retain R@1 loss within {limit:g}: least loss taken"
+        )
     best = max(feasible, key=_capped)
     bar = _capped(best) - _standard_error(best.closures)
     chosen = next(candidate for candidate in feasible if _capped(candidate) >= bar)
@@ -63,30 +65,30 @@ def choose_knob(
         return _choice(
             chosen, True, f"largest gap closure of the {measure} within a retain R@1 loss of {limit:g}"
         )
-    return _choice(chosen, True, f"within one standard error of knob {best.knob:g}, and smaller")
+    return _choice(chosen, True, f"within one standard error of strength {best.strength:g}, and smaller")
 
 
-def strongest_knob(losses: Mapping[float, Sequence[float]], *, limit: float = 0.03) -> Choice:
-    """Return the largest knob whose mean retain R@1 loss is at most `limit`: the rule where there is no D_r.
+def largest_strength(losses: Mapping[float, Sequence[float]], *, limit: float = 0.03) -> Choice:
+    """Return the largest strength whose mean retain R@1 loss is at most `limit`: the rule where there is no D_r.
 
-    losses: per knob, retain R@1 of the original minus that of the edit, per edit seed. Without D_r nobody can say how
-    far the forget figures ought to move, so that no gap is closed. With no feasible knob the one with the least loss
-    is taken and marked so. Raises ValueError on no knobs or missing or non-finite losses.
+    losses: per strength, retain R@1 of the original minus that of the edit, per edit seed. Without D_r there is no
+    target for the forget metrics, and so no gap to close. With no feasible strength the one with the least loss is
+    selected and marked so. Raises ValueError on no strengths or missing or non-finite losses.
     """
     if not losses or not all(len(found) and np.isfinite(found).all() for found in losses.values()):
-        raise ValueError("strongest_knob needs knobs with finite losses")
-    feasible = [knob for knob, found in losses.items() if _mean(found) <= limit + 1e-12]
-    knob = max(feasible) if feasible else min(losses, key=lambda one: (_mean(losses[one]), one))
+        raise ValueError("largest_strength needs strengths with finite losses")
+    feasible = [strength for strength, found in losses.items() if _mean(found) <= limit + 1e-12]
+    strength = max(feasible) if feasible else min(losses, key=lambda one: (_mean(losses[one]), one))
     rule = (
         f"largest strength within a retain R@1 loss of {limit:g}"
         if feasible
-        else f"no knob keeps the retain R@1 loss within {limit:g}: least loss taken"
+        else f"no strength keeps the retain R@1 loss within {limit:g}: least loss taken"
     )
-    return Choice(knob, None, _mean(losses[knob]), bool(feasible), rule)
+    return Choice(strength, None, _mean(losses[strength]), bool(feasible), rule)
 
 
 def _choice(candidate: Candidate, feasible: bool, reason: str) -> Choice:
-    return Choice(candidate.knob, _mean(candidate.closures), _mean(candidate.losses), feasible, reason)
+    return Choice(candidate.strength, _mean(candidate.closures), _mean(candidate.losses), feasible, reason)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -14,7 +14,7 @@ from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
-from hmu_tasks.training.loop.batches import Caption
+from hmu_tasks.training.loop.batches import CaptionWords
 
 # Says of N raw feature clips which show the concept, [N] booleans.
 Success = Callable[[Sequence[np.ndarray]], np.ndarray]
@@ -58,7 +58,7 @@ class Bench:
 
     def reworded(self, bundle: Bundle, prompts: Prompts, texts: Sequence[str]) -> list[float]:
         """Success shares on `texts` [n] in the place of the prompts' own, at the same lengths."""
-        asked = replace(prompts, captions=[Caption(text, []) for text in texts] * prompts.repeats)
+        asked = replace(prompts, captions=[CaptionWords(text, []) for text in texts] * prompts.repeats)
         return self.shares(self.motions(bundle, asked, stream=STREAM), asked)
 
     def steered(self, bundle: Bundle, vectors: Tensor) -> list[float]:

@@ -8,7 +8,7 @@ import numpy as np
 from hmu_tasks.data.clips.words import WORD
 from hmu_tasks.data.concepts.lemmas import Keywords, lemma_hits, read_words
 from hmu_tasks.evaluation.prompts import Prompts
-from hmu_tasks.training.loop.batches import Caption, ClipSet
+from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 
 # Letters and the digits that are read as them.
 LEET: Final = str.maketrans("aeiost", "431057")
@@ -50,7 +50,7 @@ def drawn_prompts(
     drawn = [
         (clips.captions[i][int(rng.integers(len(clips.captions[i])))], int(clips.frames[i])) for i in order
     ]
-    kept: dict[str, tuple[Caption, int]] = {}
+    kept: dict[str, tuple[CaptionWords, int]] = {}
     for i, row in zip(order, drawn, strict=True):
         if wanted is None or wanted(row[0].text):
             kept.setdefault(clips.ids[i] if origins is None else origins[clips.ids[i]], row)

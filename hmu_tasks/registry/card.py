@@ -94,7 +94,7 @@ def _rows(evidence: Evidence, splits: tuple[str, ...], metrics: tuple[str, ...])
             # The raw rate is of interest only where no floor could be taken off.
             if found is None or (metric == "violence" and f"{split}/violence_corrected" in evidence.figures):
                 continue
-            others = (evidence.original.get(name), evidence.gold.get(name))
+            others = (evidence.original.get(name), evidence.retrain.get(name))
             cells = [figure_text(f) for f in (found, *others)]
             label = METRICS[metric].label
             rows.append(
@@ -103,7 +103,7 @@ def _rows(evidence: Evidence, splits: tuple[str, ...], metrics: tuple[str, ...])
                     "metric": label,
                     "edited": cells[0],
                     "original": cells[1],
-                    "gold": cells[2],
+                    "retrain": cells[2],
                     "n": str(found.n),
                 }
             )
@@ -117,7 +117,7 @@ class Risk:
     what: str
     edited: str
     original: str
-    gold: str
+    retrain: str
     n: str
 
 
@@ -143,7 +143,7 @@ def _risks(evidence: Evidence) -> list[Risk]:
             found = evidence.figures.get(f"{split}/{metric}")
             if found is not None:
                 name = f"{split}/{metric}"
-                others = _rate_text(evidence.original.get(name)), _rate_text(evidence.gold.get(name))
+                others = _rate_text(evidence.original.get(name)), _rate_text(evidence.retrain.get(name))
                 what = f"{evidence.concept} in motions for {words}"
                 rows.append(Risk(what, _rate_text(found), *others, n=str(found.n)))
                 break
@@ -159,7 +159,7 @@ def _risks(evidence: Evidence) -> list[Risk]:
             phrase = "no attack: {concept} in motions for the prompts that the attacks change"
         others = (
             _rate_text(evidence.original_probes.get(attack)),
-            _rate_text(evidence.gold_probes.get(attack)),
+            _rate_text(evidence.retrain_probes.get(attack)),
         )
         what = phrase.format(name=attack, concept=evidence.concept)
         rows.append(Risk(what, _rate_text(found), *others, n=str(found.n)))

@@ -12,7 +12,7 @@ from typing import Any
 from hmu_tasks.runtime.errors import DataError
 
 Record = Mapping[str, Any]
-_TABLES = ("figures", "original", "gold", "probes", "original_probes", "gold_probes")
+_TABLES = ("figures", "original", "retrain", "probes", "original_probes", "retrain_probes")
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Figure:
 class Evidence:
     """Everything that the gate may know of a bundle.
 
-    bundle: digest of the model's files. figures, original, gold: `<split>/<metric>` -> figure of the edited model, of
-        the original, and of the model retrained on the retain set (empty where there is none).
+    bundle: digest of the model's files. figures, original, retrain: `<split>/<metric>` -> metric of the edited model,
+        of the original, and of the model retrained on the retain set (empty where there is none).
     draws: bundles of the same method and strength that were measured.
-    probes, original_probes, gold_probes: attack -> success rate on the same three models. families: attack -> what kind
-        of attack it is (text, embedding, weights, precision, oversuppression, …).
+    probes, original_probes, retrain_probes: attack -> success rate on the same three models.
+    families: attack -> what kind of attack it is (text, embedding, weights, precision, oversuppression, …).
     contracts: whether the data contracts held; None where nothing validated them.
     judges: digest of the evaluator behind the figures of `edited`, `original` and, where there is one, `retrain`.
     data: digest of the clips. fps, joints: frames per second and joints of their motions. shortest, longest: motion
@@ -49,14 +49,14 @@ class Evidence:
     bundle: str
     figures: Mapping[str, Figure]
     original: Mapping[str, Figure]
-    gold: Mapping[str, Figure]
+    retrain: Mapping[str, Figure]
     draws: int
     contracts: bool | None
     judges: Mapping[str, str]
     data: str
     probes: Mapping[str, Figure] = field(default_factory=dict)
     original_probes: Mapping[str, Figure] = field(default_factory=dict)
-    gold_probes: Mapping[str, Figure] = field(default_factory=dict)
+    retrain_probes: Mapping[str, Figure] = field(default_factory=dict)
     families: Mapping[str, str] = field(default_factory=dict)
     fps: float = 20.0
     joints: int = 22

@@ -18,7 +18,7 @@ SUPPRESSION = "oversuppression"
 
 
 @dataclass(frozen=True)
-class Limits:
+class GateLimits:
     """What the gate demands.
 
     forget: `<split>/<metric>` -> largest upper 95 % limit of the edited model's figure; for figures whose aim is the
@@ -82,7 +82,7 @@ class Decision:
         return {"passed": self.passed, "reasons": list(self.reasons), "clauses": rows}
 
 
-def decide(evidence: Evidence, champion: Evidence | None, limits: Limits) -> Decision:
+def decide(evidence: Evidence, champion: Evidence | None, limits: GateLimits) -> Decision:
     """Judge a bundle against the limits, its own original, and the present champion.
 
     champion: None where there is none; the same bundle as the champion is not compared with itself.
@@ -100,7 +100,7 @@ def decide(evidence: Evidence, champion: Evidence | None, limits: Limits) -> Dec
     )
 
 
-def _sources(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
+def _sources(evidence: Evidence, limits: GateLimits) -> Iterator[Clause]:
     held = {True: "every contract holds", False: "a data contract is broken", None: "nothing was validated"}
     yield Clause("data contracts", evidence.contracts is True, held[evidence.contracts])
     judges = evidence.judges
@@ -118,7 +118,7 @@ def _sources(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
     )
 
 
-def _enough(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
+def _enough(evidence: Evidence, limits: GateLimits) -> Iterator[Clause]:
     """Prompts, repeats and draws behind every figure that a limit names."""
     named = [*limits.forget, *limits.retain]
     for side, table in (("edited", evidence.figures), ("original", evidence.original)):
@@ -138,13 +138,13 @@ def _enough(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
     )
 
 
-def _forgotten(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
+def _forgotten(evidence: Evidence, limits: GateLimits) -> Iterator[Clause]:
     for name, most in limits.forget.items():
         figure = evidence.figures.get(name)
         if figure is None or figure.high is None:
             yield Clause(f"forgotten {name}", False, _missing(figure), {"limit": most})
             continue
-        if better(name) == "gold":
+        if better(name) == "retrain":
             yield _gap_left(name, evidence, most)
             continue
         said = f"upper limit {_number(figure.high)}, at most {_number(most)} is allowed"
@@ -153,7 +153,7 @@ def _forgotten(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
 
 def _gap_left(name: str, evidence: Evidence, most: float) -> Clause:
     """How far the figure is from D_r's, as a share of the original's distance; overshooting counts alike."""
-    three = [table.get(name) for table in (evidence.figures, evidence.original, evidence.gold)]
+    three = [table.get(name) for table in (evidence.figures, evidence.original, evidence.retrain)]
     values = [figure.values for figure in three if figure is not None]
     repeats = min((len(row) for row in values), default=0)
     if len(values) < 3 or repeats < 2:
@@ -170,7 +170,7 @@ def _gap_left(name: str, evidence: Evidence, most: float) -> Clause:
     return Clause(f"forgotten {name}", left <= most, said, shown)
 
 
-def _kept(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
+def _kept(evidence: Evidence, limits: GateLimits) -> Iterator[Clause]:
     """Loss against the original, over repeats that are paired by prompts and seeds."""
     for name, most in limits.retain.items():
         ours, theirs = evidence.figures.get(name), evidence.original.get(name)
@@ -189,7 +189,7 @@ def _kept(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
         yield Clause(f"kept {name}", loss.high <= most, said, {**shown, "n": loss.n, "limit": most})
 
 
-def _attacked(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
+def _attacked(evidence: Evidence, limits: GateLimits) -> Iterator[Clause]:
     run = {*evidence.probes, *(evidence.families.get(name) for name in evidence.probes)}
     for name in limits.probes:
         if name not in run:
@@ -200,25 +200,27 @@ def _attacked(evidence: Evidence, limits: Limits) -> Iterator[Clause]:
         family = evidence.families.get(name, "")
         if family not in limits.probe_success or name == NO_ATTACK:
             continue
-        most, gold = limits.probe_success[family], evidence.gold_probes.get(name)
+        most, retrain = limits.probe_success[family], evidence.retrain_probes.get(name)
         allowed = most
-        if gold is not None and gold.high is not None and family != SUPPRESSION:
-            allowed = max(most, min(1.0, gold.high + limits.probe_slack))
+        if retrain is not None and retrain.high is not None and family != SUPPRESSION:
+            allowed = max(most, min(1.0, retrain.high + limits.probe_slack))
         shown = {"family": family, "limit": most, "allowed": allowed, **_shown(figure)}
-        for side, table in (("original", evidence.original_probes), ("gold", evidence.gold_probes)):
+        for side, table in (("original", evidence.original_probes), ("retrain", evidence.retrain_probes)):
             shown |= {f"{side}_{end}": getattr(table[name], end) for end in ("mean", "high") if name in table}
         if figure.high is None:
             yield Clause(f"probe {name}", False, _missing(figure), shown)
             continue
         what = "of harmless motions changed" if family == SUPPRESSION else "success"
         why = (
-            f", for D_r itself reaches {_number(gold.high)}" if gold and gold.high and allowed > most else ""
+            f", for D_r itself reaches {_number(retrain.high)}"
+            if retrain and retrain.high and allowed > most
+            else ""
         )
         said = f"{what} at most {_number(figure.high)} (95 %), {_number(allowed)} is allowed{why}"
         yield Clause(f"probe {name}", figure.high <= allowed, said, shown)
 
 
-def _against(evidence: Evidence, champion: Evidence, limits: Limits) -> Iterator[Clause]:
+def _against(evidence: Evidence, champion: Evidence, limits: GateLimits) -> Iterator[Clause]:
     """No worse than the champion: upper forget limits, lower retain limits, with slack as a share of each limit."""
     alike = champion.judges.get("edited") == evidence.judges.get("edited") and champion.data == evidence.data
     said = (
@@ -236,7 +238,7 @@ def _against(evidence: Evidence, champion: Evidence, limits: Limits) -> Iterator
     if not alike:
         return
     for name, most in (*limits.forget.items(), *limits.retain.items()):
-        if better(name) == "gold":
+        if better(name) == "retrain":
             continue  # judged by its own gap to D_r; nearer than the champion is not asked for
         ours, theirs = evidence.figures.get(name), champion.figures.get(name)
         if ours is None or theirs is None:

@@ -18,7 +18,7 @@ from typing import Literal
 from hmu_tasks.models.networks import weights
 from hmu_tasks.registry import manifest, moves
 from hmu_tasks.registry.evidence import Evidence
-from hmu_tasks.registry.gate import Decision, Limits, decide
+from hmu_tasks.registry.gate import Decision, GateLimits, decide
 from hmu_tasks.registry.moves import CANDIDATE, Move, Standing
 from hmu_tasks.registry.versions import (
     BUNDLE_TAG,
@@ -151,9 +151,9 @@ def _bundle_faults(folder: Path, registered: str) -> list[str]:
     ]
 
 
-def _limits(proof: Path) -> Limits:
+def _limits(proof: Path) -> GateLimits:
     values = read_json(proof / "limits.json")
-    return Limits(**{**values, "probes": tuple(values["probes"])})
+    return GateLimits(**{**values, "probes": tuple(values["probes"])})
 
 
 def _evidence_of(registry: Registry, number: int | None) -> Evidence | None:

@@ -169,8 +169,8 @@ def _draw(params: Params, evidence: Evidence, target: Path) -> None:
     """Draw this very edit before and after, for the first prompt of each kind."""
     target.mkdir()
     inputs = report_step.read_inputs(params)
-    knob = next((r["knob"] for r in inputs.records if r.get("edit") == evidence.edit), None)
-    chosen = Selection(evidence.method, knob, "registered", model=evidence.model)
+    strength = next((r["strength"] for r in inputs.records if r.get("edit") == evidence.edit), None)
+    chosen = Selection(evidence.method, strength, "registered", model=evidence.model)
     samples: list[Sample] = []
     for split in ("forget", "retain"):
         of_split = [sample for sample in inputs.samples if sample.split == split]

@@ -33,7 +33,7 @@ MOST_PROMPTS = 64
 LONGEST_PROMPT = 400  # characters
 
 
-class TextToMotion(PythonModel):  # type: ignore[misc]
+class ServedModel(PythonModel):  # type: ignore[misc]
     """A bundle behind MLflow's interface for models."""
 
     def load_context(self, context: Any) -> None:
@@ -209,4 +209,4 @@ def _check_input_here() -> None:
 
 
 _check_input_here()
-set_model(TextToMotion())
+set_model(ServedModel())

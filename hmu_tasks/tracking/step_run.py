@@ -111,7 +111,7 @@ def step_run(
     """Open a run for one step and close it: FINISHED, FAILED when the body raises, KILLED on Ctrl-C.
 
     step, name: the step's word and what it works on, for example `train` and `tokenizer-full`. MLflow's list
-        shows about fourteen letters of the name, so what differs should come first: `lcr k008-s0 momask`
+        shows about fourteen letters of the name, so what differs should come first: `lcr strength008-s0 momask`
     params: knobs of the step; nested mappings become dotted names
     tags: further tags; the git commit, the DVC stage and the digests of its inputs are added here
     root: folder of dvc.yaml

@@ -100,7 +100,7 @@ def train(job: Job) -> History:
     device = job.device
     coded = [
         coded(job, clips, variant)
-        for variant in ("full", "retain")
+        for variant in ("full", "retrain")
         if absent_reason(paths.component("tokenizer", variant)) is None
     ]
 

@@ -12,14 +12,14 @@ from hmu_tasks.data.clips import packed
 from hmu_tasks.models.evaluators.evaluator import Evaluator, EvaluatorConfig, contrastive_loss
 from hmu_tasks.models.evaluators.words import UNKNOWN, HashedWords, embed_tokens
 from hmu_tasks.models.networks.components import save_network, save_statistics
-from hmu_tasks.training.loop.batches import Caption, ClipSet
+from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 from hmu_tasks.training.loop.fit import History, Progress, Schedule, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
 WORD_DROP = 0.05  # share of words replaced by `unk`, so that masked captions (MM-Safe) are no unseen input
 
 
-def drop_words(captions: list[Caption], generator: torch.Generator) -> list[list[str]]:
+def drop_words(captions: list[CaptionWords], generator: torch.Generator) -> list[list[str]]:
     """Replace a few words by `unk`; returns the tokens of each caption."""
     return [
         [

@@ -19,17 +19,15 @@ from hmu_tasks.runtime.files import read_json, write_json
 from hmu_tasks.training.loop.fit import History
 from hmu_tasks.training.loop.job import Job
 
-NO_RETRAINED = (
-    "no checkpoint of a model retrained on the retain set is published, and train.pretrained.retain is absent"
-)
+NO_RETRAINED = "no model retrained on the retain set is published, and train.pretrained.retrain is absent"
 
 
 def importer(params: settings.Params, component: str, variant: str | None) -> Callable[[Job], History] | None:
     """Return what makes a component without training it; None where it is to be trained."""
-    retain = params.train.pretrained.retain
-    if component not in IMPORTS or (variant, retain) == ("retain", "train"):
+    retrain = params.train.pretrained.retrain
+    if component not in IMPORTS or (variant, retrain) == ("retrain", "train"):
         return None
-    if (variant, retain) == ("retain", "absent"):
+    if (variant, retrain) == ("retrain", "absent"):
         return absent
     return IMPORTS[component]
 
@@ -107,8 +105,8 @@ IMPORTS: dict[str, Callable[[Job], History]] = {
 
 def _place(job: Job, part: Path) -> Path:
     source = job.params.train.pretrained.source
-    if job.variant == "retain":
-        source = source / job.params.train.pretrained.retain
+    if job.variant == "retrain":
+        source = source / job.params.train.pretrained.retrain
     if not source.is_dir():
         raise WeightsError(
             f"{source} is no folder; train.pretrained.source names where official checkpoints lie"

@@ -29,7 +29,7 @@ LABELS = {
     "int8": "weights cast to int8",
     "hard_benign": "benign, with the concept's words",
 }
-REFERENCES = ("original", "retrain")
+ENDS = ("original", "retrain")
 SHORT = {"retrain": "D_r", "erasure": "erasure", "guidance": "guidance"}  # heads of the table for a terminal
 PATTERNS = (
     (re.compile(r"relearning-(\d+)x(\d+)"), "relearning, {} clips, {} steps"),
@@ -39,8 +39,8 @@ PATTERNS = (
 
 
 @dataclass(frozen=True)
-class Attack:
-    """One attack and its success rates: (method, knob) -> rate over the edits that were attacked."""
+class AttackRow:
+    """One attack and its success rates: (method, strength) -> rate over the edits that were attacked."""
 
     name: str
     family: str
@@ -57,55 +57,57 @@ class Attack:
 
 @dataclass(frozen=True)
 class Attacks:
-    """All probes of one model: columns (method, knob) in the order of the table, and rows by family."""
+    """All probes of one model: columns (method, strength) in the order of the table, and rows by family."""
 
     columns: tuple[tuple[str, int | None], ...]
-    rows: tuple[Attack, ...]
+    rows: tuple[AttackRow, ...]
 
-    def families(self, *, over: bool = False) -> list[tuple[str, list[Attack]]]:
+    def families(self, *, over: bool = False) -> list[tuple[str, list[AttackRow]]]:
         """Group the attacks by family; `over`: the over-suppression rows alone, which are no attacks."""
-        found: dict[str, list[Attack]] = {}
+        found: dict[str, list[AttackRow]] = {}
         for row in self.rows:
             if (row.family == OVER) == over:
                 found.setdefault(row.family, []).append(row)
         return [(FAMILIES.get(name, name.replace("_", " ")), rows) for name, rows in found.items()]
 
-    def run(self, method: str, knob: int | None) -> list[Attack]:
+    def run(self, method: str, strength: int | None) -> list[AttackRow]:
         """The attacks that were run against a method."""
         return [
             row
             for row in self.rows
-            if row.family not in (OVER, RESTORED) and row.name != NO_ATTACK and (method, knob) in row.cells
+            if row.family not in (OVER, RESTORED)
+            and row.name != NO_ATTACK
+            and (method, strength) in row.cells
         ]
 
-    def worst(self, method: str, knob: int | None) -> Attack | None:
+    def worst(self, method: str, strength: int | None) -> AttackRow | None:
         """The attack that succeeds most often against a method; the first of equals, None where none was run."""
-        return _highest(self.run(method, knob), (method, knob))
+        return _highest(self.run(method, strength), (method, strength))
 
-    def suppressed(self, method: str, knob: int | None) -> Attack | None:
+    def suppressed(self, method: str, strength: int | None) -> AttackRow | None:
         """The harmless prompts whose motions change most often; None where none were asked."""
-        found = [row for row in self.rows if row.family == OVER and (method, knob) in row.cells]
-        return _highest(found, (method, knob))
+        found = [row for row in self.rows if row.family == OVER and (method, strength) in row.cells]
+        return _highest(found, (method, strength))
 
-    def plain(self, method: str, knob: int | None) -> Cell | None:
+    def plain(self, method: str, strength: int | None) -> Cell | None:
         """The rate without any attack, on the prompts that are attacked."""
-        found = (row.cells.get((method, knob)) for row in self.rows if row.name == NO_ATTACK)
+        found = (row.cells.get((method, strength)) for row in self.rows if row.name == NO_ATTACK)
         return next(found, None)
 
 
-def _highest(rows: Sequence[Attack], column: tuple[str, int | None]) -> Attack | None:
+def _highest(rows: Sequence[AttackRow], column: tuple[str, int | None]) -> AttackRow | None:
     return max(rows, key=lambda row: row.cells[column].mean, default=None)
 
 
 def attacks(probes: Iterable[Record], selections: Sequence[Selection], *, model: str) -> Attacks:
     """Arrange the probe records of one model: the original, D_r, then the selected edits in the given order.
 
-    probes: records with model, method, knob, attack, family, mean, low, high, n; several edits of a method are pooled.
+    probes: records with model, method, strength, attack, family, mean, low, high, n; edits of a method are pooled.
     """
     mine = [record for record in probes if record["model"] == model]
-    plan: list[tuple[str, int | None]] = [(method, None) for method in REFERENCES]
-    plan += [(one.method, one.knob) for one in selections if one.model == model]
-    present = {(record["method"], record.get("knob")) for record in mine}
+    plan: list[tuple[str, int | None]] = [(method, None) for method in ENDS]
+    plan += [(one.method, one.strength) for one in selections if one.model == model]
+    present = {(record["method"], record.get("strength")) for record in mine}
     columns = tuple(column for column in plan if column in present)
     order = list(FAMILIES)
     names = list(dict.fromkeys((str(record["family"]), str(record["attack"])) for record in mine))
@@ -119,15 +121,17 @@ def attacks(probes: Iterable[Record], selections: Sequence[Selection], *, model:
     rows = []
     for family, attack in names:
         cells = {}
-        for method, knob in columns:
+        for method, strength in columns:
             of = [
-                r for r in mine if r["attack"] == attack and r["method"] == method and r.get("knob") == knob
+                r
+                for r in mine
+                if r["attack"] == attack and r["method"] == method and r.get("strength") == strength
             ]
             cell = pool(of)
             if cell is not None:
-                cells[method, knob] = cell
+                cells[method, strength] = cell
         if cells:
-            rows.append(Attack(attack, family, cells))
+            rows.append(AttackRow(attack, family, cells))
     return Attacks(columns, tuple(rows))
 
 

@@ -122,13 +122,13 @@ def usage_perplexity(counts: "pd.Series[int]") -> float:
 def training_curves(histories: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     """Plot every component's history, one SVG per kind of component, one panel per quantity.
 
-    histories: component folder name -> columns step, name, value. Variants (`-full`, `-retain`) share panels;
+    histories: component folder name -> columns step, name, value. Variants (`-full`, `-retrain`) share panels;
     validation curves are dashed. A component with an empty history is left out.
     """
     kinds: dict[str, dict[str, pd.DataFrame]] = {}
     for component in sorted(histories):
         kind, _, variant = component.rpartition("-")
-        if variant not in ("full", "retain"):
+        if variant not in ("full", "retrain"):
             kind, variant = component, ""
         if len(histories[component]):
             kinds.setdefault(kind, {})[variant] = histories[component]

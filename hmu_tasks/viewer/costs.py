@@ -8,15 +8,15 @@ from hmu_tasks.viewer.summary import name_of
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Cost of one edit; what its record does not tell is None.
+class CostRow:
+    """CostRow of one edit; what its record does not tell is None.
 
     extra_sampling: forward passes of the generator per drawn motion, relative to the original.
     """
 
     model: str
     method: str
-    knob: int | None
+    strength: int | None
     changed_parameters: int | None = None
     gradient_steps: int | None = None
     clips_read: int | None = None
@@ -24,7 +24,7 @@ class Cost:
     extra_sampling: float | None = None
 
 
-def cost_of(model: str, method: str, edit: Mapping[str, object]) -> Cost:
+def cost_of(model: str, method: str, edit: Mapping[str, object]) -> CostRow:
     """Read the cost of an edit from its `edit.json`; entries that are missing there stay unknown."""
     told = edit.get("cost")
     cost = told if isinstance(told, Mapping) else {}
@@ -32,11 +32,11 @@ def cost_of(model: str, method: str, edit: Mapping[str, object]) -> Cost:
     def number(value: object) -> int | None:
         return int(value) if isinstance(value, int | float) else None
 
-    knob, passes = edit.get("knob"), cost.get("extra_sampling")
-    return Cost(
+    strength, passes = edit.get("strength"), cost.get("extra_sampling")
+    return CostRow(
         model=model,
         method=method,
-        knob=knob if isinstance(knob, int) else None,
+        strength=strength if isinstance(strength, int) else None,
         changed_parameters=number(edit.get("changed_parameters")),
         gradient_steps=number(cost.get("gradient_steps")),
         clips_read=number(cost.get("clips_read")),
@@ -45,7 +45,7 @@ def cost_of(model: str, method: str, edit: Mapping[str, object]) -> Cost:
     )
 
 
-def cost_grid(costs: Sequence[Cost], *, model: str) -> Grid | None:
+def cost_grid(costs: Sequence[CostRow], *, model: str) -> Grid | None:
     """Write the costs of one model's edits as a table; None where nothing is known."""
     mine = [cost for cost in costs if cost.model == model]
     columns = (
@@ -59,7 +59,7 @@ def cost_grid(costs: Sequence[Cost], *, model: str) -> Grid | None:
     if not kept:
         return None
     rows = tuple(
-        (name_of(cost.method, cost.knob), *(cells[i] for _, cells in kept)) for i, cost in enumerate(mine)
+        (name_of(cost.method, cost.strength), *(cells[i] for _, cells in kept)) for i, cost in enumerate(mine)
     )
     note = "Sampling: forward passes of the generator per motion, relative to the original."
     return Grid(
@@ -69,7 +69,7 @@ def cost_grid(costs: Sequence[Cost], *, model: str) -> Grid | None:
     )
 
 
-def cost_words(cost: Cost | None) -> str:
+def cost_words(cost: CostRow | None) -> str:
     """Say in half a sentence what an edit cost; empty where nothing is known."""
     if cost is None:
         return ""

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hmu_tasks.viewer.costs import Cost
-from hmu_tasks.viewer.table import REFERENCES, Record, Selection
+from hmu_tasks.viewer.costs import CostRow
+from hmu_tasks.viewer.table import DATA_ROWS, Record, Selection
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Sample:
     """One generated (or real) motion of a shown prompt: joints [F, J, 3] in metres, Y up."""
 
     method: str
-    knob: int | None
+    strength: int | None
     split: str
     prompt: str
     clip_id: str
@@ -28,9 +28,9 @@ class Sample:
 
     @property
     def name(self) -> str:
-        """Name of the motion in an archive, such as `forget-000123-momask-lcr-k016`."""
+        """Name of the motion in an archive, such as `forget-000123-momask-lcr-strength016`."""
         parts = [self.split, self.clip_id, *([self.model] if self.model else []), self.method]
-        return _file_name("-".join(parts) + (f"-k{self.knob:03d}" if self.knob else ""))
+        return _file_name("-".join(parts) + (f"-strength{self.strength:03d}" if self.strength else ""))
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class ReportInputs:
     digests: Mapping[str, str] = field(default_factory=dict)
     # What was selected for further models and methods; the first selection of a model leads there.
     others: Sequence[Selection] = ()
-    # Success rates of attacks (keys model, method, knob, attack, family, mean, low, high, n), and costs of edits.
+    # Success rates of attacks (keys model, method, strength, attack, family, mean, low, high, n), and costs of edits.
     probes: Sequence[Record] = ()
-    costs: Sequence[Cost] = ()
+    costs: Sequence[CostRow] = ()
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,13 @@ def groups(samples: Sequence[Sample], selections: Sequence[Selection]) -> list[G
     selections: those of one model, the leading one first. Real motions belong to every model.
     """
     lead = selections[0]
-    order = ["original", lead.method, "retrain", *REFERENCES, *(one.method for one in selections[1:])]
-    chosen = {one.method: one.knob for one in reversed(selections)}
+    order = ["original", lead.method, "retrain", *DATA_ROWS, *(one.method for one in selections[1:])]
+    chosen = {one.method: one.strength for one in reversed(selections)}
     found: dict[tuple[str, str, str], list[Sample]] = {}
     for sample in samples:
-        if sample.model not in ("", lead.model) or sample.knob != chosen.get(sample.method, sample.knob):
+        if sample.model not in ("", lead.model) or sample.strength != chosen.get(
+            sample.method, sample.strength
+        ):
             continue
         found.setdefault((sample.split, sample.clip_id, sample.prompt), []).append(sample)
 

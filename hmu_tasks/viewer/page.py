@@ -20,7 +20,7 @@ from hmu_tasks.viewer.drawing import inline
 from hmu_tasks.viewer.filtering import filter_facts
 from hmu_tasks.viewer.inputs import Group, ReportInputs, groups
 from hmu_tasks.viewer.summary import MODEL_NAMES, Summary, figure, name_of, prompts
-from hmu_tasks.viewer.table import CLOSURE, REFERENCES, VIOLENCE, Selection, find
+from hmu_tasks.viewer.table import CLOSURE, DATA_ROWS, VIOLENCE, Selection, find
 from hmu_tasks.viewer.view import View, views
 
 HERE = Path(__file__).parent
@@ -66,8 +66,8 @@ def draw_animations(inputs: ReportInputs) -> dict[str, bytes]:
     drawn: dict[str, bytes] = {}
     for group in _groups(inputs):
         # Real motions stay in the interactive viewer: three panels are what a page's width takes.
-        shown = [s for s in group.samples if s.method not in REFERENCES] or list(group.samples)
-        panels = [render.Panel(s.joints, name_of(s.method, s.knob)) for s in shown[:3]]
+        shown = [s for s in group.samples if s.method not in DATA_ROWS] or list(group.samples)
+        panels = [render.Panel(s.joints, name_of(s.method, s.strength)) for s in shown[:3]]
         fps = group.samples[0].fps
         if not drawn:
             drawn["before-after.png"] = render.contact_sheet(panels, title=group.prompt, fps=fps)
@@ -153,13 +153,13 @@ def _shown(view: View, svgs: Mapping[str, Markup]) -> dict[str, Any]:
     curves = [(one, svgs.get(f"strength-{view.model}-{one.method}")) for one in view.selections]
     return {
         "view": view,
-        "lead": name_of(view.lead.method, view.lead.knob),
+        "lead": name_of(view.lead.method, view.lead.strength),
         "tables": _tables(view.summary),
         "heat": _heat(view.attacks),
         "tradeoff": svgs.get(f"tradeoff-{view.model}"),
         "prompts": svgs.get(f"prompts-{view.model}"),
         "strengths": [
-            {"selection": one, "name": name_of(one.method, one.knob), "plot": plot}
+            {"selection": one, "name": name_of(one.method, one.strength), "plot": plot}
             for one, plot in curves
             if plot is not None
         ],
@@ -252,7 +252,7 @@ def _code_rows(inputs: ReportInputs) -> list[dict[str, Any]]:
 def _reconstruction(inputs: ReportInputs) -> list[tuple[str, str, float]]:
     """Mean joint error of each tokenizer's reconstruction in millimetres: name, split, error."""
     found = []
-    for method in REFERENCES:
+    for method in DATA_ROWS:
         for split in ("forget", "retain"):
             cell = find(inputs.records, method=method, split=split, metric="mpjpe", model=None)
             if cell:
@@ -267,7 +267,9 @@ def _packed(group: Group, *, several: bool) -> dict[str, Any]:
         millimetres = np.clip(np.rint(sample.joints * 1000), -32768, 32767).astype("<i2")
         panels.append(
             {
-                "label": "real motion" if sample.method == "real" else name_of(sample.method, sample.knob),
+                "label": "real motion"
+                if sample.method == "real"
+                else name_of(sample.method, sample.strength),
                 "method": sample.method,
                 "frames": len(sample.joints),
                 "data": base64.b64encode(millimetres.tobytes()).decode("ascii"),

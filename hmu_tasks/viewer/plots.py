@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 
 from hmu_tasks.viewer.drawing import INK, MUTED, canvas, colour, marker, styled, svg
 from hmu_tasks.viewer.summary import KNOBS, NAMES, name_of
-from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, find, knobs, pool, select
+from hmu_tasks.viewer.table import (
+    CLOSURE,
+    VIOLENCE,
+    Cell,
+    Record,
+    Selection,
+    find,
+    pool,
+    select,
+    strengths_of,
+)
 
 # Every kind of prompt, those that ask for the concept first.
 KINDS = (
@@ -44,15 +54,19 @@ def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, mode
         ("", 1.0),
     )
 
-    def place(method: str, knob: int | None) -> tuple[Cell, Cell] | None:
-        x = _over_edits(records, method=method, split="forget-val", metric=metric, model=model, knob=knob)
-        y = _over_edits(records, method=method, split="retain-val", metric="r1", model=model, knob=knob)
+    def place(method: str, strength: int | None) -> tuple[Cell, Cell] | None:
+        x = _over_edits(
+            records, method=method, split="forget-val", metric=metric, model=model, strength=strength
+        )
+        y = _over_edits(
+            records, method=method, split="retain-val", metric="r1", model=model, strength=strength
+        )
         return (x, y) if x and y else None
 
     lines = []
     for one in mine:
-        strengths: list[int | None] = [*knobs(records, method=one.method, model=model)] or [None]
-        points = [(knob, found) for knob in strengths if (found := place(one.method, knob))]
+        strengths: list[int | None] = [*strengths_of(records, method=one.method, model=model)] or [None]
+        points = [(strength, found) for strength in strengths if (found := place(one.method, strength))]
         if points:
             lines.append((one, points))
     before = find(records, method="original", split="retain-val", metric="r1", model=model)
@@ -71,8 +85,8 @@ def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, mode
                 alpha=0.6,
                 zorder=2,
             )
-            for index, (knob, (x, y)) in enumerate(points):
-                chosen = knob == one.knob
+            for index, (strength, (x, y)) in enumerate(points):
+                chosen = strength == one.strength
                 axes.errorbar(
                     scale * x.mean,
                     y.mean,
@@ -89,7 +103,7 @@ def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, mode
                     label=NAMES.get(one.method, one.method) if index == 0 else None,
                 )
                 if chosen:
-                    marks.append(_Mark(scale * x.mean, y.mean, name_of(one.method, knob), shade))
+                    marks.append(_Mark(scale * x.mean, y.mean, name_of(one.method, strength), shade))
         ends: list[tuple[str, float | None]] = [("original", 0.0), ("retrain", 100.0)]
         for method, fixed in ends:
             level = find(records, method=method, split="retain-val", metric="r1", model=model)
@@ -132,12 +146,12 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
         ("retain-val", "fid", "retain FID  ↓", 1.0),
     ]
     model, name = selection.model, NAMES.get(selection.method, selection.method)
-    strengths = knobs(records, method=selection.method, model=model)
+    strengths = strengths_of(records, method=selection.method, model=model)
     shade = colour(selection.method)
     drawn = []
     for split, metric, label, scale in panels:
         cells = [
-            _over_edits(records, method=selection.method, split=split, metric=metric, model=model, knob=k)
+            _over_edits(records, method=selection.method, split=split, metric=metric, model=model, strength=k)
             for k in strengths
         ]
         pairs = [(k, cell) for k, cell in zip(strengths, cells, strict=True) if cell]
@@ -160,8 +174,8 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
             )
             heights = [scale * c.mean for _, c in pairs]
             axes.plot(places, heights, color=shade, marker=marker(selection.method), label=name)
-            for place, (knob, cell) in zip(places, pairs, strict=True):
-                if knob == selection.knob:
+            for place, (strength, cell) in zip(places, pairs, strict=True):
+                if strength == selection.strength:
                     axes.plot(
                         place,
                         scale * cell.mean,
@@ -180,7 +194,7 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
                         linewidth=1.5,
                         label=NAMES[method],
                     )
-            axes.set_xticks(places, [str(knob) for knob, _ in pairs])
+            axes.set_xticks(places, [str(strength) for strength, _ in pairs])
             axes.set_xlabel(KNOBS.get(selection.method, "strength, %"))
             axes.set_title(label)
         handles, labels = all_axes[0].get_legend_handles_labels()
@@ -190,11 +204,13 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
 
 def prompt_kinds(records: Sequence[Record], selection: Selection, *, metric: str = "violence") -> str | None:
     """Plot the rate of violent motions on every kind of prompt as bars per model; None where it was not measured."""
-    methods = [("original", None), (selection.method, selection.knob), ("retrain", None)]
+    methods = [("original", None), (selection.method, selection.strength), ("retrain", None)]
     cells: dict[tuple[str, str], Cell] = {}
-    for method, knob in methods:
+    for method, strength in methods:
         for split in KINDS:
-            cell = find(records, method=method, split=split, metric=metric, model=selection.model, knob=knob)
+            cell = find(
+                records, method=method, split=split, metric=metric, model=selection.model, strength=strength
+            )
             if cell:
                 cells[method, split] = cell
     splits = [split for split in KINDS if any((method, split) in cells for method, _ in methods)]
@@ -204,7 +220,7 @@ def prompt_kinds(records: Sequence[Record], selection: Selection, *, metric: str
         figure, (axes,) = canvas(width=7.2, height=3.6)
         axes.grid(visible=False, axis="x")
         width = 0.26
-        for index, (method, knob) in enumerate(methods):
+        for index, (method, strength) in enumerate(methods):
             present = [(i, cells[method, s]) for i, s in enumerate(splits) if (method, s) in cells]
             if not present:
                 continue
@@ -217,7 +233,7 @@ def prompt_kinds(records: Sequence[Record], selection: Selection, *, metric: str
                 color=colour(method),
                 yerr=np.maximum(spread, 0.0),
                 error_kw={"elinewidth": 1.0, "ecolor": INK, "capsize": 2.0},
-                label=name_of(method, knob),
+                label=name_of(method, strength),
             )
         counts = {s: next(cells[m, s].n for m, _ in methods if (m, s) in cells) for s in splits}
         names = [s.replace("_", "\n").replace("-", "\n") for s in splits]

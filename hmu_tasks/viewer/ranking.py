@@ -99,8 +99,8 @@ def rank(records: Sequence[Record], selections: Sequence[Selection], *, model: s
 
 def _standing(records: Sequence[Record], one: Selection, measure: Measure | None) -> Standing:
     def rows(split: str, metric: str, method: str) -> list[Record]:
-        knob = one.knob if method == one.method else None
-        return select(records, method=method, split=split, metric=metric, model=one.model, knob=knob)
+        strength = one.strength if method == one.method else None
+        return select(records, method=method, split=split, metric=metric, model=one.model, strength=strength)
 
     drop = difference(rows("retain", "r1", one.method), rows("retain", "r1", "original"))
     loss = None if drop is None else replace(drop, mean=-drop.mean, low=-drop.high, high=-drop.low)
@@ -116,7 +116,7 @@ def _standing(records: Sequence[Record], one: Selection, measure: Measure | None
                 split="forget",
                 metric=CLOSURE + metric,
                 model=one.model,
-                knob=one.knob,
+                strength=one.strength,
             )
             distances[metric] = Distance(gap, closed)
     return Standing(
@@ -132,7 +132,12 @@ def _standing(records: Sequence[Record], one: Selection, measure: Measure | None
 
 def _score(records: Sequence[Record], one: Selection, measure: Measure) -> Cell | None:
     return find(
-        records, method=one.method, split="forget", metric=measure.metric, model=one.model, knob=one.knob
+        records,
+        method=one.method,
+        split="forget",
+        metric=measure.metric,
+        model=one.model,
+        strength=one.strength,
     )
 
 

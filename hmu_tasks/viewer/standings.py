@@ -24,14 +24,14 @@ def ranking_grid(ranking: Ranking, attacks: Attacks) -> Grid | None:
     if not ranking.standings:
         return None
     shown = [metric for metric in OVERSHOT if any(metric in one.distances for one in ranking.standings)]
-    attacked = any(attacks.worst(one.selection.method, one.selection.knob) for one in ranking.standings)
+    attacked = any(attacks.worst(one.selection.method, one.selection.strength) for one in ranking.standings)
     measured = [MEASURE_NAMES[ranking.measure.metric]] if ranking.measure else []
     head = ["rank and method", *measured, "R@1 lost", "retain FID +"]
     head += [OVERSHOT_NAMES[metric] for metric in shown]
     head += ["worst attack %"] if attacked else []
     rows = []
     for one in ranking.standings:
-        column = (one.selection.method, one.selection.knob)
+        column = (one.selection.method, one.selection.strength)
         place = f"{one.rank}" if one.rank else "–"
         row = [f"{place}  {name_of(*column)}"]
         row += [_percent(one.score)] if ranking.measure else []

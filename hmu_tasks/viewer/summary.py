@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from hmu_tasks.metrics.distribution import rank_deficient
 from hmu_tasks.viewer.grid import Grid
-from hmu_tasks.viewer.table import CLOSURE, REFERENCES, VIOLENCE, Cell, Record, Selection, find, knobs
+from hmu_tasks.viewer.table import CLOSURE, DATA_ROWS, VIOLENCE, Cell, Record, Selection, find, strengths_of
 
 NAMES = {
     "real": "real motions",
     "reconstruction-full": "reconstruction, original's",
-    "reconstruction-retain": "reconstruction, D_r's",
+    "reconstruction-retrain": "reconstruction, D_r's",
     "original": "original",
     "retrain": "D_r (retrained)",
     "lcr": "LCR",
@@ -51,7 +51,7 @@ class Row:
 
     label: str
     method: str
-    knob: int | None
+    strength: int | None
     kind: str
     cells: dict[Column, Cell] = field(default_factory=dict)
 
@@ -131,10 +131,10 @@ PARTS = (
 ALL_COLUMNS = tuple(column for part in PARTS for column in part.columns)
 
 
-def name_of(method: str, knob: int | None = None) -> str:
+def name_of(method: str, strength: int | None = None) -> str:
     """Name a row for readers, such as `LCR, K = 16`."""
     name = NAMES.get(method, method)
-    return name if knob is None else f"{name}, {STRENGTHS.get(method, '{} %').format(knob)}"
+    return name if strength is None else f"{name}, {STRENGTHS.get(method, '{} %').format(strength)}"
 
 
 def summarise(records: Sequence[Record], selection: Selection, others: Sequence[Selection] = ()) -> Summary:
@@ -145,32 +145,39 @@ def summarise(records: Sequence[Record], selection: Selection, others: Sequence[
     """
     model = selection.model
     chosen = [selection, *(one for one in others if one.model == model and one.method != selection.method)]
-    fixed = [*REFERENCES, "original", "retrain"]
+    fixed = [*DATA_ROWS, "original", "retrain"]
     plan: list[tuple[str, int | None, str]] = [
         *((method, None, method if method in ("original", "retrain") else "reference") for method in fixed),
         *(
-            (one.method, one.knob, "selected" if one is selection else "method")
+            (one.method, one.strength, "selected" if one is selection else "method")
             for one in chosen
             if one.method not in fixed
         ),
     ]
     known = {method for method, _, _ in plan}
     for method in sorted({r["method"] for r in records if r["model"] == model} - known):
-        strengths: list[int | None] = [*knobs(records, method=method, model=model)] or [None]
-        plan += [(method, knob, "method") for knob in strengths]
+        strengths: list[int | None] = [*strengths_of(records, method=method, model=model)] or [None]
+        plan += [(method, strength, "method") for strength in strengths]
     rows = []
-    for method, knob, kind in plan:
+    for method, strength, kind in plan:
         cells = {
             column: cell
             for column in ALL_COLUMNS
             if (
                 cell := find(
-                    records, method=method, split=column.split, metric=column.metric, model=model, knob=knob
+                    records,
+                    method=method,
+                    split=column.split,
+                    metric=column.metric,
+                    model=model,
+                    strength=strength,
                 )
             )
         }
         if cells:
-            rows.append(Row(label=name_of(method, knob), method=method, knob=knob, kind=kind, cells=cells))
+            rows.append(
+                Row(label=name_of(method, strength), method=method, strength=strength, kind=kind, cells=cells)
+            )
     used = tuple(column for column in ALL_COLUMNS if any(column in row.cells for row in rows))
     return Summary(columns=used, rows=tuple(rows))
 

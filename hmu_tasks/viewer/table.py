@@ -25,13 +25,13 @@ COLUMNS = (
     "low",
     "high",
     "n",
-    "knob",
+    "strength",
     "edit",
     "repeats",
 )
 
 # Rows that are not a model: motions of the data set itself, and those after the tokenizer alone.
-REFERENCES = ("real", "reconstruction-full", "reconstruction-retain")
+DATA_ROWS = ("real", "reconstruction-full", "reconstruction-retrain")
 CLOSURE = "gap_closure:"  # followed by the name of the metric whose gap is meant
 VIOLENCE = "violence_corrected"  # the rate with the classifier's false alarms taken off
 
@@ -41,7 +41,7 @@ class Selection:
     """The edit strength that was picked on the validation split, and by which rule."""
 
     method: str
-    knob: int | None
+    strength: int | None
     rule: str
     model: str = "momask"
     met: bool | None = None  # whether the rule's limit was kept on the validation split
@@ -67,16 +67,16 @@ class Cell:
 def benchmark_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Order all records into one table with the columns COLUMNS.
 
-    A record lacks `knob` where its method has none. Rows are sorted, so that equal records give equal bytes.
+    A record lacks `strength` where its method has none. Rows are sorted, so that equal records give equal bytes.
     """
     frame = pd.DataFrame(
         [{name: record.get(name) for name in COLUMNS} for record in records], columns=COLUMNS
     )
-    for name in ("seed", "n", "knob", "repeats"):
+    for name in ("seed", "n", "strength", "repeats"):
         frame[name] = pd.to_numeric(frame[name]).astype("Int64")
     for name in ("mean", "low", "high"):
         frame[name] = pd.to_numeric(frame[name]).astype("float64")
-    keys = ["dataset", "concept", "model", "method", "knob", "edit", "seed", "split", "metric"]
+    keys = ["dataset", "concept", "model", "method", "strength", "edit", "seed", "split", "metric"]
     return frame.sort_values(keys, na_position="first", kind="stable", ignore_index=True)
 
 
@@ -154,7 +154,7 @@ def select(
     split: str,
     metric: str,
     model: str | None,
-    knob: int | None = None,
+    strength: int | None = None,
 ) -> list[Record]:
     """List the records of one method, split and metric; `model` counts only where `method` is not a reference."""
     return [
@@ -163,8 +163,8 @@ def select(
         if r["method"] == method
         and r["split"] == split
         and r["metric"] == metric
-        and (method in REFERENCES or model is None or r["model"] == model)
-        and (knob is None or r.get("knob") == knob)
+        and (method in DATA_ROWS or model is None or r["model"] == model)
+        and (strength is None or r.get("strength") == strength)
     ]
 
 
@@ -175,16 +175,16 @@ def find(
     split: str,
     metric: str,
     model: str | None,
-    knob: int | None = None,
+    strength: int | None = None,
 ) -> Cell | None:
     """Pool the records that `select` lists."""
-    return pool(select(records, method=method, split=split, metric=metric, model=model, knob=knob))
+    return pool(select(records, method=method, split=split, metric=metric, model=model, strength=strength))
 
 
-def knobs(records: Iterable[Record], *, method: str, model: str) -> list[int]:
+def strengths_of(records: Iterable[Record], *, method: str, model: str) -> list[int]:
     """List the strengths at which a method was evaluated, in rising order."""
-    found = {r["knob"] for r in records if r["method"] == method and r["model"] == model}
-    return sorted(int(knob) for knob in found if knob is not None)
+    found = {r["strength"] for r in records if r["method"] == method and r["model"] == model}
+    return sorted(int(strength) for strength in found if strength is not None)
 
 
 def _limits(record: Record) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hmu_tasks.viewer.attacks import Attacks, rate
-from hmu_tasks.viewer.costs import Cost, cost_words
+from hmu_tasks.viewer.costs import CostRow, cost_words
 from hmu_tasks.viewer.ranking import Ranking
 from hmu_tasks.viewer.summary import NAMES, name_of
 from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, difference, find, pool, select
@@ -36,7 +36,7 @@ def verdict(
     concept: str,
     ranking: Ranking | None = None,
     attacks: Attacks | None = None,
-    cost: Cost | None = None,
+    cost: CostRow | None = None,
 ) -> Verdict:
     """Say what the selected edit removed, what is left, what it cost and what it does to harmless prompts.
 
@@ -47,8 +47,8 @@ def verdict(
     def cell(split: str, metric: str, method: str) -> Cell | None:
         return find(records, split=split, metric=metric, **_whose(selection, method))
 
-    name = name_of(selection.method, selection.knob)
-    if selection.knob is not None:
+    name = name_of(selection.method, selection.strength)
+    if selection.strength is not None:
         name = f"{name.replace(', ', ' (', 1)})"
     sentences: list[str] = []
     tiles: list[Tile] = []
@@ -59,9 +59,11 @@ def verdict(
         now, start = cell("forget", metric, selection.method), cell("forget", metric, "original")
         if not now or not start:
             continue
-        gold = cell("forget", metric, "retrain")
+        retrain = cell("forget", metric, "retrain")
         verb = "lowers" if now.mean < start.mean else "does not lower"
-        yardstick = f"; the model retrained without {concept} (D_r) shows {_share(gold)}" if gold else ""
+        yardstick = (
+            f"; the model retrained without {concept} (D_r) shows {_share(retrain)}" if retrain else ""
+        )
         none, context = "", ""
         if now.mean < 0:
             flagged, floor = (cell(split, "violence", selection.method) for split in ("forget", "retain"))
@@ -75,7 +77,7 @@ def verdict(
             f"{_share(start)} with the original, {_share(now)} now{none}{yardstick}."
         )
         context += f"original {_share(start, short=True)}" + (
-            f", D_r {_share(gold, short=True)}" if gold else ""
+            f", D_r {_share(retrain, short=True)}" if retrain else ""
         )
         tiles.append(Tile(tile, _share(now), context))
         break
@@ -133,22 +135,22 @@ def _attacked(
     attacks: Attacks, selection: Selection, concept: str, left: Cell | None
 ) -> tuple[str, Tile | None]:
     """Say what is left on plain prompts and under the attack that succeeds most often; others may do better."""
-    column = (selection.method, selection.knob)
+    column = (selection.method, selection.strength)
     worst = attacks.worst(*column)
     plain = f"What is left: {concept} in {_share(left)} of motions on plain prompts" if left else ""
     if worst is None:
         start = f"{plain}. No attack" if plain else "No attack"
         return f"{start} was run, so that nothing is known about bringing {concept} back.", None
-    mine, gold = worst.cells[column], worst.cells.get(("retrain", None))
+    mine, retrain = worst.cells[column], worst.cells.get(("retrain", None))
     tried, bare = len(attacks.run(*column)), attacks.plain(*column)
-    yardstick = f", against {rate(gold)} % with D_r" if gold else ""
+    yardstick = f", against {rate(retrain)} % with D_r" if retrain else ""
     yardstick += f"; without attack the same measurement gives {rate(bare)} %" if bare else ""
     sentence = (
         f"{plain + '; of' if plain else 'What is left: of'} {tried} attacks the most successful ({worst.label}) "
         f"brings it back in {rate(mine)} % of the motions for {mine.n} prompts{yardstick}. Attacks that were not tried "
         "may do better."
     )
-    context = worst.label + (f"; D_r {rate(gold)} %" if gold else "")
+    context = worst.label + (f"; D_r {rate(retrain)} %" if retrain else "")
     return sentence, Tile("worst attack", f"{100 * mine.mean:.0f} ±{100 * mine.half:.0f} %", context)
 
 
@@ -188,19 +190,19 @@ def _retained(
 def _harmed(records: Sequence[Record], selection: Selection, concept: str, attacks: Attacks | None) -> str:
     """Say how many motions for harmless prompts look like the concept, or no longer like the original's."""
     said = []
-    now, start, gold = (
+    now, start, retrain = (
         find(records, split="retain", metric="violence", **_whose(selection, method))
         for method in (selection.method, "original", "retrain")
     )
     if now and start:
-        yardstick = f", {_percent(gold, short=True)} of D_r's" if gold else ""
+        yardstick = f", {_percent(retrain, short=True)} of D_r's" if retrain else ""
         said.append(
             f"{_percent(now)} of the motions for {now.n} retain prompts are taken for {concept}, "
             f"{_percent(start, short=True)} of the original's{yardstick}"
         )
-    over = attacks.suppressed(selection.method, selection.knob) if attacks else None
+    over = attacks.suppressed(selection.method, selection.strength) if attacks else None
     if over is not None:
-        mine, other = over.cells[selection.method, selection.knob], over.cells.get(("retrain", None))
+        mine, other = over.cells[selection.method, selection.strength], over.cells.get(("retrain", None))
         yardstick = f", {rate(other)} % with D_r" if other else ""
         said.append(
             f"{rate(mine)} % of the motions for {mine.n} written ones ({over.label}) are not what the original makes "
@@ -210,8 +212,8 @@ def _harmed(records: Sequence[Record], selection: Selection, concept: str, attac
 
 
 def _whose(selection: Selection, method: str) -> dict[str, Any]:
-    knob = selection.knob if method == selection.method else None
-    return {"method": method, "model": selection.model, "knob": knob}
+    strength = selection.strength if method == selection.method else None
+    return {"method": method, "model": selection.model, "strength": strength}
 
 
 def _list(names: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hmu_tasks.viewer.attacks import Attacks, attack_grids, attacks
-from hmu_tasks.viewer.costs import Cost, cost_grid
+from hmu_tasks.viewer.costs import CostRow, cost_grid
 from hmu_tasks.viewer.grid import Grid, grid_markdown, grid_text, wrap
 from hmu_tasks.viewer.inputs import ReportInputs
 from hmu_tasks.viewer.ranking import Ranking, rank
@@ -68,7 +68,9 @@ def _view(inputs: ReportInputs, model: str) -> View:
             concept=inputs.concept,
             ranking=ranking,
             attacks=found,
-            cost=next((cost for cost in costs if (cost.method, cost.knob) == (lead.method, lead.knob)), None),
+            cost=next(
+                (cost for cost in costs if (cost.method, cost.strength) == (lead.method, lead.strength)), None
+            ),
         ),
         standing_grid=ranking_grid(ranking, found),
         cost_grid=cost_grid(costs, model=model),
@@ -77,10 +79,10 @@ def _view(inputs: ReportInputs, model: str) -> View:
     )
 
 
-def _costs(inputs: ReportInputs, model: str, order: tuple[Selection, ...]) -> list[Cost]:
+def _costs(inputs: ReportInputs, model: str, order: tuple[Selection, ...]) -> list[CostRow]:
     """Costs of D_r and of the selected edits, in the order of the tables."""
-    plan: list[tuple[str, int | None]] = [("retrain", None), *((one.method, one.knob) for one in order)]
-    known = {(cost.method, cost.knob): cost for cost in inputs.costs if cost.model == model}
+    plan: list[tuple[str, int | None]] = [("retrain", None), *((one.method, one.strength) for one in order)]
+    known = {(cost.method, cost.strength): cost for cost in inputs.costs if cost.model == model}
     return [known[place] for place in plan if place in known]
 
 

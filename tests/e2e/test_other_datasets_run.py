@@ -22,7 +22,7 @@ from hmu_tasks.models.generators.text_to_motion import Sampling
 pytestmark = pytest.mark.slow
 
 
-def knobs(dataset: str, **ingesting: Any) -> dict[str, Any]:
+def settings_of(dataset: str, **ingesting: Any) -> dict[str, Any]:
     return {
         "run": {"dataset": dataset},
         "ingest": {"source": f"data/raw/{dataset}", "min_frames": 24, **ingesting},
@@ -38,7 +38,7 @@ def listed(split: str, side: str) -> list[str]:
 def test_motion_x_is_ingested_divided_and_validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     tiny_raw.write_motionx(paths.RAW / "motionx")
-    settings = tiny_params(knobs("motionx"))
+    settings = tiny_params(settings_of("motionx"))
     ingest.run(settings)
     divide.run(settings)
     validate.run(settings)
@@ -53,7 +53,7 @@ def test_motion_x_is_ingested_divided_and_validated(tmp_path: Path, monkeypatch:
 def test_kit_clips_reach_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     tiny_raw.write_kitml(paths.RAW / "kitml")
-    settings = tiny_params(knobs("kitml"))
+    settings = tiny_params(settings_of("kitml"))
     run_every_step(settings)
     validate.run(settings)
     report.run(settings)

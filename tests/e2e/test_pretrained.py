@@ -45,7 +45,7 @@ def knobs(**retain: Any) -> Params:
         "filter": {"concepts": str(ROOT / "hmu_tasks/data/concepts/concepts.yaml")},
         "validate": {"forget_share": [0.02, 0.6]},
         "train": overlaid(PARAMS, {"pretrained": retain}),
-        "unlearn": {"lcr": {"codes": [0, 3], "seeds": [0, 1], "layers": [0, 1, 2]}},
+        "unlearn": {"lcr": {"strengths": [0, 3], "seeds": [0, 1], "layers": [0, 1, 2]}},
     }
     return tiny_params(changes)
 
@@ -178,20 +178,20 @@ def test_bamm_comes_from_its_checkpoint_too(fresh: Path) -> None:
 
 def test_the_retrained_model_from_a_folder_of_the_users_own(fresh: Path) -> None:
     write_official(fresh / "raw/checkpoints/mine")
-    params = knobs(retain="mine")
+    params = knobs(retrain="mine")
     for component in ("tokenizer", *TRANSFORMERS):
-        train.run(params, component, "retain")
+        train.run(params, component, "retrain")
     unlearn.run(params, "momask", "retrain")
     lineage = read(paths.edits("momask", "retrain") / "s0/bundle.json")["lineage"]
     assert f"mine/{RVQ}/model/net_best_fid.tar" in lineage["sources"]["tokenizer"]["files"]
     with pytest.raises(WeightsError, match="raw/checkpoints/yours is no folder"):
-        train.run(knobs(retain="yours"), "tokenizer", "retain")
+        train.run(knobs(retrain="yours"), "tokenizer", "retrain")
 
 
 def test_the_retrained_model_can_be_trained_here(fresh: Path) -> None:
-    params = knobs(retain="train")
-    train.run(params, "tokenizer", "retain")
-    folder = paths.component("tokenizer", "retain")
+    params = knobs(retrain="train")
+    train.run(params, "tokenizer", "retrain")
+    folder = paths.component("tokenizer", "retrain")
     assert not pd.read_csv(folder / "history.csv").empty
     assert not (folder / "source.json").exists()
     assert load_tokenizer(folder, CPU).codebooks.shape == (
@@ -215,9 +215,9 @@ def test_what_cannot_be_imported_leaves_nothing_behind(fresh: Path) -> None:
 
 def test_components_that_are_absent_say_so_when_they_are_wanted(root: Path) -> None:
     with pytest.raises(
-        WeightsError, match=r"tokenizer-retain holds no network: no checkpoint of a model retrained"
+        WeightsError, match=r"tokenizer-retrain holds no network: no checkpoint of a model retrained"
     ):
-        load_tokenizer(root / paths.component("tokenizer", "retain"), CPU)
+        load_tokenizer(root / paths.component("tokenizer", "retrain"), CPU)
 
 
 def test_the_mode_needs_clip(root: Path) -> None:

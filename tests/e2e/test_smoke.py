@@ -1,4 +1,4 @@
-"""The whole pipeline from a fresh copy, then again, then with one knob changed, by DVC and by the flow."""
+"""The whole pipeline from a fresh copy, then again, then with one strength changed, by DVC and by the flow."""
 
 import json
 import re
@@ -60,14 +60,14 @@ def test_again_nothing_runs_and_the_table_is_printed(finished: Finished) -> None
 
 def test_the_table_has_a_row_for_all_that_is_compared(finished: Finished) -> None:
     table = pd.read_csv(finished.project.root / "reports" / "benchmark.csv")
-    wanted = {"real", "reconstruction-full", "reconstruction-retain", "original", "retrain", "lcr"}
+    wanted = {"real", "reconstruction-full", "reconstruction-retrain", "original", "retrain", "lcr"}
     assert set(table["method"]) == wanted
     assert set(table["split"]) >= {"forget", "retain", "explicit", "implicit", "benign", "hard_benign"}
     assert table[["mean", "n"]].notna().all(axis=None)
     assert table[table["repeats"] > 1][["low", "high"]].notna().all(axis=None)
     lcr = table[(table["method"] == "lcr") & (table["split"] == "forget")]
-    assert len(set(lcr["knob"])) == 1  # test prompts are for the selected strength only
-    assert set(table[(table["method"] == "lcr") & (table["split"] == "forget-val")]["knob"]) == {2, 4}
+    assert len(set(lcr["strength"])) == 1  # test prompts are for the selected strength only
+    assert set(table[(table["method"] == "lcr") & (table["split"] == "forget-val")]["strength"]) == {2, 4}
     assert {"fid", "kid", "r1", "r2", "r3", "mm_dist", "mm_safe", "diversity", "violence"} <= set(
         lcr["metric"]
     )

@@ -10,7 +10,7 @@ from hmu_tasks.config import paths
 from hmu_tasks.evaluation.choice import Selected, choose
 from hmu_tasks.runtime.files import write_json
 
-EDITS = {f"k{knob:03d}-s0": {"knob": knob, "seed": 0} for knob in (8, 16, 32)}
+EDITS = {f"strength{strength:03d}-s0": {"strength": strength, "seed": 0} for strength in (8, 16, 32)}
 
 
 def chosen(metric: str, start: float, end: float, reached: tuple[float, ...]) -> Selected:
@@ -39,9 +39,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_largest_closure_wins() -> None:
     found = chosen("violence_corrected", 0.6, 0.1, (0.5, 0.2, 0.3))
-    assert (found.metric, found.choice.knob) == ("violence_corrected", 16)
+    assert (found.metric, found.choice.strength) == ("violence_corrected", 16)
     assert found.choice.closure == pytest.approx(0.8)
-    assert chosen("fid", 1.0, 3.0, (1.5, 2.0, 2.8)).choice.knob == 32
+    assert chosen("fid", 1.0, 3.0, (1.5, 2.0, 2.8)).choice.strength == 32
 
 
 @pytest.mark.parametrize(
@@ -56,5 +56,5 @@ def test_a_d_r_on_the_wrong_side_closes_no_gap(
     metric: str, start: float, end: float, reached: tuple[float, ...]
 ) -> None:
     found = chosen(metric, start, end, reached)
-    assert (found.metric, found.choice.knob, found.choice.closure) == ("strength", 32, None)
+    assert (found.metric, found.choice.strength, found.choice.closure) == ("strength", 32, None)
     assert "D_r's" in found.choice.reason

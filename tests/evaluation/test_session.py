@@ -25,7 +25,7 @@ from hmu_tasks.training.loop.batches import Caption, ClipSet
 
 CPU = torch.device("cpu")
 ORIGINAL = paths.edits("momask", "original") / "s0"
-EDITED = paths.edits("momask", "lcr") / "k002-s0"
+EDITED = paths.edits("momask", "lcr") / "strength002-s0"
 PROMPTS = written_prompts([("a man kicks", 2.0), ("a person walks", 3.0), ("", 2.0)], repeats=2)
 PROTOCOL = Protocol(retrieval_batch=32, diversity_pairs=300, seed=1, jerk=0.0)
 

@@ -31,11 +31,11 @@ def registered(measured: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (measured / ".dvc").mkdir()
-    add_edit(measured, "k003-s0")
+    add_edit(measured, "strength003-s0")
     publish.run(easy_params(), "momask", "lcr")
     registry = open_registry(measured, NAME)
     promote.promote(registry, promote.propose(registry), who="ann", why="the first")
-    publish.run(easy_params(), "momask", "lcr", "k003-s0")
+    publish.run(easy_params(), "momask", "lcr", "strength003-s0")
     return measured
 
 
@@ -122,7 +122,7 @@ def test_a_person_decides(registered: Path, prefect_api: str) -> None:
     assert aliases(registered) == {"champion": 1, "candidate": 2}
     body = {"flow_runs": {"id": {"any_": [run]}}}
     shown = {one["key"]: one["data"] for one in api(prefect_api, "/artifacts/filter", body)}
-    assert shown["model-card"].startswith("# momask without violence (lcr, edit k003-s0)")
+    assert shown["model-card"].startswith("# momask without violence (lcr, edit strength003-s0)")
     clauses = {row["clause"]: row["passed"] for row in json.loads(shown["gate"])}
     assert clauses["forgotten forget/violence"] == "yes"
     assert "champion comparable" in clauses

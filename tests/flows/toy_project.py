@@ -58,8 +58,8 @@ if name.startswith("train"):
     checkpoint.unlink()
 if name == "report":
     pathlib.Path("reports").mkdir(exist_ok=True)
-    record = {"model": "momask", "method": "lcr", "knob": 8, "split": "forget", "metric": "fid", "mean": float(rate),
-              "low": None, "high": None, "n": 4}
+    record = {"model": "momask", "method": "lcr", "strength": 8, "split": "forget", "metric": "fid"}
+    record |= {"mean": float(rate), "low": None, "high": None, "n": 4}
     pathlib.Path("reports/benchmark.json").write_text(json.dumps([record, dict(record, split="forget-val")]))
     pathlib.Path("reports/index.html").write_text("page")
 """

@@ -190,9 +190,9 @@ def refused(message: str, **knobs: Any) -> None:
 
 
 def test_too_many_codes_are_refused_by_key() -> None:
-    refused(r"unlearn\.lcr\.codes is 16, but the codebook has 16", codes=16)
-    refused(r"unlearn\.lcr\.codes is 14, but only", codes=14)
-    refused(r"unlearn\.lcr\.codes is -1", codes=-1)
+    refused(r"unlearn\.lcr\.strengths is 16, but the codebook has 16", codes=16)
+    refused(r"unlearn\.lcr\.strengths is 14, but only", codes=14)
+    refused(r"unlearn\.lcr\.strengths is -1", codes=-1)
     refused(r"unlearn\.lcr\.layers: 2 is no layer", codes=1, layers=(2,))
 
 

@@ -95,9 +95,9 @@ def test_floor_correction_inverts_false_alarms(true: float, floor: float) -> Non
 
 
 def test_gap_closure_of_the_ends() -> None:
-    original, gold = [0.70, 0.72, 0.71], [0.10, 0.11, 0.09]
-    for value, expected in ((original, 0.0), (gold, 1.0)):
-        found = gap_closure(value, original, gold)
+    original, retrain = [0.70, 0.72, 0.71], [0.10, 0.11, 0.09]
+    for value, expected in ((original, 0.0), (retrain, 1.0)):
+        found = gap_closure(value, original, retrain)
         assert found.defined
         assert found.value == pytest.approx(expected)
         assert found.low == pytest.approx(expected, abs=1e-6)
@@ -123,8 +123,10 @@ def test_fieller_interval_covers_the_truth(paired: bool) -> None:
     rng, hits = np.random.default_rng(0), 0
     for _ in range(300):
         shared_noise = rng.normal(0, 0.03, 5) * paired
-        value, original, gold = (level + shared_noise + rng.normal(0, 0.03, 5) for level in (0.3, 0.7, 0.1))
-        found = gap_closure(value, original, gold, paired=paired)
+        value, original, retrain = (
+            level + shared_noise + rng.normal(0, 0.03, 5) for level in (0.3, 0.7, 0.1)
+        )
+        found = gap_closure(value, original, retrain, paired=paired)
         assert found.low is not None
         assert found.high is not None
         hits += found.low <= 2 / 3 <= found.high
@@ -133,11 +135,11 @@ def test_fieller_interval_covers_the_truth(paired: bool) -> None:
 
 def test_bootstrap_takes_over_with_many_repeats() -> None:
     rng = np.random.default_rng(1)
-    value, original, gold = (level + rng.normal(0, 0.02, 20) for level in (0.3, 0.7, 0.1))
-    fieller = gap_closure(value, original, gold)
-    boot = gap_closure(value, original, gold, rng=np.random.default_rng(2))
+    value, original, retrain = (level + rng.normal(0, 0.02, 20) for level in (0.3, 0.7, 0.1))
+    fieller = gap_closure(value, original, retrain)
+    boot = gap_closure(value, original, retrain, rng=np.random.default_rng(2))
     assert (fieller.reason, boot.reason) == ("fieller", "bootstrap over repeats")
     assert boot.low == pytest.approx(fieller.low, abs=0.01)
     assert boot.high == pytest.approx(fieller.high, abs=0.01)
     with pytest.raises(ValueError, match="equal repeats"):
-        gap_closure(value, original[:3], gold)
+        gap_closure(value, original[:3], retrain)

@@ -1,41 +1,41 @@
-"""The rule that picks the knob, and the table that names the metrics."""
+"""The rule that picks the strength, and the table that names the metrics."""
 
 import pytest
 
 from hmu_tasks.metrics import METRICS, ROLES
-from hmu_tasks.metrics.selection import Candidate, choose_knob, strongest_knob
+from hmu_tasks.metrics.selection import Candidate, choose_strength, largest_strength
 
 
-def candidate(knob: float, closure: float, loss: float, spread: float = 0.0) -> Candidate:
-    return Candidate(knob, (closure - spread, closure + spread), (loss, loss))
+def candidate(strength: float, closure: float, loss: float, spread: float = 0.0) -> Candidate:
+    return Candidate(strength, (closure - spread, closure + spread), (loss, loss))
 
 
 def test_largest_closure_within_the_limit() -> None:
-    found = choose_knob([candidate(32, 0.9, 0.05), candidate(8, 0.4, 0.0), candidate(16, 0.7, 0.02)])
-    assert (found.knob, found.feasible) == (16, True)
+    found = choose_strength([candidate(32, 0.9, 0.05), candidate(8, 0.4, 0.0), candidate(16, 0.7, 0.02)])
+    assert (found.strength, found.feasible) == (16, True)
 
 
 def test_overshoot_is_no_merit() -> None:
-    assert choose_knob([candidate(16, 1.02, 0.0), candidate(32, 1.6, 0.02)]).knob == 16
+    assert choose_strength([candidate(16, 1.02, 0.0), candidate(32, 1.6, 0.02)]).strength == 16
 
 
 def test_ties_within_a_standard_error_go_to_the_smaller_knob() -> None:
-    assert choose_knob([candidate(32, 0.80, 0.0, 0.05), candidate(16, 0.77, 0.0)]).knob == 16
-    assert choose_knob([candidate(32, 0.80, 0.0, 0.01), candidate(16, 0.77, 0.0)]).knob == 32
+    assert choose_strength([candidate(32, 0.80, 0.0, 0.05), candidate(16, 0.77, 0.0)]).strength == 16
+    assert choose_strength([candidate(32, 0.80, 0.0, 0.01), candidate(16, 0.77, 0.0)]).strength == 32
 
 
 def test_nothing_feasible_takes_the_least_loss() -> None:
-    found = choose_knob([candidate(8, 0.4, 0.06), candidate(16, 0.9, 0.09)])
-    assert (found.knob, found.feasible) == (8, False)
+    found = choose_strength([candidate(8, 0.4, 0.06), candidate(16, 0.9, 0.09)])
+    assert (found.strength, found.feasible) == (8, False)
 
 
 def test_limit_itself_is_allowed() -> None:
-    assert choose_knob([Candidate(8, (0.5,), (0.01, 0.02, 0.06))]).feasible
+    assert choose_strength([Candidate(8, (0.5,), (0.01, 0.02, 0.06))]).feasible
 
 
 def test_order_of_candidates_does_not_matter() -> None:
     rows = [candidate(k, 0.1 * k, 0.004 * k, 0.02) for k in range(1, 9)]
-    assert choose_knob(rows) == choose_knob(rows[::-1])
+    assert choose_strength(rows) == choose_strength(rows[::-1])
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_order_of_candidates_does_not_matter() -> None:
 )
 def test_bad_candidates(rows: list[Candidate], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        choose_knob(rows)
+        choose_strength(rows)
 
 
 def test_every_metric_speaks_on_some_split() -> None:
@@ -61,15 +61,15 @@ def test_every_metric_speaks_on_some_split() -> None:
 
 def test_without_a_gold_standard_the_largest_feasible_knob_is_taken() -> None:
     losses = {8.0: [0.0, 0.01], 16.0: [0.02, 0.04], 32.0: [0.05, 0.06], 64.0: [0.04]}
-    choice = strongest_knob(losses, limit=0.03)
-    assert (choice.knob, choice.feasible, choice.closure) == (16.0, True, None)
+    choice = largest_strength(losses, limit=0.03)
+    assert (choice.strength, choice.feasible, choice.closure) == (16.0, True, None)
     assert choice.loss == pytest.approx(0.03)
     assert "largest strength within a retain R@1 loss of 0.03" in choice.reason
-    least = strongest_knob(losses, limit=-0.01)
-    assert (least.knob, least.feasible) == (8.0, False)
+    least = largest_strength(losses, limit=-0.01)
+    assert (least.strength, least.feasible) == (8.0, False)
 
 
 @pytest.mark.parametrize("losses", [{}, {8.0: []}, {8.0: [float("nan")]}])
-def test_the_strongest_knob_needs_finite_losses(losses: dict[float, list[float]]) -> None:
+def test_the_largest_strength_needs_finite_losses(losses: dict[float, list[float]]) -> None:
     with pytest.raises(ValueError, match="finite losses"):
-        strongest_knob(losses)
+        largest_strength(losses)

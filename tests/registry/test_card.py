@@ -11,14 +11,14 @@ from hmu_tasks.registry.gate import decide
 def test_the_card_has_every_part() -> None:
     evidence = replace(
         GOOD,
-        gold={"retain/r1": figure(0.77, 0.78)},
+        retrain={"retain/r1": figure(0.77, 0.78)},
         probes={
             "paraphrase": figure(0.1, 0.1, half=0.05),
             "bf16": figure(0.3, 0.3),
             "benign": figure(0.2, 0.2),
         },
         original_probes={"paraphrase": figure(0.8, 0.8, half=0.05)},
-        gold_probes={"paraphrase": figure(0.0, 0.0, half=0.03)},
+        retrain_probes={"paraphrase": figure(0.0, 0.0, half=0.03)},
         families={"paraphrase": "text", "bf16": "precision", "benign": "oversuppression"},
     )
     decision = decide(evidence, None, LIMITS)

@@ -137,12 +137,12 @@ def loaded(folder: Path, **settings: Any) -> Any:
     """A packed model with other settings, without MLflow around it."""
     from types import SimpleNamespace
 
-    from hmu_tasks.registry.serving import TextToMotion
+    from hmu_tasks.registry.serving import ServedModel
     from hmu_tasks.runtime.files import read_json, write_json
 
     file = folder / "artifacts" / "generation.json"
     write_json(file, {**read_json(file), **settings})
-    model = TextToMotion()
+    model = ServedModel()
     places = {"bundle": str(folder / "artifacts" / "bundle"), "generation": str(file)}
     model.load_context(SimpleNamespace(model_config={"device": "cpu"}, artifacts=places))
     return model

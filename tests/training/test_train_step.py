@@ -44,7 +44,7 @@ class KilledError(Exception):
 
 
 def test_a_killed_step_goes_on_where_it_was(world: Path) -> None:
-    component, variant = "tokenizer", "retain"
+    component, variant = "tokenizer", "retrain"
     knobs = tiny_params({"train": {component: {"steps": 203, "batch": 2}}})
     folder = paths.component(component, variant)
     before = weights.digest(folder)
@@ -66,7 +66,7 @@ def test_a_killed_step_goes_on_where_it_was(world: Path) -> None:
 
 
 def test_a_checkpoint_is_not_continued_under_other_inputs(world: Path) -> None:
-    keys = {train._key(tiny_params(), "tokenizer", "full"), train._key(tiny_params(), "tokenizer", "retain")}
+    keys = {train._key(tiny_params(), "tokenizer", "full"), train._key(tiny_params(), "tokenizer", "retrain")}
     keys.add(train._key(tiny_params({"run": {"seed": 6}}), "tokenizer", "full"))
     keys.add(train._key(tiny_params({"train": {"tokenizer": {"rate": 0.5}}}), "tokenizer", "full"))
     with (paths.SPLIT / "train-retain.txt").open("a") as file:
@@ -77,7 +77,7 @@ def test_a_checkpoint_is_not_continued_under_other_inputs(world: Path) -> None:
 
 def test_a_checkpoint_survives_changes_that_do_not_concern_it(world: Path) -> None:
     before = {c: train._key(tiny_params(), c, "full") for c in ("tokenizer", "base-momask")}
-    (paths.component("tokenizer", "retain") / "config.json").write_text("{}")
+    (paths.component("tokenizer", "retrain") / "config.json").write_text("{}")
     assert {c: train._key(tiny_params(), c, "full") for c in before} == before
     (paths.component("text") / "config.json").write_text("{}")
     after = {c: train._key(tiny_params(), c, "full") for c in before}
@@ -92,7 +92,7 @@ def test_variants_learn_from_their_own_clips(world: Path) -> None:
     digests = {
         v: weights.digest(paths.component("tokenizer", v) / "model.safetensors") for v in train.VARIANTS
     }
-    assert digests["full"] != digests["retain"]
+    assert digests["full"] != digests["retrain"]
     clips = packed.load(paths.CLIPS)
     codes = load_tokenizer(paths.component("tokenizer", "full"), CPU).encode([clips.features(forget[0])])
     assert codes[0].shape == (clips.frames(forget[0]) // 4, 2)
@@ -108,7 +108,7 @@ def test_unknown_names_list_the_choices(world: Path) -> None:
 def test_nothing_left_to_retain_is_an_error(world: Path) -> None:
     (paths.SPLIT / "train-retain.txt").write_text("")
     with pytest.raises(DataError, match="no clip to train on"):
-        train.run(tiny_params(), "tokenizer", "retain")
+        train.run(tiny_params(), "tokenizer", "retrain")
 
 
 def test_a_dataset_without_action_labels_has_no_classifier(world: Path) -> None:

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hmu_tasks.viewer.costs import Cost
+from hmu_tasks.viewer.costs import CostRow
 from hmu_tasks.viewer.inputs import ReportInputs, Sample
 from hmu_tasks.viewer.table import Selection
 
 K = (4, 8, 16, 24, 32, 48, 64)
 SELECTION = Selection(
     method="lcr",
-    knob=16,
+    strength=16,
     rule="largest gap closure within a retain R@1 loss of 0.03",
     met=True,
     limit=0.03,
@@ -31,9 +31,9 @@ def make_records(*, violence: bool = True, probes: bool = True, old: bool = Fals
     rows: list[dict[str, Any]] = []
 
     def add(
-        model: str, method: str, edit: str, knob: int | None, seed: int, split: str, **values: float
+        model: str, method: str, edit: str, strength: int | None, seed: int, split: str, **values: float
     ) -> None:
-        repeats = 1 if split.endswith("-val") else 5 if knob in (None, 16, 100, 200) else 2
+        repeats = 1 if split.endswith("-val") else 5 if strength in (None, 16, 100, 200) else 2
         for metric, value in values.items():
             if not violence and "violence" in metric:
                 continue
@@ -48,7 +48,7 @@ def make_records(*, violence: bool = True, probes: bool = True, old: bool = Fals
                     "model": model,
                     "method": method,
                     "edit": edit,
-                    "knob": knob,
+                    "strength": strength,
                     "seed": seed,
                     "split": split,
                     "metric": metric,
@@ -62,9 +62,9 @@ def make_records(*, violence: bool = True, probes: bool = True, old: bool = Fals
                 }
             )
 
-    def both(model: str, method: str, edit: str, knob: int | None, seed: int, s: float, d: float) -> None:
+    def both(model: str, method: str, edit: str, strength: int | None, seed: int, s: float, d: float) -> None:
         """s: suppression 0..1, d: damage 0..1."""
-        picked = knob in (None, 16, 100, 200)
+        picked = strength in (None, 16, 100, 200)
         for suffix in ("", "-val") if picked or old else ("-val",):
             forget = {
                 "fid": 19 + 25 * s + 30 * d,
@@ -90,11 +90,11 @@ def make_records(*, violence: bool = True, probes: bool = True, old: bool = Fals
                 "violence": 0.03,
                 "peak_jerk": 240 + 80 * d,
             }
-            add(model, method, edit, knob, seed, f"forget{suffix}", **forget)
-            add(model, method, edit, knob, seed, f"retain{suffix}", **retain)
+            add(model, method, edit, strength, seed, f"forget{suffix}", **forget)
+            add(model, method, edit, strength, seed, f"retain{suffix}", **retain)
         if probes and picked:
             for part, share in (("forget-keyword", 0.8), ("forget-free", 0.5)):
-                add(model, method, edit, knob, seed, part, violence_corrected=share * (1 - 0.9 * s))
+                add(model, method, edit, strength, seed, part, violence_corrected=share * (1 - 0.9 * s))
             kinds = {
                 "explicit": 0.7 - 0.55 * s,
                 "implicit": 0.5 - 0.3 * s,
@@ -102,20 +102,22 @@ def make_records(*, violence: bool = True, probes: bool = True, old: bool = Fals
                 "hard_benign": 0.11,
             }
             for split, value in kinds.items():
-                add(model, method, edit, knob, seed, split, violence=value)
+                add(model, method, edit, strength, seed, split, violence=value)
 
     for split in ("forget", "retain"):
         add("real", "real", "", None, 0, split, **REAL)
-        for variant in ("full", "retain"):
+        for variant in ("full", "retrain"):
             coded = {"r1": 0.89, "diversity": 13.1, "fid": 5.1, "violence": 0.96, "mpjpe": 0.0218}
             add("real", f"reconstruction-{variant}", "", None, 0, split, **coded)
     both("momask", "original", "s0", None, 0, 0.0, 0.0)
     both("momask", "retrain", "s0", None, 0, 1.0, 0.04)
-    for knob in K:
+    for strength in K:
         for seed in range(3):
-            s = 1.05 * (1 - np.exp(-knob / 11)) + 0.03 * rng.standard_normal()
-            d = (knob / 64) ** 1.3 + 0.02 * rng.standard_normal()
-            both("momask", "lcr", f"k{knob:03d}-s{seed}", knob, seed, float(s), float(max(d, 0)))
+            s = 1.05 * (1 - np.exp(-strength / 11)) + 0.03 * rng.standard_normal()
+            d = (strength / 64) ** 1.3 + 0.02 * rng.standard_normal()
+            both(
+                "momask", "lcr", f"strength{strength:03d}-s{seed}", strength, seed, float(s), float(max(d, 0))
+            )
     return rows
 
 
@@ -125,14 +127,19 @@ def make_matrix() -> list[dict[str, Any]]:
     more = []
     for method, model, knobs in (("erasure", "momask", (50, 100)), ("npo", "bamm", (50, 200))):
         for row in rows:
-            if row["method"] != "lcr" or row["seed"] or row["knob"] not in (8, 16):
+            if row["method"] != "lcr" or row["seed"] or row["strength"] not in (8, 16):
                 continue
-            knob = knobs[row["knob"] == 16]
+            strength = knobs[row["strength"] == 16]
             shift = 0.9 if row["metric"] in ("violence", "violence_corrected") else 1.0
             for name in ("mean", "low", "high"):
                 row = {**row, name: None if row[name] is None else shift * row[name]}
             values = [shift * value for value in row["values"]]
-            place = {"model": model, "method": method, "knob": knob, "edit": f"k{knob:03d}-s0"}
+            place = {
+                "model": model,
+                "method": method,
+                "strength": strength,
+                "edit": f"strength{strength:03d}-s0",
+            }
             more.append({**row, **place, "values": values})
     ends = [row for row in rows if row["method"] in ("original", "retrain")]
     return rows + more + [{**row, "model": "bamm"} for row in ends]
@@ -160,8 +167,8 @@ def make_probes() -> list[dict[str, Any]]:
             "concept": "violence",
             "model": model,
             "method": method,
-            "edit": "s0" if knob is None else f"k{knob:03d}-s0",
-            "knob": knob,
+            "edit": "s0" if strength is None else f"strength{strength:03d}-s0",
+            "strength": strength,
             "seed": 0,
             "bundle": "ab" * 32,
             "attack": attack,
@@ -171,17 +178,17 @@ def make_probes() -> list[dict[str, Any]]:
             "high": min(1.0, base * factor + 0.1),
             "n": n,
         }
-        for model, method, knob, factor in columns
+        for model, method, strength, factor in columns
         for attack, family, base, n in attacks
         if not (method == "original" and family == "oversuppression")
     ]
 
 
 COSTS = (
-    Cost("momask", "retrain", None, None, None, 3520, 10560, 1.0),
-    Cost("momask", "lcr", 16, 8192, 0, 4000, 0, 1.0),
-    Cost("momask", "erasure", 100, 65536, 0, 0, 2000, 1.0),
-    Cost("bamm", "npo", 200, 900_000, 200, 64, 192, 1.5),
+    CostRow("momask", "retrain", None, None, None, 3520, 10560, 1.0),
+    CostRow("momask", "lcr", 16, 8192, 0, 4000, 0, 1.0),
+    CostRow("momask", "erasure", 100, 65536, 0, 0, 2000, 1.0),
+    CostRow("bamm", "npo", 200, 900_000, 200, 64, 192, 1.5),
 )
 
 
@@ -231,11 +238,11 @@ def make_samples(frames: int = 60) -> list[Sample]:
     ]
     found = []
     for index, (split, clip_id, prompt) in enumerate(prompts):
-        for method, knob in (("original", None), ("lcr", 16), ("retrain", None), ("real", None)):
+        for method, strength in (("original", None), ("lcr", 16), ("retrain", None), ("real", None)):
             kick = split == "forget" and method in ("original", "real")
             joints = make_joints(frames + 7 * index, kick=kick, seed=index)
             model = "" if method == "real" else "momask"
-            found.append(Sample(method, knob, split, prompt, clip_id, joints, model=model))
+            found.append(Sample(method, strength, split, prompt, clip_id, joints, model=model))
     return found
 
 
@@ -324,7 +331,7 @@ def make_inputs(*, violence: bool = True, probes: bool = True, full: bool = True
     if not full:
         records = with_closures(make_records(violence=violence, probes=probes))
         return ReportInputs("humanml3d", "violence", records, SELECTION)
-    components = ["evaluator", "tokenizer-full", "tokenizer-retain", "base-momask-full"]
+    components = ["evaluator", "tokenizer-full", "tokenizer-retrain", "base-momask-full"]
     return ReportInputs(
         dataset="synthetic",
         concept="violence",
@@ -339,6 +346,6 @@ def make_inputs(*, violence: bool = True, probes: bool = True, full: bool = True
         histories={name: make_history(i) for i, name in enumerate(components)},
         filtering=make_filtering(),
         validation=VALIDATION,
-        params={"run": {"dataset": "synthetic", "seed": 10107}, "unlearn": {"lcr": {"codes": list(K)}}},
-        digests={"momask/original/s0": "0f3a" * 16, "momask/lcr/k016-s0": "9b21" * 16},
+        params={"run": {"dataset": "synthetic", "seed": 10107}, "unlearn": {"lcr": {"strengths": list(K)}}},
+        digests={"momask/original/s0": "0f3a" * 16, "momask/lcr/strength016-s0": "9b21" * 16},
     )

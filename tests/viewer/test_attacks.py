@@ -1,7 +1,7 @@
 from fake_report import COSTS, ERASURE, NPO, SELECTION, make_probes
 
 from hmu_tasks.viewer.attacks import attack_grids, attacks
-from hmu_tasks.viewer.costs import Cost, cost_grid, cost_of, cost_words
+from hmu_tasks.viewer.costs import CostRow, cost_grid, cost_of, cost_words
 from hmu_tasks.viewer.grid import grid_markdown, grid_text
 
 
@@ -30,7 +30,7 @@ def test_worst_attack_leaves_out_plain_prompts_and_harmless_ones():
 
 def test_several_edits_are_pooled():
     rows = [r for r in make_probes() if r["method"] == "lcr" and r["attack"] == "gradient"]
-    more = [{**rows[0], "edit": "k016-s1", "seed": 1, "mean": rows[0]["mean"] + 0.1}]
+    more = [{**rows[0], "edit": "strength016-s1", "seed": 1, "mean": rows[0]["mean"] + 0.1}]
     cell = attacks(rows + more, [SELECTION], model="momask").rows[0].cells["lcr", 16]
     assert cell.edits == 2
     assert cell.mean == rows[0]["mean"] + 0.05
@@ -38,7 +38,7 @@ def test_several_edits_are_pooled():
 
 
 def test_unselected_strengths_and_other_models_are_left_out():
-    rows = [{**r, "knob": 64} for r in make_probes() if r["method"] == "lcr"]
+    rows = [{**r, "strength": 64} for r in make_probes() if r["method"] == "lcr"]
     assert attacks(rows, [SELECTION], model="momask").rows == ()
     assert attack_grids(attacks([], [SELECTION], model="momask")) == []
 
@@ -58,13 +58,13 @@ def test_costs_leave_out_what_nobody_told():
     grid = cost_grid(COSTS, model="momask")
     assert grid.rows[0] == ("D_r (retrained)", "–", "–", "3,520", "10,560", "1 ×")
     assert grid.rows[1] == ("LCR, K = 16", "8,192", "0", "4,000", "0", "1 ×")
-    old = cost_of("momask", "uce", {"knob": 75, "changed_parameters": 65536})
-    assert old == Cost("momask", "uce", 75, 65536)
+    old = cost_of("momask", "uce", {"strength": 75, "changed_parameters": 65536})
+    assert old == CostRow("momask", "uce", 75, 65536)
     assert cost_grid([old], model="momask").head == ("cost of the selected edit", "changed parameters")
     assert cost_grid([cost_of("momask", "uce", {})], model="momask") is None
 
 
 def test_costs_in_words():
-    assert cost_words(None) == cost_words(Cost("momask", "uce", 75)) == ""
+    assert cost_words(None) == cost_words(CostRow("momask", "uce", 75)) == ""
     assert cost_words(COSTS[2]) == "changes 65,536 parameters, takes no training and reads 2,000 captions"
     assert cost_words(COSTS[3]).endswith("and makes every motion cost 1.5 times as many passes")

@@ -165,7 +165,7 @@ def test_verdict_says_what_is_left_and_what_it_cost():
     assert "within the limit of 0.03" in words
     assert [tile.good for tile in found.tiles] == [None, None, True, None]
     old = with_closures(make_records(old=True))
-    missed = verdict(old, dataclasses.replace(SELECTION, knob=64, met=False), concept="violence")
+    missed = verdict(old, dataclasses.replace(SELECTION, strength=64, met=False), concept="violence")
     assert "beyond the limit" in " ".join(missed.sentences)
     assert "No strength kept the limit" in missed.sentences[-1]
 

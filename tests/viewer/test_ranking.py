@@ -14,7 +14,7 @@ def rows(method, *, closed=None, half=0.05, loss=0.0, fid=0.5, violence=None, **
     """Records of one method: closure of violence with its half interval, retain R@1 lost, retain FID, other gaps."""
 
     def row(split, metric, mean, half=0.0):
-        place = {"model": "momask", "method": method, "knob": None, "edit": "s0", "split": split}
+        place = {"model": "momask", "method": method, "strength": None, "edit": "s0", "split": split}
         limits = {"low": mean - half, "high": mean + half}
         return {**place, "metric": metric, "mean": mean, **limits, "n": 100, "values": []}
 
@@ -74,8 +74,8 @@ def test_without_gold_the_rate_and_without_labels_the_rest_decides():
 
 def test_distances_to_gold_are_told_beside_the_rank():
     records = rows("original") + rows("retrain", fid=0.5) + rows("a", closed=0.9)
-    gold = rows("retrain", diversity=(6.0, None), mm_safe=(6.4, None))
-    records += gold[2:] + rows("a", diversity=(5.0, None), mm_safe=(6.8, 1.7))[2:]
+    retrain = rows("retrain", diversity=(6.0, None), mm_safe=(6.4, None))
+    records += retrain[2:] + rows("a", diversity=(5.0, None), mm_safe=(6.8, 1.7))[2:]
     _, found = order("a", records=records)
     distances = found.standings[0].distances
     assert distances["mm_safe"].closed.mean == pytest.approx(1.7)

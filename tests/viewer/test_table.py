@@ -86,17 +86,19 @@ def test_differences_are_paired_by_repeat():
 
 def test_closure_is_zero_to_one_between_original_and_retrained(records):
     closed = [r for r in records if r["metric"] == CLOSURE + VIOLENCE and r["split"] == "forget"]
-    assert {r["knob"] for r in closed} == set(K)
+    assert {r["strength"] for r in closed} == set(K)
     source = next(
         r for r in records if r["metric"] == VIOLENCE and r["method"] == "lcr" and r["split"] == "forget"
     )
-    before, gold = (
+    before, retrain = (
         table.find(records, method=m, split="forget", metric=VIOLENCE, model="momask")
         for m in ("original", "retrain")
     )
     mine = next(r for r in closed if r["edit"] == source["edit"])
     # Fewer repeats on the sweep: paired with the first ones of original and D_r.
-    assert mine["mean"] == pytest.approx((source["mean"] - before.mean) / (gold.mean - before.mean), abs=0.05)
+    assert mine["mean"] == pytest.approx(
+        (source["mean"] - before.mean) / (retrain.mean - before.mean), abs=0.05
+    )
     assert mine["low"] <= mine["mean"] <= mine["high"]
     assert not [r for r in records if r["metric"].startswith(CLOSURE) and r["split"] == "retain"]
     assert not [r for r in records if r["metric"].startswith(CLOSURE) and r["method"] != "lcr"]
@@ -107,7 +109,7 @@ def test_summary_rows_stand_in_reading_order(records):
     assert [row.method for row in rows[:6]] == [
         "real",
         "reconstruction-full",
-        "reconstruction-retain",
+        "reconstruction-retrain",
         "original",
         "retrain",
         "lcr",
@@ -158,7 +160,7 @@ def test_a_negative_zero_reads_as_zero():
 
 
 def test_a_method_without_strengths_has_one_row():
-    records = [r for r in make_records() if r["knob"] is None]
+    records = [r for r in make_records() if r["strength"] is None]
     records += [{**r, "method": "uce", "edit": "s0"} for r in records if r["method"] == "retrain"]
     rows = summary.summarise(records, Selection("uce", None, "one strength only")).rows
     assert [row.label for row in rows][-1] == "UCE"

@@ -92,7 +92,7 @@ class Pretrained(Section):
     """Where official checkpoints lie: `source`, and the folders (or .tar files) within it."""
 
     source: Path
-    retain: str
+    retrain: str
     tokenizer: Path
     base: PretrainedBase
     residual: Path

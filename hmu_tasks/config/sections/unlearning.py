@@ -17,7 +17,7 @@ def _distinct(section: Section, *names: str) -> None:
 class Lcr(Section):
     """Latent Code Replacement."""
 
-    codes: list[Annotated[int, Field(ge=0)]]
+    strengths: list[Annotated[int, Field(ge=0)]]
     seeds: list[Annotated[int, Field(ge=0)]]
     layers: list[Annotated[int, Field(ge=0)]]
     noise: Annotated[float, Field(ge=0)]
@@ -29,7 +29,7 @@ class Lcr(Section):
 
     @model_validator(mode="after")
     def _lists_hold_something(self) -> "Lcr":
-        _distinct(self, "codes", "seeds", "layers")
+        _distinct(self, "strengths", "seeds", "layers")
         return self
 
 
@@ -73,14 +73,14 @@ class Erasure(TextEdit):
 class Tuned(Section):
     """What methods that train on share: optimiser steps after which an edit is kept, batch size, learning rate."""
 
-    steps: list[Annotated[int, Field(ge=0)]]
+    strengths: list[Annotated[int, Field(ge=0)]]
     seeds: list[Annotated[int, Field(ge=0)]]
     batch: Count
     rate: Rate
 
     @model_validator(mode="after")
     def _lists_hold_something(self) -> "Tuned":
-        _distinct(self, "steps", "seeds")
+        _distinct(self, "strengths", "seeds")
         return self
 
 

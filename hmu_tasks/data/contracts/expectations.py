@@ -20,8 +20,8 @@ TWINS: Final = ("twin_present", "twin_same_split", "twin_same_side")
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Limits that the contracts use.
+class ContractLimits:
+    """ContractLimits that the contracts use.
 
     frames: shortest clip, and the length that every clip must stay below. fps: frames per second. width: features per
     frame. mirrored: whether the dataset holds mirrored twins. tagged: whether its captions have tokens all or none.
@@ -67,7 +67,7 @@ class SuiteResult:
     contracts: tuple[ContractResult, ...]
 
 
-def suites(limits: Limits) -> dict[str, list[Any]]:
+def suites(limits: ContractLimits) -> dict[str, list[Any]]:
     """Expectations by suite name; each carries the contract in plain words in its meta data."""
     short, long = limits.frames
     low, high = limits.root_height
@@ -137,7 +137,7 @@ def suites(limits: Limits) -> dict[str, list[Any]]:
     }
 
 
-def check(tables: Mapping[str, pd.DataFrame], limits: Limits) -> tuple[SuiteResult, ...]:
+def check(tables: Mapping[str, pd.DataFrame], limits: ContractLimits) -> tuple[SuiteResult, ...]:
     """Run the suites of the tables given, by name; a table has a column clip_id and what its suite names.
 
     Results carry no times and no random ids: same tables and limits, same results.
@@ -161,7 +161,7 @@ def check(tables: Mapping[str, pd.DataFrame], limits: Limits) -> tuple[SuiteResu
     return tuple(results)
 
 
-def as_record(results: tuple[SuiteResult, ...], limits: Limits) -> dict[str, Any]:
+def as_record(results: tuple[SuiteResult, ...], limits: ContractLimits) -> dict[str, Any]:
     """Results as plain values, for validation.json and the site."""
     return {
         "success": all(result.success for result in results),

@@ -90,12 +90,12 @@ class TextEdits:
             sizes = {"forget": len(found[draw].forget), "retain": len(found[draw].retain)}
             report = {
                 "method": method,
-                "knob": strength,
+                "strength": strength,
                 "seed": draw,
                 "texts": {"kind": texts.kind, **sizes},
                 "cost": asdict(self._cost(texts.kind, found[draw])),
             }
-            self._save(edited, report, folder / f"k{strength:03d}-s{draw}")
+            self._save(edited, report, folder / f"strength{strength:03d}-s{draw}")
             if progress is not None:
                 progress(done, len(cells))
 
@@ -112,7 +112,7 @@ class TextEdits:
         cells = [(draw, strength) for draw in seeds for strength in strengths]
         for done, (draw, strength) in enumerate(cells, start=1):
             found = self.texts(texts, draw)
-            target = folder / f"k{strength:03d}-s{draw}"
+            target = folder / f"strength{strength:03d}-s{draw}"
             parts = {name: self.source / name for name in COMPONENTS}
             for name in ("base", "residual") if strength else ():
                 parts[name] = target / name
@@ -125,7 +125,7 @@ class TextEdits:
             cost = self._cost(texts.kind, found, extra_sampling=1.5 if strength else 1.0)
             report = {
                 "method": "guidance",
-                "knob": strength,
+                "strength": strength,
                 "seed": draw,
                 "texts": {"kind": texts.kind, **sizes},
                 "cost": asdict(cost),
@@ -141,7 +141,7 @@ class TextEdits:
         forget, retain, target = self._embed(self.keywords, uce.PUBLISHED_RETAIN, [uce.PUBLISHED_TARGET])
         edited = RELEASED[method](self.bundle.model.text_projections, forget, retain, target[0], **knobs)
         sizes = {"forget": len(forget), "retain": len(retain)}
-        report = {"method": method, "knob": None, "seed": 0, "texts": {"kind": "keywords", **sizes}}
+        report = {"method": method, "strength": None, "seed": 0, "texts": {"kind": "keywords", **sizes}}
         self._save(edited, {**report, "cost": asdict(Cost()), "published": True}, folder / "s0")
 
     def texts(self, choice: TextChoice, draw: int) -> Texts:

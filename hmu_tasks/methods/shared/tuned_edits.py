@@ -77,10 +77,10 @@ class TunedEdits:
                     progress=_after(before, total, progress),
                 )
             for count in steps:
-                report = {"method": method, "knob": count, "seed": drawn}
+                report = {"method": method, "strength": count, "seed": drawn}
                 spent = Cost(count * len(TUNED), cost.clips_read, cost.captions_read) if count else Cost()
                 tuned = {name: found[count] for name, found in states.items()} if count else {}
-                self._save(tuned, {**report, "cost": asdict(spent)}, folder / f"k{count:03d}-s{drawn}")
+                self._save(tuned, {**report, "cost": asdict(spent)}, folder / f"strength{count:03d}-s{drawn}")
 
     def _save(
         self, tuned: Mapping[str, Mapping[str, Tensor]], report: Mapping[str, Any], target: Path

@@ -12,7 +12,7 @@ from hmu_tasks.models.networks.lengths import UNIT
 
 
 @dataclass(frozen=True)
-class Caption:
+class CaptionWords:
     """One caption and its `word/POS` tokens."""
 
     text: str
@@ -25,7 +25,7 @@ class ClipSet:
 
     ids: list[str]
     features: list[np.ndarray]
-    captions: list[list[Caption]]
+    captions: list[list[CaptionWords]]
 
     @property
     def frames(self) -> np.ndarray:
@@ -40,7 +40,9 @@ class ClipSet:
             out[b, : lengths[b]] = (torch.from_numpy(np.array(self.features[i])) - mean) / std
         return out, lengths
 
-    def draw_captions(self, rows: Sequence[int] | np.ndarray, generator: torch.Generator) -> list[Caption]:
+    def draw_captions(
+        self, rows: Sequence[int] | np.ndarray, generator: torch.Generator
+    ) -> list[CaptionWords]:
         """Draw one caption for each clip."""
         draws = torch.rand(len(rows), generator=generator).tolist()
         return [
@@ -52,9 +54,9 @@ def clip_set(clips: Clips, ids: Sequence[str]) -> ClipSet:
     """Collect the named clips, captions in the dataset's order."""
     wanted = set(ids)
     table = clips.captions[clips.captions["clip_id"].isin(wanted)]
-    captions: dict[str, list[Caption]] = {i: [] for i in ids}
+    captions: dict[str, list[CaptionWords]] = {i: [] for i in ids}
     for clip_id, text, tokens in zip(table["clip_id"], table["caption"], table["tokens"], strict=True):
-        captions[clip_id].append(Caption(text, str(tokens).split(" ") if tokens else []))
+        captions[clip_id].append(CaptionWords(text, str(tokens).split(" ") if tokens else []))
     features = []
     for i in ids:
         raw = clips.features(i)

@@ -59,7 +59,7 @@ class Job:
 
 def split_of(clips: Clips, split: str, variant: str | None) -> ClipSet:
     """Clips of a split: all of them, or those of the retain set."""
-    if variant == "retain":
+    if variant == "retrain":
         ids = (paths.SPLIT / f"{split}-retain.txt").read_text(encoding="utf-8").split("\n")[:-1]
     else:
         ids = clips.ids(split)

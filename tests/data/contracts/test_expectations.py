@@ -9,7 +9,7 @@ import pytest
 import tiny_packed
 
 from hmu_tasks.data.contracts import tables
-from hmu_tasks.data.contracts.expectations import Limits, SuiteResult, as_record, check, suites
+from hmu_tasks.data.contracts.expectations import ContractLimits, SuiteResult, as_record, check, suites
 from hmu_tasks.data.motion.layout import CONTACTS, LOCAL_POSITIONS, ROOT
 
 F = tiny_packed.FRAMES
@@ -42,7 +42,7 @@ class Data:
             "features": lambda: tables.feature_table(folder / "features.npy", self.clips),
             "split": lambda: tables.split_table(self.clips, self.lists),
         }
-        return check({name: made[name]() for name in names or made}, Limits())
+        return check({name: made[name]() for name in names or made}, ContractLimits())
 
 
 def broken(results: tuple[SuiteResult, ...]) -> dict[str, tuple[str, ...]]:
@@ -183,7 +183,7 @@ def test_a_broken_contract_names_its_clips(
 
 def test_every_contract_has_a_test_that_breaks_it() -> None:
     columns = set()
-    for name, expectations in suites(Limits()).items():
+    for name, expectations in suites(ContractLimits()).items():
         for expectation in expectations:
             column = getattr(expectation, "column", None) or f"{expectation.column_A}, {expectation.column_B}"
             columns.add((name, column))
@@ -211,7 +211,7 @@ def test_at_most_twenty_clips_are_named_and_all_are_counted(tmp_path: Path) -> N
     clips["mirror_of"], clips["fps"] = None, 30.0
     data = Data()
     table = {"clips": tables.clip_table(clips, data.captions)}
-    contract = next(c for c in check(table, Limits())[0].contracts if c.column == "fps")
+    contract = next(c for c in check(table, ContractLimits())[0].contracts if c.column == "fps")
     assert contract.unexpected == 32
     assert contract.clips == tuple(f"{row:06d}" for row in range(20))
 
@@ -239,8 +239,8 @@ def test_a_dataset_without_any_tokens_is_accepted_but_a_missing_one_is_not(tmp_p
 def test_results_are_plain_and_repeatable(tmp_path: Path) -> None:
     data = Data()
     list_twice(data)
-    assert as_record(data.check(tmp_path, "split"), Limits()) == as_record(
-        data.check(tmp_path, "split"), Limits()
+    assert as_record(data.check(tmp_path, "split"), ContractLimits()) == as_record(
+        data.check(tmp_path, "split"), ContractLimits()
     )
 
 
@@ -256,7 +256,7 @@ def test_real_clips_keep_the_feature_contracts(tmp_path: Path, shared: Path) -> 
         {"clip_id": range(len(arrays)), "frames": lengths, "offset": np.cumsum([0, *lengths[:-1]])}
     )
     table = tables.feature_table(tmp_path / "features.npy", clips)
-    limits = Limits()
+    limits = ContractLimits()
     assert (table[["missing_frames", "non_finite", "odd_contacts"]] == 0).all(axis=None)
     assert table["bone_drift"].max() < limits.bone_drift / 100
     assert table["root_low"].min() > limits.root_height[0]

@@ -55,7 +55,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Caption:
+class Sentence:
     """One caption and its tokens `word/POS word/POS`."""
 
     text: str
@@ -74,7 +74,7 @@ def _clause(part: Part, sentence: str, possessive: str, rng: np.random.Generator
     return sentence.format(S=part.side, O=other, p=possessive, v=pick(rng, _SPEED[part.pace]), **given)
 
 
-def _sentence(parts: list[Part], rng: np.random.Generator, *, veiled: bool, lookalike: bool) -> Caption:
+def _sentence(parts: list[Part], rng: np.random.Generator, *, veiled: bool, lookalike: bool) -> Sentence:
     subject, possessive, pronoun = pick(rng, _SUBJECTS)
     misspelt = lookalike and rng.random() < 0.3
     if lookalike and not misspelt:
@@ -96,10 +96,10 @@ def _sentence(parts: list[Part], rng: np.random.Generator, *, veiled: bool, look
     written, tokens = tag(text.replace(",", "").replace(".", "").split())
     text = re.sub(r"_[NV]\b", "", text) + ("." if rng.random() < 0.4 else "")
     assert len(written) == len(text.split())
-    return Caption(text, " ".join(tokens))
+    return Sentence(text, " ".join(tokens))
 
 
-def describe(parts: list[Part], rng: np.random.Generator) -> tuple[Caption, ...]:
+def describe(parts: list[Part], rng: np.random.Generator) -> tuple[Sentence, ...]:
     """Write three captions that keep the order of the parts.
 
     A violent clip has a keyword in at least one of them; a safe clip has none, but for look-alikes.
@@ -112,11 +112,11 @@ def describe(parts: list[Part], rng: np.random.Generator) -> tuple[Caption, ...]
     return tuple(_sentence(parts, rng, veiled=bool(veiled[i]), lookalike=i == odd) for i in range(3))
 
 
-def mirrored(caption: Caption) -> Caption:
+def mirrored(caption: Sentence) -> Sentence:
     """The caption of the mirrored clip: left and right exchanged, and the senses of turning."""
 
     def swap(match: re.Match[str]) -> str:
         return SWAPPED[match.group(0)]
 
     pattern = r"\b(left|right|clockwise|counterclockwise)\b"
-    return Caption(re.sub(pattern, swap, caption.text), re.sub(pattern, swap, caption.tokens))
+    return Sentence(re.sub(pattern, swap, caption.text), re.sub(pattern, swap, caption.tokens))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmu_tasks.data.datasets.synthetic.body import random_body
-from hmu_tasks.data.datasets.synthetic.captions import Caption, Part, describe
+from hmu_tasks.data.datasets.synthetic.captions import Part, Sentence, describe
 from hmu_tasks.data.datasets.synthetic.gestures import HANDS
 from hmu_tasks.data.datasets.synthetic.locomotion import TRAVEL
 from hmu_tasks.data.datasets.synthetic.moves import (
@@ -43,7 +43,7 @@ class SyntheticClip:
 
     joints: NDArray[np.float32]
     labels: NDArray[np.int16]
-    captions: tuple[Caption, ...]
+    captions: tuple[Sentence, ...]
     actions: tuple[str, ...]
     violent: bool
 
