@@ -48,6 +48,7 @@ def project(tmp_path, monkeypatch):
             "frames": 12,
             "fps": 20.0,
             "edit": edit,
+            "strength": 16 if method == "lcr" else None,
             "key": "m00",
         }
         write_json(folder / "samples.json", [label])

@@ -21,7 +21,7 @@ from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.training.loop.batches import ClipSet
-from hmu_tasks.training.loop.coded import coded
+from hmu_tasks.training.loop.coded import tokenizer_with_codes
 from hmu_tasks.training.loop.fit import History, Progress, Schedule, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
@@ -99,7 +99,7 @@ def train(job: Job) -> History:
     mean, std = statistics(clips)
     device = job.device
     coded = [
-        coded(job, clips, variant)
+        tokenizer_with_codes(job, clips, variant)
         for variant in ("full", "retrain")
         if absent_reason(paths.component("tokenizer", variant)) is None
     ]

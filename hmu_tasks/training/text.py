@@ -18,7 +18,7 @@ from hmu_tasks.models.networks.layers import seeded
 from hmu_tasks.models.official.clip import import_clip
 from hmu_tasks.models.text.encoders import SmallTextConfig, SmallTextEncoder
 from hmu_tasks.training.loop.batches import ClipSet
-from hmu_tasks.training.loop.coded import coded
+from hmu_tasks.training.loop.coded import tokenizer_with_codes
 from hmu_tasks.training.loop.fit import History, Progress, Schedule, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of
 
@@ -119,7 +119,7 @@ def train(job: Job) -> History:
         import_clip(knobs.clip_folder, job.folder)
         return History()
     clips = packed.load(paths.CLIPS)
-    coder, codes = coded(job, clips, "full")
+    coder, codes = tokenizer_with_codes(job, clips, "full")
     train, val = (split_of(clips, split, None) for split in ("train", "val"))
     pair = TextWithMotion(
         SmallTextConfig(width=knobs.width, word_width=knobs.word_width),

@@ -52,10 +52,10 @@ def test_the_shipped_file_is_valid_and_frozen(values: dict[str, Any]) -> None:
     [
         ("rnu", "run, ingest, filter, validate, train, codebook, unlearn, evaluate, probe, report"),
         ("run.sede", "dataset, concept, seed, device, track"),
-        ("unlearn.lcr.cods", "codes, seeds, layers, noise, support, score, target, published"),
+        ("unlearn.lcr.cods", "strengths, seeds, layers, noise, support, score, target, published"),
         ("train.base.momask.head", "latent, layers, heads"),
         ("train.base.gpt", "momask, bamm"),
-        ("train.pretrained.vq", "source, retain, tokenizer, base, residual, length, evaluator"),
+        ("train.pretrained.vq", "source, retrain, tokenizer, base, residual, length, evaluator"),
         ("evaluate.sampling.top_p", "steps, cfg, residual_cfg, temperature, top_k"),
         ("evaluate.samples.both", "forget, retain"),
         ("validate.bone_length", "forget_share, bone_drift, root_height"),
@@ -133,7 +133,7 @@ def test_heads_that_do_not_divide(values: dict[str, Any], section: str) -> None:
     assert re.search(rf"train\.{section}: latent \d+ must be a multiple of heads 5", message)
 
 
-@pytest.mark.parametrize("name", ["codes", "seeds", "layers"])
+@pytest.mark.parametrize("name", ["strengths", "seeds", "layers"])
 @pytest.mark.parametrize("given", [[], [1, 1]])
 def test_lists_hold_distinct_numbers(values: dict[str, Any], name: str, given: list[int]) -> None:
     message = refusal(put(values, f"unlearn.lcr.{name}", given))

@@ -40,11 +40,11 @@ CPU = torch.device("cpu")
 TRANSFORMERS = ("base-momask", "residual")
 
 
-def knobs(**retain: Any) -> Params:
+def knobs(**pretrained: Any) -> Params:
     changes: dict[str, Any] = {
         "filter": {"concepts": str(ROOT / "hmu_tasks/data/concepts/concepts.yaml")},
         "validate": {"forget_share": [0.02, 0.6]},
-        "train": overlaid(PARAMS, {"pretrained": retain}),
+        "train": overlaid(PARAMS, {"pretrained": pretrained}),
         "unlearn": {"lcr": {"strengths": [0, 3], "seeds": [0, 1], "layers": [0, 1, 2]}},
     }
     return tiny_params(changes)

@@ -8,12 +8,12 @@ from hmu_tasks.evaluation.intervals import records
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.evaluation.splits import Split
 from hmu_tasks.metrics.stats import cluster_interval, repeat_interval, wilson_interval
-from hmu_tasks.training.loop.batches import Caption
+from hmu_tasks.training.loop.batches import CaptionWords
 
 
 def measured(rows: list[float], *, repeats: int = 1, name: str = "violence", twins: bool = False) -> Measured:
     n = len(rows) // repeats
-    asked = Prompts([Caption("", [])] * len(rows), [40] * len(rows), n, repeats)
+    asked = Prompts([CaptionWords("", [])] * len(rows), [40] * len(rows), n, repeats)
     origins = [str(i // 2) for i in range(n)] if twins else None
     return Measured(Split("forget", asked, origins=origins), {name: np.array(rows)})
 

@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 
 from hmu_tasks.evaluation.prompts import caption_prompts, origins, repeated_prompts, written_prompts
-from hmu_tasks.training.loop.batches import Caption, ClipSet
+from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 
 
 def clips(n: int = 12) -> ClipSet:
     return ClipSet(
         [f"c{i}" for i in range(n)],
         [np.zeros((40 + 4 * i, 263), np.float32) for i in range(n)],
-        [[Caption(f"{i}.{j}", [f"{j}/NUM"]) for j in range(3)] for i in range(n)],
+        [[CaptionWords(f"{i}.{j}", [f"{j}/NUM"]) for j in range(3)] for i in range(n)],
     )
 
 

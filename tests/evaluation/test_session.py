@@ -21,7 +21,7 @@ from hmu_tasks.evaluation.splits import Gallery, Protocol, Split, gather, prepar
 from hmu_tasks.metrics.forgetting import mask_tokens
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
-from hmu_tasks.training.loop.batches import Caption, ClipSet
+from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 
 CPU = torch.device("cpu")
 ORIGINAL = paths.edits("momask", "original") / "s0"
@@ -93,7 +93,7 @@ def motions(n: int, frames: int = 40, seed: int = 0) -> list[np.ndarray]:
 
 def clip_set(n: int) -> ClipSet:
     captions = [
-        [Caption(f"a man kicks {i}", ["a/DET", "man/NOUN", "kick/VERB", f"{i}/NUM"])] for i in range(n)
+        [CaptionWords(f"a man kicks {i}", ["a/DET", "man/NOUN", "kick/VERB", f"{i}/NUM"])] for i in range(n)
     ]
     return ClipSet([f"c{i}" for i in range(n)], motions(n), captions)
 
@@ -162,7 +162,7 @@ def test_real_motions_are_at_no_distance_from_themselves(judge: Judge) -> None:
 
 
 def test_only_the_released_rule_masks_within_words(judge: Judge) -> None:
-    captions = [[Caption("sidekick", ["sidekick/NOUN"])], [Caption("kick", ["kick/VERB"])]]
+    captions = [[CaptionWords("sidekick", ["sidekick/NOUN"])], [CaptionWords("kick", ["kick/VERB"])]]
     clips = ClipSet(["a", "b"], motions(2), captions)
     protocol = Protocol(
         32, 300, 1, 0.0, lambda line: mask_tokens(line, ["kick"]), mask_as_released=released_mask
@@ -189,7 +189,7 @@ def test_only_the_released_rule_masks_within_words(judge: Judge) -> None:
 
 def test_captions_without_tokens_are_not_changed_by_masking(judge: Judge) -> None:
     protocol = Protocol(32, 300, 1, 0.0, lambda line: mask_tokens(line, ["kick"]))
-    clips = ClipSet(["a", "b"], motions(2), [[Caption("", [])], [Caption("kick", ["kick/VERB"])]])
+    clips = ClipSet(["a", "b"], motions(2), [[CaptionWords("", [])], [CaptionWords("kick", ["kick/VERB"])]])
     split = prepare(
         "forget",
         caption_prompts(clips, repeats=1, seed=0),
@@ -214,7 +214,7 @@ def test_written_prompts_have_no_real_motion(judge: Judge) -> None:
 def flags(name: str, *shares: float, n: int = 10) -> Measured:
     """Motions of which these shares are flagged, one share per repeat."""
     rows = np.concatenate([np.arange(n) < round(share * n) for share in shares]).astype(float)
-    asked = Prompts([Caption("", [])] * len(rows), [40] * len(rows), n, len(shares))
+    asked = Prompts([CaptionWords("", [])] * len(rows), [40] * len(rows), n, len(shares))
     return Measured(Split(name, asked), {"violence": rows})
 
 

@@ -8,7 +8,7 @@ import torch
 from hmu_tasks.config import paths
 from hmu_tasks.data.clips import packed
 from hmu_tasks.training.evaluator import drop_words
-from hmu_tasks.training.loop.batches import Caption, ClipSet, clip_set
+from hmu_tasks.training.loop.batches import CaptionWords, ClipSet, clip_set
 from hmu_tasks.training.loop.transformers import CodeSet
 from hmu_tasks.training.tokenizer import windows
 
@@ -24,7 +24,7 @@ def three() -> ClipSet:
         np.full((frames, 5), i, np.float32) + np.arange(frames)[:, None]
         for i, frames in enumerate((8, 12, 20))
     ]
-    captions = [[Caption(f"{i} {j}", []) for j in range(i + 1)] for i in range(3)]
+    captions = [[CaptionWords(f"{i} {j}", []) for j in range(i + 1)] for i in range(3)]
     return ClipSet(["a", "b", "c"], [f.astype(np.float32) for f in features], captions)
 
 
@@ -61,7 +61,7 @@ def test_every_caption_is_drawn() -> None:
 
 
 def test_words_are_dropped_now_and_then() -> None:
-    captions = [Caption("", ["a/DET", "kick/VERB"] * 50)] * 20
+    captions = [CaptionWords("", ["a/DET", "kick/VERB"] * 50)] * 20
     dropped = drop_words(captions, generator())
     assert [len(row) for row in dropped] == [100] * 20
     share = np.mean([word == "unk/OTHER" for row in dropped for word in row])

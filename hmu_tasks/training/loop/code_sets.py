@@ -5,7 +5,7 @@ from hmu_tasks.data.clips import packed
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.text.embeddings import embed_texts
 from hmu_tasks.models.text.encoders import load_text
-from hmu_tasks.training.loop.coded import coded
+from hmu_tasks.training.loop.coded import tokenizer_with_codes
 from hmu_tasks.training.loop.job import Job, split_of
 from hmu_tasks.training.loop.transformers import CodeSet
 
@@ -14,7 +14,7 @@ def code_sets(job: Job) -> tuple[CodeSet, CodeSet, int]:
     """Encode the variant's clips with the variant's tokenizer; returns training and validation codes, text width."""
     clips = packed.load(paths.CLIPS)
     encoder = load_text(paths.component("text"), job.device)
-    _, codes = coded(job, clips, job.variant)
+    _, codes = tokenizer_with_codes(job, clips, job.variant)
     sets = [split_of(clips, split, job.variant) for split in ("train", "val")]
     texts = [c.text for s in sets for row in s.captions for c in row]
     vectors = embed_texts(encoder, texts, cache=paths.CACHE, digest=weights.digest(paths.component("text")))

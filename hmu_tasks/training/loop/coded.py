@@ -34,7 +34,9 @@ def coded_clips(clips: Clips, tokenizer: Tokenizer, *, digest: str, cache: Path)
     return dict(zip(known.ids, codes, strict=True))
 
 
-def coded(job: Job, clips: Clips, variant: str | None) -> tuple[Tokenizer, dict[str, np.ndarray]]:
+def tokenizer_with_codes(
+    job: Job, clips: Clips, variant: str | None
+) -> tuple[Tokenizer, dict[str, np.ndarray]]:
     """Return the tokenizer of a variant, and the codes of all training and validation clips under it."""
     folder = paths.component("tokenizer", variant)
     tokenizer = load_tokenizer(folder, job.device)
