@@ -17,6 +17,7 @@ import numpy as np
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import load
 from hmu_tasks.data.clips import packed
+from hmu_tasks.data.clips.id_lists import ROLES, read_ids
 from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.data.motion.skeleton import JOINTS
 from hmu_tasks.evaluation.generation import draw_codes
@@ -59,8 +60,8 @@ def main() -> None:
     knobs = params.evaluate
     clips = packed.load(paths.CLIPS)
     prompts: dict[str, Prompts] = {}
-    for name in ("forget", "retain"):
-        ids = (paths.SPLIT / f"test-{name}.txt").read_text(encoding="utf-8").splitlines()
+    for name in ROLES:
+        ids = read_ids(paths.SPLIT, "test", name)
         prompts[name] = caption_prompts(clip_set(clips, ids), repeats=knobs.repeats, seed=params.run.seed)
         share = np.mean([waves(clips.features(clip_id)) for clip_id in ids])
         sys.stdout.write(f"real, {name}: {share:.1%} of {len(ids)}\n")

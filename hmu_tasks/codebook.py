@@ -8,6 +8,7 @@ import pandas as pd
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips import packed
+from hmu_tasks.data.clips.id_lists import ROLES, Role, read_ids
 from hmu_tasks.data.concepts.concepts import load_concept
 from hmu_tasks.data.concepts.matching import match
 from hmu_tasks.methods.shared import codes
@@ -28,10 +29,7 @@ def run(params: Params) -> None:
     codebook.json.
     """
     clips = packed.load(paths.CLIPS)
-    ids = {
-        role: (paths.SPLIT / f"train-{role}.txt").read_text(encoding="utf-8").splitlines()
-        for role in ("forget", "retain")
-    }
+    ids = {role: read_ids(paths.SPLIT, "train", role) for role in ROLES}
     folder = paths.component("tokenizer", "full")
     tokenizer = load_tokenizer(folder, pick_device(params.run.device))
     coded = coded_clips(clips, tokenizer, digest=digest(folder), cache=paths.CACHE)
@@ -85,7 +83,7 @@ def _counts_of(
     params: Params,
     concept: str,
     captions: pd.DataFrame,
-    ids: Mapping[str, Sequence[str]],
+    ids: Mapping[Role, Sequence[str]],
     found: Sequence[np.ndarray],
     size: int,
 ) -> CodeUsage:

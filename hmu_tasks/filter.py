@@ -8,6 +8,7 @@ import pandas as pd
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips.clips import SPLITS
+from hmu_tasks.data.clips.id_lists import write_ids
 from hmu_tasks.data.concepts.concepts import CONCEPTS_FILE, load_concept
 from hmu_tasks.data.division.partition import FilterResult, filter_clips
 from hmu_tasks.runtime.errors import DataError
@@ -40,7 +41,7 @@ def filter_folder(
     matches: int,
     concepts: Path = CONCEPTS_FILE,
 ) -> FilterResult:
-    """Divide the packed clips of a folder and write <split>-forget.txt, <split>-retain.txt and filter.json.
+    """Divide the packed clips of a folder and write the id lists of each split and filter.json.
 
     concepts: a file with concepts beside the shipped ones. Raises DataError when a file is missing or a split has
     nothing to forget, ConfigError for an unknown concept.
@@ -61,9 +62,7 @@ def filter_folder(
     )
     with replacing_folder(target) as folder:
         for split in SPLITS:
-            for side, ids in (("forget", result.forget[split]), ("retain", result.retain[split])):
-                (folder / f"{split}-{side}.txt").write_text(
-                    "".join(f"{name}\n" for name in ids), encoding="utf-8"
-                )
+            write_ids(folder, split, "forget", result.forget[split])
+            write_ids(folder, split, "retain", result.retain[split])
         write_json(folder / "filter.json", result.summary)
     return result

@@ -17,6 +17,7 @@ from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params, flat
 from hmu_tasks.config.sections.unlearning import Tuned
 from hmu_tasks.data.clips import packed
+from hmu_tasks.data.clips.id_lists import ROLES, id_list, read_ids
 from hmu_tasks.methods import lcr, method_function
 from hmu_tasks.methods.shared import encoded
 from hmu_tasks.methods.shared.codes import load_prior, load_usage
@@ -237,9 +238,9 @@ def _text_edits(model: str) -> TextEdits:
     """Edits of the sentence vector's maps, from a model's original bundle, its training captions and the keywords."""
     captions = packed.load(paths.CLIPS).captions
     known = {}
-    for role in ("forget", "retain"):
-        place = _ids_file(role)
-        ids = set(_ids(role))
+    for role in ROLES:
+        place = id_list(paths.SPLIT, "train", role)
+        ids = set(read_ids(paths.SPLIT, "train", role))
         known[role] = sorted(set(captions.loc[captions["clip_id"].isin(ids), "caption"]))
         if not known[role]:
             raise DataError(f"no clip of {place} has a caption; an edit on the text side needs some")
@@ -248,14 +249,6 @@ def _text_edits(model: str) -> TextEdits:
     return TextEdits(
         source, model, paths.CACHE, forget=known["forget"], retain=known["retain"], keywords=sorted(keywords)
     )
-
-
-def _ids_file(role: str) -> Path:
-    return paths.SPLIT / f"train-{role}.txt"
-
-
-def _ids(role: str) -> list[str]:
-    return _ids_file(role).read_text(encoding="utf-8").splitlines()
 
 
 def _tune(
@@ -271,7 +264,7 @@ def _tune(
     source = paths.edits(model, "original") / "s0"
     bundle = load_bundle(source, CPU)
     clips = packed.load(paths.CLIPS)
-    ids = {role: _ids(role) for role in ("forget", "retain")}
+    ids = {role: read_ids(paths.SPLIT, "train", role) for role in ROLES}
     both = clip_set(clips, ids["forget"] + ids["retain"])
     captions = [[caption.text for caption in row] for row in both.captions]
     texts = [text for row in captions for text in row]
@@ -301,7 +294,7 @@ def _tune(
 def _scratch(params: Params, model: str, method: str) -> Path:
     """Folder of resumable training, named by all that it depends on: it is never continued under other inputs."""
     inputs = [paths.edits(model, "original") / "s0" / "bundle.json", paths.CODEBOOK / encoded.FILE]
-    inputs += [paths.CLIPS / "captions.parquet", _ids_file("forget"), _ids_file("retain")]
+    inputs += [paths.CLIPS / "captions.parquet", *(id_list(paths.SPLIT, "train", role) for role in ROLES)]
     knobs = getattr(params.unlearn, method).model_dump(mode="json")
     parts = [json.dumps(knobs, sort_keys=True), str(params.run.seed), str(pick_device(params.run.device))]
     parts += [code_digest("models", "methods", "training"), *(weights.digest(path) for path in inputs)]
@@ -317,7 +310,7 @@ def _retraining_cost(model: str) -> Cost:
         with history.open(encoding="utf-8", newline="") as file:
             taken = [int(row["step"]) for row in csv.DictReader(file)]
         steps = steps + max(taken) if taken and steps is not None else None
-    kept = set(_ids("retain"))
+    kept = set(read_ids(paths.SPLIT, "train", "retain"))
     captions = packed.load(paths.CLIPS).captions
     return Cost(steps, len(kept), int(captions["clip_id"].isin(kept).sum()))
 

@@ -9,6 +9,7 @@ import pandas as pd
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips.clips import SPLITS
+from hmu_tasks.data.clips.id_lists import ROLES, read_ids
 from hmu_tasks.data.contracts import tables
 from hmu_tasks.data.contracts.expectations import ContractLimits, SuiteResult, as_record, check
 from hmu_tasks.data.datasets import dataset_of
@@ -16,7 +17,6 @@ from hmu_tasks.runtime.errors import ContractError, DataError
 from hmu_tasks.runtime.files import replacing_folder, write_json
 from hmu_tasks.viewer.validation import write_site
 
-SIDES = ("forget", "retain")
 CLIPS_SHOWN = 5
 
 
@@ -100,14 +100,7 @@ def _statistics(
 
 
 def _lists(folder: Path) -> dict[tuple[str, str], list[str]]:
-    lists = {}
-    for split in SPLITS:
-        for side in SIDES:
-            path = folder / f"{split}-{side}.txt"
-            if not path.exists():
-                raise DataError(f"{path} is missing; run the filter step first")
-            lists[split, side] = path.read_text(encoding="utf-8").splitlines()
-    return lists
+    return {(split, role): read_ids(folder, split, role) for split in SPLITS for role in ROLES}
 
 
 def _table(results: tuple[SuiteResult, ...]) -> str:

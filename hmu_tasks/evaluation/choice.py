@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hmu_tasks.config import paths
+from hmu_tasks.data.clips.id_lists import id_list
 from hmu_tasks.evaluation.figures import Measured
 from hmu_tasks.metrics.selection import Candidate, Choice, choose_strength, largest_strength
 from hmu_tasks.models.networks.components import absent_reason
@@ -45,8 +46,8 @@ def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Sele
     metric = "violence_corrected" if all(told) else "fid"
     if any(("forget-val", metric) not in ends for ends in (original, retrain)):
         raise DataError(
-            f"{paths.SPLIT / 'val-forget.txt'} has too few clips for a forget FID (two are needed), and the data have "
-            "no action labels: no strength can be selected; put more clips of the concept into the validation split"
+            f"{id_list(paths.SPLIT, 'val', 'forget')} has too few clips for a forget FID (two are needed), and the data "
+            "have no action labels: no strength can be selected; put more clips of the concept into the validation split"
         )
     start, end = original["forget-val", metric], retrain["forget-val", metric]
     # D_r shows less of the concept than the original, and lies farther from the real forget motions.

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hmu_tasks.config import paths
+from hmu_tasks.data.clips.id_lists import Role, id_list, read_ids
 from hmu_tasks.data.clips.packed import Clips
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet, clip_set
@@ -49,11 +50,11 @@ def origins(clips: pd.DataFrame) -> dict[str, str]:
     return {clip: source[twin] if isinstance(twin, str) else source[clip] for clip, twin in twins}
 
 
-def concept_clips(clips: Clips, split: str, role: str) -> ClipSet:
+def concept_clips(clips: Clips, split: str, role: Role) -> ClipSet:
     """Collect the forget or retain clips (`role`) of a split; raises DataError where there are none."""
-    path = paths.SPLIT / f"{split}-{role}.txt"
-    ids = path.read_text(encoding="utf-8").splitlines()
+    ids = read_ids(paths.SPLIT, split, role)
     if not ids:
+        path = id_list(paths.SPLIT, split, role)
         raise DataError(f"{path} is empty: no {role} clip to ask for; choose another concept or split")
     return clip_set(clips, ids)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from hmu_tasks.config import params as settings
 from hmu_tasks.config import paths
 from hmu_tasks.config.sections.training import Training
+from hmu_tasks.data.clips.id_lists import read_ids
 from hmu_tasks.data.clips.packed import Clips
 from hmu_tasks.data.motion.normalisation import emphasise
 from hmu_tasks.models.networks.device import pick_device
@@ -59,10 +60,7 @@ class Job:
 
 def split_of(clips: Clips, split: str, variant: str | None) -> ClipSet:
     """Clips of a split: all of them, or those of the retain set."""
-    if variant == "retrain":
-        ids = (paths.SPLIT / f"{split}-retain.txt").read_text(encoding="utf-8").split("\n")[:-1]
-    else:
-        ids = clips.ids(split)
+    ids = read_ids(paths.SPLIT, split, "retain") if variant == "retrain" else clips.ids(split)
     return clip_set(clips, ids)
 
 
