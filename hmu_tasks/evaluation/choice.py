@@ -46,8 +46,9 @@ def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Sele
     metric = "violence_corrected" if all(told) else "fid"
     if any(("forget-val", metric) not in ends for ends in (original, retrain)):
         raise DataError(
-            f"{id_list(paths.SPLIT, 'val', 'forget')} has too few clips for a forget FID (two are needed), and the data "
-            "have no action labels: no strength can be selected; put more clips of the concept into the validation split"
+            f"{id_list(paths.SPLIT, 'val', 'forget')} has too few clips for a forget FID (two are needed), "
+            "and the data have no action labels: no strength can be selected; put more clips of the concept into the "
+            "validation split"
         )
     start, end = original["forget-val", metric], retrain["forget-val", metric]
     # D_r shows less of the concept than the original, and lies farther from the real forget motions.
