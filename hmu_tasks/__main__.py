@@ -57,27 +57,28 @@ def ingest() -> None:
     data/clips/ingest.json names them all.
     """
     from hmu_tasks import ingest as step
-    from hmu_tasks.runtime.console import bar, load_params, print_ingest
+    from hmu_tasks.config.params import load
+    from hmu_tasks.runtime.console import bar
 
-    print_ingest(step.run(load_params(), bar("ingest")))
+    step.print_report(step.run(load(), bar("ingest")))
 
 
 @app.command("filter")
 def filter_() -> None:
     """Split the clips into forget and retain set, into data/split."""
     from hmu_tasks import filter as step
-    from hmu_tasks.runtime.console import load_params
+    from hmu_tasks.config.params import load
 
-    step.run(load_params())
+    step.run(load())
 
 
 @app.command()
 def validate() -> None:
     """Check the data contracts; a broken one stops the pipeline and names the clips."""
     from hmu_tasks import validate as step
-    from hmu_tasks.runtime.console import load_params
+    from hmu_tasks.config.params import load
 
-    step.run(load_params())
+    step.run(load())
 
 
 @app.command()
@@ -91,54 +92,58 @@ def train(
 ) -> None:
     """Train one component; a killed run continues where it stopped."""
     from hmu_tasks import train as step
-    from hmu_tasks.runtime.console import bar, load_params
+    from hmu_tasks.config.params import load
+    from hmu_tasks.runtime.console import bar
 
-    step.run(load_params(), component, variant, bar(f"train {component} {variant or ''}".strip()))
+    step.run(load(), component, variant, bar(f"train {component} {variant or ''}".strip()))
 
 
 @app.command()
 def codebook() -> None:
     """Count which codes the forget and the retain set use, and score them."""
     from hmu_tasks import codebook as step
-    from hmu_tasks.runtime.console import load_params
+    from hmu_tasks.config.params import load
 
-    step.run(load_params())
+    step.run(load())
 
 
 @app.command()
 def unlearn(model: str, method: str) -> None:
     """Apply a method to a model: one bundle per edit, with the proof of what changed."""
     from hmu_tasks import unlearn as step
-    from hmu_tasks.runtime.console import bar, load_params
+    from hmu_tasks.config.params import load
+    from hmu_tasks.runtime.console import bar
 
-    step.run(load_params(), model, method, bar(f"unlearn {model} {method}"))
+    step.run(load(), model, method, bar(f"unlearn {model} {method}"))
 
 
 @app.command()
 def evaluate(model: str, method: str) -> None:
     """Generate, judge and measure every edit that a method made of a model (`real real`: the data itself)."""
     from hmu_tasks import evaluate as step
-    from hmu_tasks.runtime.console import bar, load_params
+    from hmu_tasks.config.params import load
+    from hmu_tasks.runtime.console import bar
 
-    step.run(load_params(), model, method, bar(f"evaluate {model} {method}"))
+    step.run(load(), model, method, bar(f"evaluate {model} {method}"))
 
 
 @app.command()
 def probe(model: str, method: str) -> None:
     """Attack the selected edit of a method (or `original`, `retrain`) and count how often the concept comes back."""
     from hmu_tasks import probe as step
-    from hmu_tasks.runtime.console import bar, load_params
+    from hmu_tasks.config.params import load
+    from hmu_tasks.runtime.console import bar
 
-    step.run(load_params(), model, method, bar(f"probe {model} {method}"))
+    step.run(load(), model, method, bar(f"probe {model} {method}"))
 
 
 @app.command()
 def report() -> None:
     """Write tables, plots, GIFs and the HTML page into reports/."""
     from hmu_tasks import report as step
-    from hmu_tasks.runtime.console import load_params
+    from hmu_tasks.config.params import load
 
-    step.run(load_params())
+    step.run(load())
 
 
 @app.command()
@@ -151,16 +156,16 @@ def register(
     decide_only: Annotated[bool, typer.Option(help="write evidence and decision, register nothing")] = False,
 ) -> None:
     """Judge the selected edit of a method by the gate, and make a version of it in the MLflow registry."""
-    from hmu_tasks.runtime.console import load_params
+    from hmu_tasks.config.params import load
 
     if decide_only:
         from hmu_tasks import register as step
 
-        step.run(load_params(), model, method, edit)
+        step.run(load(), model, method, edit)
     else:
         from hmu_tasks.registry import publish
 
-        publish.run(load_params(), model, method, edit)
+        publish.run(load(), model, method, edit)
 
 
 Name = Annotated[str | None, typer.Argument(help="the registered model; needed where there are several")]
@@ -238,9 +243,13 @@ def verify(
 @app.command()
 def table() -> None:
     """Print the result table and where the report lies."""
-    from hmu_tasks.runtime.console import print_table
+    from hmu_tasks.config import paths
 
-    print_table()
+    summary = paths.REPORTS / "summary.txt"
+    if not summary.exists():
+        raise HmuError(f"{summary} is missing; run `make repro` (or `dvc repro`) first")
+    page = (paths.REPORTS / "index.html").resolve().as_uri()
+    sys.stdout.write(f"{summary.read_text(encoding='utf-8')}\nReport: {page}\n")
 
 
 @app.command()

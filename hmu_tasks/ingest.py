@@ -1,5 +1,6 @@
 """Step `ingest`: read a raw dataset folder, or draw the synthetic one, into the packed clips of data/clips."""
 
+import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -97,3 +98,23 @@ def _counts(raw: RawFolder) -> str:
     if raw.on_bad == "error" or not reasons:
         return ""
     return "; left out: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+
+
+IDS_SHOWN = 3
+"""Ids that the terminal names of each reason."""
+
+
+def print_report(report: IngestReport) -> None:
+    """Print how much was packed, and for each reason how many ids were left out, with the first ones."""
+    splits = ", ".join(f"{name} {count}" for name, count in report.packed.splits.items())
+    lines = [f"{report.packed.clips} clips ({splits}), {report.packed.captions} captions"]
+    left_out: dict[str, list[str]] = {}
+    for entry in report.skipped:
+        left_out.setdefault(entry.reason, []).append(entry.id)
+    for what, groups in (("left out", left_out), ("converted from", report.converted)):
+        for name, ids in sorted(groups.items()):
+            shown = ", ".join(ids[:IDS_SHOWN]) + (", …" if len(ids) > IDS_SHOWN else "")
+            lines.append(f"  {what} {name}: {len(ids)} ({shown})")
+    if left_out or report.converted:
+        lines.append(f"  all of them: {paths.CLIPS / 'ingest.json'}")
+    sys.stdout.write("\n".join(lines) + "\n")

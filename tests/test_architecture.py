@@ -1,57 +1,14 @@
-"""The dependency rule: libraries know nothing of files' places, settings, terminals and servers."""
+"""The rules of the house: who imports whom, what is never called, how large a module may be."""
 
 import ast
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from modules import PACKAGE, ROOT, closure, imported_names, module_file, own_imports, tree
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+from modules import PACKAGE, ROOT, closure, module_file, tree
 
-LIBRARIES = (
-    "data",
-    "models",
-    "methods",
-    "metrics",
-    "viewer",
-    "training",
-    "evaluation",
-    "probes",
-)
 SOURCES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "flows").rglob("*.py")])
-LIBRARY_SOURCES = [file for file in SOURCES if file.relative_to(PACKAGE.parent).parts[1] in LIBRARIES]
-
-# Who may import what; a folder stands for all that is in it.
-ONLY = {
-    "prefect": {"flows"},
-    "mlflow": {
-        "hmu_tasks/tracking/store.py",
-        "hmu_tasks/tracking/runs.py",
-        "hmu_tasks/registry/versions.py",
-        "hmu_tasks/registry/packing.py",
-        "hmu_tasks/registry/serving.py",
-    },
-    "great_expectations": {"hmu_tasks/data/contracts/expectations.py", "hmu_tasks/validate.py"},
-    "dvc": {"flows"},
-    "typer": {"hmu_tasks/__main__.py", "flows"},
-    "tqdm": {"hmu_tasks/runtime/console.py"},
-    "ruamel": {
-        "hmu_tasks/config/params.py",
-        "hmu_tasks/tracking/lineage.py",
-        "hmu_tasks/config/presets",
-        "hmu_tasks/data/concepts/concepts.py",
-        "hmu_tasks/data/datasets/bvh/name_maps.py",
-    },
-    "argparse": {"flows"},
-    "pickle": {
-        "hmu_tasks/models/networks/weights.py",  # the error that a damaged checkpoint raises
-        "hmu_tasks/models/official",  # readers that refuse or replace every class that a file names
-    },
-    "yaml": set(),
-    "dill": set(),
-    "joblib": set(),
-}
-# These two belong to the steps: the training jobs and the evaluation of real data get Params and paths as they are.
-SETTINGS = {"params": {"training"}, "paths": {"training", "evaluation"}}
 
 
 def place(file: Path) -> str:
@@ -78,99 +35,9 @@ def faults(sources: list[Path], wrong: Callable[[Path], Iterator[str]]) -> list[
     return [f"{place(file)}: {fault}" for file in sources for fault in wrong(file)]
 
 
-def test_the_sources_are_seen() -> None:
-    assert len(LIBRARY_SOURCES) > 60
-    assert {file.relative_to(PACKAGE).parts[0] for file in LIBRARY_SOURCES} == set(LIBRARIES)
-
-
-def test_imports_stay_where_they_belong() -> None:
-    def wrong(file: Path) -> Iterator[str]:
-        for name in imported_names(file):
-            allowed = ONLY.get(name.partition(".")[0])
-            here = place(file)
-            if allowed is not None and not any(here == a or here.startswith(f"{a}/") for a in allowed):
-                yield f"imports {name}"
-
-    assert faults(SOURCES, wrong) == []
-
-
-def test_libraries_do_not_look_around() -> None:
-    banned = {
-        "time",
-        "argparse",
-        "getpass",
-        "socket",
-        "subprocess",
-        "logging",
-        "hmu_tasks.tracking.step_run",
-        "hmu_tasks.runtime.console",
-    }
-
-    def wrong(file: Path) -> Iterator[str]:
-        for name in imported_names(file):
-            if name in banned or name.partition(".")[0] in banned or name.rpartition(".")[0] in banned:
-                yield f"imports {name}"
-        for name, _ in calls(file):
-            if name in {"print", "input", "breakpoint"} or name.endswith((".now", ".utcnow", ".today")):
-                yield f"calls {name}"
-        for node in ast.walk(tree(file)):
-            if dotted(node) in {
-                "sys.argv",
-                "sys.stdout",
-                "sys.stderr",
-                "os.environ",
-                "os.getenv",
-                "Path.cwd",
-            }:
-                yield f"uses {dotted(node)}"
-
-    assert faults(LIBRARY_SOURCES, wrong) == []
-
-
-def test_libraries_do_not_import_steps_or_the_terminal() -> None:
-    steps = {
-        file
-        for file in PACKAGE.glob("*.py")
-        if file.stem not in {"__init__", "errors", "files", "params", "paths"}
-    }
-
-    def wrong(file: Path) -> Iterator[str]:
-        library = file.relative_to(PACKAGE).parts[0]
-        for module in own_imports(file):
-            if module in steps:
-                yield f"imports {place(module)}"
-            allowed = SETTINGS.get(module.stem) if module.parent == PACKAGE else None
-            if allowed is not None and library not in allowed:
-                yield f"imports {place(module)}; settings and places stop at the step"
-
-    assert faults(LIBRARY_SOURCES, wrong) == []
-
-
-def test_libraries_build_on_each_other_in_one_direction() -> None:
-    below = {
-        "data": set(),
-        "metrics": set(),
-        "models": set(),
-        "methods": {"models", "training"},
-        "training": {"data", "models"},
-        "viewer": {"metrics"},
-        "evaluation": {"data", "models", "metrics", "training"},
-        "probes": {"data", "models", "methods", "metrics", "training", "evaluation"},
-    }
-
-    def wrong(file: Path) -> Iterator[str]:
-        library = file.relative_to(PACKAGE).parts[0]
-        for module in own_imports(file):
-            other = module.relative_to(PACKAGE).parts[0]
-            if other in LIBRARIES and other != library and other not in below[library]:
-                yield f"imports {place(module)}"
-
-    assert faults(LIBRARY_SOURCES, wrong) == []
-
-
-def test_metrics_import_only_themselves() -> None:
-    for file in (PACKAGE / "metrics").glob("*.py"):
-        assert {module.parent for module in own_imports(file)} <= {PACKAGE / "metrics"}, place(file)
+def test_import_contracts_hold() -> None:
+    """pyproject.toml says who may import whom, and that no circles exist; ruff says what libraries may not use."""
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
 
 
 def test_nothing_is_unpickled() -> None:
@@ -217,7 +84,7 @@ def test_global_random_state_is_left_alone() -> None:
             if (name in seeding and id(call) not in inside) or name.endswith("random.seed"):
                 yield f"line {call.lineno}: {name}"
 
-    assert faults(LIBRARY_SOURCES, wrong) == []
+    assert faults(SOURCES, wrong) == []
 
 
 @pytest.mark.parametrize(

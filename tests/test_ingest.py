@@ -11,7 +11,7 @@ from tiny_world import ROOT, tiny_params
 
 from hmu_tasks import ingest
 from hmu_tasks.config import paths
-from hmu_tasks.runtime.console import print_ingest
+from hmu_tasks.ingest import print_report
 from hmu_tasks.runtime.errors import ConfigError, DataError
 
 
@@ -36,7 +36,7 @@ def run(on_bad: str) -> ingest.IngestReport:
 
 def test_the_terminal_is_told_what_was_left_out(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = run("skip")
-    print_ingest(report)
+    print_report(report)
     assert capsys.readouterr().out.splitlines() == [
         "25 clips (train 10, val 7, test 8), 43 captions",
         "  left out no motion: 5 (00001, M00001, 00002, …)",
@@ -55,7 +55,7 @@ def test_the_terminal_is_told_what_was_left_out(project: Path, capsys: pytest.Ca
 
 def test_nothing_to_tell_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny_raw.write_kitml(project)
-    print_ingest(run("error"))
+    print_report(run("error"))
     assert capsys.readouterr().out == "32 clips (train 16, val 8, test 8), 56 captions\n"
 
 

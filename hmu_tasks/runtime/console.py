@@ -1,19 +1,12 @@
-"""What the command line shows: progress bars and the result table."""
+"""Progress bars on the terminal's error stream."""
 
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
-from hmu_tasks.config import params, paths
-from hmu_tasks.runtime.errors import DataError
-
-if TYPE_CHECKING:
-    from hmu_tasks.ingest import IngestReport
-
-IDS_SHOWN = 3
 BAR_VARIABLE = "HMU_BAR_SECONDS"
 """Environment variable: how often a bar is written where there is no terminal; for who reads it and shows it anew."""
 
@@ -35,33 +28,3 @@ def bar(label: str) -> Callable[[int, int], None]:
             shown[-1].close()
 
     return advance
-
-
-def load_params() -> params.Params:
-    """Read params.yaml of the working directory."""
-    return params.load()
-
-
-def print_ingest(report: "IngestReport") -> None:
-    """Print how much was packed, and for each reason how many ids were left out, with the first ones."""
-    splits = ", ".join(f"{name} {count}" for name, count in report.packed.splits.items())
-    lines = [f"{report.packed.clips} clips ({splits}), {report.packed.captions} captions"]
-    left_out: dict[str, list[str]] = {}
-    for entry in report.skipped:
-        left_out.setdefault(entry.reason, []).append(entry.id)
-    for what, groups in (("left out", left_out), ("converted from", report.converted)):
-        for name, ids in sorted(groups.items()):
-            shown = ", ".join(ids[:IDS_SHOWN]) + (", …" if len(ids) > IDS_SHOWN else "")
-            lines.append(f"  {what} {name}: {len(ids)} ({shown})")
-    if left_out or report.converted:
-        lines.append(f"  all of them: {paths.CLIPS / 'ingest.json'}")
-    sys.stdout.write("\n".join(lines) + "\n")
-
-
-def print_table() -> None:
-    """Print the summary that the report step wrote, and where the page is."""
-    summary = paths.REPORTS / "summary.txt"
-    if not summary.exists():
-        raise DataError(f"{summary} is missing; run `make repro` (or `dvc repro`) first")
-    sys.stdout.write(summary.read_text(encoding="utf-8"))
-    sys.stdout.write(f"\nReport: {(paths.REPORTS / 'index.html').resolve().as_uri()}\n")
