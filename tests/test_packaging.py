@@ -136,7 +136,7 @@ def test_files_name_no_machine() -> None:
         # The CUDA build of torch has an index of its own, given as a build argument.
         ("Dockerfile", "an index of packages"),
         ("compose.yaml", "an index of packages"),
-        ("docs/operations.md", "an index of packages"),
+        ("docs/cluster.md", "an index of packages"),
         (OURS, "an index of packages"),
         (OURS, "a word of the workplace"),
         (OURS, "a folder of a machine"),
