@@ -41,6 +41,33 @@ def merge_entries(root: Path, entries: Entries) -> None:
         content.setdefault("stages", {}).update(entries)
 
 
+def drop_unavailable(root: Path) -> list[str]:
+    """Drop the entries whose outputs this machine has neither in its workspace nor in its cache; return their stages.
+
+    Digests of trained outputs depend on the processor's floating point, so that a committed dvc.lock names files that
+    another machine has never made. DVC looks up such a stage in the run cache only where the lock has no entry for it;
+    with one it trains anew, each time, although this machine's own result lies in the cache.
+    """
+    from dvc.repo import Repo
+    from dvc.utils.serialize import modify_yaml
+
+    recorded = read_entries(root)
+    if not recorded:
+        return []
+    with Repo(str(root), _wait_for_lock=True) as repo, repo.lock:
+        lost = [
+            stage.name
+            for stage in repo.index.stages
+            if getattr(stage, "name", None) in recorded
+            and any(out.hash_info and out.changed_cache() and out.workspace_status() for out in stage.outs)
+        ]
+        if lost:
+            with modify_yaml(str(root / "dvc.lock")) as content:
+                for name in lost:
+                    del content["stages"][name]
+    return lost
+
+
 def lock_order(root: Path) -> list[str]:
     """List the stages in dvc.lock in the order of the file."""
     return list(read_entries(root))

@@ -20,6 +20,7 @@ import typer
 from flows import temporary
 from flows.ahead import leading, run_ahead
 from flows.graph import DVC, Stage, behind, changed_stages, read_stages
+from flows.lockfile import drop_unavailable
 from flows.stage import HUGE_PAGES
 from flows.terminal import STOPPED, Terminal, failures
 from hmu_tasks.runtime.errors import HmuError
@@ -27,6 +28,10 @@ from hmu_tasks.runtime.threads import threads
 
 BYTES_PER_STAGE = 7 * 2**28
 """Memory that a stage at default size may need; a machine with less runs fewer stages at once."""
+FOREIGN_LOCK = (
+    "dvc.lock records outputs of {} stages that this machine does not have; they are restored from this machine's run "
+    "cache or made here, and git then shows dvc.lock as changed (docs/laptop.md)"
+)
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _LIMIT = Path("/sys/fs/cgroup/memory.max")
 
@@ -67,6 +72,8 @@ def main(
     try:
         most = jobs or default_jobs()
         stages = read_stages(root)
+        if dropped := drop_unavailable(root):
+            typer.echo(FOREIGN_LOCK.format(len(dropped)), err=True)
         changed = changed_stages(root, stages)
     except HmuError as error:
         sys.exit(f"error: {error}")

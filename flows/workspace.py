@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.graph import DVC
+from flows.lockfile import drop_unavailable
 from hmu_tasks.runtime.errors import HmuError
 
 SCRATCH_VARIABLE = "HMU_SCRATCH"
@@ -104,9 +105,10 @@ def check_shared(root: Path, *, in_place: bool) -> None:
 
 
 def restore(root: Path) -> None:
-    """Fill a fresh worktree with what the cache has of its dvc.lock, so that only the rest is out of date."""
+    """Fill a fresh worktree with what the cache has of its dvc.lock, and drop the rest from it for the run cache."""
     if (root / "dvc.lock").exists():
         run_checked(root, [*DVC, "--wait-for-lock", "checkout", "--quiet", "--allow-missing"])
+        drop_unavailable(root)
 
 
 @contextmanager

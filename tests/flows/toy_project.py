@@ -53,7 +53,9 @@ if flag(f"contract-{name}"):
     sys.exit("error: 1 of 2 data contracts are broken")
 pathlib.Path("out").mkdir(exist_ok=True)
 text = "".join(pathlib.Path(at).read_text() for at in sys.argv[2:]) + name
-pathlib.Path(f"out/{name}").write_text(text + (f"({rate})" if name.startswith("train") else ""))
+# What is trained depends on the machine's floating point.
+trained = f"({rate}{os.environ.get('TOY_MACHINE', '')})" if name.startswith("train") else ""
+pathlib.Path(f"out/{name}").write_text(text + trained)
 if name.startswith("train"):
     checkpoint.unlink()
 if name == "report":
