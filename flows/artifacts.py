@@ -141,11 +141,16 @@ def figure_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     cells: dict[tuple[Any, ...], dict[str, list[dict[str, Any]]]] = {}
     for record in records:
         if record["split"] in SIDES and record["metric"] in FIGURES:
-            key = (record["split"], record["model"], record["method"], record["knob"])
+            key = (record["split"], record["model"], record["method"], record["strength"])
             cells.setdefault(key, {}).setdefault(record["metric"], []).append(record)
     rows = []
-    for (split, model, method, knob), found in cells.items():
-        row = {"prompts": split, "model": model, "method": method, "strength": "" if knob is None else knob}
+    for (split, model, method, strength), found in cells.items():
+        row = {
+            "prompts": split,
+            "model": model,
+            "method": method,
+            "strength": "" if strength is None else strength,
+        }
         for name in FIGURES:
             cell = pool(found.get(name, []))
             row[name] = "" if cell is None else f"{cell.mean:.4g}"

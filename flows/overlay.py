@@ -28,6 +28,7 @@ def set_params(root: Path, preset: str | None, values: dict[str, Any]) -> None:
                     raise HmuError(f"params.yaml has no key {key!r}; name it as section.key")
                 place[last] = value
     if (preset is not None or values) and (root / "hmu_tasks" / "config" / "params.py").exists():
-        code = "import sys\nfrom hmu_tasks.config import params\nfrom hmu_tasks.runtime import errors\ntry: params.load()\n"
+        code = "import sys\nfrom hmu_tasks.config import params\nfrom hmu_tasks.runtime import errors\n"
+        code += "try: params.load()\n"
         code += "except errors.HmuError as error: sys.exit(str(error))"
         run_checked(root, [sys.executable, "-c", code])
