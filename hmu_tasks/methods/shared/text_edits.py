@@ -65,7 +65,10 @@ def text_edits(
         edited = edit(model.text_projections, texts, strength=strength / 100)
         report = {"texts": sizes(knobs.texts, texts.forget, texts.retain)}
         yield Edit(
-            strength=strength, states=states(model, edited), report=report, cost=reading_cost(knobs, texts)
+            strength=strength,
+            states=states_with(model, edited),
+            report=report,
+            cost=reading_cost(knobs, texts),
         )
 
 
@@ -75,7 +78,7 @@ def released_edit(given: Inputs, edit: ReleasedEdit) -> Edit:
     model = given.bundle.model
     edited = edit(model.text_projections, forget, retain, target[0])
     report = {"texts": sizes("keywords", forget, retain), "published": True}
-    return Edit(strength=None, states=states(model, edited), report=report)
+    return Edit(strength=None, states=states_with(model, edited), report=report)
 
 
 def learned_texts(given: Inputs, knobs: TextKnobs, *, seed: int, target: Target = "shifted") -> Texts:
@@ -108,7 +111,7 @@ def reading_cost(knobs: TextKnobs, texts: Texts, *, extra_sampling: float = 1.0)
     return Cost(captions_read=read, extra_sampling=extra_sampling)
 
 
-def states(model: TextToMotion, edited: Mapping[str, nn.Linear]) -> dict[str, dict[str, Tensor]]:
+def states_with(model: TextToMotion, edited: Mapping[str, nn.Linear]) -> dict[str, dict[str, Tensor]]:
     """State dicts of the transformers with other projections."""
     after = model.with_text_projections(edited)
     return {name: getattr(after, name).state_dict() for name in edited}
