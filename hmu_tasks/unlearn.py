@@ -126,9 +126,15 @@ def apply(params: Params, model: str, name: str, folder: Path, progress: Progres
         progress=shown.within_seed,
     )
     for seed in knobs.sweep.seeds:
+        made = []
         for edit in method.apply(given, knobs, seed=seed):
             _save(edit, method, model, given.original, folder, seed)
+            made.append(edit.strength)
             shown.edit_done()
+        if tuple(made) != knobs.sweep.strengths:
+            raise ConfigError(
+                f"{name} made edits of the strengths {made} instead of {[*knobs.sweep.strengths]}"
+            )
         shown.seeds_done += 1
 
 
@@ -162,7 +168,7 @@ def _save(edit: Edit, method: AnyMethod, model: str, source: Path, folder: Path,
     if foreign:
         raise ConfigError(f"{method.name} changes {', '.join(foreign)}, which its descriptor does not name")
     parts = {name: source / name for name in COMPONENTS}
-    for name in (*edit.states, *beside):
+    for name in {**edit.states, **beside}:
         parts[name] = target / name
         link_files(source / name, parts[name])
     changes = {}

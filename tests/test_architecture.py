@@ -256,9 +256,14 @@ def test_help_reaches_nothing_heavy() -> None:
     }
     modules = {node.module or "" for node in top if isinstance(node, ast.ImportFrom)}
     assert {name for name in modules if name.startswith("hmu_tasks")} == {
+        "hmu_tasks.methods",
+        "hmu_tasks.metrics",
         "hmu_tasks.runtime.errors",
         "hmu_tasks.runtime.threads",
     }
     runtime = PACKAGE / "runtime"
+    methods, metrics = (PACKAGE / name / "__init__.py" for name in ("methods", "metrics"))
+    assert closure(methods) == {methods, runtime / "errors.py"}
+    assert closure(metrics) == {metrics}
     assert closure(runtime / "threads.py") == {runtime / "errors.py", runtime / "threads.py"}
     assert closure(runtime / "errors.py") == {runtime / "errors.py"}

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from hmu_tasks.methods import METHODS
+from hmu_tasks.metrics import ENDS
+
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
     "ingest",
@@ -156,8 +159,8 @@ def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
             ["train", "tokeniser", "full"],
             "unknown component 'tokeniser'; choose one of text, evaluator, tokenizer",
         ),
-        (["train", "tokenizer", "all"], "unknown variant 'all'; choose one of full, retain"),
-        (["train", "tokenizer"], "component 'tokenizer' needs a variant; choose one of full, retain"),
+        (["train", "tokenizer", "all"], "unknown variant 'all'; choose one of full, retrain"),
+        (["train", "tokenizer"], "component 'tokenizer' needs a variant; choose one of full, retrain"),
         (["train", "text", "full"], "component 'text' has no variants"),
         (["unlearn", "momask", "lrc"], "unknown method 'lrc'; choose one of original, retrain, lcr"),
         (["unlearn", "mamask", "original"], "unknown model 'mamask'; choose one of momask"),
@@ -187,10 +190,15 @@ def test_without_params_yaml(tmp_path: Path, command: str) -> None:
     assert error(run(tmp_path, command)) == "params.yaml is missing; run from the project's root folder"
 
 
+def test_help_names_the_methods(tmp_path: Path) -> None:
+    text = " ".join(run(tmp_path, "unlearn", "--help").stdout.replace("│", " ").split())
+    assert ", ".join((*ENDS, *METHODS)) in text
+
+
 def test_a_wrong_key_is_said_with_its_path(project: Path) -> None:
     change(project, unlearn__lcr__cods=3)
     message = error(run(project, "ingest"))
-    assert "unlearn.lcr.cods: unknown key; allowed here: codes, seeds, layers" in message
+    assert "unlearn.lcr.cods: unknown key; allowed here: strengths, seeds, layers" in message
 
 
 @pytest.mark.parametrize(
