@@ -8,11 +8,15 @@ from typing import Annotated
 
 import typer
 
+from hmu_tasks.methods import METHODS
+from hmu_tasks.metrics import ENDS
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.runtime.threads import limit_threads
 
 # No space left, quota used up, file larger than the limit that `ulimit -f` sets.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+Method = Annotated[str, typer.Argument(help=", ".join((*ENDS, *METHODS)))]
 
 app = typer.Typer(
     add_completion=False,
@@ -108,7 +112,7 @@ def codebook() -> None:
 
 
 @app.command()
-def unlearn(model: str, method: str) -> None:
+def unlearn(model: str, method: Method) -> None:
     """Apply a method to a model: one bundle per edit, with the proof of what changed."""
     from hmu_tasks import unlearn as step
     from hmu_tasks.config.params import load

@@ -11,7 +11,7 @@ from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.motion.layout import layout_of
-from hmu_tasks.metrics import METRICS, ROLES
+from hmu_tasks.metrics import ENDS, METRICS, ROLES
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.registry.card import card_text
@@ -63,7 +63,7 @@ def gather(params: Params, model: str, method: str, edit: str | None = None) -> 
     Raises DataError where the edit was not made or not evaluated, or where its files changed since.
     """
     params.check(model, method)
-    if method in ("original", "retrain"):
+    if method in ENDS:
         raise ConfigError(f"{method!r} is a reference and no unlearned model; register a method")
     tables = {name: _records(model, name) for name in (method, "original")}
     if (paths.evaluation(model, "retrain") / "metrics.json").exists():

@@ -10,7 +10,8 @@ import pandas as pd
 
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
-from hmu_tasks.metrics import ROLES
+from hmu_tasks.methods import method_of
+from hmu_tasks.metrics import ENDS, ROLES
 from hmu_tasks.metrics.forgetting import gap_closure
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import read_json, replacing, replacing_folder, write_json
@@ -62,8 +63,9 @@ def read_inputs(params: Params) -> ReportInputs:
     records = with_closures(records)
     selection, *others = _ordered(records, _selections(records, params))
     usage = paths.CODEBOOK / "usage.parquet"
-    # The codebook's plots mark what LCR replaces, whichever method leads.
-    replaced = next((one for one in (selection, *others) if one.method == "lcr"), selection)
+    # The codebook's plots mark the codes that a method replaces, whichever method leads.
+    replacing_codes = [name for name in params.run.methods if method_of(name).replaces_codes]
+    replaced = next((one for one in (selection, *others) if one.method in replacing_codes), selection)
     edited = next(iter(_edits_of(replaced)), {}).get("replaced", {})
     return ReportInputs(
         dataset=params.run.dataset,
@@ -72,7 +74,7 @@ def read_inputs(params: Params) -> ReportInputs:
         selection=selection,
         samples=_samples(params),
         usage=pd.read_parquet(usage) if usage.exists() else None,
-        score={"ratio": "ratio", "log_odds": "log_odds_z"}[params.unlearn.lcr.score],
+        score=_score(params, replacing_codes),
         edited={int(layer): codes for layer, codes in edited.items()},
         histories={path.parent.name: pd.read_csv(path) for path in sorted(paths.TRAIN.glob("*/history.csv"))},
         filtering=_optional(paths.SPLIT / "filter.json"),
@@ -83,6 +85,12 @@ def read_inputs(params: Params) -> ReportInputs:
         probes=[row for path in _written(params, paths.PROBE, "probe.json") for row in read_json(path)],
         costs=_costs([selection, *others]),
     )
+
+
+def _score(params: Params, methods: Sequence[str]) -> str:
+    """Column of usage.parquet by which the first of the `methods` that replace codes ranks them."""
+    ranked = (method_of(name).ranks_by for name in methods)
+    return next((by(params.unlearn[name]) for name, by in zip(methods, ranked, strict=True) if by), "ratio")
 
 
 def with_closures(records: Sequence[Record]) -> list[Record]:
@@ -97,12 +105,9 @@ def with_closures(records: Sequence[Record]) -> list[Record]:
     }
     for record in records:
         place = (record["split"], record["metric"])
-        if (
-            record["method"] in ("original", "retrain", *table.DATA_ROWS)
-            or ROLES.get(record["split"]) != "forget"
-        ):
+        if record["method"] in (*ENDS, *table.DATA_ROWS) or ROLES.get(record["split"]) != "forget":
             continue
-        ends = [points.get((record["model"], method, *place)) for method in ("original", "retrain")]
+        ends = [points.get((record["model"], method, *place)) for method in ENDS]
         if None in ends:
             continue
         values = [np.asarray(r["values"], dtype=float) for r in (record, *ends) if r is not None]
@@ -200,7 +205,7 @@ def _costs(selections: Sequence[Selection]) -> list[CostRow]:
 def _written(params: Params, root: Path, name: str) -> list[Path]:
     """The files <root>/<model>/<method>/<name> of what is run: cells of an earlier matrix may lie beside them."""
     run = params.run
-    cells = [(model, method) for model in run.models for method in ("original", "retrain", *run.methods)]
+    cells = [(model, method) for model in run.models for method in (*ENDS, *run.methods)]
     places = [root / model / method / name for model, method in (("real", "real"), *cells)]
     return sorted(path for path in places if path.exists())
 

@@ -22,11 +22,21 @@ def module_file(name: str) -> Path | None:
     return None
 
 
+def _for_type_checks(file: Path) -> set[int]:
+    """Ids of the nodes below `if TYPE_CHECKING:`, which never runs."""
+    blocks = [node for node in ast.walk(tree(file)) if isinstance(node, ast.If)]
+    blocks = [node for node in blocks if ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}]
+    return {id(inner) for block in blocks for node in block.body for inner in ast.walk(node)}
+
+
 @cache
-def imported_names(file: Path) -> frozenset[str]:
-    """Dotted names that a file imports anywhere, imports for type checks too; `from a import b` gives `a.b`."""
+def imported_names(file: Path, *, run_only: bool = False) -> frozenset[str]:
+    """Dotted names that a file imports anywhere; `from a import b` gives `a.b`. run_only: none for type checks."""
     names = set()
+    idle = _for_type_checks(file) if run_only else set()
     for node in ast.walk(tree(file)):
+        if id(node) in idle:
+            continue
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -35,10 +45,10 @@ def imported_names(file: Path) -> frozenset[str]:
     return frozenset(names)
 
 
-def own_imports(file: Path) -> set[Path]:
+def own_imports(file: Path, *, run_only: bool = False) -> set[Path]:
     """Files of ours that a file imports; the `__init__` of a package counts where something is taken from it."""
     found = set()
-    for name in imported_names(file):
+    for name in imported_names(file, run_only=run_only):
         if name.startswith(("hmu_tasks.", "flows.")):
             module = module_file(name) or module_file(name.rpartition(".")[0])
             assert module is not None, f"{file} imports {name}, which does not exist"
@@ -58,7 +68,7 @@ def data_files(file: Path) -> set[Path]:
 
 
 def closure(file: Path, *, skip: frozenset[Path] = frozenset()) -> set[Path]:
-    """Every file of ours that `file` reaches through imports, itself included, and the data files that these read.
+    """Every file of ours that `file` reaches through imports that run, itself included, and the data files they read.
 
     Plug-ins that a table names by address are not followed: which of them a stage loads, its command says.
     """
@@ -68,5 +78,5 @@ def closure(file: Path, *, skip: frozenset[Path] = frozenset()) -> set[Path]:
         one = waiting.pop()
         if one not in found and one not in skip:
             found.add(one)
-            waiting += own_imports(one)
+            waiting += own_imports(one, run_only=True)
     return found | {data for one in found for data in data_files(one)}

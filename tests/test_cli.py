@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from hmu_tasks.methods import METHODS
+from hmu_tasks.metrics import ENDS
+
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
     "ingest",
@@ -187,10 +190,15 @@ def test_without_params_yaml(tmp_path: Path, command: str) -> None:
     assert error(run(tmp_path, command)) == "params.yaml is missing; run from the project's root folder"
 
 
+def test_help_names_the_methods(tmp_path: Path) -> None:
+    text = " ".join(run(tmp_path, "unlearn", "--help").stdout.replace("│", " ").split())
+    assert ", ".join((*ENDS, *METHODS)) in text
+
+
 def test_a_wrong_key_is_said_with_its_path(project: Path) -> None:
     change(project, unlearn__lcr__cods=3)
     message = error(run(project, "ingest"))
-    assert "unlearn.lcr.cods: unknown key; allowed here: codes, seeds, layers" in message
+    assert "unlearn.lcr.cods: unknown key; allowed here: strengths, seeds, layers" in message
 
 
 @pytest.mark.parametrize(

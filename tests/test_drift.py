@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from modules import PACKAGE, ROOT, closure, module_file, tree
 
-from hmu_tasks import train, unlearn
+from hmu_tasks import train
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import load, read_yaml
-from hmu_tasks.methods import METHODS
+from hmu_tasks.methods import METHODS, method_of
+from hmu_tasks.metrics import ENDS
 from hmu_tasks.models import MODELS
 from hmu_tasks.training import pretrained
 
@@ -27,6 +28,7 @@ NOT_DEPENDENCIES = frozenset(
         *(PACKAGE / "tracking").rglob("*.py"),  # writes to MLflow only
         PACKAGE / "__init__.py",  # says what the package is
         PACKAGE / "models" / "__init__.py",  # says which models there are
+        PACKAGE / "methods" / "__init__.py",  # says which methods there are
     ]
 )
 # Read by a step without being able to change what it writes.
@@ -35,8 +37,6 @@ NOT_KNOBS = {"run.track"}
 MATRIX = {"run.models", "run.methods"}
 # `evaluate` picks a knob only for methods that have one; the references and the data have none.
 NOT_USED = {("evaluate-reference", "report.retain_loss_limit"), ("evaluate-real", "report.retain_loss_limit")}
-# The methods that train on read it; one stage serves them all.
-NOT_READ_BY_ALL = {("unlearn", "run.device")}
 # What is imported once for all models has no variant for D_r.
 NOT_USED |= {(stage, "train.pretrained.retrain") for stage in ("train-text", "train-evaluator")}
 
@@ -132,7 +132,7 @@ def functions(file: Path) -> dict[str, ast.AST]:
 
 def reached(file: Path, name: str) -> list[ast.AST]:
     """A function and all of the same file that it calls, directly or not; entry points do not call each other."""
-    entries = {f.__name__ for f in (*unlearn.METHODS.values(), *pretrained.IMPORTS.values())}
+    entries = {f.__name__ for f in pretrained.IMPORTS.values()}
     known = {other: node for other, node in functions(file).items() if other == name or other not in entries}
     found: set[str] = set()
     waiting = [name]
@@ -152,6 +152,8 @@ def files_of(stage: Stage) -> list[Path]:
         files += [module_of(MODELS[m]) for m in MODELS if stage.arguments[0] == f"base-{m}"]
     elif stage.step in {"unlearn", "evaluate", "probe"} and stage.arguments[0] in MODELS:
         files.append(module_of(MODELS[stage.arguments[0]]))
+        if stage.step == "unlearn" and stage.arguments[1] in METHODS:
+            files.append(module_of(METHODS[stage.arguments[1]]))
     return files
 
 
@@ -174,8 +176,8 @@ def nodes_of(stage: Stage) -> list[ast.AST]:
             nodes += reached(file, "importer") + reached(file, pretrained.IMPORTS[component].__name__)
         return nodes
     if stage.step == "unlearn":
-        file = PACKAGE / "unlearn.py"
-        return [*reached(file, unlearn.METHODS[stage.arguments[1]].__name__)]
+        entry = stage.arguments[1] if stage.arguments[1] in ENDS else "apply"
+        return reached(PACKAGE / "unlearn.py", entry)
     return [tree(PACKAGE / f"{stage.step}.py")]
 
 
@@ -197,7 +199,7 @@ def test_commands_name_what_exists(stages: dict[str, Stage]) -> None:
         elif stage.step in {"unlearn", "evaluate", "probe", "register"}:
             model, method, *options = stage.arguments
             assert options == (["--decide-only"] if stage.step == "register" else [])
-            assert method in unlearn.METHODS or (model, method) == ("real", "real")
+            assert method in (*ENDS, *METHODS) or (model, method) == ("real", "real")
             assert model == "real" or f"base-{model}" in train.COMPONENTS
         else:
             assert stage.arguments == []
@@ -212,7 +214,7 @@ def test_every_component_and_method_has_stages(stages: dict[str, Stage], values:
         f"base-{model}" for model in values["run"]["models"]
     }
     assert {arguments[0] for arguments in commands["train"]} == set(train.COMPONENTS) - idle_models
-    chosen = {"original", "retrain", *values["run"]["methods"]}
+    chosen = {*ENDS, *values["run"]["methods"]}
     crossed = {(model, method) for model in values["run"]["models"] for method in chosen}
     assert {(model, method) for model, method in commands["unlearn"]} == crossed
     measured = [s.arguments for s in stages.values() if s.step == "evaluate"]
@@ -220,7 +222,7 @@ def test_every_component_and_method_has_stages(stages: dict[str, Stage], values:
     probed = [s.arguments for s in stages.values() if s.step == "probe"]
     assert sorted(probed) == sorted(commands["unlearn"])
     judged = {tuple(s.arguments[:2]) for s in stages.values() if s.step == "register"}
-    assert judged == {cell for cell in crossed if cell[1] not in ("original", "retrain")}
+    assert judged == {cell for cell in crossed if cell[1] not in ENDS}
 
 
 def test_outs_are_where_the_code_writes(stages: dict[str, Stage]) -> None:
@@ -263,6 +265,33 @@ def test_source_dependencies_are_complete(stages: dict[str, Stage]) -> None:
     assert missing == {}
 
 
+def test_a_method_reruns_its_own_cells_only(stages: dict[str, Stage]) -> None:
+    """No stage but the method's own and the report, which reads every descriptor, depends on a method's module."""
+    for name, address in METHODS.items():
+        depending = {stage.name for stage in stages.values() if stage.covers(module_of(address))}
+        own = {s.name for s in stages.values() if s.step == "unlearn" and s.arguments[1] == name}
+        assert depending == {*own, "report"}
+
+
+def test_methods_do_not_import_each_other() -> None:
+    modules = {module_of(address) for address in METHODS.values()}
+    for module in [*modules, *(PACKAGE / "methods" / "shared").rglob("*.py")]:
+        assert closure(module) & modules <= {module}, module
+
+
+def test_every_knob_of_a_method_is_read() -> None:
+    """A method's module or what methods share reads each entry of its section, as `knobs.<name>`."""
+    shared = (PACKAGE / "methods" / "shared").glob("*.py")
+    both = {name for file in (PACKAGE / "methods" / "method.py", *shared) for name in read_of_knobs(file)}
+    for name, address in METHODS.items():
+        assert set(method_of(name).section.model_fields) <= both | read_of_knobs(module_of(address)), name
+
+
+def read_of_knobs(file: Path) -> set[str]:
+    chains = [chain(node) for node in ast.walk(tree(file)) if isinstance(node, ast.Attribute)]
+    return {names[1] for names in chains if len(names) == 2 and names[0] in {"knobs", "self"}}
+
+
 def test_networks_depend_on_no_concept_contract_or_method(stages: dict[str, Stage]) -> None:
     idle = [
         "data/datasets/synthetic/strikes.py",
@@ -296,7 +325,6 @@ def test_params_are_used_and_complete(stages: dict[str, Stage], values: dict[str
         assert read or stage.group in {"unlearn-original", "unlearn-retrain"}, stage.name
         wanted = {key for key in read if (stage.group, key) not in NOT_USED}
         idle = {key for key in stage.params if not any(within(key, other) for other in read)}
-        idle -= {key for group, key in NOT_READ_BY_ALL if group == stage.group}
         absent = {key for key in wanted if not any(within(key, other) for other in stage.params)}
         faults += [f"{stage.name}: {key} is a parameter of the stage, but not read" for key in sorted(idle)]
         faults += [f"{stage.name}: {key} is read, but no parameter of the stage" for key in sorted(absent)]
@@ -318,7 +346,6 @@ def test_registries_and_sections_name_the_same(values: dict[str, Any]) -> None:
     assert list(values["train"]["base"]) == list(MODELS)
     assert {f"base-{model}" for model in MODELS} <= set(train.COMPONENTS)
     assert list(values["unlearn"]) == list(METHODS)
-    assert list(unlearn.METHODS) == ["original", "retrain", *METHODS]
 
 
 def rerun(stages: dict[str, Stage], changed: set[str]) -> set[str]:
@@ -393,7 +420,7 @@ def test_schema_and_file_have_the_same_keys(values: dict[str, Any]) -> None:
 
 def test_registries_and_schema_agree() -> None:
     params = load(ROOT / "params.yaml")
-    assert list(unlearn.METHODS) == list(params.methods)
+    assert params.methods == (*ENDS, *METHODS)
     bases = [name for name in train.COMPONENTS if name.startswith("base-")]
     assert bases == [f"base-{model}" for model in params.models]
     trained = set(type(params.train).model_fields) - {"mode", "pretrained"}

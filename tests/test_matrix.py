@@ -12,7 +12,9 @@ from tiny_world import tiny_params
 
 from hmu_tasks import evaluate, report, train, unlearn
 from hmu_tasks.config import paths
-from hmu_tasks.methods import METHODS
+from hmu_tasks.methods import METHODS, method_of
+from hmu_tasks.methods.shared.knobs import TunedKnobs
+from hmu_tasks.metrics import ENDS
 from hmu_tasks.models import MODELS
 from hmu_tasks.models.generators.bundle import COMPONENTS, Bundle, load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
@@ -21,16 +23,8 @@ from hmu_tasks.viewer.summary import summarise
 
 CPU = torch.device("cpu")
 CELLS = [(model, method) for model in MODELS for method in METHODS]
-# What a method may change, by component; all else keeps its bytes.
-TOUCHED = {
-    "lcr": {"tokenizer"},
-    "uce": {"base", "residual"},
-    "rece": {"base", "residual"},
-    "erasure": {"base", "residual"},
-    "guidance": {"base", "residual"},  # what to steer away from lies beside their weights
-    "finetune": {"base", "residual"},
-    "npo": {"base", "residual"},
-}
+# Forward passes per sample, relative to the original; 1 for all others.
+EXTRA_SAMPLING = {"guidance": 1.5}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +39,7 @@ def matrix(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             for variant in train.VARIANTS:
                 if not paths.component(f"base-{model}", variant).exists():
                     train.run(knobs, f"base-{model}", variant)
-            for method in unlearn.METHODS:
+            for method in knobs.methods:
                 unlearn.run(knobs, model, method)
         yield root
 
@@ -77,9 +71,10 @@ def test_cell(matrix: Path, model: str, method: str) -> None:
         bundle = load_bundle(folder, CPU)
         report = json.loads((folder / "edit.json").read_text())
         assert (report["method"], report["seed"]) == (method, 0)
-        steps = 2 * strength if method in ("finetune", "npo") else 0  # of base and residual transformer
+        tuned = issubclass(method_of(method).section, TunedKnobs)
+        steps = 2 * strength if tuned else 0  # of base and residual transformer
         assert report["cost"]["gradient_steps"] == steps
-        assert report["cost"]["extra_sampling"] == (1.5 if method == "guidance" and strength else 1.0)
+        assert report["cost"]["extra_sampling"] == (EXTRA_SAMPLING.get(method, 1.0) if strength else 1.0)
         after = motions(bundle)
         assert [m.shape for m in after] == [(40, 263), (64, 263), (44, 263)]
         assert all(np.isfinite(m).all() for m in after)
@@ -90,7 +85,7 @@ def test_cell(matrix: Path, model: str, method: str) -> None:
             assert (bundle.digest, changed, report["changed_parameters"]) == (original.digest, set(), 0)
             assert all(np.array_equal(a, b) for a, b in zip(after, before, strict=True))
         else:
-            assert changed == TOUCHED[method]
+            assert changed == set(method_of(method).changes)
             assert report["changed_parameters"] == sum(
                 int((a != b).sum())
                 for name in changed
@@ -106,10 +101,10 @@ def test_cell(matrix: Path, model: str, method: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_applying_again_gives_the_same_bytes(matrix: Path, model: str) -> None:
-    before = {method: weights.digest(paths.edits(model, method)) for method in unlearn.METHODS}
+    before = {method: weights.digest(paths.edits(model, method)) for method in (*ENDS, *METHODS)}
     for method in METHODS:
         unlearn.run(tiny_params(), model, method)
-    assert {method: weights.digest(paths.edits(model, method)) for method in unlearn.METHODS} == before
+    assert {method: weights.digest(paths.edits(model, method)) for method in (*ENDS, *METHODS)} == before
 
 
 @pytest.mark.parametrize("method", ["uce", "rece"])
@@ -134,13 +129,13 @@ def test_words_in_the_place_of_captions(world: Path, method: str) -> None:
 
 def test_more_draws_of_captions_differ(world: Path) -> None:
     unlearn.run(tiny_params({"unlearn": {"uce": {"strengths": [100], "seeds": [0, 1]}}}), "momask", "uce")
-    first, second = (paths.edits("momask", "uce") / f"k100-s{seed}" for seed in (0, 1))
+    first, second = (paths.edits("momask", "uce") / f"strength100-s{seed}" for seed in (0, 1))
     assert weights.digest(first / "base") != weights.digest(second / "base")
 
 
 def test_the_second_model_goes_through_evaluation(matrix: Path) -> None:
     knobs = tiny_params()
-    for method in ("original", "retrain", "uce"):
+    for method in (*ENDS, "uce"):
         evaluate.run(knobs, "bamm", method)
     rows = json.loads((paths.evaluation("bamm", "uce") / "metrics.json").read_text())
     assert {(row["model"], row["method"]) for row in rows} == {("bamm", "uce")}

@@ -1,6 +1,7 @@
 """Step `unlearn`: bundles of every method, and what an edit may touch."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tiny_world import tiny_params
 
 from hmu_tasks import codebook, unlearn
 from hmu_tasks.config import paths
+from hmu_tasks.methods import method_of
 from hmu_tasks.methods.shared.codes import load_usage
 from hmu_tasks.models.generators.bundle import COMPONENTS, load_bundle
 from hmu_tasks.models.networks import weights
@@ -212,6 +214,16 @@ def test_a_killed_training_is_continued(world: Path) -> None:
     assert steps == list(range(111, 121))
     assert weights.digest(paths.edits(MODEL, "npo")) == undisturbed
     assert not state.exists()
+
+
+def test_a_component_that_the_descriptor_does_not_name_is_refused(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unlearn, "method_of", lambda name: replace(method_of(name), changes=("base",)))
+    before = weights.digest(paths.edits(MODEL, "lcr"))
+    with pytest.raises(ConfigError, match="lcr changes tokenizer, which its descriptor does not name"):
+        unlearn.run(tiny_params(), MODEL, "lcr")
+    assert weights.digest(paths.edits(MODEL, "lcr")) == before
 
 
 def test_missing_inputs_are_named(world: Path) -> None:

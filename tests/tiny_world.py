@@ -28,8 +28,8 @@ TINY: dict[str, Any] = {
     },
     "unlearn": {
         "lcr": {"strengths": [0, 2], "seeds": [0], "layers": [0], "support": 1},
-        **{name: {"strengths": [0, 100], "captions": 12} for name in ("uce", "rece", "erasure", "guidance")},
-        **{name: {"strengths": [0, 1, 3], "batch": 8} for name in ("finetune", "npo")},
+        **{name: {"strengths": [0, 100]} for name in ("uce", "rece", "erasure", "guidance")},
+        **{name: {"strengths": [0, 1, 3]} for name in ("finetune", "npo")},
     },
     "evaluate": {
         "repeats": 2,
@@ -47,6 +47,10 @@ TINY: dict[str, Any] = {
 }
 
 
+# Of every method that has such a knob.
+TINY_KNOBS = {"seeds": [0], "captions": 12, "batch": 8}
+
+
 def overlaid(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Values with nested changes on top."""
     return values | {
@@ -59,7 +63,15 @@ def tiny_params(changes: dict[str, Any] | None = None) -> "Params":
     """The project's own params.yaml at the smallest size, with further changes."""
     from hmu_tasks.config import params
 
-    values = overlaid(params.read_yaml(ROOT / "params.yaml"), TINY)
+    values = params.read_yaml(ROOT / "params.yaml")
+    methods = {
+        name: {
+            "strengths": [0, section["strengths"][0]],
+            **{key: TINY_KNOBS[key] for key in section if key in TINY_KNOBS},
+        }
+        for name, section in values["unlearn"].items()
+    }
+    values = overlaid(overlaid(values, {"unlearn": methods}), TINY)
     return params.parse(overlaid(values, changes or {}), "tiny")
 
 

@@ -14,6 +14,8 @@ from hmu_tasks.config.sections.probing import Probe
 from hmu_tasks.config.sections.section import Section
 from hmu_tasks.config.sections.training import Base, Codebook, Train
 from hmu_tasks.config.sections.unlearning import Unlearn
+from hmu_tasks.methods import METHODS
+from hmu_tasks.metrics import ENDS
 from hmu_tasks.runtime.errors import ConfigError
 
 
@@ -52,7 +54,7 @@ class Params(Section):
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of what is made of a model: itself, D_r, and every unlearning method."""
-        return ("original", "retrain", *Unlearn.model_fields)
+        return (*ENDS, *METHODS)
 
     def check(self, model: str, method: str) -> None:
         """Raise ConfigError where `model` or `method` is unknown."""
@@ -68,7 +70,7 @@ class Params(Section):
     def _run_names_what_exists(self) -> "Params":
         for name, chosen, known in (
             ("models", self.run.models, self.models),
-            ("methods", self.run.methods, tuple(Unlearn.model_fields)),
+            ("methods", self.run.methods, tuple(METHODS)),
         ):
             unknown = [one for one in chosen if one not in known]
             if unknown or not chosen or len(set(chosen)) != len(chosen):
@@ -94,20 +96,13 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
-    def _codes_fit(self) -> "Params":
-        if self.train.mode == "pretrained":
-            return self  # the checkpoint's own opt.txt tells the sizes, and LCR checks against them
-        most = self.train.tokenizer.codes
-        if max(self.unlearn.lcr.strengths) >= most:
-            raise ValueError(
-                f"unlearn.lcr.strengths asks for {max(self.unlearn.lcr.strengths)} codes, "
-                f"but train.tokenizer.codes is {most}: at least one code must stay"
-            )
-        if max(self.unlearn.lcr.layers) >= self.train.tokenizer.quantizers:
-            raise ValueError(
-                f"unlearn.lcr.layers names layer {max(self.unlearn.lcr.layers)}, "
-                f"but train.tokenizer.quantizers is {self.train.tokenizer.quantizers}"
-            )
+    def _methods_fit_the_tokenizer(self) -> "Params":
+        if (
+            self.train.mode != "pretrained"
+        ):  # the checkpoint's own opt.txt tells the sizes; methods check them again
+            sizes = self.train.tokenizer
+            for name in METHODS:
+                self.unlearn[name].check_tokenizer(codes=sizes.codes, quantizers=sizes.quantizers)
         return self
 
 

@@ -1,28 +1,28 @@
-"""Unlearning methods: pure functions from a model's parts to edited ones; the input stays as it is."""
+"""Unlearning methods: one module each, whose METHOD describes it. `original` and `retrain` are no methods but ENDS."""
 
-from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hmu_tasks.runtime.errors import ConfigError
 
-# Addresses instead of functions: `--help` must not wait for torch. `original` and `retrain` are no methods but
-# the two ends that every method is measured against.
+if TYPE_CHECKING:
+    from hmu_tasks.methods.method import AnyMethod
+
+# Addresses instead of descriptors: a module is loaded when its method is asked for.
 METHODS: dict[str, str] = {
-    "lcr": "hmu_tasks.methods.lcr:replace_codes",
-    "uce": "hmu_tasks.methods.uce:edit",
-    "rece": "hmu_tasks.methods.rece:edit",
-    "erasure": "hmu_tasks.methods.erasure:edit",
-    "guidance": "hmu_tasks.methods.guidance:negative",
-    "finetune": "hmu_tasks.methods.finetune:objective",
-    "npo": "hmu_tasks.methods.npo:objective",
+    "lcr": "hmu_tasks.methods.lcr",
+    "uce": "hmu_tasks.methods.uce",
+    "rece": "hmu_tasks.methods.rece",
+    "erasure": "hmu_tasks.methods.erasure",
+    "guidance": "hmu_tasks.methods.guidance",
+    "finetune": "hmu_tasks.methods.finetune",
+    "npo": "hmu_tasks.methods.npo",
 }
 
 
-def method_function(method: str) -> Callable[..., Any]:
-    """Return the function behind a method; ConfigError lists the known methods."""
-    if method not in METHODS:
-        raise ConfigError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
-    module, _, name = METHODS[method].partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), name)
+def method_of(name: str) -> "AnyMethod":
+    """Return the descriptor of a method; ConfigError lists the known methods."""
+    if name not in METHODS:
+        raise ConfigError(f"unknown method {name!r}; choose one of {', '.join(METHODS)}")
+    found: AnyMethod = import_module(METHODS[name]).METHOD
     return found

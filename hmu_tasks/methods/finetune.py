@@ -4,22 +4,58 @@ The baseline of De Matteis et al. 2025, "Human Motion Unlearning" (arXiv 2503.18
 trained on, tokenizer and text encoder stay. Nothing is pushed out: what is no longer trained may fade.
 """
 
-import numpy as np
-import torch
-from torch import Tensor
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from hmu_tasks.methods.shared.tuning import Objective, Transformer, draw
-from hmu_tasks.training.loop.transformers import CodeSet
+from hmu_tasks.methods.method import Colour, Method, Strength
+from hmu_tasks.methods.shared.knobs import TunedKnobs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from hmu_tasks.methods.shared.edit import Edit
+    from hmu_tasks.methods.shared.inputs import Inputs
+    from hmu_tasks.methods.shared.tuning import Objective, Transformer
+    from hmu_tasks.training.loop.transformers import CodeSet
 
 
-def objective(original: Transformer, forget: CodeSet, retain: CodeSet, *, device: torch.device) -> Objective:
+class Finetune(TunedKnobs):
+    """Fine-tuning on the retain set."""
+
+
+def apply(given: "Inputs", knobs: Finetune, *, seed: int) -> "Iterator[Edit]":
+    """Yield an edit of both transformers per number of optimiser steps."""
+    from hmu_tasks.methods.shared.tuned_edits import tuned_edits
+
+    yield from tuned_edits(given, knobs, objective, seed=seed, reads=("retain",))
+
+
+def objective(
+    original: "Transformer", forget: "CodeSet", retain: "CodeSet", device: "torch.device"
+) -> "Objective":
     """Return the transformer's own training loss on retain clips; the original and the forget set play no part."""
+    from hmu_tasks.methods.shared.tuning import Objective, draw
+
     del original, forget
 
     def loss_of(
-        network: Transformer, rows: np.ndarray, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+        network: "Transformer", rows: "np.ndarray", generator: "torch.Generator"
+    ) -> "tuple[Tensor, dict[str, float]]":
         loss = network.training_loss(*draw(network, retain, rows, generator, device), generator).loss
         return loss, {"retain": loss.item()}
 
     return Objective(loss_of, retain.tokens)
+
+
+METHOD = Method(
+    name="finetune",
+    label="fine-tuned",
+    section=Finetune,
+    changes=("base", "residual"),
+    apply=apply,
+    colour=Colour("#6a51a3", "#a894dc"),
+    marker="<",
+    strength=Strength("{} steps", axis="gradient steps"),
+)

@@ -4,25 +4,100 @@ De Matteis et al. 2025, "Human Motion Unlearning" (arXiv 2503.18674). Training-f
 gets new rows; the transformers still emit the same code indices, which now stand for something else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from pydantic import Field, model_validator
 
-from hmu_tasks.methods.shared.codes import CodeUsage, log_odds_z, published_ratio, published_top, top_codes
+from hmu_tasks.config.sections.section import Count
+from hmu_tasks.methods.method import Colour, Knobs, Method, Strength, require_distinct
 from hmu_tasks.runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor, nn
+
+    from hmu_tasks.methods.shared.codes import CodeUsage
+    from hmu_tasks.methods.shared.edit import Edit
+    from hmu_tasks.methods.shared.inputs import Inputs
 
 KEY = "unlearn.lcr.strengths"
 Score = Literal["ratio", "log_odds"]
 Target = Literal["code", "retain_mean"]
 
 
+class Lcr(Knobs):
+    """Latent Code Replacement: strengths are numbers of replaced codes."""
+
+    layers: list[Annotated[int, Field(ge=0)]]
+    noise: Annotated[float, Field(ge=0)]
+    support: Annotated[int, Field(ge=0)]
+    score: Score
+    target: Target
+    published: bool
+    parts: dict[str, Count]
+
+    @model_validator(mode="after")
+    def _layers_hold_something(self) -> "Lcr":
+        require_distinct(self, "layers")
+        return self
+
+    def check_tokenizer(self, *, codes: int, quantizers: int) -> None:
+        """Raise ValueError where a strength or a layer is more than the tokenizer has."""
+        if max(self.strengths) >= codes:
+            raise ValueError(
+                f"{KEY} asks for {max(self.strengths)} codes, "
+                f"but train.tokenizer.codes is {codes}: at least one code must stay"
+            )
+        if max(self.layers) >= quantizers:
+            raise ValueError(
+                f"unlearn.lcr.layers names layer {max(self.layers)}, "
+                f"but train.tokenizer.quantizers is {quantizers}"
+            )
+
+
+def apply(given: "Inputs", knobs: Lcr, *, seed: int) -> "Iterator[Edit]":
+    """Yield an edit of the codebooks per number of codes, with one noise sample per seed."""
+    from hmu_tasks.methods.shared.cost import Cost
+    from hmu_tasks.methods.shared.edit import Edit, Proof
+
+    tokenizer, usage, prior = given.tokenizer, given.usage(), given.prior
+    parts = {name: Part(given.usage(name), share) for name, share in knobs.parts.items()}
+    for count in knobs.strengths:
+        found = replace_codes(
+            tokenizer.codebooks,
+            usage,
+            codes=count,
+            layers=knobs.layers,
+            noise=knobs.noise,
+            seed=given.seed + seed,
+            score=knobs.score,
+            prior=prior * usage.codes,
+            support=knobs.support,
+            target=knobs.target,
+            published=knobs.published,
+            initial_draws=values_drawn(tokenizer.network) if knobs.published else 0,
+            parts=parts,
+        )
+        yield Edit(
+            strength=count,
+            states={"tokenizer": tokenizer.network.with_codebooks(found.codebooks).state_dict()},
+            report={
+                "replaced": found.replaced,
+                "parts": found.parts,
+                "targets": found.targets,
+                "noise_scale": found.scale,
+            },
+            cost=Cost(clips_read=usage.forget + usage.retain if count else 0),
+            proof=Proof(edited=False),
+        )
+
+
 @dataclass(frozen=True)
-class Edit:
+class Replacement:
     """The edited codebooks and what was done to them.
 
     codebooks: [Q, K, C]; replaced: layer -> its overwritten codes, ascending; targets: layer -> the code
@@ -30,7 +105,7 @@ class Edit:
     combined list, part -> layer -> its codes, ascending.
     """
 
-    codebooks: Tensor
+    codebooks: "Tensor"
     replaced: dict[int, list[int]]
     targets: dict[int, int | None]
     scale: dict[int, float]
@@ -41,11 +116,11 @@ class Edit:
 class Part:
     """A sub-concept with its own counts, and its share of the codes to replace."""
 
-    usage: CodeUsage
+    usage: "CodeUsage"
     share: int
 
 
-def values_drawn(network: nn.Module) -> int:
+def values_drawn(network: "nn.Module") -> int:
     """Return how many random values it takes to build a tokenizer: one for each weight; codebooks start from zeros."""
     return sum(value.numel() for name, value in network.named_parameters() if not name.endswith("codebook"))
 
@@ -58,8 +133,8 @@ def split_codes(codes: int, shares: Sequence[int]) -> list[int]:
 
 
 def replace_codes(
-    codebooks: Tensor,
-    usage: CodeUsage,
+    codebooks: "Tensor",
+    usage: "CodeUsage",
     *,
     codes: int,
     layers: Sequence[int] = (0,),
@@ -74,7 +149,7 @@ def replace_codes(
     published: bool = False,
     initial_draws: int = 0,
     parts: Mapping[str, Part] | None = None,
-) -> Edit:
+) -> Replacement:
     """Replace the `codes` most violent codes of each layer by a target plus noise; the input stays as it is.
 
     codebooks: [Q, K, C]; usage: counts of the same Q and K. codes 0 changes nothing.
@@ -91,6 +166,9 @@ def replace_codes(
     united (so that shared ones make the list shorter), as the combined lists of the released scripts are.
     Raises ConfigError when a layer has too few codes to choose from, ValueError when shapes disagree.
     """
+    import numpy as np
+    import torch
+
     if codebooks.ndim != 3 or tuple(codebooks.shape[:2]) != (usage.layers, usage.codes):
         raise ValueError(
             f"codebooks are {list(codebooks.shape)}, the counts are for {usage.layers} x {usage.codes} codes"
@@ -103,7 +181,7 @@ def replace_codes(
     if not 0 <= target_code < usage.codes:
         raise ValueError(f"target_code {target_code} is no code of {usage.codes}")
     if codes == 0:
-        return Edit(codebooks.clone(), {layer: [] for layer in layers}, {}, {})
+        return Replacement(codebooks.clone(), {layer: [] for layer in layers}, {}, {})
     united = dict(parts) if parts else {"": Part(usage, 1)}
     counts = split_codes(codes, [part.share for part in united.values()])
     lists = {
@@ -147,11 +225,13 @@ def replace_codes(
     named = {
         name: {layer: rows.tolist() for layer, rows in found.items()} for name, found in lists.items() if name
     }
-    return Edit(edited, {layer: rows.tolist() for layer, rows in chosen.items()}, targets, scale, named)
+    return Replacement(
+        edited, {layer: rows.tolist() for layer, rows in chosen.items()}, targets, scale, named
+    )
 
 
 def _choose(
-    usage: CodeUsage,
+    usage: "CodeUsage",
     layer: int,
     codes: int,
     *,
@@ -159,8 +239,12 @@ def _choose(
     score: Score,
     prior: float | None,
     support: int,
-) -> np.ndarray:
+) -> "np.ndarray":
     """Return the codes of a layer to replace, ascending."""
+    import numpy as np
+
+    from hmu_tasks.methods.shared.codes import log_odds_z, published_ratio, published_top, top_codes
+
     if codes < 0 or codes >= usage.codes:
         raise ConfigError(
             f"{KEY} is {codes}, but the codebook has {usage.codes} codes and one must stay; "
@@ -180,9 +264,11 @@ def _choose(
 
 
 def _targets(
-    chosen: dict[int, np.ndarray], size: int, target: Target, target_code: int, seed: int
+    chosen: "dict[int, np.ndarray]", size: int, target: Target, target_code: int, seed: int
 ) -> dict[int, int | None]:
     """Return the target of each layer; a target that is replaced itself gives way to a random other code."""
+    import numpy as np
+
     targets: dict[int, int | None] = {}
     for layer, rows in chosen.items():
         if target == "retain_mean":
@@ -196,9 +282,11 @@ def _targets(
 
 
 def _published_targets(
-    chosen: dict[int, np.ndarray], size: int, target_code: int, seed: int
+    chosen: "dict[int, np.ndarray]", size: int, target_code: int, seed: int
 ) -> dict[int, int | None]:
     """Return one target for all layers; as released, only the first layer's codes are kept from being it."""
+    import numpy as np
+
     taken = next(iter(chosen.values()))
     # The released script takes this draw from NumPy's old stream and the noise from PyTorch's.
     draws = np.random.RandomState(seed)
@@ -208,15 +296,20 @@ def _published_targets(
     return dict.fromkeys(chosen, place)
 
 
-def _noise(book: Tensor, rows: np.ndarray, stream: torch.Generator, published: bool) -> Tensor:
+def _noise(book: "Tensor", rows: "np.ndarray", stream: "torch.Generator", published: bool) -> "Tensor":
     """Return standard normal rows [k, C]."""
+    import torch
+
     if published:
         return torch.randn((len(rows), book.shape[1]), generator=stream)
     # A code keeps its noise whatever the other codes are, so that a sweep over K compares like with like.
     return torch.randn(tuple(book.shape), generator=stream)[torch.from_numpy(rows)]
 
 
-def _retain_mean(book: Tensor, usage: CodeUsage, layer: int, rows: np.ndarray) -> Tensor:
+def _retain_mean(book: "Tensor", usage: "CodeUsage", layer: int, rows: "np.ndarray") -> "Tensor":
+    import numpy as np
+    import torch
+
     weights = usage.retain_count[layer].astype(np.float64)
     weights[rows] = 0.0
     if weights.sum() == 0.0:
@@ -229,8 +322,26 @@ def _retain_mean(book: Tensor, usage: CodeUsage, layer: int, rows: np.ndarray) -
     return mean
 
 
-def _without_mean_direction(rows: Tensor) -> Tensor:
+def _without_mean_direction(rows: "Tensor") -> "Tensor":
     mean = rows.mean(dim=0)
     unit = mean / mean.norm()
     left: Tensor = rows - (rows @ unit)[:, None] * unit
     return left
+
+
+def ranks_by(knobs: Lcr) -> str:
+    """Return the column of usage.parquet that codes are ranked by."""
+    return {"ratio": "ratio", "log_odds": "log_odds_z"}[knobs.score]
+
+
+METHOD = Method(
+    name="lcr",
+    label="LCR",
+    section=Lcr,
+    changes=("tokenizer",),
+    apply=apply,
+    colour=Colour("#0072b2", "#5cb0ee"),
+    marker="o",
+    strength=Strength("K = {}", axis="replaced codes K"),
+    ranks_by=ranks_by,
+)

@@ -6,61 +6,94 @@ gradient ascent that the paper compares with.
 """
 
 import copy
-from typing import Literal
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
+from pydantic import Field
 
-from hmu_tasks.methods.shared.tuning import Objective, Transformer, draw
-from hmu_tasks.models.generators.token_loss import clip_losses
-from hmu_tasks.training.loop.transformers import CodeSet
+from hmu_tasks.config.sections.section import Rate
+from hmu_tasks.methods.method import Colour, Method, Strength
+from hmu_tasks.methods.shared.knobs import TunedKnobs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from hmu_tasks.methods.shared.edit import Edit
+    from hmu_tasks.methods.shared.inputs import Inputs
+    from hmu_tasks.methods.shared.tuning import Objective, Transformer
+    from hmu_tasks.training.loop.transformers import CodeSet
 
 Loss = Literal["npo", "ascent"]
 
 
-def preference(policy: Tensor, reference: Tensor, *, beta: float) -> Tensor:
+class Npo(TunedKnobs):
+    """Negative preference optimisation, or gradient ascent, with a retain term."""
+
+    loss: Loss
+    beta: Rate
+    retain_weight: Annotated[float, Field(ge=0)]
+
+
+def apply(given: "Inputs", knobs: Npo, *, seed: int) -> "Iterator[Edit]":
+    """Yield an edit of both transformers per number of optimiser steps."""
+    from hmu_tasks.methods.shared.tuned_edits import tuned_edits
+
+    loss = partial(objective, loss=knobs.loss, beta=knobs.beta, retain_weight=knobs.retain_weight)
+    yield from tuned_edits(given, knobs, loss, seed=seed, reads=("forget", "retain"))
+
+
+def preference(policy: "Tensor", reference: "Tensor", *, beta: float) -> "Tensor":
     """Return -(2 / beta) mean log sigmoid(-beta (log pi - log pi_ref)), the loss of Zhang et al. 2024.
 
     policy, reference: log-likelihoods [n] of the forget clips. With beta towards 0 its gradient is that of gradient
     ascent; with a larger one, a clip that has become less likely soon pulls no more.
     """
+    from torch.nn import functional
+
     return -(2.0 / beta) * functional.logsigmoid(-beta * (policy - reference)).mean()
 
 
 def log_likelihood(
-    network: Transformer, batch: tuple[Tensor, Tensor, Tensor], generator: torch.Generator
-) -> Tensor:
-    """Return the log-likelihood per token of each clip of a batch [B], estimated from one training draw.
+    network: "Transformer", batch: "tuple[Tensor, Tensor, Tensor]", generator: "torch.Generator"
+) -> "Tensor":
+    """Return the log-likelihood per token of each clip of a batch [B], estimated from one training sample.
 
     Masked and residual transformers have no exact likelihood: the training loss over hidden tokens stands for it, as
     the evidence bound does in Zhu et al. 2025 (arXiv 2505.19223). Per token, so that long clips weigh no more than
     short ones and beta means the same for all (Fan et al. 2024, arXiv 2410.07163); the paper takes the sum.
     """
+    from hmu_tasks.models.generators.token_loss import clip_losses
+
     return -clip_losses(network.predicted(*batch, generator), len(batch[2]))
 
 
 def objective(
-    original: Transformer,
-    forget: CodeSet,
-    retain: CodeSet,
+    original: "Transformer",
+    forget: "CodeSet",
+    retain: "CodeSet",
+    device: "torch.device",
     *,
-    device: torch.device,
     loss: Loss = "npo",
     beta: float = 1.0,
     retain_weight: float = 1.0,
-) -> Objective:
+) -> "Objective":
     """Return the forget loss plus `retain_weight` times the training loss of as many retain clips.
 
-    Network and original read the same draws: hidden tokens, dropped texts and dropout are equal, so that their ratio
-    starts at exactly 1 and carries no noise of theirs.
+    Network and original read the same random numbers: hidden tokens, dropped texts and dropout are equal, so that
+    their ratio starts at exactly 1 and carries no noise of theirs.
     """
+    import torch
+
+    from hmu_tasks.methods.shared.tuning import Objective, draw
+
     reference = copy.deepcopy(original).to(device).requires_grad_(False).train()
 
     def loss_of(
-        network: Transformer, rows: np.ndarray, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+        network: "Transformer", rows: "np.ndarray", generator: "torch.Generator"
+    ) -> "tuple[Tensor, dict[str, float]]":
         kept = torch.randint(len(retain.codes), (len(rows),), generator=generator).numpy()
         retained = network.training_loss(*draw(network, retain, kept, generator, device), generator).loss
         batch = draw(network, forget, rows, generator, device)
@@ -77,3 +110,15 @@ def objective(
         return forgotten + retain_weight * retained, values
 
     return Objective(loss_of, forget.tokens)
+
+
+METHOD = Method(
+    name="npo",
+    label="NPO",
+    section=Npo,
+    changes=("base", "residual"),
+    apply=apply,
+    colour=Colour("#3d4f5c", "#a9bccb"),
+    marker=">",
+    strength=Strength("{} steps", axis="gradient steps"),
+)

@@ -4,26 +4,61 @@ Gong et al. 2024, "Reliable and Efficient Concept Erasure of Text-to-Image Diffu
 section 3.2; for text-to-motion as in De Matteis et al. 2025, "Human Motion Unlearning" (arXiv 2503.18674).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field
 
-from hmu_tasks.methods import uce
-from hmu_tasks.methods.shared.closed_form import Projections, Texts, scale_of, solve, with_weight
+from hmu_tasks.config.sections.section import Rate
+from hmu_tasks.methods.method import Colour, Method
+from hmu_tasks.methods.shared.knobs import ConceptKnobs
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from hmu_tasks.methods.shared.closed_form import Projections, Texts
+    from hmu_tasks.methods.shared.edit import Edit
+    from hmu_tasks.methods.shared.inputs import Inputs
+
+
+class Rece(ConceptKnobs):
+    """UCE with rounds against adversarial sentence vectors."""
+
+    rounds: Annotated[int, Field(ge=0)]
+    adversarial_ridge: Rate
+
+
+def apply(given: "Inputs", knobs: Rece, *, seed: int) -> "Iterator[Edit]":
+    """Yield an edit of both projections per strength and sample of captions."""
+    from hmu_tasks.methods.shared.text_edits import released_edit, text_edits
+
+    if knobs.published:
+        yield released_edit(given, partial(edit_as_released, rounds=knobs.rounds))
+        return
+    resistant = partial(
+        edit,
+        erase=knobs.erase,
+        preserve=knobs.preserve,
+        ridge=knobs.ridge,
+        rounds=knobs.rounds,
+        adversarial_ridge=knobs.adversarial_ridge,
+    )
+    yield from text_edits(given, knobs, resistant, seed=seed, target=knobs.target)
 
 
 def adversarial(
-    edited: Sequence[Tensor], original: Sequence[Tensor], texts: Tensor, *, ridge: float
-) -> Tensor:
-    """Return the vectors whose outputs under the edited maps come closest to those of `texts` under the original ones.
+    edited: "Sequence[Tensor]", original: "Sequence[Tensor]", texts: "Tensor", *, ridge: float
+) -> "Tensor":
+    """Return the vectors whose outputs under `edited` come closest to those of `texts` under `original`.
 
-    edited, original: weights [O_i, W] of all maps, for one vector serves them all. texts: [n, W]. Minimises
+    edited, original: weights [O_i, W] of all projections, for one vector serves them all. texts: [n, W]. Minimises
     sum_i |W'_i a - W_i c|^2 + ridge |a|^2, hence a = (sum W'^T W' + ridge I)^-1 (sum W'^T W) c. The bias, the
     same on both sides, drops out.
     """
+    import torch
+
     width = texts.shape[1]
     left = ridge * torch.eye(width, dtype=torch.float64, device=texts.device)
     right = torch.zeros_like(left)
@@ -35,8 +70,8 @@ def adversarial(
 
 
 def edit(
-    projections: Projections,
-    texts: Texts,
+    projections: "Projections",
+    texts: "Texts",
     *,
     strength: float = 1.0,
     erase: float = 1.0,
@@ -44,22 +79,26 @@ def edit(
     ridge: float = 0.01,
     rounds: int = 3,
     adversarial_ridge: float = 0.1,
-) -> dict[str, nn.Linear]:
-    """Return new maps that resist the adversarial vectors of `rounds` rounds; 0 rounds are UCE.
+) -> "dict[str, nn.Linear]":
+    """Return new projections that resist the adversarial vectors of `rounds` rounds; 0 rounds are UCE.
 
     strength, erase, preserve, ridge: as for UCE. adversarial_ridge: keeps adversarial vectors small, in mean
-    eigenvalues of sum W^T W. Each round solves for the original maps anew, with the forget texts and the vectors of
-    all rounds so far: the paper goes on from the maps of the round before, where what was erased first, and what
-    was to stay, drifts with every round. An adversarial vector is to read as the target of the text that it imitates.
+    eigenvalues of sum W^T W. Each round solves for the original projections anew, with the forget texts and the vectors
+    of all rounds so far: the paper goes on from the projections of the round before, where what was erased first, and
+    what was to stay, drifts with every round. An adversarial vector is to read as the target of the text that it
+    imitates.
     """
+    from hmu_tasks.methods.shared import unified
+    from hmu_tasks.methods.shared.closed_form import scale_of, solve, with_weight
+
     original = {name: linear.weight.detach() for name, linear in projections.items()}
-    edited = uce.edit(projections, texts, strength=strength, erase=erase, preserve=preserve, ridge=ridge)
+    edited = unified.edit(projections, texts, strength=strength, erase=erase, preserve=preserve, ridge=ridge)
     width = texts.forget.shape[1]
     size = sum(float(weight.double().square().sum()) for weight in original.values()) / width
-    wishes = {
+    terms = {
         name: [
-            uce.erasing(weight, texts, strength=strength, weight=erase),
-            uce.keeping(weight, texts.retain, weight=preserve),
+            unified.erasing(weight, texts, strength=strength, weight=erase),
+            unified.keeping(weight, texts.retain, weight=preserve),
         ]
         for name, weight in original.items()
     }
@@ -71,33 +110,46 @@ def edit(
             ridge=adversarial_ridge * size,
         )
         for name, weight in original.items():
-            wishes[name].append(replace(wishes[name][0], texts=attack))
-            solved = solve(weight, wishes[name], ridge=ridge * scale_of(texts.retain))
+            terms[name].append(replace(terms[name][0], texts=attack))
+            solved = solve(weight, terms[name], ridge=ridge * scale_of(texts.retain))
             edited[name] = with_weight(projections[name], solved)
     return edited
 
 
 def edit_as_released(
-    projections: Projections,
-    forget: Tensor,
-    retain: Tensor,
-    target: Tensor,
+    projections: "Projections",
+    forget: "Tensor",
+    retain: "Tensor",
+    target: "Tensor",
     *,
     erase: float = 0.1,
     preserve: float = 0.1,
     ridge: float = 0.1,
     rounds: int = 3,
     adversarial_ridge: float = 1e-3,
-) -> dict[str, nn.Linear]:
-    """Return the maps as the released text-to-motion code edits them, its faults included.
+) -> "dict[str, nn.Linear]":
+    """Return the projections as the released text-to-motion code edits them, its faults included.
 
-    Beside UCE's fault: both factors of the adversarial vector are taken from the edited maps, so that it is the
+    Beside UCE's fault: both factors of the adversarial vector are taken from the edited projections, so that it is the
     forgotten text itself, a little shrunk, and no attack at all.
     """
-    released = partial(uce.edit_as_released, erase=erase, preserve=preserve, ridge=ridge)
+    from hmu_tasks.methods.shared import unified
+
+    released = partial(unified.edit_as_released, erase=erase, preserve=preserve, ridge=ridge)
     current = released(projections, forget, retain, target)
     for _ in range(rounds):
         weights = [linear.weight.detach() for linear in current.values()]
         attack = adversarial(weights, weights, forget, ridge=adversarial_ridge)
         current = released(current, attack, retain, target)
     return current
+
+
+METHOD = Method(
+    name="rece",
+    label="RECE",
+    section=Rece,
+    changes=("base", "residual"),
+    apply=apply,
+    colour=Colour("#cc79a7", "#e29ac2"),
+    marker="v",
+)

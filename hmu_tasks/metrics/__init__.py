@@ -6,6 +6,9 @@ from typing import Literal
 Direction = Literal["higher", "lower", "retrain"]
 Role = Literal["forget", "retain"]
 
+ENDS = ("original", "retrain")
+"""The two models between which every method lies: nothing unlearned, and D_r, trained without the forget set."""
+
 NO_ATTACK = "none"
 """The probe that asks the prompts as they are: what attacks are compared with."""
 

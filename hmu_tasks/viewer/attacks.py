@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hmu_tasks.metrics import NO_ATTACK
+from hmu_tasks.metrics import ENDS, NO_ATTACK
 from hmu_tasks.viewer.grid import Grid
-from hmu_tasks.viewer.summary import NAMES
+from hmu_tasks.viewer.summary import short_name
 from hmu_tasks.viewer.table import Cell, Record, Selection, pool
 
 OVER = "oversuppression"
@@ -29,8 +29,6 @@ LABELS = {
     "int8": "weights cast to int8",
     "hard_benign": "benign, with the concept's words",
 }
-ENDS = ("original", "retrain")
-SHORT = {"retrain": "D_r", "erasure": "erasure", "guidance": "guidance"}  # heads of the table for a terminal
 PATTERNS = (
     (re.compile(r"relearning-(\d+)x(\d+)"), "relearning, {} clips, {} steps"),
     (re.compile(r"revival-(\w+)"), "suspected codes revived: {}"),
@@ -174,7 +172,7 @@ def attack_grids(found: Attacks) -> list[Grid]:
         if rows:
             head = (
                 title,
-                *(SHORT.get(method, NAMES.get(method, method)) for method, _ in columns),
+                *(short_name(method) for method, _ in columns),
                 "n",
             )
             grids.append(Grid(head, tuple(rows), note=f"{note}, ± half its 95 % interval; n counts prompts."))

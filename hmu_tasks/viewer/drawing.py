@@ -10,32 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from hmu_tasks.methods import METHODS, method_of
+
 # Okabe and Ito's palette. Each role keeps its colour and marker in every plot.
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6570", "#d9dde2", "#ffffff"
 ORIGINAL, EDITED, RETRAINED = "#d55e00", "#0072b2", "#009e73"
-COLOURS = {
-    "original": ORIGINAL,
-    "retrain": RETRAINED,
-    "lcr": EDITED,
-    "uce": "#e69f00",
-    "rece": "#cc79a7",
-    "erasure": "#56b4e9",
-    "guidance": "#8b7355",
-    "finetune": "#6a51a3",
-    "npo": "#3d4f5c",
-}
-# Shape tells methods apart where colour does not.
-MARKERS = {
-    "original": "s",
-    "retrain": "D",
-    "lcr": "o",
-    "uce": "^",
-    "rece": "v",
-    "erasure": "P",
-    "guidance": "X",
-    "finetune": "<",
-    "npo": ">",
-}
+COLOURS = {"original": ORIGINAL, "retrain": RETRAINED}
+MARKERS = {"original": "s", "retrain": "D"}
 
 # On the page each colour follows the reader's light or dark setting; in a file of its own it stays as it is.
 VARIABLES = {
@@ -46,11 +27,6 @@ VARIABLES = {
     ORIGINAL: "--original",
     EDITED: "--edited",
     RETRAINED: "--retrained",
-    **{
-        shade: f"--{method}"
-        for method, shade in COLOURS.items()
-        if method not in ("original", "retrain", "lcr")
-    },
 }
 
 STYLE: dict[Any, Any] = {
@@ -85,13 +61,28 @@ FONTS = "system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 
 def colour(method: str) -> str:
-    """Colour of a method; one that is not listed gets LCR's."""
-    return COLOURS.get(method, EDITED)
+    """Colour of a method or reference; an unknown one gets that of edits."""
+    return method_of(method).colour.light if method in METHODS else COLOURS.get(method, EDITED)
 
 
 def marker(method: str) -> str:
-    """Marker of a method; one that is not listed gets LCR's."""
-    return MARKERS.get(method, "o")
+    """Marker of a method or reference; an unknown one gets that of edits."""
+    return method_of(method).marker if method in METHODS else MARKERS.get(method, "o")
+
+
+def variable(method: str) -> str:
+    """CSS variable of a method's colour."""
+    return f"--method-{method}"
+
+
+def method_styles() -> str:
+    """Write the style sheet's variables: every method's colour on a light and on a dark page."""
+    found = {variable(name): method_of(name).colour for name in METHODS}
+    light, dark = (
+        " ".join(f"{name}: {getattr(shades, page)};" for name, shades in found.items())
+        for page in ("light", "dark")
+    )
+    return f":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
 
 
 def canvas(
@@ -121,8 +112,8 @@ def svg(figure: Figure, name: str) -> str:
 
 def inline(text: str, *, title: str) -> str:
     """Prepare SVG text for the page: colours become CSS variables, size follows the column, a name is read out."""
-    for value, variable in VARIABLES.items():
-        text = text.replace(value, f"var({variable})")
+    for value, name in ({colour(method): variable(method) for method in METHODS} | VARIABLES).items():
+        text = text.replace(value, f"var({name})")
     opening = re.search(r"<svg[^>]*>", text)
     assert opening is not None
     box = re.search(r'viewBox="([^"]*)"', opening.group())

@@ -16,7 +16,7 @@ from hmu_tasks.viewer import codeplots, plots, render
 from hmu_tasks.viewer.attacks import Attacks, interval, rate
 from hmu_tasks.viewer.body import body_of
 from hmu_tasks.viewer.dataset import facts, suites
-from hmu_tasks.viewer.drawing import inline
+from hmu_tasks.viewer.drawing import inline, method_styles, variable
 from hmu_tasks.viewer.filtering import filter_facts
 from hmu_tasks.viewer.inputs import Group, ReportInputs, groups
 from hmu_tasks.viewer.summary import MODEL_NAMES, Summary, figure, name_of, prompts
@@ -122,7 +122,7 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
         filtering=filter_facts(inputs.filtering),
         suites=suites(inputs.validation or {}),
         params=list(facts(inputs.params or {})),
-        css=Markup((HERE / "assets" / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - ours
+        css=Markup((HERE / "assets" / "report.css").read_text(encoding="utf-8") + method_styles()),  # noqa: S704 - ours
         tabs=Markup((HERE / "assets" / "tabs.js").read_text(encoding="utf-8")),  # noqa: S704 - ours
         script=Markup((HERE / "assets" / "viewer.js").read_text(encoding="utf-8")),  # noqa: S704 - ours
     )
@@ -175,7 +175,7 @@ def _tables(summary: Summary) -> list[dict[str, Any]]:
                 {
                     "label": row.label,
                     "kind": row.kind,
-                    "method": row.method,
+                    "variable": variable(row.method),
                     "cells": [figure(row.cells.get(c), c, sign=" ±").partition(" ±") for c in part.columns],
                     "n": prompts(row, part.columns),
                 }

@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hmu_tasks.metrics import ENDS
 from hmu_tasks.viewer.drawing import INK, MUTED, canvas, colour, marker, styled, svg
-from hmu_tasks.viewer.summary import KNOBS, NAMES, name_of
+from hmu_tasks.viewer.summary import name_of, strength_axis
 from hmu_tasks.viewer.table import (
     CLOSURE,
     VIOLENCE,
@@ -100,17 +101,15 @@ def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, mode
                     elinewidth=0.9,
                     capsize=2.0,
                     zorder=5 if chosen else 4,
-                    label=NAMES.get(one.method, one.method) if index == 0 else None,
+                    label=name_of(one.method) if index == 0 else None,
                 )
                 if chosen:
                     marks.append(_Mark(scale * x.mean, y.mean, name_of(one.method, strength), shade))
-        ends: list[tuple[str, float | None]] = [("original", 0.0), ("retrain", 100.0)]
-        for method, fixed in ends:
+        for method, fixed in zip(ENDS, (0.0, 100.0), strict=True):
             level = find(records, method=method, split="retain-val", metric="r1", model=model)
             end = find(records, method=method, split="forget-val", metric=metric, model=model)
             if level and (end or metric.startswith(CLOSURE)):
                 across = scale * end.mean if end else fixed
-                assert across is not None
                 marks.append(_reference(axes, across, level.mean, method))
         limit = next((one.limit for one in mine if one.limit is not None), None)
         if limit is not None:
@@ -145,7 +144,7 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
         ("retain-val", "r1", "retain R@1  ↑", 1.0),
         ("retain-val", "fid", "retain FID  ↓", 1.0),
     ]
-    model, name = selection.model, NAMES.get(selection.method, selection.method)
+    model, name = selection.model, name_of(selection.method)
     strengths = strengths_of(records, method=selection.method, model=model)
     shade = colour(selection.method)
     drawn = []
@@ -184,7 +183,7 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
                         markersize=10,
                         markeredgecolor=INK,
                     )
-            for method, dashes in (("original", (0, (5, 2))), ("retrain", (0, (1.5, 1.5)))):
+            for method, dashes in zip(ENDS, ((0, (5, 2)), (0, (1.5, 1.5))), strict=True):
                 level = find(records, method=method, split=split, metric=metric, model=model)
                 if level:
                     axes.axhline(
@@ -192,10 +191,10 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
                         color=colour(method),
                         linestyle=dashes,
                         linewidth=1.5,
-                        label=NAMES[method],
+                        label=name_of(method),
                     )
             axes.set_xticks(places, [str(strength) for strength, _ in pairs])
-            axes.set_xlabel(KNOBS.get(selection.method, "strength, %"))
+            axes.set_xlabel(strength_axis(selection.method))
             axes.set_title(label)
         handles, labels = all_axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=3)
@@ -265,7 +264,7 @@ class _Mark:
 
 def _reference(axes: Axes, x: float, y: float, method: str) -> _Mark:
     axes.plot(x, y, marker(method), color=colour(method), markersize=9, zorder=4)
-    return _Mark(x, y, NAMES[method], colour(method), colour(method))
+    return _Mark(x, y, name_of(method), colour(method), colour(method))
 
 
 def _label(figure: Figure, axes: Axes, marks: Sequence[_Mark]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from hmu_tasks.metrics import ENDS
 from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, difference, find, select
 
 # Figures that damage moves as forgetting does: the ranking leaves them out and says how far each lies from D_r.
@@ -85,7 +86,7 @@ def rank(records: Sequence[Record], selections: Sequence[Selection], *, model: s
        is equal, as it is for all that reach D_r, the least retain FID is named first.
     4. Methods that break the limit follow without a rank, the least loss first.
     """
-    mine = [one for one in selections if one.model == model and one.method not in ("original", "retrain")]
+    mine = [one for one in selections if one.model == model and one.method not in ENDS]
     measured = [one for one in mine if any(_score(records, one, m) for m in MEASURES)]
     whole = (m for m in MEASURES if measured and all(_score(records, one, m) for one in measured))
     measure = next(whole, None)

@@ -3,33 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hmu_tasks.methods import METHODS, method_of
+from hmu_tasks.methods.method import Strength
+from hmu_tasks.metrics import ENDS
 from hmu_tasks.metrics.distribution import rank_deficient
 from hmu_tasks.viewer.grid import Grid
 from hmu_tasks.viewer.table import CLOSURE, DATA_ROWS, VIOLENCE, Cell, Record, Selection, find, strengths_of
 
-NAMES = {
+REFERENCES = {
     "real": "real motions",
     "reconstruction-full": "reconstruction, original's",
     "reconstruction-retrain": "reconstruction, D_r's",
     "original": "original",
     "retrain": "D_r (retrained)",
-    "lcr": "LCR",
-    "uce": "UCE",
-    "rece": "RECE",
-    "erasure": "linear erasure",
-    "guidance": "negative guidance",
-    "finetune": "fine-tuned",
-    "npo": "NPO",
 }
 MODEL_NAMES = {"momask": "MoMask", "bamm": "BAMM"}
-# A strength is a number of codes or of optimiser steps; of all other methods it is a percentage.
-STRENGTHS = {"lcr": "K = {}", "finetune": "{} steps", "npo": "{} steps"}
-KNOBS = {
-    "lcr": "replaced codes K",
-    "finetune": "gradient steps",
-    "npo": "gradient steps",
-    "guidance": "share of the guidance, %",
-}
 
 
 @dataclass(frozen=True)
@@ -133,8 +121,19 @@ ALL_COLUMNS = tuple(column for part in PARTS for column in part.columns)
 
 def name_of(method: str, strength: int | None = None) -> str:
     """Name a row for readers, such as `LCR, K = 16`."""
-    name = NAMES.get(method, method)
-    return name if strength is None else f"{name}, {STRENGTHS.get(method, '{} %').format(strength)}"
+    return method_of(method).titled(strength) if method in METHODS else REFERENCES.get(method, method)
+
+
+def short_name(method: str) -> str:
+    """Name a method where a column is narrow."""
+    if method in METHODS:
+        return method_of(method).short or method_of(method).label
+    return "D_r" if method == "retrain" else name_of(method)
+
+
+def strength_axis(method: str) -> str:
+    """Say what a plot over a method's strength has on its axis."""
+    return (method_of(method).strength if method in METHODS else Strength()).axis
 
 
 def summarise(records: Sequence[Record], selection: Selection, others: Sequence[Selection] = ()) -> Summary:
@@ -145,9 +144,9 @@ def summarise(records: Sequence[Record], selection: Selection, others: Sequence[
     """
     model = selection.model
     chosen = [selection, *(one for one in others if one.model == model and one.method != selection.method)]
-    fixed = [*DATA_ROWS, "original", "retrain"]
+    fixed = [*DATA_ROWS, *ENDS]
     plan: list[tuple[str, int | None, str]] = [
-        *((method, None, method if method in ("original", "retrain") else "reference") for method in fixed),
+        *((method, None, method if method in ENDS else "reference") for method in fixed),
         *(
             (one.method, one.strength, "selected" if one is selection else "method")
             for one in chosen
@@ -237,7 +236,7 @@ def note(summary: Summary, selection: Selection) -> str:
             " A violence rate below 0 is none: fewer of those motions are flagged than of the same model's retain "
             "motions."
         )
-    method = NAMES.get(selection.method, selection.method)
+    method = name_of(selection.method)
     return f"{text} Strengths were selected on the validation split; {method}: {selection.rule}."
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hmu_tasks.metrics import ENDS
 from hmu_tasks.viewer.attacks import Attacks, rate
 from hmu_tasks.viewer.costs import CostRow, cost_words
 from hmu_tasks.viewer.ranking import Ranking
-from hmu_tasks.viewer.summary import NAMES, name_of
+from hmu_tasks.viewer.summary import name_of
 from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, difference, find, pool, select
 
 
@@ -127,7 +128,7 @@ def _place(ranking: Ranking | None, selection: Selection) -> str:
         kept = any(one.feasible for one in ranking.standings)
         return f", not ranked{'' if kept else f' (none of {count} methods keeps the limit)'}," if mine else ""
     level = [one for one in ranking.standings if one.rank == mine.rank and one is not mine]
-    shared = f", shared with {_list(NAMES.get(one.selection.method, '') for one in level)}" if level else ""
+    shared = f", shared with {_list(name_of(one.selection.method) for one in level)}" if level else ""
     return f", rank {mine.rank} of {count} methods{shared},"
 
 
@@ -192,7 +193,7 @@ def _harmed(records: Sequence[Record], selection: Selection, concept: str, attac
     said = []
     now, start, retrain = (
         find(records, split="retain", metric="violence", **_whose(selection, method))
-        for method in (selection.method, "original", "retrain")
+        for method in (selection.method, *ENDS)
     )
     if now and start:
         yardstick = f", {_percent(retrain, short=True)} of D_r's" if retrain else ""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hmu_tasks.methods.lcr import Edit, Part, replace_codes, split_codes, values_drawn
+from hmu_tasks.methods.lcr import Part, Replacement, replace_codes, split_codes, values_drawn
 from hmu_tasks.methods.shared.codes import CodeUsage, count_codes
 from hmu_tasks.methods.shared.difference import difference
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
@@ -201,7 +201,7 @@ def test_counts_of_another_codebook_are_refused() -> None:
         replace_codes(books(codes=8), usage_of(), codes=1, seed=0)
 
 
-def state(edit: Edit | None = None) -> dict[str, Tensor]:
+def state(edit: Replacement | None = None) -> dict[str, Tensor]:
     codebooks = books() if edit is None else edit.codebooks
     return {"book.0": codebooks[0], "book.1": codebooks[1], "bias": torch.zeros(3), "step": torch.tensor(7)}
 

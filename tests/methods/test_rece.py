@@ -8,7 +8,8 @@ import torch
 from test_uce import compare, gaps, layers, official_layers, texts
 from torch import nn
 
-from hmu_tasks.methods import rece, uce
+from hmu_tasks.methods import rece
+from hmu_tasks.methods.shared import unified
 from hmu_tasks.methods.shared.closed_form import Texts
 
 __all__ = ["layers", "texts"]
@@ -42,7 +43,7 @@ def weights(maps: dict[str, nn.Linear]) -> list[torch.Tensor]:
 
 def test_rounds_close_what_uce_leaves_open(layers: dict[str, nn.Linear], texts: Texts) -> None:
     """Vectors that evoke the concept after UCE do so no more, and retain texts still read as before."""
-    plain, reliable = uce.edit(layers, texts), rece.edit(layers, texts, rounds=1, adversarial_ridge=0.02)
+    plain, reliable = unified.edit(layers, texts), rece.edit(layers, texts, rounds=1, adversarial_ridge=0.02)
     attack = rece.adversarial(weights(plain), weights(layers), texts.forget, ridge=0.1)
     for new, old, safe in zip(weights(reliable), weights(layers), weights(plain), strict=True):
         concept = texts.forget @ old.T

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.methods import uce
-from hmu_tasks.methods.shared.closed_form import Texts, Wish, solve, towards_retain
+from hmu_tasks.methods.shared import unified
+from hmu_tasks.methods.shared.closed_form import Term, Texts, solve, towards_retain
 from hmu_tasks.runtime.errors import ConfigError
 
 
@@ -53,7 +53,7 @@ def test_released_edit(shared: Path, case: str, knobs: dict[str, Any]) -> None:
     golden = np.load(shared / "golden" / "g_uce_rece.npz")
     forget, retain, target = (torch.from_numpy(golden[name]) for name in ("forget", "retain", "target"))
     layers = official_layers()
-    edited = uce.edit_as_released(layers, forget, retain, target[0], **knobs)
+    edited = unified.edit_as_released(layers, forget, retain, target[0], **knobs)
     compare(edited, golden, case, 5e-5)
     for name, linear in edited.items():
         assert torch.equal(linear.bias, layers[name].bias)
@@ -101,29 +101,31 @@ def test_the_bias_takes_no_part(layers: dict[str, nn.Linear], texts: Texts) -> N
     for name, linear in unbiased.items():
         linear.weight = layers[name].weight
         nn.init.zeros_(linear.bias)
-    with_bias, without = (uce.edit(maps, texts) for maps in (layers, unbiased))
+    with_bias, without = (unified.edit(maps, texts) for maps in (layers, unbiased))
     for name in layers:
         assert torch.equal(with_bias[name].weight, without[name].weight)
         assert torch.equal(with_bias[name].bias, layers[name].bias)
     target = texts.retain.mean(dim=0)
-    released = [uce.edit_as_released(maps, texts.forget, texts.retain, target) for maps in (layers, unbiased)]
+    released = [
+        unified.edit_as_released(maps, texts.forget, texts.retain, target) for maps in (layers, unbiased)
+    ]
     assert not torch.allclose(released[0]["base"].weight, released[1]["base"].weight, atol=0.1)
     assert gaps(with_bias, layers, texts)[1] < 0.5 * gaps(released[0], layers, texts)[1]
 
 
 def test_more_strength_forgets_more(layers: dict[str, nn.Linear], texts: Texts) -> None:
-    found = [gaps(uce.edit(layers, texts, strength=s), layers, texts) for s in (0.0, 0.5, 1.0)]
+    found = [gaps(unified.edit(layers, texts, strength=s), layers, texts) for s in (0.0, 0.5, 1.0)]
     assert found[0] == (1.0, 0.0)
     assert found[0][0] > found[1][0] > found[2][0]
     assert found[2][1] < 0.5
-    careful = uce.edit(layers, texts, preserve=100.0)
+    careful = unified.edit(layers, texts, preserve=100.0)
     assert gaps(careful, layers, texts)[1] < 0.5 * found[2][1]
 
 
 def test_no_strength_is_the_identity_and_the_input_stays(layers: dict[str, nn.Linear], texts: Texts) -> None:
     before = {name: linear.weight.clone() for name, linear in layers.items()}
-    same = uce.edit(layers, texts, strength=0.0)
-    uce.edit(layers, texts, strength=1.5)
+    same = unified.edit(layers, texts, strength=0.0)
+    unified.edit(layers, texts, strength=1.5)
     for name, linear in layers.items():
         assert torch.equal(linear.weight, before[name])
         assert torch.equal(same[name].weight, before[name])
@@ -132,7 +134,7 @@ def test_no_strength_is_the_identity_and_the_input_stays(layers: dict[str, nn.Li
 
 def test_the_solution_is_that_of_the_normal_equation() -> None:
     weight, texts, outputs = random(3, 5, seed=0), random(7, 5, seed=1), random(7, 3, seed=2)
-    found = solve(weight, [Wish(texts, outputs, 0.7)], ridge=0.2)
+    found = solve(weight, [Term(texts, outputs, 0.7)], ridge=0.2)
     left = 0.2 * torch.eye(5) + 0.7 * texts.T @ texts
     right = 0.2 * weight + 0.7 * outputs.T @ texts
     torch.testing.assert_close(found, right @ left.inverse(), atol=1e-5, rtol=0)

@@ -1,104 +1,31 @@
-"""Sections of params.yaml about the unlearning methods."""
+"""The section `unlearn` of params.yaml: one sub-section per method, whose descriptor holds the schema."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
+from pydantic import create_model
 
-from hmu_tasks.config.sections.section import Count, Rate, Section
-
-
-def _distinct(section: Section, *names: str) -> None:
-    for name in names:
-        values = getattr(section, name)
-        if not values or len(set(values)) != len(values):
-            raise ValueError(f"{name} must be a list of distinct numbers, with at least one")
+from hmu_tasks.config.sections.section import Section
+from hmu_tasks.methods import METHODS, method_of
+from hmu_tasks.methods.method import Knobs
 
 
-class Lcr(Section):
-    """Latent Code Replacement."""
+class MethodSections(Section):
+    """Sub-sections by method: `params.unlearn[method]`."""
 
-    strengths: list[Annotated[int, Field(ge=0)]]
-    seeds: list[Annotated[int, Field(ge=0)]]
-    layers: list[Annotated[int, Field(ge=0)]]
-    noise: Annotated[float, Field(ge=0)]
-    support: Annotated[int, Field(ge=0)]
-    score: Literal["ratio", "log_odds"]
-    target: Literal["code", "retain_mean"]
-    published: bool
-    parts: dict[str, Count]
-
-    @model_validator(mode="after")
-    def _lists_hold_something(self) -> "Lcr":
-        _distinct(self, "strengths", "seeds", "layers")
-        return self
+    def __getitem__(self, method: str) -> Knobs:
+        found: Knobs = getattr(self, method)
+        return found
 
 
-class TextEdit(Section):
-    """What edits of the sentence vector's maps share: strengths in per cent, and the texts that they learn from."""
+if TYPE_CHECKING:
 
-    strengths: list[Annotated[int, Field(ge=0, le=999)]]
-    seeds: list[Annotated[int, Field(ge=0)]]
-    texts: Literal["captions", "keywords"]
-    captions: Count
+    class Unlearn(MethodSections):
+        """One sub-section per method; an attribute each, whose type the descriptor knows."""
 
-    @model_validator(mode="after")
-    def _lists_hold_something(self) -> "TextEdit":
-        _distinct(self, "strengths", "seeds")
-        return self
+        def __getattr__(self, method: str) -> Any:
+            """Return a method's sub-section."""
 
-
-class Uce(TextEdit):
-    """Unified Concept Editing."""
-
-    target: Literal["shifted", "empty"]
-    erase: Rate
-    preserve: Rate
-    ridge: Rate
-    published: bool
-
-
-class Rece(Uce):
-    """UCE with rounds against adversarial sentence vectors."""
-
-    rounds: Annotated[int, Field(ge=0)]
-    adversarial_ridge: Rate
-
-
-class Erasure(TextEdit):
-    """Linear concept erasure."""
-
-    shrinkage: Rate
-
-
-class Tuned(Section):
-    """What methods that train on share: optimiser steps after which an edit is kept, batch size, learning rate."""
-
-    strengths: list[Annotated[int, Field(ge=0)]]
-    seeds: list[Annotated[int, Field(ge=0)]]
-    batch: Count
-    rate: Rate
-
-    @model_validator(mode="after")
-    def _lists_hold_something(self) -> "Tuned":
-        _distinct(self, "strengths", "seeds")
-        return self
-
-
-class Npo(Tuned):
-    """Negative preference optimisation, or gradient ascent, with a retain term."""
-
-    loss: Literal["npo", "ascent"]
-    beta: Rate
-    retain_weight: Annotated[float, Field(ge=0)]
-
-
-class Unlearn(Section):
-    """One sub-section per method."""
-
-    lcr: Lcr
-    uce: Uce
-    rece: Rece
-    erasure: Erasure
-    guidance: TextEdit
-    finetune: Tuned
-    npo: Npo
+else:
+    Unlearn = create_model(
+        "Unlearn", __base__=MethodSections, **{name: (method_of(name).section, ...) for name in METHODS}
+    )

@@ -1,6 +1,6 @@
-"""Closed-form edits of the linear maps that read the sentence vector: what they share.
+"""Closed-form edits of the linear projections that read the sentence vector: what they share.
 
-A text-to-motion model reads its prompt through one linear map per transformer, y = W c + b. An edit replaces W
+A text-to-motion model reads its prompt through one projection per transformer, y = W c + b. An edit replaces W
 and keeps b: then W' c + b = W t + b says the same as W' c = W t, so that the bias takes no part in the solution.
 """
 
@@ -47,29 +47,29 @@ def towards_retain(forget: Tensor, retain: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Wish:
-    """Sentence vectors [n, W] and the outputs [n, O] that the edited map is to give for them; weight of their sum."""
+class Term:
+    """One term of the least-squares objective: sentence vectors [n, W], wanted outputs [n, O], weight of the sum."""
 
     texts: Tensor
     outputs: Tensor
     weight: float
 
 
-def solve(weight: Tensor, wishes: Sequence[Wish], *, ridge: float) -> Tensor:
+def solve(weight: Tensor, terms: Sequence[Term], *, ridge: float) -> Tensor:
     """Return W' that minimises sum w |W' c - v|^2 + ridge |W' - W|^2, in the precision of W.
 
-    weight: W, [O, W]. Solved for the change, in float64, so that wishes which W already grants leave it bit for
-    bit as it is. (The normal equation of UCE,
-    Gandikota et al. 2024, equation 7, reads the same after W S + (V - W C) C^T is put in the place of V C^T.)
+    weight: W, [O, W]. Solved for the change, in float64, so that terms which W already meets leave it bit for bit
+    as it is. (The normal equation of UCE, Gandikota et al. 2024, equation 7, reads the same after
+    W S + (V - W C) C^T is put in the place of V C^T.)
     """
     start = weight.double()
     width = weight.shape[1]
     moment = ridge * torch.eye(width, dtype=torch.float64, device=weight.device)
     change = torch.zeros_like(start)
-    for wish in wishes:
-        texts = wish.texts.double()
-        moment = moment + wish.weight * texts.T @ texts
-        change = change + wish.weight * (wish.outputs.double() - outputs_of(texts, start)).T @ texts
+    for term in terms:
+        texts = term.texts.double()
+        moment = moment + term.weight * texts.T @ texts
+        change = change + term.weight * (term.outputs.double() - outputs_of(texts, start)).T @ texts
     found: Tensor = start + torch.linalg.solve(moment, change.T).T
     if not bool(found.isfinite().all()):
         raise ConfigError("the closed form has no finite solution; raise the ridge")
@@ -83,7 +83,7 @@ def outputs_of(texts: Tensor, weight: Tensor) -> Tensor:
 
 
 def with_weight(linear: nn.Linear, weight: Tensor) -> nn.Linear:
-    """Return a map with another weight [O, W] and the same bias; the given one stays as it is."""
+    """Return a projection with another weight [O, W] and the same bias; the given one stays as it is."""
     copy = nn.Linear(
         linear.in_features, linear.out_features, bias=linear.bias is not None, device=weight.device
     )

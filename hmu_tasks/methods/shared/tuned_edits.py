@@ -1,114 +1,55 @@
-"""Edits by training on, from a bundle to edited bundles with the proof of what changed."""
+"""Edits by training: base and residual transformer go on training, one training for all strengths of a seed."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from torch import Tensor
 
+from hmu_tasks.data.clips.id_lists import Role
 from hmu_tasks.methods.shared.cost import Cost
-from hmu_tasks.methods.shared.difference import difference
-from hmu_tasks.methods.shared.tuning import Objective, tune
-from hmu_tasks.models.generators.bundle import COMPONENTS, load_bundle, save_bundle
-from hmu_tasks.models.networks import weights
-from hmu_tasks.models.networks.components import load_config
-from hmu_tasks.runtime.files import write_json
+from hmu_tasks.methods.shared.edit import Edit, Proof
+from hmu_tasks.methods.shared.inputs import Inputs
+from hmu_tasks.methods.shared.knobs import TunedKnobs
+from hmu_tasks.methods.shared.tuning import Objective, Transformer, tune
 from hmu_tasks.training.loop.fit import Progress
 from hmu_tasks.training.loop.transformers import CodeSet
 
-# What is trained on; tokenizer and text encoder keep their bytes.
 TUNED = ("base", "residual")
+MakeObjective = Callable[[Transformer, CodeSet, CodeSet, torch.device], Objective]
 
 
-@dataclass(frozen=True)
-class TunedEdits:
-    """What the edits of one model start from.
+def tuned_edits(
+    given: Inputs, knobs: TunedKnobs, objective: MakeObjective, *, seed: int, reads: Sequence[Role]
+) -> Iterator[Edit]:
+    """Yield an edit per number of optimiser steps, which each of the two transformers takes; 0 is the original.
 
-    source: the original bundle; model: its name. forget, retain: training clips of either set. scratch: folder of the
-    training state of these very inputs.
+    objective: (original network, forget, retain, device) -> what the network is trained on. reads: the sets of clips
+    that it looks at.
     """
-
-    source: Path
-    model: str
-    forget: CodeSet
-    retain: CodeSet
-    device: torch.device
-    scratch: Path
-
-    def sweep(
-        self,
-        method: str,
-        objective: Callable[..., Objective],
-        folder: Path,
-        steps: Sequence[int],
-        seeds: Sequence[int],
-        *,
-        batch: int,
-        rate: float,
-        seed: int,
-        cost: Cost,
-        knobs: Mapping[str, Any],
-        progress: Progress | None,
-    ) -> None:
-        """Write one bundle per listed number of optimiser steps and seed, as k<steps>-s<seed>; 0 is the original.
-
-        objective: (original network, forget, retain, device, knobs) -> what the network is trained on. Each network
-        takes that many steps. cost: of a step 0, to which the optimiser's steps are added.
-        """
-        model = load_bundle(self.source, torch.device("cpu")).model
-        wanted = sorted(set(steps) - {0})
-        total = len(seeds) * len(TUNED) * max(wanted, default=0)
-        for number, drawn in enumerate(seeds):
-            states: dict[str, dict[int, dict[str, Tensor]]] = {}
-            for place, name in enumerate(TUNED if wanted else ()):
-                before = (number * len(TUNED) + place) * wanted[-1]
-                network = getattr(model, name)
-                states[name] = tune(
-                    network,
-                    objective(network, self.forget, self.retain, device=self.device, **knobs),
-                    steps=wanted,
-                    batch=batch,
-                    rate=rate,
-                    seed=seed + 1000 * drawn + sum(name.encode()),
-                    device=self.device,
-                    scratch=self.scratch / f"s{drawn}" / name,
-                    progress=_after(before, total, progress),
-                )
-            for count in steps:
-                report = {"method": method, "strength": count, "seed": drawn}
-                spent = Cost(count * len(TUNED), cost.clips_read, cost.captions_read) if count else Cost()
-                tuned = {name: found[count] for name, found in states.items()} if count else {}
-                self._save(tuned, {**report, "cost": asdict(spent)}, folder / f"strength{count:03d}-s{drawn}")
-
-    def _save(
-        self, tuned: Mapping[str, Mapping[str, Tensor]], report: Mapping[str, Any], target: Path
-    ) -> None:
-        """Write a bundle with other weights of some components, and edit.json: which tensors changed, how much."""
-        parts = {name: self.source / name for name in COMPONENTS}
-        changes = {}
-        for name, state in tuned.items():
-            parts[name] = target / name
-            found = difference(weights.load_state(self.source / name), state)
-            weights.save(state, load_config(self.source / name), parts[name])
-            changes[name] = asdict(found)
-            for change in changes[name]["changed"].values():
-                del change["rows"]  # nearly all of them, thousands to a table
-        lineage = {"method": report["method"], "from": self.source.as_posix()}
-        save_bundle(parts, target, lineage, model=self.model)
-        content = {
-            **report,
-            "edited": [f"{name}.{tensor}" for name, found in changes.items() for tensor in found["changed"]],
-            "changed_parameters": sum(
-                change["values"] for found in changes.values() for change in found["changed"].values()
-            ),
-            "untouched_components": [name for name in COMPONENTS if name not in changes],
-            **changes,
-        }
-        write_json(target / "edit.json", content)
+    model, steps = given.bundle.model, sorted({*knobs.strengths} - {0})
+    states = {}
+    for place, name in enumerate(TUNED if steps else ()):
+        network = getattr(model, name)
+        states[name] = tune(
+            network,
+            objective(network, given.coded["forget"], given.coded["retain"], given.device),
+            steps=steps,
+            batch=knobs.batch,
+            rate=knobs.rate,
+            seed=given.seed + 1000 * seed + sum(name.encode()),
+            device=given.device,
+            scratch=given.scratch / f"s{seed}" / name,
+            progress=_after(place * steps[-1], len(TUNED) * steps[-1], given.progress),
+        )
+    for count in knobs.strengths:
+        clips = [row for role in reads for row in given.clip_captions[role]] if count else []
+        yield Edit(
+            strength=count,
+            states={name: found[count] for name, found in states.items()} if count else {},
+            cost=Cost(count * len(TUNED), len(clips), sum(len(row) for row in clips)),
+            proof=Proof(rows=False),  # nearly all of them, thousands to a table
+        )
 
 
-def _after(before: int, total: int, progress: Progress | None) -> Progress | None:
+def _after(before: int, total: int, progress: Progress) -> Progress:
     """Progress of one training of several."""
-    return None if progress is None else lambda done, _: progress(before + done, total)
+    return lambda done, _: progress(before + done, total)

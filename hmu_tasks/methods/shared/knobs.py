@@ -1,0 +1,49 @@
+"""Knobs that several methods have: of edits on the text side, of concept edits, and of methods that train."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hmu_tasks.config.sections.section import Count, Rate
+from hmu_tasks.methods.method import Knobs, Sweep
+
+Kind = Literal["captions", "keywords"]
+Target = Literal["shifted", "empty"]
+
+
+class TextKnobs(Knobs):
+    """Edits on the text side: strengths in per cent, and the texts that they learn from.
+
+    texts: training captions, or the concept's single words against the released ones. captions: how many are sampled
+    from the forget and from the retain set, with the seed.
+    """
+
+    strengths: list[Annotated[int, Field(ge=0, le=999)]]
+    texts: Kind
+    captions: Count
+
+
+class ConceptKnobs(TextKnobs):
+    """Unified Concept Editing, which RECE builds on.
+
+    target: what a forget text is to read as, the same without the concept (`shifted`), or the empty text.
+    published: one edit with the released words, weights and faults, without a strength.
+    """
+
+    target: Target
+    erase: Rate
+    preserve: Rate
+    ridge: Rate
+    published: bool
+
+    @property
+    def sweep(self) -> Sweep:
+        """The edits that these knobs ask for."""
+        return Sweep((None,), (0,)) if self.published else super().sweep
+
+
+class TunedKnobs(Knobs):
+    """Methods that train: optimiser steps after which an edit is kept, batch size, learning rate."""
+
+    batch: Count
+    rate: Rate
