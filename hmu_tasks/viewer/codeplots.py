@@ -140,7 +140,7 @@ def _curves(kind: str, variants: Mapping[str, pd.DataFrame]) -> str:
     quantities = sorted({_quantity(name) for name in names}, key=lambda q: ("loss" not in q, q))[:6]
     columns = min(3, len(quantities))
     rows = -(-len(quantities) // columns)
-    shades = {"full": EDITED, "retain": RETRAINED, "": INK}
+    shades = {"full": EDITED, "retrain": RETRAINED, "": INK}
     with styled():
         figure, all_axes = canvas(rows, columns, width=2.9 * columns + 0.3, height=2.15 * rows + 0.35)
         for axes, quantity in zip(all_axes, quantities, strict=False):
@@ -149,7 +149,7 @@ def _curves(kind: str, variants: Mapping[str, pd.DataFrame]) -> str:
                     part = history[history["name"] == name]
                     if _quantity(name) != quantity or part.empty:
                         continue
-                    label = {"full": "trained on all", "retain": "trained on retain (D_r)"}.get(
+                    label = {"full": "trained on all", "retrain": "trained on retain (D_r)"}.get(
                         variant, "training"
                     )
                     axes.plot(
