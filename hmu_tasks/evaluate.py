@@ -85,7 +85,7 @@ def _headline(rows: Sequence[Record], model: str, method: str) -> dict[str, floa
     """The few numbers of this cell; the gap closed needs the evaluations of both references."""
     mine = [row for row in rows if row["method"] == method]
     ends: list[Record] = []
-    if method not in ("original", "retrain", "real"):
+    if mine and method not in ("original", "retrain", "real"):
         for end in ("original", "retrain"):
             ends += read_json(paths.evaluation(model, end) / "metrics.json")
     return of_records([row for row in with_closures([*ends, *mine]) if row["method"] == method])
@@ -135,7 +135,7 @@ def _mask(words: Sequence[str], rule: Literal["word", "substring"]) -> Callable[
 
 
 def _sample_rows(params: Params, session: Session) -> dict[str, list[int]]:
-    """Draw the prompts that are shown before and after, by seed and not by result."""
+    """Pick the prompts that are shown before and after, by seed and not by result."""
     rng = np.random.default_rng([params.run.seed, 3])
     wanted = {"forget": params.evaluate.samples.forget, "retain": params.evaluate.samples.retain}
     return {
