@@ -138,7 +138,7 @@ def figure_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     from hmu_tasks.viewer.table import pool
 
-    cells: dict[tuple[Any, ...], dict[str, list[dict[str, Any]]]] = {}
+    cells: dict[tuple[Any, ...], dict[str, list[Any]]] = {}
     for record in records:
         if record["split"] in SIDES and record["metric"] in FIGURES:
             key = (record["split"], record["model"], record["method"], record["strength"])

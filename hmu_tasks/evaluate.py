@@ -8,29 +8,27 @@ import numpy as np
 
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params, flat
-from hmu_tasks.data.clips import packed
-from hmu_tasks.data.concepts.concepts import load_concept, load_prompts
 from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation.choice import choose
-from hmu_tasks.evaluation.figures import Measured
 from hmu_tasks.evaluation.intervals import records
-from hmu_tasks.evaluation.judge import load_judge
 from hmu_tasks.evaluation.keywords import keyword_test
-from hmu_tasks.evaluation.prompts import concept_clips, origins
+from hmu_tasks.evaluation.measurements import Measured
 from hmu_tasks.evaluation.real import real_rows
+from hmu_tasks.evaluation.selected import edits_of
 from hmu_tasks.evaluation.session import Session, open_session
+from hmu_tasks.evaluation.setup import open_setup
 from hmu_tasks.evaluation.splits import Protocol
+from hmu_tasks.metrics.closures import with_closures
 from hmu_tasks.metrics.forgetting import mask_tokens
+from hmu_tasks.metrics.headline import of_records
 from hmu_tasks.metrics.motion import mean_jerk
+from hmu_tasks.metrics.records import Record, labelled
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
-from hmu_tasks.models.generators.text_to_motion import Progress, Sampling
+from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks.components import absent_reason, save_absent
-from hmu_tasks.models.networks.device import pick_device
-from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
 from hmu_tasks.tracking.step_run import StepRun, step_run
 
-Record = dict[str, Any]
 VALIDATION = ("forget-val", "retain-val")
 TEST = ("forget", "retain")
 
@@ -38,8 +36,8 @@ TEST = ("forget", "retain")
 def run(params: Params, model: str, method: str, progress: Progress | None = None) -> None:
     """Measure all edits of `method` on `model`; `real` `real` measures the data and its reconstructions.
 
-    Writes metrics.json (records, one value per repeat kept), samples.npz with samples.json (joints of a few prompts),
-    and selection.json where a method has a strength.
+    Writes metrics.json (records, one value per repeat kept), headline.json (the few numbers that DVC shows),
+    samples.npz with samples.json (joints of a few prompts), and selection.json where a method has a strength.
     """
     if (model, method) != ("real", "real"):
         params.check(model, method)
@@ -60,6 +58,7 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
             else:
                 rows, samples = _edits(params, session, identity, folder, progress)
             write_json(folder / "metrics.json", rows)
+            write_json(folder / "headline.json", _headline(rows, model, method))
             _write_samples(samples, folder)
         _record(run, rows)
         for name in ("metrics.json", "selection.json"):
@@ -68,7 +67,7 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
 
 
 def _record(run: StepRun, rows: Sequence[Record]) -> None:
-    """Mirror the figures: one value per split and metric, as a curve over the strength where there is one."""
+    """Mirror the metrics: one value per split and metric, as a curve over the strength where there is one."""
     points: dict[tuple[str, int], list[float]] = {}
     for row in rows:
         points.setdefault((f"{row['split']}/{row['metric']}", int(row["strength"] or 0)), []).append(
@@ -82,40 +81,50 @@ def _record(run: StepRun, rows: Sequence[Record]) -> None:
         )
 
 
+def _headline(rows: Sequence[Record], model: str, method: str) -> dict[str, float]:
+    """The few numbers of this cell; the gap closed needs the evaluations of both references."""
+    mine = [row for row in rows if row["method"] == method]
+    ends: list[Record] = []
+    if mine and method not in ("original", "retrain", "real"):
+        for end in ("original", "retrain"):
+            ends += read_json(paths.evaluation(model, end) / "metrics.json")
+    return of_records([row for row in with_closures([*ends, *mine]) if row["method"] == method])
+
+
 def _open(params: Params) -> Session:
-    device = pick_device(params.run.device)
-    clips = packed.load(paths.CLIPS)
-    concept = load_concept(params.run.concept, params.filter.concepts)
     knobs = params.evaluate
+    setup = open_setup(
+        device=params.run.device,
+        concept=params.run.concept,
+        concepts=params.filter.concepts,
+        sampling=knobs.sampling.model_dump(),
+    )
+    concept, fps = setup.concept, setup.clips.fps
     parts = {
-        f"{role}{suffix}": concept_clips(clips, split, role)
+        f"{role}{suffix}": setup.concept_clips(split, role)
         for split, suffix in (("test", ""), ("val", "-val"))
         for role in ("forget", "retain")
     }
     return open_session(
-        load_judge(paths.component("evaluator"), paths.component("classifier"), device),
+        setup.evaluators,
         parts,
-        written={
-            group: [(prompt.text, prompt.seconds) for prompt in prompts]
-            for group, prompts in load_prompts(params.run.concept, params.filter.concepts).items()
-            if prompts
-        },
-        origins=origins(clips.table),
+        written=setup.written,
+        origins=setup.origins,
         repeats=knobs.repeats,
         val_repeats=knobs.val_repeats,
         protocol=Protocol(
             knobs.retrieval_batch,
             knobs.diversity_pairs,
             params.run.seed,
-            mean_jerk([to_joints(np.array(motion)) for motion in parts["retain"].features], fps=clips.fps),
+            mean_jerk([to_joints(np.array(motion)) for motion in parts["retain"].features], fps=fps),
             _mask(concept.words(params.run.dataset), "word"),
-            clips.fps,
+            fps,
             keyword_test(concept, dataset=params.run.dataset, rule=params.filter.rule),
             _mask(concept.keywords("substring", params.run.dataset), "substring"),
         ),
-        sampling=Sampling(**knobs.sampling.model_dump()),
+        sampling=setup.sampling,
         batch=knobs.batch,
-        device=device,
+        device=setup.device,
         cache=paths.CACHE,
     )
 
@@ -126,7 +135,7 @@ def _mask(words: Sequence[str], rule: Literal["word", "substring"]) -> Callable[
 
 
 def _sample_rows(params: Params, session: Session) -> dict[str, list[int]]:
-    """Draw the prompts that are shown before and after, by seed and not by result."""
+    """Pick the prompts that are shown before and after, by seed and not by result."""
     rng = np.random.default_rng([params.run.seed, 3])
     wanted = {"forget": params.evaluate.samples.forget, "retain": params.evaluate.samples.retain}
     return {
@@ -136,32 +145,37 @@ def _sample_rows(params: Params, session: Session) -> dict[str, list[int]]:
 
 
 def _edits(
-    params: Params, session: Session, identity: Mapping[str, Any], folder: Path, progress: Progress | None
+    params: Params, session: Session, identity: Mapping[str, str], folder: Path, progress: Progress | None
 ) -> tuple[list[Record], list[tuple[dict[str, Any], np.ndarray]]]:
     """Measure each bundle of a method on validation, and those of the selected strength on test.
 
     Where the method was left out, that is said in config.json and nothing is measured.
     """
     source = paths.edits(identity["model"], identity["method"])
-    edits = {path.parent.name: read_json(path) for path in sorted(source.glob("*/edit.json"))}
     missing = absent_reason(source)
     if missing is not None:
         save_absent(folder, missing)
         return [], []
-    if not edits:
-        raise DataError(f"{source} holds no edit; run `dvc repro` so that the method is applied first")
+    edits = edits_of(identity["model"], identity["method"])
     written = [name for name in session.splits if name not in (*TEST, *VALIDATION)]
     rows: list[Record] = []
     samples: list[tuple[dict[str, Any], np.ndarray]] = []
     strengths = [edit["strength"] for edit in edits.values()]
     total, done = len(edits) + max(strengths.count(one) for one in strengths), 0
 
-    def add(bundle: Bundle, name: str, figures: Mapping[str, Measured]) -> None:
+    def add(bundle: Bundle, name: str, measured: Mapping[str, Measured]) -> None:
         nonlocal done
-        labels = {**identity, "edit": name, "strength": edits[name]["strength"], "seed": edits[name]["seed"]}
-        for found in figures.values():
-            digests = {"bundle": bundle.digest, "evaluator": session.judge.digest}
-            rows.extend(records(found, labels | digests, seed=params.run.seed))
+        labels = labelled(identity, edit=name, strength=edits[name]["strength"], seed=edits[name]["seed"])
+        for found in measured.values():
+            rows.extend(
+                records(
+                    found,
+                    labels,
+                    seed=params.run.seed,
+                    bundle=bundle.digest,
+                    evaluator=session.evaluators.digest,
+                )
+            )
         done += 1
         if progress is not None:
             progress(done, total)
@@ -180,21 +194,22 @@ def _edits(
     first = min(chosen, key=lambda name: (edits[name]["seed"], name))
     for name in chosen:
         bundle = load_bundle(source / name, session.device)
-        figures = session.measure(bundle, [*TEST, *written])
+        tested = session.measure(bundle, [*TEST, *written])
         for split in TEST:
-            figures[split].whole["multimodality"] = session.multimodality(
+            several = session.repeated(
                 bundle,
                 split,
                 count=params.evaluate.multimodality.prompts,
                 samples=params.evaluate.multimodality.samples,
                 pairs=params.evaluate.multimodality.pairs,
             )
+            tested[split].whole.update(several)
         if name == first:
             samples += [
                 ({**label, "edit": name, "strength": edits[name]["strength"]}, joints)
                 for label, joints in session.samples(bundle, _sample_rows(params, session))
             ]
-        add(bundle, name, figures)
+        add(bundle, name, tested)
     return rows, samples
 
 

@@ -1,30 +1,29 @@
 """Step `probe`: attack the selected edits of a method, and count how often the concept comes back."""
 
-import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params, flat
-from hmu_tasks.data.clips import packed
-from hmu_tasks.data.concepts.concepts import PROBE_GROUPS, PROMPT_GROUPS, load_concept, load_prompts
+from hmu_tasks.data.concepts.concepts import PROBE_GROUPS, PROMPT_GROUPS
 from hmu_tasks.data.concepts.lemmas import Keywords, lemma_hits, prepare
-from hmu_tasks.evaluation.judge import load_judge
-from hmu_tasks.evaluation.prompts import Prompts, concept_clips, origins, written_prompts
+from hmu_tasks.evaluation.prompts import Prompts, written_prompts
+from hmu_tasks.evaluation.selected import selected_edits
+from hmu_tasks.evaluation.setup import open_setup
+from hmu_tasks.metrics.headline import of_probes
+from hmu_tasks.metrics.records import ProbeRecord, labelled
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
-from hmu_tasks.models.generators.text_to_motion import Progress, Sampling
+from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import absent_reason
-from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.probes.bench import Bench
 from hmu_tasks.probes.embedding import Budget, vector_attacks
-from hmu_tasks.probes.outcome import Attack, Outcome, record, remembered
+from hmu_tasks.probes.outcome import Attack, Outcome, record, resumed
 from hmu_tasks.probes.prompts import drawn_prompts
 from hmu_tasks.probes.success import success_of
 from hmu_tasks.probes.tampering import (
@@ -35,18 +34,28 @@ from hmu_tasks.probes.tampering import (
     revival_attacks,
 )
 from hmu_tasks.probes.wording import suppression_probes, text_attacks
-from hmu_tasks.runtime.code_digest import code_digest
-from hmu_tasks.runtime.errors import DataError
-from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
+from hmu_tasks.runtime.cache import key_of
+from hmu_tasks.runtime.files import replacing_folder, write_json
 from hmu_tasks.tracking.step_run import StepRun, step_run
 from hmu_tasks.training.loop.batches import ClipSet
 
-Record = dict[str, Any]
 ASKED_HERE = set(PROBE_GROUPS) - set(PROMPT_GROUPS)  # groups that are no splits of the evaluation
 
 
+@dataclass(frozen=True)
+class Tools:
+    """What attackers have: the concept's keywords, forget clips of the training split, hand-written prompts."""
+
+    keywords: Keywords
+    clips: ClipSet
+    written: Mapping[str, Prompts]
+
+
 def run(params: Params, model: str, method: str, progress: Progress | None = None) -> None:
-    """Write probe.json: one record per attack on each probed edit of `method`, `original` and `retrain` included."""
+    """Write probe.json, one record per attack on each probed edit of `method`, and headline.json, the worst of them.
+
+    `original` and `retrain` are probed, too.
+    """
     params.check(model, method)
     identity = params.identity(model, method)
     target = paths.probing(model, method)
@@ -61,11 +70,12 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
         with replacing_folder(target) as folder:
             rows = _probed(params, identity, progress)
             write_json(folder / "probe.json", rows)
+            write_json(folder / "headline.json", of_probes(rows))
         _mirror(run, rows)
         run.artifact(target / "probe.json")
 
 
-def _mirror(run: StepRun, rows: Iterable[Record]) -> None:
+def _mirror(run: StepRun, rows: Iterable[ProbeRecord]) -> None:
     """Record one success rate per attack, the mean over edits."""
     found: dict[str, list[float]] = {}
     for row in rows:
@@ -73,140 +83,107 @@ def _mirror(run: StepRun, rows: Iterable[Record]) -> None:
     run.metrics({name: float(np.mean(values)) for name, values in sorted(found.items())})
 
 
-def _probed(params: Params, identity: Mapping[str, Any], progress: Progress | None) -> list[Record]:
+def _probed(params: Params, identity: Mapping[str, str], progress: Progress | None) -> list[ProbeRecord]:
     source = paths.edits(identity["model"], identity["method"])
     if absent_reason(source) is not None:
         return []
-    edits = selected_edits(identity["model"], identity["method"], all_draws=params.probe.edits == "all")
-    bench, clips = _bench(params)
-    written = _written(params)
+    edits = selected_edits(identity["model"], identity["method"])
+    if params.probe.edits != "all":
+        edits = dict(list(edits.items())[:1])
+    bench, tools = _open(params)
     original = load_bundle(paths.edits(identity["model"], "original") / "s0", bench.device)
-    rows: list[Record] = []
+    rows: list[ProbeRecord] = []
     spent: list[Path] = []
     for number, (name, edit) in enumerate(edits.items()):
         bundle = load_bundle(source / name, bench.device)
-        attacks = _attacks(params, bench, bundle, original, clips, written)
-        key = _key(params, bench, bundle, original, written)
+        attacks = _attacks(params, bench, tools, bundle, original)
+        key = _key(params, bench, tools, bundle, original)
         scratch = paths.SCRATCH / f"probe-{bundle.digest[:12]}-{key}"
         spent.append(scratch)
         outcomes: list[Outcome] = []
         for done, attack in enumerate(attacks, start=1):
-            outcomes += remembered(attack, scratch)
+            outcomes += resumed(attack, scratch)
             if progress is not None:
                 progress(number * len(attacks) + done, len(edits) * len(attacks))
-        labels = {**identity, "edit": name, "strength": edit["strength"], "seed": edit["seed"]}
-        rows += [record(outcome, {**labels, "bundle": bundle.digest}) for outcome in outcomes]
+        labels = labelled(identity, edit=name, strength=edit["strength"], seed=edit["seed"])
+        rows += [record(outcome, labels, bundle=bundle.digest) for outcome in outcomes]
     for scratch in spent:
         shutil.rmtree(scratch, ignore_errors=True)
     return rows
 
 
-def selected_edits(model: str, method: str, *, all_draws: bool) -> dict[str, Mapping[str, Any]]:
-    """Edits of the strength that was selected on the validation split: the first draw, or all of them.
-
-    Raises DataError where the method was not applied or its strength not selected.
-    """
-    source, selection = paths.edits(model, method), paths.evaluation(model, method) / "selection.json"
-    made = {path.parent.name: read_json(path) for path in sorted(source.glob("*/edit.json"))}
-    if not made:
-        raise DataError(f"{source} holds no edit; run `dvc repro` so that the method is applied first")
-    if any(edit["strength"] is not None for edit in made.values()):
-        if not selection.exists():
-            raise DataError(f"{selection} is missing; run `dvc repro` so that {method} is evaluated first")
-        strength = read_json(selection)["strength"]
-        made = {name: edit for name, edit in made.items() if edit["strength"] == strength}
-        if not made:
-            raise DataError(f"{selection} names strength {strength}, which no edit has; run `dvc repro`")
-    order = sorted(made, key=lambda name: (made[name]["seed"], name))
-    return {name: made[name] for name in (order if all_draws else order[:1])}
-
-
-def _attacks(
-    params: Params,
-    bench: Bench,
-    bundle: Bundle,
-    original: Bundle,
-    clips: Mapping[str, ClipSet],
-    written: Mapping[str, Prompts],
-) -> list[Attack]:
+def _attacks(params: Params, bench: Bench, tools: Tools, bundle: Bundle, original: Bundle) -> list[Attack]:
     knobs = params.probe
     return [
-        *text_attacks(bench, bundle, _keywords(params), written),
-        *vector_attacks(bench, bundle, original, clips["train"], Budget(**knobs.embedding.model_dump())),
-        *relearning_attacks(bench, bundle, clips["train"], Relearning(**knobs.relearning.model_dump())),
+        *text_attacks(bench, bundle, tools.keywords, tools.written),
+        *vector_attacks(bench, bundle, original, tools.clips, Budget(**knobs.embedding.model_dump())),
+        *relearning_attacks(bench, bundle, tools.clips, Relearning(**knobs.relearning.model_dump())),
         *revival_attacks(bench, bundle, original, knobs.revival),
         *restorations(bench, bundle, original, knobs.restored),
         *cast_attacks(bench, bundle, knobs.precision),
-        *suppression_probes(bench, bundle, original, written, level=knobs.suppression_level),
+        *suppression_probes(bench, bundle, original, tools.written, level=knobs.suppression_level),
     ]
 
 
-def _keywords(params: Params) -> Keywords:
-    concept = load_concept(params.run.concept, params.filter.concepts)
-    return prepare(concept.keywords("lemma", params.run.dataset), concept.harmless)
-
-
-def _written(params: Params) -> dict[str, Prompts]:
-    """Hand-written prompts by group, as often as the evaluation asks them, whose codes are then read from the cache.
-
-    Over-suppression needs two motions of each prompt.
-    """
-    fps = packed.load(paths.CLIPS).fps
-    groups = load_prompts(params.run.concept, params.filter.concepts, groups=PROBE_GROUPS)
-    return {
-        group: written_prompts(
-            [(prompt.text, prompt.seconds) for prompt in prompts],
-            repeats=params.probe.repeats if group in ASKED_HERE else max(2, params.evaluate.repeats),
-            fps=fps,
-        )
-        for group, prompts in groups.items()
-        if prompts
-    }
-
-
-def _bench(params: Params) -> tuple[Bench, dict[str, ClipSet]]:
-    device = pick_device(params.run.device)
-    clips = packed.load(paths.CLIPS)
-    parts = {split: concept_clips(clips, split, "forget") for split in ("test", "train")}
-    keywords, knobs = _keywords(params), params.probe
-    judge = load_judge(paths.component("evaluator"), paths.component("classifier"), device)
-    draw = partial(
+def _open(params: Params) -> tuple[Bench, Tools]:
+    """Open what all attacks share; the hand-written prompts are asked as often as the evaluation asks them, whose codes
+    are then read from the cache. Over-suppression needs two motions of each prompt."""
+    knobs = params.probe
+    setup = open_setup(
+        device=params.run.device,
+        concept=params.run.concept,
+        concepts=params.filter.concepts,
+        sampling=params.evaluate.sampling.model_dump(),
+        groups=PROBE_GROUPS,
+    )
+    keywords = prepare(setup.concept.keywords("lemma", params.run.dataset), setup.concept.harmless)
+    forget = {split: setup.concept_clips(split, "forget") for split in ("test", "train")}
+    ask = partial(
         drawn_prompts,
-        parts["test"],
+        forget["test"],
         knobs.prompts,
         repeats=knobs.repeats,
         seed=params.run.seed,
-        origins=origins(clips.table),
+        origins=setup.origins,
     )
     bench = Bench(
-        judge=judge,
+        evaluators=setup.evaluators,
         success=success_of(
-            judge, parts["test"], concept_clips(clips, "test", "retain"), retrieved=params.probe.retrieved
+            setup.evaluators,
+            forget["test"],
+            setup.concept_clips("test", "retain"),
+            retrieved=params.probe.retrieved,
         ),
-        drawn=draw(),
-        keyworded=draw(wanted=lambda text: bool(lemma_hits(text, "", keywords))),
-        sampling=Sampling(**params.evaluate.sampling.model_dump()),
+        drawn=ask(),
+        keyworded=ask(wanted=lambda text: bool(lemma_hits(text, "", keywords))),
+        sampling=setup.sampling,
         batch=params.evaluate.batch,
         seed=params.run.seed,
-        device=device,
+        device=setup.device,
         cache=paths.CACHE,
     )
-    return bench, parts
+    written = {
+        group: written_prompts(
+            rows,
+            repeats=params.probe.repeats if group in ASKED_HERE else max(2, params.evaluate.repeats),
+            fps=setup.clips.fps,
+        )
+        for group, rows in setup.written.items()
+    }
+    return bench, Tools(keywords, forget["train"], written)
 
 
-def _key(
-    params: Params, bench: Bench, bundle: Bundle, original: Bundle, written: Mapping[str, Prompts]
-) -> str:
+def _key(params: Params, bench: Bench, tools: Tools, bundle: Bundle, original: Bundle) -> str:
     """Digest of everything that a killed run's outcomes depend on."""
-    asked = {
+    inputs = {
         "probe": params.probe.model_dump(),
         "evaluate": [params.evaluate.sampling.model_dump(), params.evaluate.repeats, params.evaluate.batch],
         "run": [params.run.seed, params.run.dataset, params.run.concept, str(params.filter.concepts)],
         "device": str(bench.device),
         "bundles": [bundle.digest, original.digest],
-        "judges": [weights.digest(paths.component(name)) for name in ("evaluator", "classifier")],
+        "evaluators": [weights.digest(paths.component(name)) for name in ("evaluator", "classifier")],
         "drawn": [bench.drawn.texts, bench.drawn.frames, bench.keyworded.texts, bench.keyworded.frames],
-        "written": {group: [asked.texts, asked.frames] for group, asked in written.items()},
-        "code": code_digest("data", "models", "methods", "training", "evaluation", "metrics", "probes"),
+        "written": {group: [asked.texts, asked.frames] for group, asked in tools.written.items()},
     }
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+    code = ("data", "models", "methods", "training", "evaluation", "metrics", "probes")
+    return key_of(inputs, code=code)[:12]

@@ -3,15 +3,16 @@
 The other half, `publish.py`, makes a version of it in the MLflow registry.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.motion.layout import layout_of
-from hmu_tasks.metrics import ENDS, METRICS, ROLES
+from hmu_tasks.evaluation.selected import selected_edits
+from hmu_tasks.metrics import ENDS, ROLES, metrics
+from hmu_tasks.metrics.records import ProbeRecord, Record
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.registry.card import card_text
@@ -21,14 +22,13 @@ from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
 from hmu_tasks.tracking import lineage
 
-Record = Mapping[str, Any]
 LONGEST = 196  # frames: 49 tokens, as far as the transformers' positions go in every configuration
 
 
 def run(params: Params, model: str, method: str, edit: str | None = None) -> None:
     """Write evidence.json, decision.json and card.md of one edit; equal inputs give equal bytes.
 
-    edit: None takes the strength that was selected on the validation split, in its first draw. The champion of a
+    edit: None takes the strength that was selected on the validation split, with its first seed. The champion of a
     registry is not asked here, for that would make the files depend on a store; `publish` asks it.
     """
     evidence = gather(params, model, method, edit)
@@ -47,11 +47,13 @@ def limits_of(params: Params) -> GateLimits:
             split = name.partition("/")[0]
             wanted = ("lower", "retrain") if role == "forget" else ("higher", "lower")
             if ROLES.get(split) != role or better(name) not in wanted:
-                splits = [split for split, known in ROLES.items() if known == role]
-                metrics = [m for m, info in METRICS.items() if info.better.get(ROLES[splits[0]]) in wanted]
+                splits = [split for split, other in ROLES.items() if other == role]
+                known = [
+                    name for name, one in metrics().items() if one.better.get(ROLES[splits[0]]) in wanted
+                ]
                 raise ConfigError(
                     f"register.{role} names {name!r}; it must be <split>/<metric> with one of the splits "
-                    f"{', '.join(splits)} and one of the metrics {', '.join(metrics)}"
+                    f"{', '.join(splits)} and one of the metrics {', '.join(known)}"
                 )
     values = knobs.model_dump()
     return GateLimits(**{**values, "probes": tuple(values["probes"])})
@@ -68,7 +70,7 @@ def gather(params: Params, model: str, method: str, edit: str | None = None) -> 
     tables = {name: _records(model, name) for name in (method, "original")}
     if (paths.evaluation(model, "retrain") / "metrics.json").exists():
         tables["retrain"] = _records(model, "retrain")
-    chosen = edit or selected_edit(model, method)
+    chosen = edit or next(iter(selected_edits(model, method)))
     rows = of_edit(tables[method], chosen)
     bundle = _bundle_digest(paths.edits(model, method) / chosen, rows)
     strength = rows[0]["strength"]
@@ -103,24 +105,6 @@ def gather(params: Params, model: str, method: str, edit: str | None = None) -> 
 _ROLE = {"original": "original", "retrain": "retrain"}
 
 
-def selected_edit(model: str, method: str) -> str:
-    """Name the edit to register: the selected strength where there is one, in its first draw."""
-    made = {
-        path.parent.name: read_json(path) for path in sorted(paths.edits(model, method).glob("*/edit.json"))
-    }
-    if not made:
-        raise DataError(
-            f"{paths.edits(model, method)} holds no edit; run `dvc repro` so that the method is applied"
-        )
-    selection = paths.evaluation(model, method) / "selection.json"
-    if selection.exists():
-        strength = read_json(selection)["strength"]
-        made = {name: edit for name, edit in made.items() if edit["strength"] == strength}
-        if not made:
-            raise DataError(f"{selection} names strength {strength}, which no edit has; run `dvc repro`")
-    return min(made, key=lambda name: (made[name]["seed"], name))
-
-
 def _records(model: str, method: str) -> Sequence[Record]:
     path = paths.evaluation(model, method) / "metrics.json"
     if not path.exists():
@@ -151,10 +135,10 @@ def _judge(model: str, method: str, rows: Sequence[Record]) -> str:
     return str(found.pop())
 
 
-def _probes(model: str, method: str, evaluated: Sequence[Record]) -> list[Record]:
+def _probes(model: str, method: str, evaluated: Sequence[Record]) -> list[ProbeRecord]:
     """Records of the attacks on the very bundles that were evaluated, where probes were run."""
     path = paths.PROBE / model / method / "probe.json"
     if not path.exists():
         return []
-    bundles = {row["bundle"] for row in evaluated}
+    bundles = {row.get("bundle") for row in evaluated}
     return [row for row in read_json(path) if row.get("bundle") in bundles]

@@ -10,20 +10,26 @@ import pandas as pd
 
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
+from hmu_tasks.evaluation.selected import selected_strength
 from hmu_tasks.methods import method_of
-from hmu_tasks.metrics import ENDS, ROLES
-from hmu_tasks.metrics.forgetting import gap_closure
+from hmu_tasks.metrics import ENDS
+from hmu_tasks.metrics.closures import with_closures
+from hmu_tasks.metrics.records import Record
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import read_json, replacing, replacing_folder, write_json
-from hmu_tasks.viewer import export, page, table, view
+from hmu_tasks.viewer import curves, export, page, table, view
 from hmu_tasks.viewer.costs import CostRow, cost_of
 from hmu_tasks.viewer.inputs import ReportInputs, Sample
 from hmu_tasks.viewer.ranking import rank
-from hmu_tasks.viewer.table import CLOSURE, Record, Selection
+from hmu_tasks.viewer.table import Selection
 
 
 def run(params: Params) -> None:
-    """Write the benchmark tables, summary.txt, motions.npz, plots/, gifs/ and index.html into reports/."""
+    """Write the report into reports/.
+
+    Benchmark tables, summary.txt, motions.npz, plots/, gifs/ and index.html for readers;
+    headline/<model>-<method>.json, tradeoff.csv and attacks.csv for `dvc metrics` and `dvc plots`.
+    """
     write_report(read_inputs(params), paths.REPORTS)
 
 
@@ -49,12 +55,19 @@ def write_report(inputs: ReportInputs, target: Path) -> None:
     if inputs.samples:
         with replacing(target / "motions.npz") as temporary:
             temporary.write_bytes(export.npz({sample.name: sample.joints for sample in inputs.samples}))
+    with replacing_folder(target / "headline") as folder:
+        for (model, method), numbers in inputs.headlines.items():
+            write_json(folder / f"{model}-{method}.json", numbers)
+    _write(target / "tradeoff.csv", curves.as_csv(curves.tradeoff_table(inputs)))
+    _write(target / "attacks.csv", curves.as_csv(curves.attack_table(inputs)))
     _write(target / "index.html", page.render_page(inputs, plots, animations))
 
 
 def read_inputs(params: Params) -> ReportInputs:
     """Gather what the other steps wrote; steps that were not run leave their part of the report out."""
-    records = [row for path in _written(params, paths.EVALUATE, "metrics.json") for row in read_json(path)]
+    records: list[Record] = [
+        row for path in _written(params, paths.EVALUATE, "metrics.json") for row in read_json(path)
+    ]
     if not records:
         raise DataError(
             f"{paths.EVALUATE} holds no metrics.json of run.models and run.methods; run `dvc repro` so that models "
@@ -84,6 +97,7 @@ def read_inputs(params: Params) -> ReportInputs:
         others=others,
         probes=[row for path in _written(params, paths.PROBE, "probe.json") for row in read_json(path)],
         costs=_costs([selection, *others]),
+        headlines=_headlines(params),
     )
 
 
@@ -93,57 +107,21 @@ def _score(params: Params, methods: Sequence[str]) -> str:
     return next((by(params.unlearn[name]) for name, by in zip(methods, ranked, strict=True) if by), "ratio")
 
 
-def with_closures(records: Sequence[Record]) -> list[Record]:
-    """Append the gap closure of every edit to the records: (m - original) / (D_r - original) on forget splits.
-
-    Repeats are paired, for repeat r uses the same prompts and seeds in all three models. A gap that does not
-    stand out of the noise has no closure and gets no record.
-    """
-    found = list(records)
-    points = {
-        (r["model"], r["method"], r["split"], r["metric"]): r for r in records if r.get("strength") is None
-    }
-    for record in records:
-        place = (record["split"], record["metric"])
-        if record["method"] in (*ENDS, *table.DATA_ROWS) or ROLES.get(record["split"]) != "forget":
-            continue
-        ends = [points.get((record["model"], method, *place)) for method in ENDS]
-        if None in ends:
-            continue
-        values = [np.asarray(r["values"], dtype=float) for r in (record, *ends) if r is not None]
-        repeats = min(len(v) for v in values)
-        if not repeats or not all(np.isfinite(v[:repeats]).all() for v in values):
-            continue
-        closed = gap_closure(*(v[:repeats] for v in values))
-        if closed.defined and closed.value is not None:
-            metric = CLOSURE + record["metric"]
-            limits = {"low": closed.low, "high": closed.high}
-            found.append(
-                {**record, "metric": metric, "mean": closed.value, **limits, "repeats": repeats, "values": []}
-            )
-    return found
-
-
 def _selections(records: Sequence[Record], params: Params) -> list[Selection]:
     """What was selected for each model and method that was measured, in the order of params.yaml.
 
     A method with one strength has nothing to select. Where no method was measured, the original stands alone.
     """
     limit = params.report.retain_loss_limit
-    measured = {(record["model"], record["method"]) for record in records}
+    strengths: dict[tuple[str, str], set[int | None]] = {}
+    for record in records:
+        strengths.setdefault((record["model"], record["method"]), set()).add(record["strength"])
     chosen = []
     for model, method in ((model, method) for model in params.run.models for method in params.run.methods):
-        if (model, method) not in measured:
-            continue
-        value = _optional(paths.evaluation(model, method) / "selection.json")
-        if value is None:
+        if (model, method) in strengths:
+            found = selected_strength(model, method, strengths=strengths[model, method] != {None})
             chosen.append(
-                Selection(method, None, "the method has one strength only", model=model, limit=limit)
-            )
-        else:
-            met, reason = value["feasible"], value["reason"]
-            chosen.append(
-                Selection(method, int(value["strength"]), reason, model=model, met=met, limit=limit)
+                Selection(method, found.strength, found.reason, model=model, met=found.feasible, limit=limit)
             )
     return chosen or [
         Selection("original", None, "no method was applied", model=params.run.models[0], limit=limit)
@@ -199,6 +177,18 @@ def _costs(selections: Sequence[Selection]) -> list[CostRow]:
         retrain = Selection("retrain", None, "", model=model)
         for one in (retrain, *(one for one in selections if one.model == model)):
             found += [cost_of(model, one.method, edit) for edit in _edits_of(one)[:1]]
+    return found
+
+
+def _headlines(params: Params) -> dict[tuple[str, str], dict[str, float]]:
+    """The few numbers of each cell: what its evaluation and its probes wrote, cells that were left out excepted."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for root in (paths.EVALUATE, paths.PROBE):
+        for path in _written(params, root, "headline.json"):
+            model, method = path.parts[-3:-1]
+            numbers = read_json(path)
+            if model != "real" and numbers:
+                found.setdefault((model, method), {}).update(numbers)
     return found
 
 

@@ -241,6 +241,21 @@ def test_outs_are_where_the_code_writes(stages: dict[str, Stage]) -> None:
         assert stage.outs == {place.as_posix()}, stage.name
 
 
+def test_what_dvc_shows_lies_in_outs_and_has_its_template(
+    stages: dict[str, Stage], values: dict[str, Any]
+) -> None:
+    shown = read_yaml(ROOT / "dvc.yaml")
+    named = [*shown["metrics"], *(artifact["path"] for artifact in shown["artifacts"].values())]
+    for plot in shown["plots"]:
+        for name, settings in plot.items():
+            sources = settings["y"]
+            named += list(sources) if isinstance(sources, dict) else [name]
+            assert (ROOT / ".dvc" / "plots" / f"{settings['template']}.json").is_file()
+    outs = {out for stage in stages.values() for out in stage.outs}
+    for place in named:
+        assert any(f"{place}/".startswith(f"{out}/") for out in outs), place
+
+
 def test_dependencies_exist_or_are_made(stages: dict[str, Stage]) -> None:
     made = {out for stage in stages.values() for out in stage.outs}
     for stage in stages.values():

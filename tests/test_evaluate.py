@@ -11,7 +11,7 @@ from tiny_world import tiny_params
 
 from hmu_tasks import evaluate, unlearn
 from hmu_tasks.config import paths
-from hmu_tasks.metrics import METRICS, ROLES
+from hmu_tasks.metrics import ROLES, metric
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import save_absent
 from hmu_tasks.runtime.errors import DataError
@@ -63,7 +63,7 @@ def test_records_are_complete_and_finite(world: Path) -> None:
                     assert row["interval"] in ({"repeats"} if row["repeats"] > 1 else {"bootstrap", "wilson"})
                     assert row["low"] <= row["mean"] + 1e-9
                     assert row["mean"] <= row["high"] + 1e-9
-                assert ROLES[row["split"]] in METRICS[row["metric"]].better
+                assert ROLES[row["split"]] in metric(row["metric"]).better
                 assert ("width" in row) == (row["metric"] == "fid")
                 assert row["model"] == model
 

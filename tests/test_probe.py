@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny_world import tiny_params
 
 from hmu_tasks import probe, train, unlearn
 from hmu_tasks.config import paths
+from hmu_tasks.evaluation.selected import selected_edits
 from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import save_absent
@@ -50,7 +52,7 @@ def test_every_attack_is_recorded_for_references_and_methods_and_changes_no_bund
     (chosen,) = {row["edit"] for row in rows("lcr")}
     selection = json.loads((paths.evaluation("momask", "lcr") / "selection.json").read_text())
     assert {row["strength"] for row in rows("lcr")} == {selection["strength"]}
-    bundle = load_bundle(paths.edits("momask", "lcr") / chosen, probe.pick_device("cpu"))
+    bundle = load_bundle(paths.edits("momask", "lcr") / chosen, torch.device("cpu"))
     assert {row["bundle"] for row in rows("lcr")} == {bundle.digest}
     for row in rows("original"):
         if row["attack"] == "revival-predicted":
@@ -86,15 +88,13 @@ def test_probing_again_gives_the_same_bytes_and_a_killed_run_goes_on(
     assert weights.digest(paths.probing("momask", "lcr")) == first
 
 
-def test_all_draws_and_fewer_casts(world: Path) -> None:
+def test_the_edits_of_all_seeds_count(world: Path) -> None:
     shutil.rmtree(paths.CACHE)
     source = paths.edits("momask", "original")
     shutil.copytree(source / "s0", source / "s1")
     edit = json.loads((source / "s1" / "edit.json").read_text())
     (source / "s1" / "edit.json").write_text(json.dumps({**edit, "seed": 1}))
-    found = probe.selected_edits("momask", "original", all_draws=True)
-    assert list(found) == ["s0", "s1"]
-    assert list(probe.selected_edits("momask", "original", all_draws=False)) == ["s0"]
+    assert list(selected_edits("momask", "original")) == ["s0", "s1"]
 
 
 def test_without_action_labels_retrieval_decides(world: Path) -> None:
@@ -119,7 +119,10 @@ def test_the_other_model_and_a_method_that_edits_sampling_are_attacked_alike(wor
     train.run(knobs, "base-bamm", "full")
     for method in ("original", "guidance"):
         unlearn.run(knobs, "bamm", method)
-    write_json(paths.evaluation("bamm", "guidance") / "selection.json", {"strength": 100})
+    write_json(
+        paths.evaluation("bamm", "guidance") / "selection.json",
+        {"strength": 100, "feasible": True, "reason": ""},
+    )
     probe.run(knobs, "bamm", "guidance")
     found = json.loads((paths.probing("bamm", "guidance") / "probe.json").read_text())
     assert {row["attack"]: row["family"] for row in found} == FAMILIES

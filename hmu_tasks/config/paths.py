@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from hmu_tasks.runtime.code_digest import code_digest
-
 DATA = Path("data")
 RAW = DATA / "raw"
 CLIPS = DATA / "clips"
@@ -24,7 +22,7 @@ REPORTS = Path("reports")
 SIDE = RUNS / "side"
 SCRATCH = SIDE / "scratch"
 COSTS = SIDE / "costs"
-CACHE = SIDE / "cache" / code_digest("models")  # what other code of the models drew is not read
+CACHE = SIDE / "cache"
 VALIDATION_SITE = SIDE / "validation"
 
 

@@ -1,1 +1,1 @@
-"""Evaluation: prompts, cached generation, judging, and the figures of one model on one split."""
+"""Evaluation: prompts, cached generation, the evaluators, and the metrics of one model on one split."""

@@ -1,4 +1,4 @@
-"""Which strength of a method is taken: the written rule, applied to figures of the validation split only."""
+"""Which strength of a method is taken: the written rule, applied to metrics of the validation split only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import numpy as np
 
 from hmu_tasks.config import paths
 from hmu_tasks.data.clips.id_lists import id_list
-from hmu_tasks.evaluation.figures import Measured
+from hmu_tasks.evaluation.measurements import Measured
 from hmu_tasks.metrics.selection import Candidate, Choice, choose_strength, largest_strength
 from hmu_tasks.models.networks.components import absent_reason
 from hmu_tasks.runtime.errors import DataError
@@ -16,18 +16,18 @@ from hmu_tasks.runtime.files import read_json
 
 Edits = Mapping[str, Mapping[str, Any]]  # edit name -> its edit.json
 MEASURE = {"violence_corrected": "violence rate", "fid": "forget FID"}
-Figures = Mapping[str, Mapping[str, Measured]]  # edit name -> split -> what was measured
+Measurements = Mapping[str, Mapping[str, Measured]]  # edit name -> split -> what was measured
 
 
 @dataclass(frozen=True)
 class Selected:
-    """The choice, and the figure whose gap it closes: violence_corrected, fid, or strength where there is no gap."""
+    """The choice, and the metric whose gap it closes: violence_corrected, fid, or strength where there is no gap."""
 
     choice: Choice
     metric: str
 
 
-def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Selected | None:
+def choose(model: str, edits: Edits, measured: Measurements, *, limit: float) -> Selected | None:
     """Pick the strength by gap closure of violence (forget FID without labels) and by the loss of retain R@1.
 
     Reads the evaluations of the original and of D_r. None where the method has one strength only. Where there is no
@@ -70,7 +70,7 @@ def choose(model: str, edits: Edits, measured: Figures, *, limit: float) -> Sele
     return Selected(choose_strength(candidates, limit=limit, measure=MEASURE[metric]), metric)
 
 
-def _strongest(model: str, edits: Edits, measured: Figures, why: str, limit: float) -> Selected:
+def _strongest(model: str, edits: Edits, measured: Measurements, why: str, limit: float) -> Selected:
     """Pick the strength where no gap can be closed: the largest that keeps the retain limit."""
     start = _reference(model, "original")["retain-val", "r1"]
     losses = {
@@ -93,7 +93,7 @@ def _mean(found: Mapping[str, Measured], split: str, metric: str) -> float:
 
 
 def _reference(model: str, method: str) -> dict[tuple[str, str], float]:
-    """Mean figures of the original model or of D_r, by split and metric."""
+    """Means of the original model or of D_r, by split and metric."""
     path = paths.evaluation(model, method) / "metrics.json"
     if not path.exists():
         raise DataError(f"{path} is missing; evaluate {method} of {model} first, or run `dvc repro`")

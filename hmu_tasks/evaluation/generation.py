@@ -1,11 +1,9 @@
-"""Codes drawn for prompts, cached by everything that they depend on.
+"""Sampled codes, cached by everything that they depend on.
 
 Methods that edit only the decoder's codebook share the codes of the model that they started from, so a sweep over such
 edits costs decoding alone.
 """
 
-import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,11 +14,11 @@ from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.models.generators.text_to_motion import Progress, Sampling
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
-from hmu_tasks.models.tokenizer.code_files import read_codes, write_codes
-from hmu_tasks.runtime.errors import WeightsError
+from hmu_tasks.models.tokenizer.code_files import packed_codes, unpacked_codes
+from hmu_tasks.runtime.cache import cached
 
 
-def draw_codes(
+def sample_codes(
     bundle: Bundle,
     prompts: Prompts,
     *,
@@ -31,25 +29,11 @@ def draw_codes(
     cache: Path,
     progress: Progress | None = None,
 ) -> list[np.ndarray]:
-    """Return int64 codes [T_i, Q] for each prompt row; read from the cache where they were drawn before.
+    """Return int64 codes [T_i, Q] for each prompt row, read from the cache where they were sampled before."""
 
-    A cache file that cannot be read is drawn anew.
-    """
-    asked = {
-        "generator": bundle.generator_digest,
-        "texts": prompts.texts,
-        "frames": prompts.frames,
-        "sampling": asdict(sampling),
-        "seed": seed,
-        "batch": batch,
-        "device": device.type,
-    }
-    path = cache / f"codes-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]}.safetensors"
-    try:
-        codes = read_codes(path)
-    except WeightsError:
+    def sample() -> list[np.ndarray]:
         vectors = embed_texts(bundle.text, prompts.texts, cache=cache, digest=bundle.text_digest)
-        codes = bundle.model.generate_codes(
+        return bundle.model.generate_codes(
             stacked(vectors, prompts.texts).to(device),
             prompts.frames,
             sampling=sampling,
@@ -57,5 +41,20 @@ def draw_codes(
             batch=batch,
             progress=progress,
         )
-        write_codes(path, codes)
-    return codes
+
+    return cached(
+        cache,
+        "codes",
+        {
+            "generator": bundle.generator_digest,
+            "texts": prompts.texts,
+            "frames": prompts.frames,
+            "sampling": asdict(sampling),
+            "seed": seed,
+            "batch": batch,
+            "device": device.type,
+        },
+        sample,
+        pack=packed_codes,
+        unpack=unpacked_codes,
+    )

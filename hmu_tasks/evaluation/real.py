@@ -1,4 +1,4 @@
-"""Figures of the data itself and of the tokenizers' reconstructions: what any model is measured against."""
+"""Metrics of the data itself and of the tokenizers' reconstructions: what any model is measured against."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,22 +7,19 @@ import numpy as np
 
 from hmu_tasks.config import paths
 from hmu_tasks.data.motion.features import to_joints
-from hmu_tasks.evaluation import figures
-from hmu_tasks.evaluation.figures import NCS, Look
+from hmu_tasks.evaluation import measurements
 from hmu_tasks.evaluation.intervals import records
+from hmu_tasks.evaluation.measurements import Scores
 from hmu_tasks.evaluation.session import Session
-from hmu_tasks.metrics.motion import mean_joint_error
+from hmu_tasks.metrics import metric
+from hmu_tasks.metrics.inputs import Reconstructed
+from hmu_tasks.metrics.records import Record, labelled
 from hmu_tasks.models.networks.components import absent_reason
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
 
-Record = dict[str, Any]
-
-# A real motion is at no distance from itself, so that these would only say that it is among the real ones.
-OWN = ("fid", "kid", *(f"ncs{k}" for k in NCS), "ncs_rank", "ncs_rank_median")
-
 
 def real_rows(
-    session: Session, identity: Mapping[str, Any], sample_rows: Mapping[str, Sequence[int]]
+    session: Session, identity: Mapping[str, str], sample_rows: Mapping[str, Sequence[int]]
 ) -> tuple[list[Record], list[tuple[dict[str, Any], np.ndarray]]]:
     """Measure real motions (`real`) and their reconstructions by both tokenizers on the test splits.
 
@@ -37,25 +34,23 @@ def real_rows(
         if absent_reason(place) is None
     }
     for method in ("real", *coders):
-        looks, errors = {}, {}
+        scores, errors = {}, {}
         for name in ("forget", "retain"):
             clips = [np.array(c) for c in session.clips[name].features]
             shown = clips if method == "real" else coders[method].decode(coders[method].encode(clips))
             split = session.splits[name]
             # Every repeat has other captions of the same motions.
-            once = figures.look(shown, session.judge, session.protocol)
-            looks[name] = Look.joined([once] * split.prompts.repeats)
+            once = measurements.score(shown, session.evaluators, session.protocol)
+            scores[name] = Scores.joined([once] * split.prompts.repeats)
             if method != "real":
-                errors[name] = [
-                    float(mean_joint_error(to_joints(a), to_joints(b)).mean())
-                    for a, b in zip(shown, clips, strict=True)
-                ]
-        for name, found in session.complete(looks).items():
-            if name in errors:
-                found.rows["mpjpe"] = np.array(errors[name])
-            labels = {**identity, "method": method, "edit": None, "strength": None, "seed": None}
+                pair = Reconstructed([to_joints(c) for c in shown], [to_joints(c) for c in clips])
+                errors[name] = measurements.computed(pair, whole=False)
+        for name, found in session.complete(scores).items():
+            found.rows.update(errors.get(name, {}))
+            labels = labelled({**identity, "method": method}, edit=None, strength=None, seed=None)
             measured = records(found, labels, seed=session.protocol.seed)
-            rows += [row for row in measured if method != "real" or row["metric"] not in OWN]
+            # A real motion is at no distance from itself: such a metric would only say that it is among the real ones.
+            rows += [row for row in measured if method != "real" or metric(row["metric"]).of_real]
     samples = [
         (
             {

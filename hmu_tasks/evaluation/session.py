@@ -1,4 +1,4 @@
-"""One evaluation session: the judges, the splits with their prompts, and the figures of a bundle on them."""
+"""One evaluation session: the evaluators, the splits with their prompts, and the metrics of a bundle on them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from hmu_tasks.data.motion.features import to_joints
-from hmu_tasks.evaluation import figures, prompts, splits
-from hmu_tasks.evaluation.figures import Look, Measured
-from hmu_tasks.evaluation.generation import draw_codes
-from hmu_tasks.evaluation.judge import Judge
+from hmu_tasks.evaluation import measurements, prompts, splits
+from hmu_tasks.evaluation.evaluators import Evaluators
+from hmu_tasks.evaluation.generation import sample_codes
+from hmu_tasks.evaluation.measurements import Measured, Scores
 from hmu_tasks.evaluation.splits import Protocol, Split
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.models.generators.text_to_motion import Progress, Sampling
@@ -32,7 +32,7 @@ STEP = 1_000_003  # between the seeds of repeats, more than any two splits are a
 class Session:
     """Everything that the bundles of one evaluation share."""
 
-    judge: Judge
+    evaluators: Evaluators
     protocol: Protocol
     clips: Mapping[str, ClipSet]  # forget, retain, forget-val, retain-val
     splits: Mapping[str, Split]
@@ -42,7 +42,7 @@ class Session:
     cache: Path
 
     def codes(self, bundle: Bundle, name: str, progress: Progress | None = None) -> list[np.ndarray]:
-        """Draw (or read) the codes of a bundle for all repeats of a split's prompts."""
+        """Sample (or read) the codes of a bundle for all repeats of a split's prompts."""
         return [code for repeat in self._repeats(bundle, name, progress) for code in repeat]
 
     def _repeats(
@@ -50,21 +50,21 @@ class Session:
     ) -> Iterator[list[np.ndarray]]:
         """Codes of one repeat after the other.
 
-        Each repeat of a caption split is drawn and cached by itself, so that a killed draw loses one repeat and more
-        repeats draw only what is new. The few hand-written prompts are drawn at once.
+        Each repeat of a caption split is sampled and cached by itself, so that a killed step loses one repeat and more
+        repeats sample only what is new. The few hand-written prompts are sampled at once.
         """
         asked = self.splits[name].prompts
         if name not in self.clips:
-            drawn = self._draw(bundle, asked, name, 0, progress)
-            yield from (drawn[asked.block(repeat)] for repeat in range(asked.repeats))
+            found = self._sample(bundle, asked, name, 0, progress)
+            yield from (found[asked.block(repeat)] for repeat in range(asked.repeats))
             return
         for repeat in range(asked.repeats):
-            yield self._draw(bundle, asked.only(repeat), name, repeat, progress)
+            yield self._sample(bundle, asked.only(repeat), name, repeat, progress)
 
-    def _draw(
+    def _sample(
         self, bundle: Bundle, asked: prompts.Prompts, name: str, repeat: int, progress: Progress | None = None
     ) -> list[np.ndarray]:
-        return draw_codes(
+        return sample_codes(
             bundle,
             asked,
             sampling=self.sampling,
@@ -77,47 +77,46 @@ class Session:
 
     def measure(self, bundle: Bundle, names: Sequence[str]) -> dict[str, Measured]:
         """Measure a bundle on some splits, see `complete`."""
-        return self.complete(self.looks(bundle, names))
+        return self.complete(self.scores(bundle, names))
 
-    def looks(self, bundle: Bundle, names: Sequence[str]) -> dict[str, Look]:
-        """Judge a bundle's motions for some splits.
+    def scores(self, bundle: Bundle, names: Sequence[str]) -> dict[str, Scores]:
+        """Score a bundle's motions for some splits one by one.
 
-        Motions of all splits are decoded and judged together, as many as memory allows: large batches are faster.
+        Motions of all splits are decoded and scored together, as many as memory allows: large batches are faster.
         """
-        found: dict[str, list[Look]] = {name: [] for name in names}
+        found: dict[str, list[Scores]] = {name: [] for name in names}
         held: list[tuple[str, list[np.ndarray]]] = []
 
-        def judge() -> None:
+        def flush() -> None:
             codes = [code for _, part in held for code in part]
-            seen = figures.look(
-                bundle.model.tokenizer.decode(codes, batch=self.batch), self.judge, self.protocol
-            )
+            motions = bundle.model.tokenizer.decode(codes, batch=self.batch)
+            scored = measurements.score(motions, self.evaluators, self.protocol)
             start = 0
             for name, part in held:
-                found[name].append(seen.part(slice(start, start + len(part))))
+                found[name].append(scored.part(slice(start, start + len(part))))
                 start += len(part)
             held.clear()
 
         for name in names:
             for part in self._repeats(bundle, name):
                 if held and sum(len(codes) for _, codes in held) + len(part) > BLOCK:
-                    judge()
+                    flush()
                 held.append((name, part))
-        judge()
-        return {name: Look.joined(parts) for name, parts in found.items()}
+        flush()
+        return {name: Scores.joined(parts) for name, parts in found.items()}
 
-    def complete(self, looks: Mapping[str, Look]) -> dict[str, Measured]:
-        """Make figures of what was seen of motions on some splits.
+    def complete(self, scores: Mapping[str, Scores]) -> dict[str, Measured]:
+        """Measure splits from the scores of their motions.
 
         Floor-corrected violence is added where both splits are there, and the test forget prompts are also reported
         by whether the caption holds a keyword of the concept.
         """
         found = {
-            name: figures.assemble(self.splits[name], seen, self.protocol) for name, seen in looks.items()
+            name: measurements.assemble(self.splits[name], one, self.protocol) for name, one in scores.items()
         }
         for forget, floor in FLOORS.items():
             if forget in found and floor in found:
-                found[forget] = figures.floor_correct(found[forget], found[floor])
+                found[forget] = measurements.floor_correct(found[forget], found[floor])
         keyword = self.splits["forget"].keyword
         if "forget" in found and keyword is not None:
             parts = {"forget-keyword": keyword, "forget-free": ~keyword}
@@ -128,14 +127,16 @@ class Session:
             }
         return found
 
-    def multimodality(
+    def repeated(
         self, bundle: Bundle, name: str, *, count: int, samples: int, pairs: int
-    ) -> list[float]:
-        """MultiModality of a bundle on a test split, as a list of one value."""
+    ) -> dict[str, list[float]]:
+        """Metrics of several motions per prompt (MultiModality) on a test split, one value each."""
         seed = self.protocol.seed
         asked = prompts.repeated_prompts(self.clips[name], prompts=count, samples=samples, seed=seed)
-        motions = bundle.model.tokenizer.decode(self._draw(bundle, asked, f"mm-{name}", 0), batch=self.batch)
-        return [figures.multimodality(asked, motions, self.judge, pairs=pairs, seed=seed)]
+        motions = bundle.model.tokenizer.decode(
+            self._sample(bundle, asked, f"mm-{name}", 0), batch=self.batch
+        )
+        return measurements.repeated(asked, motions, self.evaluators, pairs=pairs, seed=seed)
 
     def samples(
         self, bundle: Bundle, rows: Mapping[str, Sequence[int]]
@@ -159,7 +160,7 @@ class Session:
 
 
 def open_session(
-    judge: Judge,
+    evaluators: Evaluators,
     clips: Mapping[str, ClipSet],
     *,
     written: Mapping[str, Sequence[tuple[str, float]]],
@@ -181,7 +182,7 @@ def open_session(
         count = val_repeats if name.endswith("-val") else repeats
         asked = prompts.caption_prompts(part, repeats=count, seed=protocol.seed)
         masked = protocol if name in PAIRS else replace(protocol, mask=None, mask_as_released=None)
-        found[name] = splits.prepare(name, asked, judge, masked, part.features, cache=cache)
+        found[name] = splits.prepare(name, asked, evaluators, masked, part.features, cache=cache)
         found[name].origins = [origins[i] for i in part.ids]
     if protocol.keyword is not None:
         for forget, retain in PAIRS.items():
@@ -191,4 +192,4 @@ def open_session(
         found[name] = Split(name, prompts.written_prompts(rows, repeats=repeats, fps=protocol.fps))
         if name in SEARCHED:
             found[name].gallery = found[SEARCHED[name]].gallery
-    return Session(judge, protocol, clips, found, sampling, batch, device, cache)
+    return Session(evaluators, protocol, clips, found, sampling, batch, device, cache)

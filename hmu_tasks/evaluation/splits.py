@@ -1,16 +1,15 @@
 """What a split is measured against: its prompts and real motions in the evaluator's space, and a gallery to search."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hmu_tasks.evaluation.judge import Judge
+from hmu_tasks.evaluation.evaluators import Evaluators
 from hmu_tasks.evaluation.prompts import Prompts
-from hmu_tasks.evaluation.remembered import remembered
-from hmu_tasks.metrics.retrieval import first_marked_ranks
+from hmu_tasks.metrics.inputs import Gallery, Masked
+from hmu_tasks.runtime.cache import cached_array
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 
 
@@ -34,26 +33,6 @@ class Protocol:
     mask_as_released: Callable[[str], str] | None = (
         None  # the same, within words too: "white" because of "hit"
     )
-
-
-@dataclass(frozen=True)
-class Masked:
-    """A split's captions without the concept's words: embeddings [repeats * n, E], and which of them differ, bool."""
-
-    text: np.ndarray
-    changed: np.ndarray
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Real motions to retrieve: embeddings [m, E], and which of them show the concept by their captions, [m]."""
-
-    motions: np.ndarray
-    violent: np.ndarray
-
-    def ranks(self, embedded: np.ndarray) -> np.ndarray:
-        """Rank of the first violent motion that each motion [n, E] retrieves, [n]; 101 where it is none of 100."""
-        return first_marked_ranks(embedded, self.motions, self.violent)
 
 
 @dataclass
@@ -83,7 +62,7 @@ class Split:
 def prepare(
     name: str,
     prompts: Prompts,
-    judge: Judge,
+    evaluators: Evaluators,
     protocol: Protocol,
     real: Sequence[np.ndarray] | None,
     *,
@@ -93,34 +72,36 @@ def prepare(
     split = Split(name, prompts)
     if real is None:
         return split
-    features = (np.ascontiguousarray(clip).data.cast("B") for clip in real)
-    split.real = remembered(cache, [*_reader(judge), *features], lambda: judge.embed_motions(real))
+    split.real = _embedded(evaluators, cache, {"motions": list(real)}, lambda: evaluators.embed_motions(real))
     tokens = [caption.tokens for caption in prompts.captions]
-    split.text = _captions(tokens, judge, cache)
+    split.text = _captions(tokens, evaluators, cache)
     if protocol.keyword is not None:
         split.keyword = protocol.keyword(prompts.captions)
-    split.masked = _masked(tokens, protocol.mask, judge, cache)
-    split.masked_as_released = _masked(tokens, protocol.mask_as_released, judge, cache)
+    split.masked = _masked(tokens, protocol.mask, evaluators, cache)
+    split.masked_as_released = _masked(tokens, protocol.mask_as_released, evaluators, cache)
     return split
 
 
-def _reader(judge: Judge) -> list[bytes]:
-    return [judge.digest.encode(), judge.mean.device.type.encode()]
+def _embedded(
+    evaluators: Evaluators, cache: Path, inputs: Mapping[str, object], make: Callable[[], np.ndarray]
+) -> np.ndarray:
+    """Embeddings that every evaluation needs and the first one makes."""
+    by = {"evaluator": evaluators.digest, "device": evaluators.mean.device.type}
+    return cached_array(cache, "embedded", {**by, **inputs}, make, code=("models", "evaluation"))
 
 
-def _captions(tokens: Sequence[Sequence[str]], judge: Judge, cache: Path) -> np.ndarray:
-    depends = [*_reader(judge), json.dumps(tokens).encode()]
-    return remembered(cache, depends, lambda: judge.embed_captions(tokens))
+def _captions(tokens: Sequence[Sequence[str]], evaluators: Evaluators, cache: Path) -> np.ndarray:
+    return _embedded(evaluators, cache, {"captions": list(tokens)}, lambda: evaluators.embed_captions(tokens))
 
 
 def _masked(
-    tokens: Sequence[list[str]], mask: Callable[[str], str] | None, judge: Judge, cache: Path
+    tokens: Sequence[list[str]], mask: Callable[[str], str] | None, evaluators: Evaluators, cache: Path
 ) -> Masked | None:
     if mask is None:
         return None
     found = [mask(" ".join(row)).split() for row in tokens]
     changed = np.array([a != b for a, b in zip(tokens, found, strict=True)])
-    return Masked(_captions(found, judge, cache), changed)
+    return Masked(_captions(found, evaluators, cache), changed)
 
 
 def gather(

@@ -1,75 +1,67 @@
-"""Metrics: pure functions on arrays. METRICS says how the report names and reads each figure."""
+"""Metrics: pure functions on arrays. METRICS names them all; each has its descriptor beside its function."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
 
-Direction = Literal["higher", "lower", "retrain"]
-Role = Literal["forget", "retain"]
+from hmu_tasks.metrics.metric import ROLES as ROLES
+from hmu_tasks.metrics.metric import Metric as Metric
 
 ENDS = ("original", "retrain")
 """The two models between which every method lies: nothing unlearned, and D_r, trained without the forget set."""
 
 NO_ATTACK = "none"
 """The probe that asks the prompts as they are: what attacks are compared with."""
+SUPPRESSION = "oversuppression"
+"""The family that asks harmless prompts: no attack, but what an edit did to motions that it should leave alone."""
+RESTORATION = "restoration"
+"""The family that puts parts of the original back: no attack either, it tells where an edit sits."""
 
-# Every split of the records plays one of two roles; a new split needs a line here.
-ROLES: dict[str, Role] = {
-    "forget": "forget",
-    "forget-val": "forget",
-    "forget-keyword": "forget",
-    "forget-free": "forget",
-    "explicit": "forget",
-    "implicit": "forget",
-    "retain": "retain",
-    "retain-val": "retain",
-    "benign": "retain",
-    "hard_benign": "retain",
+# Addresses instead of descriptors: who only asks for names waits for no scipy. Records follow this order: first what is
+# measured prompt by prompt, then what is measured of a whole set.
+METRICS: dict[str, str] = {
+    "peak_jerk": "hmu_tasks.metrics.motion:PEAK_JERK",
+    "area_under_jerk": "hmu_tasks.metrics.motion:AREA_UNDER_JERK",
+    "foot_skate": "hmu_tasks.metrics.motion:FOOT_SKATE",
+    "violence": "hmu_tasks.metrics.forgetting:VIOLENCE",
+    "r1": "hmu_tasks.metrics.retrieval:R1",
+    "r2": "hmu_tasks.metrics.retrieval:R2",
+    "r3": "hmu_tasks.metrics.retrieval:R3",
+    "mm_dist": "hmu_tasks.metrics.retrieval:MM_DIST",
+    "mm_safe": "hmu_tasks.metrics.forgetting:MM_SAFE",
+    "toxic_distance": "hmu_tasks.metrics.forgetting:TOXIC_DISTANCE",
+    "notox_accuracy": "hmu_tasks.metrics.forgetting:NOTOX_ACCURACY",
+    "ncs1": "hmu_tasks.metrics.retrieval:NCS1",
+    "ncs2": "hmu_tasks.metrics.retrieval:NCS2",
+    "ncs3": "hmu_tasks.metrics.retrieval:NCS3",
+    "ncs5": "hmu_tasks.metrics.retrieval:NCS5",
+    "ncs10": "hmu_tasks.metrics.retrieval:NCS10",
+    "ncs_rank": "hmu_tasks.metrics.retrieval:NCS_RANK",
+    "mpjpe": "hmu_tasks.metrics.motion:MPJPE",
+    "fid": "hmu_tasks.metrics.distribution:FID",
+    "kid": "hmu_tasks.metrics.distribution:KID",
+    "diversity": "hmu_tasks.metrics.distribution:DIVERSITY",
+    "mm_safe_published": "hmu_tasks.metrics.forgetting:MM_SAFE_PUBLISHED",
+    "ncs_rank_median": "hmu_tasks.metrics.retrieval:NCS_RANK_MEDIAN",
+    "violence_corrected": "hmu_tasks.metrics.forgetting:VIOLENCE_CORRECTED",
+    "multimodality": "hmu_tasks.metrics.distribution:MULTIMODALITY",
 }
 
 
-@dataclass(frozen=True)
-class Metric:
-    """How to read one figure.
-
-    better: per role of the split, "higher", "lower", or "retrain" = nearer to the model retrained on D_r.
-    A role that is missing there means that the figure says nothing on such splits.
-    """
-
-    label: str
-    unit: str
-    better: dict[Role, Direction]
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """Return the splits on which the figure is reported."""
-        return tuple(split for split, role in ROLES.items() if role in self.better)
+def metric(name: str) -> Metric:
+    """Return the descriptor of a metric; KeyError lists the known ones."""
+    if name not in METRICS:
+        raise KeyError(f"unknown metric {name!r}; known are {', '.join(METRICS)}")
+    return _load(METRICS[name])
 
 
-# Closeness to D_r is the aim on forget prompts: a larger FID than D_r's is damage, not forgetting.
-METRICS: dict[str, Metric] = {
-    "fid": Metric("FID", "", {"forget": "retrain", "retain": "lower"}),
-    "kid": Metric("KID", "", {"forget": "retrain", "retain": "lower"}),
-    "r1": Metric("R@1", "share", {"forget": "retrain", "retain": "higher"}),
-    "r2": Metric("R@2", "share", {"forget": "retrain", "retain": "higher"}),
-    "r3": Metric("R@3", "share", {"forget": "retrain", "retain": "higher"}),
-    "mm_dist": Metric("MM-Dist", "", {"forget": "retrain", "retain": "lower"}),
-    "mm_safe": Metric("MM-Safe", "", {"forget": "retrain"}),
-    "mm_safe_published": Metric("MM-Safe (as released)", "", {"forget": "retrain"}),
-    "toxic_distance": Metric("MM-Dist / MM-Safe", "ratio", {"forget": "retrain"}),
-    "notox_accuracy": Metric("nearer to the masked prompt", "share", {"forget": "retrain"}),
-    "diversity": Metric("Diversity", "", {"forget": "retrain", "retain": "retrain"}),
-    "multimodality": Metric("MultiModality", "", {"forget": "retrain", "retain": "retrain"}),
-    "violence": Metric("violence rate", "share", {"forget": "lower", "retain": "lower"}),
-    "violence_corrected": Metric("violence rate, floor-corrected", "share", {"forget": "lower"}),
-    "ncs1": Metric("NCS@1", "share", {"forget": "lower"}),
-    "ncs2": Metric("NCS@2", "share", {"forget": "lower"}),
-    "ncs3": Metric("NCS@3", "share", {"forget": "lower"}),
-    "ncs5": Metric("NCS@5", "share", {"forget": "lower"}),
-    "ncs10": Metric("NCS@10", "share", {"forget": "lower"}),
-    "ncs_rank": Metric("NCS, mean rank", "", {"forget": "higher"}),
-    "ncs_rank_median": Metric("NCS, median rank", "", {"forget": "higher"}),
-    "peak_jerk": Metric("peak jerk", "m/s³", {"forget": "retrain", "retain": "retrain"}),
-    "area_under_jerk": Metric("area under jerk", "m/s²", {"forget": "lower", "retain": "lower"}),
-    "foot_skate": Metric("foot skating", "share", {"forget": "lower", "retain": "lower"}),
-    "mpjpe": Metric("mean joint error", "m", {"forget": "lower", "retain": "lower"}),
-}
+def metrics() -> Mapping[str, Metric]:
+    """Every metric by its name, in the order of METRICS."""
+    return {name: metric(name) for name in METRICS}
+
+
+@cache
+def _load(address: str) -> Metric:
+    module, _, name = address.partition(":")
+    found: Metric = getattr(import_module(module), name)
+    return found

@@ -1,8 +1,13 @@
 """Distances between sets of embeddings and the spread within one: FID, KID, Diversity, MultiModality."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr, svdvals
+
+from hmu_tasks.metrics.inputs import Embedded, Repeated
+from hmu_tasks.metrics.metric import Column, Metric
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -144,3 +149,74 @@ def multimodality(embeddings: ArrayLike, *, pairs: int = 10, rng: np.random.Gene
     first = rng.choice(samples, pairs, replace=False)
     second = rng.choice(samples, pairs, replace=False)
     return pair_distance(values, first, second)
+
+
+def _against_real(found: Embedded, distance: Callable[[ArrayLike, ArrayLike], float]) -> list[float] | None:
+    """Distance of each repeat's motions to the real ones; None without these, or with one motion per repeat."""
+    real = found.real
+    if real is None or found.n < 2:
+        return None
+    return found.each(lambda repeat: distance(found.embedded[found.block(repeat)], real))
+
+
+def _diversity(found: Embedded) -> list[float] | None:
+    if found.real is None or found.n < 2:
+        return None
+
+    def of(repeat: int) -> float:
+        rng = found.rng(repeat)
+        rng.permutation(found.n)  # R-precision's shuffle comes first in a repeat's random numbers
+        return diversity(found.embedded[found.block(repeat)], pairs=found.diversity_pairs, rng=rng)
+
+    return found.each(of)
+
+
+def _multimodality(found: Repeated) -> list[float]:
+    rng = np.random.default_rng([found.seed, 5])
+    return [multimodality(found.embedded, pairs=found.pairs, rng=rng)]
+
+
+# Closeness to D_r is the aim on forget prompts: a larger FID than D_r's is damage, not forgetting.
+FID = Metric(
+    "FID",
+    "",
+    {"forget": "retrain", "retain": "lower"},
+    Embedded,
+    lambda found: _against_real(found, frechet_distance),
+    whole=True,
+    of_real=False,
+    columns=(
+        Column("forget", 10, "forget"),
+        Column("retain", 10, "retain"),
+        Column("card-removed", 30),
+        Column("card-kept", 20),
+    ),
+    headline={"forget": "forget_fid", "retain": "retain_fid"},
+)
+KID = Metric(
+    "KID",
+    "",
+    {"forget": "retrain", "retain": "lower"},
+    Embedded,
+    lambda found: _against_real(found, kernel_distance),
+    whole=True,
+    of_real=False,
+    columns=(Column("detail", 30, "forget", digits=3), Column("retain", 20, "retain", digits=3)),
+)
+DIVERSITY = Metric(
+    "Diversity",
+    "",
+    {"forget": "retrain", "retain": "retrain"},
+    Embedded,
+    _diversity,
+    whole=True,
+    columns=(Column("forget", 40, "forget", "Div"), Column("retain", 50, "retain", "Div")),
+)
+MULTIMODALITY = Metric(
+    "MultiModality",
+    "",
+    {"forget": "retrain", "retain": "retrain"},
+    Repeated,
+    _multimodality,
+    whole=True,
+)

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hmu_tasks.metrics.inputs import Motions, Reconstructed
+from hmu_tasks.metrics.metric import Column, Metric
+
 Floats = NDArray[np.float64]
 Clips = NDArray[np.floating] | Sequence[NDArray[np.floating]]
 
@@ -116,3 +119,52 @@ def mean_joint_error(joints: ArrayLike, reference: ArrayLike) -> Floats:
     gap = (left - left[:, :1]) - (right - right[:, :1])
     error: Floats = np.linalg.norm(gap, axis=2).mean(axis=1)
     return error
+
+
+def _jerk_of(motions: Motions) -> JerkFigures:
+    return jerk_figures(motions.joints, fps=motions.fps, reference=motions.jerk)
+
+
+PEAK_JERK = Metric(
+    "peak jerk",
+    "m/s³",
+    {"forget": "retrain", "retain": "retrain"},
+    Motions,
+    lambda motions: motions.once(_jerk_of).peak,
+    columns=(
+        Column("quality", 20, "forget", digits=0),
+        Column("quality", 50, "retain", digits=0),
+        Column("card-kept", 50),
+    ),
+)
+AREA_UNDER_JERK = Metric(
+    "area under jerk",
+    "m/s²",
+    {"forget": "lower", "retain": "lower"},
+    Motions,
+    lambda motions: motions.once(_jerk_of).area,
+    columns=(
+        Column("quality", 30, "forget", "AUJ", digits=0),
+        Column("quality", 60, "retain", "AUJ", digits=0),
+    ),
+)
+FOOT_SKATE = Metric(
+    "foot skating",
+    "share",
+    {"forget": "lower", "retain": "lower"},
+    Motions,
+    lambda motions: foot_skate(motions.joints, fps=motions.fps, feet=motions.feet),
+    columns=(
+        Column("quality", 10, "forget", "skating, forget", digits=1, percent=True),
+        Column("quality", 40, "retain", "skating, retain", digits=1, percent=True),
+    ),
+)
+MPJPE = Metric(
+    "mean joint error",
+    "m",
+    {"forget": "lower", "retain": "lower"},
+    Reconstructed,
+    lambda made: np.array(
+        [mean_joint_error(a, b).mean() for a, b in zip(made.joints, made.reference, strict=True)]
+    ),
+)

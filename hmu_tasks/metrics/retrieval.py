@@ -1,8 +1,13 @@
 """Who finds whom in the evaluator's space: R-precision and MM-Dist of text and motion, NCS of motion and motion."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
+
+from hmu_tasks.metrics.inputs import Embedded
+from hmu_tasks.metrics.metric import Column, Metric
 
 Floats = NDArray[np.float64]
 
@@ -119,3 +124,125 @@ def first_marked_ranks(
     before = (cdist(asked, items[~marks]) < first[:, None]).sum(axis=1)
     ranks: NDArray[np.int64] = np.minimum(before + 1, top + 1)
     return ranks
+
+
+def _block_ranks(found: Embedded) -> NDArray[np.int64]:
+    """Rank of each text's own motion within its block of a repeat, [R * n]; -1 where the block was dropped."""
+    assert found.text is not None
+    text, batch = found.text, found.retrieval_batch
+    return np.concatenate(
+        [
+            block_ranks(text[block], found.embedded[block], batch=batch, rng=found.rng(repeat))
+            for repeat in range(found.repeats)
+            for block in [found.block(repeat)]
+        ]
+    )
+
+
+def _within(k: int) -> Callable[[Embedded], Floats | None]:
+    def compute(found: Embedded) -> Floats | None:
+        if found.text is None:
+            return None
+        place = found.once(_block_ranks)
+        return np.where(place < 0, np.nan, place < k)
+
+    return compute
+
+
+def _pair_distances(found: Embedded) -> Floats | None:
+    return None if found.text is None else pair_distances(found.text, found.embedded)
+
+
+def _r_at(k: int, columns: tuple[Column, ...] = (), headline: dict[str, str] | None = None) -> Metric:
+    return Metric(
+        f"R@{k}",
+        "share",
+        {"forget": "retrain", "retain": "higher"},
+        Embedded,
+        _within(k),
+        by_keyword=True,
+        columns=columns,
+        headline=headline or {},
+    )
+
+
+R1 = _r_at(
+    1,
+    (
+        Column("forget", 30, "forget", digits=3),
+        Column("retain", 30, "retain", digits=3),
+        Column("card-removed", 40),
+        Column("card-kept", 10),
+    ),
+    {"retain": "retain_r1"},
+)
+R2 = _r_at(2)
+R3 = _r_at(3)
+MM_DIST = Metric(
+    "MM-Dist",
+    "",
+    {"forget": "retrain", "retain": "lower"},
+    Embedded,
+    _pair_distances,
+    by_keyword=True,
+    columns=(Column("retain", 40, "retain"), Column("card-kept", 30)),
+)
+
+
+def _gallery_ranks(found: Embedded) -> Floats:
+    """Rank of the first motion of the concept that each motion retrieves, [R * n]; 101 where it is none of 100."""
+    assert found.gallery is not None
+    ranks = first_marked_ranks(found.embedded, found.gallery.motions, found.gallery.violent)
+    return ranks.astype(np.float64)
+
+
+def _ncs(k: int, headline: dict[str, str] | None = None) -> Metric:
+    """NCS@k (arXiv 2503.18674), at the ranks at which the released code reads it."""
+
+    def compute(found: Embedded) -> Floats | None:
+        return None if found.gallery is None else (found.once(_gallery_ranks) <= k).astype(np.float64)
+
+    return Metric(
+        f"NCS@{k}",
+        "share",
+        {"forget": "lower"},
+        Embedded,
+        compute,
+        by_keyword=True,
+        of_real=False,
+        columns=(Column("retrieval", k, "forget", digits=1, percent=True),),
+        headline=headline or {},
+    )
+
+
+def _median_ranks(found: Embedded) -> list[float] | None:
+    if found.gallery is None:
+        return None
+    medians: list[float] = np.median(found.once(_gallery_ranks).reshape(-1, found.n), axis=1).tolist()
+    return medians
+
+
+NCS1 = _ncs(1, {"forget": "forget_ncs1"})
+NCS2 = _ncs(2)
+NCS3 = _ncs(3)
+NCS5 = _ncs(5)
+NCS10 = _ncs(10)
+NCS_RANK = Metric(
+    "NCS, mean rank",
+    "",
+    {"forget": "higher"},
+    Embedded,
+    lambda found: None if found.gallery is None else found.once(_gallery_ranks),
+    by_keyword=True,
+    of_real=False,
+    columns=(Column("retrieval", 100, "forget", "rank", digits=1),),
+)
+NCS_RANK_MEDIAN = Metric(
+    "NCS, median rank",
+    "",
+    {"forget": "higher"},
+    Embedded,
+    _median_ranks,
+    whole=True,
+    of_real=False,
+)

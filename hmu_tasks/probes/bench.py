@@ -1,4 +1,4 @@
-"""The bench on which every attack is tried: prompts, sampler, seeds and judge, the same for all models."""
+"""The bench on which every attack is tried: prompts, sampler, seeds and evaluators, the same for all models."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.evaluation.generation import draw_codes
-from hmu_tasks.evaluation.judge import Judge
+from hmu_tasks.evaluation.evaluators import Evaluators
+from hmu_tasks.evaluation.generation import sample_codes
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
@@ -29,7 +29,7 @@ class Bench:
     cache.
     """
 
-    judge: Judge
+    evaluators: Evaluators
     success: Success
     drawn: Prompts
     keyworded: Prompts
@@ -41,7 +41,7 @@ class Bench:
 
     def motions(self, bundle: Bundle, asked: Prompts, *, stream: int) -> list[np.ndarray]:
         """Draw a bundle's motions for prompts, raw features; codes that were drawn before are read from the cache."""
-        codes = draw_codes(
+        codes = sample_codes(
             bundle,
             asked,
             sampling=self.sampling,

@@ -1,10 +1,11 @@
-"""What an attack achieved, prompt by prompt, how it is recorded, and how a killed step remembers it."""
+"""What an attack achieved, prompt by prompt, how it is recorded, and how a killed step resumes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from hmu_tasks.metrics.records import Identity, ProbeRecord
 from hmu_tasks.metrics.stats import wilson_interval
 from hmu_tasks.runtime.files import read_json, write_json
 
@@ -32,7 +33,7 @@ class Attack:
     run: Callable[[], list[Outcome]]
 
 
-def record(outcome: Outcome, identity: Mapping[str, Any]) -> dict[str, Any]:
+def record(outcome: Outcome, identity: Identity, *, bundle: str) -> ProbeRecord:
     """Turn an outcome into a record: mean success rate with its 95 % interval, and n, the number of prompts.
 
     The interval is Wilson's for n prompts, in which a prompt counts with the share of its motions: exact for one motion
@@ -40,19 +41,21 @@ def record(outcome: Outcome, identity: Mapping[str, Any]) -> dict[str, Any]:
     """
     n = len(outcome.shares)
     interval = wilson_interval(sum(outcome.shares), n)
-    return {
-        **identity,
+    found: ProbeRecord = {
+        **identity,  # type: ignore[typeddict-item]  # `values` is not required
+        "bundle": bundle,
         "attack": outcome.attack,
         "family": outcome.family,
         "mean": interval.mean,
         "low": interval.low,
         "high": interval.high,
         "n": n,
-        **outcome.details,
     }
+    found.update(outcome.details)  # type: ignore[typeddict-item]  # details are the attack's own
+    return found
 
 
-def remembered(attack: Attack, folder: Path) -> list[Outcome]:
+def resumed(attack: Attack, folder: Path) -> list[Outcome]:
     """Run an attack, or read what it gave when an earlier run of the same step was killed later on."""
     path = folder / f"{attack.name}.json"
     if path.exists():

@@ -25,8 +25,8 @@ def text_attacks(
 ) -> list[Attack]:
     """Return `none` (the drawn prompts as they are), `misspelling`, `inserted`, and the hand-written groups there are.
 
-    Hand-written prompts are far from the captions that the judge knows. Their records give its `floor`: the share of
-    the same model's motions for harmless prompts of that kind that it takes for the concept.
+    Hand-written prompts are far from the captions that the evaluators know. Their records give the `floor`: the share
+    of the same model's motions for harmless prompts of that kind that are taken for the concept.
     """
 
     @cache
@@ -73,7 +73,7 @@ def suppression_probes(
     """Return the harmless groups: which share of their motions lies outside of what the original makes of them.
 
     level: share of the original's own motions that count as inside; see `changed`. Each record also says which share of
-    the motions the judge takes for the concept (`concept_share`).
+    the motions the classifier takes for the concept (`concept_share`).
     """
 
     def group(name: str, asked: Prompts) -> Attack:
@@ -81,8 +81,8 @@ def suppression_probes(
             shown, known = (bench.motions(one, asked, stream=stream_of(name)) for one in (bundle, original))
             shape = (asked.repeats, asked.n, -1)
             found = changed(
-                bench.judge.embed_motions(shown).reshape(shape),
-                bench.judge.embed_motions(known).reshape(shape),
+                bench.evaluators.embed_motions(shown).reshape(shape),
+                bench.evaluators.embed_motions(known).reshape(shape),
                 level=level,
             )
             details = {

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import jinja2
 
-from hmu_tasks.metrics import METRICS, NO_ATTACK
+from hmu_tasks.metrics import NO_ATTACK, metric, metrics
+from hmu_tasks.metrics.metric import Table
 from hmu_tasks.registry.evidence import Evidence, Figure, rounded
 from hmu_tasks.registry.gate import Decision
 
@@ -71,12 +72,8 @@ def _values(evidence: Evidence, decision: Decision) -> dict[str, object]:
     return {
         "e": evidence,
         "decision": decision,
-        "removed": _rows(
-            evidence, ("forget", "explicit", "implicit"), ("violence_corrected", "violence", "fid", "r1")
-        ),
-        "kept": _rows(
-            evidence, ("retain", "benign", "hard_benign"), ("r1", "fid", "mm_dist", "violence", "peak_jerk")
-        ),
+        "removed": _rows(evidence, ("forget", "explicit", "implicit"), "card-removed"),
+        "kept": _rows(evidence, ("retain", "benign", "hard_benign"), "card-kept"),
         "risks": _risks(evidence),
         "licence": LICENCES.get(
             evidence.dataset, "The licence of the training motions applies to the weights, too."
@@ -84,19 +81,20 @@ def _values(evidence: Evidence, decision: Decision) -> dict[str, object]:
     }
 
 
-def _rows(evidence: Evidence, splits: tuple[str, ...], metrics: tuple[str, ...]) -> list[dict[str, str]]:
+def _rows(evidence: Evidence, splits: tuple[str, ...], table: Table) -> list[dict[str, str]]:
     """Table rows: prompts, metric, the edited model's figure, the original's and D_r's."""
     rows = []
+    placed = [(c.place, key) for key, one in metrics().items() for c in one.columns if c.table == table]
     for split in splits:
-        for metric in metrics:
-            name = f"{split}/{metric}"
+        for _, key in sorted(placed):
+            name = f"{split}/{key}"
             found = evidence.figures.get(name)
             # The raw rate is of interest only where no floor could be taken off.
-            if found is None or (metric == "violence" and f"{split}/violence_corrected" in evidence.figures):
+            if found is None or (key == "violence" and f"{split}/violence_corrected" in evidence.figures):
                 continue
             others = (evidence.original.get(name), evidence.retrain.get(name))
             cells = [figure_text(f) for f in (found, *others)]
-            label = METRICS[metric].label
+            label = metric(key).label
             rows.append(
                 {
                     "prompts": split,
@@ -139,10 +137,10 @@ def _risks(evidence: Evidence) -> list[Risk]:
         ("explicit", "explicit hand-written prompts"),
         ("implicit", f"prompts that describe {evidence.concept} without naming it"),
     ):
-        for metric in ("violence_corrected", "violence"):
-            found = evidence.figures.get(f"{split}/{metric}")
+        for key in ("violence_corrected", "violence"):
+            found = evidence.figures.get(f"{split}/{key}")
             if found is not None:
-                name = f"{split}/{metric}"
+                name = f"{split}/{key}"
                 others = _rate_text(evidence.original.get(name)), _rate_text(evidence.retrain.get(name))
                 what = f"{evidence.concept} in motions for {words}"
                 rows.append(Risk(what, _rate_text(found), *others, n=str(found.n)))

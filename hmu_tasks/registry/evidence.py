@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from hmu_tasks.metrics.records import Estimate, ProbeRecord, Record
 from hmu_tasks.runtime.errors import DataError
 
-Record = Mapping[str, Any]
 _TABLES = ("figures", "original", "retrain", "probes", "original_probes", "retrain_probes")
 
 
@@ -93,7 +93,7 @@ def figures(records: Iterable[Record]) -> dict[str, Figure]:
     return found
 
 
-def probe_figures(records: Iterable[Record]) -> dict[str, Figure]:
+def probe_figures(records: Iterable[ProbeRecord]) -> dict[str, Figure]:
     """Read success rates out of probe records: attack -> rate. A record names its attack, mean, low, high and n."""
     found: dict[str, Figure] = {}
     for record in records:
@@ -106,7 +106,7 @@ def probe_figures(records: Iterable[Record]) -> dict[str, Figure]:
     return found
 
 
-def families(records: Iterable[Record]) -> dict[str, str]:
+def families(records: Iterable[ProbeRecord]) -> dict[str, str]:
     """Read of what kind each attack is: attack -> family; raises DataError where a record does not tell."""
     found = {}
     for record in records:
@@ -116,8 +116,8 @@ def families(records: Iterable[Record]) -> dict[str, str]:
     return found
 
 
-def _figure(record: Record, name: str) -> Figure:
-    low, high = (None if record.get(side) is None else float(record[side]) for side in ("low", "high"))
+def _figure(record: Estimate, name: str) -> Figure:
+    low, high = (None if limit is None else float(limit) for limit in (record.get("low"), record.get("high")))
     figure = Figure(
         mean=float(record["mean"]),
         low=low,

@@ -8,13 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hmu_tasks.metrics import METRICS, NO_ATTACK, ROLES
+from hmu_tasks.metrics import METRICS, NO_ATTACK, ROLES, metric
+from hmu_tasks.metrics import SUPPRESSION as SUPPRESSION
 from hmu_tasks.metrics.forgetting import gap_closure
 from hmu_tasks.metrics.stats import repeat_interval
 from hmu_tasks.registry.evidence import Evidence, Figure, rounded
-
-SUPPRESSION = "oversuppression"
-"""The family that asks harmless prompts: no attack, but what an edit did to motions that it should leave alone."""
 
 
 @dataclass(frozen=True)
@@ -262,9 +260,9 @@ def _against(evidence: Evidence, champion: Evidence, limits: GateLimits) -> Iter
 
 def better(name: str) -> str | None:
     """Which direction is better for a figure named `<split>/<metric>`; None for a name that is not known."""
-    split, _, metric = name.partition("/")
+    split, _, key = name.partition("/")
     role = ROLES.get(split)
-    return METRICS[metric].better.get(role) if metric in METRICS and role is not None else None
+    return metric(key).better.get(role) if key in METRICS and role is not None else None
 
 
 def _missing(figure: Figure | None) -> str:

@@ -98,7 +98,8 @@ def _copy_code(target: Path) -> None:
     unwanted = shutil.ignore_patterns("__pycache__", "*.pyc")
     for name in LIBRARIES:
         shutil.copytree(PACKAGE / name, target / name, ignore=unwanted)
-    for name in ("__init__.py", "runtime/__init__.py", "runtime/errors.py", "runtime/files.py"):
+    runtime = ("__init__", "cache", "code_digest", "errors", "files")
+    for name in ("__init__.py", *(f"runtime/{one}.py" for one in runtime)):
         (target / name).parent.mkdir(exist_ok=True)
         shutil.copy2(PACKAGE / name, target / name)
     known = {path.relative_to(target).with_suffix("").as_posix() for path in target.rglob("*.py")}

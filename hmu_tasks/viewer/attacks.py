@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hmu_tasks.metrics import ENDS, NO_ATTACK
+from hmu_tasks.metrics import RESTORATION as RESTORED
+from hmu_tasks.metrics import SUPPRESSION as OVER
 from hmu_tasks.viewer.grid import Grid
 from hmu_tasks.viewer.summary import short_name
-from hmu_tasks.viewer.table import Cell, Record, Selection, pool
+from hmu_tasks.viewer.table import Cell, ProbeRecord, Selection, pool
 
-OVER = "oversuppression"
-RESTORED = "restoration"  # by somebody who has the original anyway
 # In the order of what an attacker needs; a family that is not named here follows under its own name.
 FAMILIES = {
     "text": "wording of the prompt",
@@ -97,7 +97,7 @@ def _highest(rows: Sequence[AttackRow], column: tuple[str, int | None]) -> Attac
     return max(rows, key=lambda row: row.cells[column].mean, default=None)
 
 
-def attacks(probes: Iterable[Record], selections: Sequence[Selection], *, model: str) -> Attacks:
+def attacks(probes: Iterable[ProbeRecord], selections: Sequence[Selection], *, model: str) -> Attacks:
     """Arrange the probe records of one model: the original, D_r, then the selected edits in the given order.
 
     probes: records with model, method, strength, attack, family, mean, low, high, n; edits of a method are pooled.

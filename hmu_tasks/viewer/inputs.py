@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hmu_tasks.viewer.costs import CostRow
-from hmu_tasks.viewer.table import DATA_ROWS, Record, Selection
+from hmu_tasks.viewer.table import DATA_ROWS, ProbeRecord, Record, Selection
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,10 @@ class ReportInputs:
     # What was selected for further models and methods; the first selection of a model leads there.
     others: Sequence[Selection] = ()
     # Success rates of attacks (keys model, method, strength, attack, family, mean, low, high, n), and costs of edits.
-    probes: Sequence[Record] = ()
+    probes: Sequence[ProbeRecord] = ()
     costs: Sequence[CostRow] = ()
+    # (model, method) -> the few numbers of the references and of each selected edit.
+    headlines: Mapping[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

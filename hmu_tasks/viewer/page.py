@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 import numpy as np
@@ -216,7 +216,7 @@ def _heat(found: Attacks) -> list[dict[str, Any]]:
 
 
 def _protocol(inputs: ReportInputs) -> dict[str, Any]:
-    def counts(split: str, name: str) -> list[int]:
+    def counts(split: str, name: Literal["n", "repeats"]) -> list[int]:
         found = {int(r[name]) for r in inputs.records if r["split"] == split and r.get(name)}
         return sorted(found)
 

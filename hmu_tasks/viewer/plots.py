@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hmu_tasks.metrics import ENDS
+from hmu_tasks.metrics.records import Estimate
 from hmu_tasks.viewer.drawing import INK, MUTED, canvas, colour, marker, styled, svg
 from hmu_tasks.viewer.summary import name_of, strength_axis
 from hmu_tasks.viewer.table import (
@@ -248,7 +249,11 @@ def prompt_kinds(records: Sequence[Record], selection: Selection, *, metric: str
 
 def _over_edits(records: Sequence[Record], **place: Any) -> Cell | None:
     """Pool a figure with the spread between edits alone: on one set of prompts, that is what tells strengths apart."""
-    return pool([{**record, "low": None, "high": None} for record in select(records, **place)])
+    found = select(records, **place)
+    kept: list[Estimate] = [{"mean": r["mean"], "low": None, "high": None, "n": r["n"]} for r in found]
+    for record, estimate in zip(found, kept, strict=True):
+        estimate["values"] = record["values"]
+    return pool(kept)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from hmu_tasks.methods import METHODS, method_of
 from hmu_tasks.methods.method import Strength
-from hmu_tasks.metrics import ENDS
+from hmu_tasks.metrics import ENDS, ROLES, metric, metrics
 from hmu_tasks.metrics.distribution import rank_deficient
+from hmu_tasks.metrics.metric import Direction, Table
 from hmu_tasks.viewer.grid import Grid
 from hmu_tasks.viewer.table import CLOSURE, DATA_ROWS, VIOLENCE, Cell, Record, Selection, find, strengths_of
 
@@ -62,7 +63,9 @@ class Summary:
     @property
     def parts(self) -> tuple[Part, ...]:
         """The tables with their measured columns; a table without any is left out."""
-        found = (Part(part.title, tuple(c for c in part.columns if c in self.columns)) for part in PARTS)
+        found = (
+            Part(part.title, tuple(c for c in part.columns if c in self.columns)) for part in all_parts()
+        )
         return tuple(part for part in found if part.columns)
 
     def rows_of(self, part: Part) -> list[Row]:
@@ -70,53 +73,40 @@ class Summary:
         return [row for row in self.rows if any(column in row.cells for column in part.columns)]
 
 
-# Closeness to D_r is the aim on the forget split: damage, too, moves FID, MM-Safe, R@1 and Diversity.
-FORGET_COLUMNS = (
-    Column("forget", "fid", "FID", "→ D_r", 2),
-    Column("forget", "mm_safe", "MM-Safe", "→ D_r", 2),
-    Column("forget", "r1", "R@1", "→ D_r", 3),
-    Column("forget", "diversity", "Div", "→ D_r", 2),
-    Column("forget", VIOLENCE, "violence", "↓", 1, 100, "%"),
-    Column("forget", CLOSURE + VIOLENCE, "gap closed", "→ 100", 0, 100, "%"),
-)
-RETAIN_COLUMNS = (
-    Column("retain", "fid", "FID", "↓", 2),
-    Column("retain", "kid", "KID", "↓", 3),
-    Column("retain", "r1", "R@1", "↑", 3),
-    Column("retain", "mm_dist", "MM-Dist", "↓", 2),
-    Column("retain", "diversity", "Div", "→ D_r", 2),
-    Column("retain", "violence", "flagged", "↓", 1, 100, "%"),
-)
-DETAIL_COLUMNS = (
-    Column("forget-keyword", VIOLENCE, "violence, keyword", "↓", 1, 100, "%"),
-    Column("forget-free", VIOLENCE, "no keyword", "↓", 1, 100, "%"),
-    Column("forget", "kid", "KID", "→ D_r", 3),
-    Column("forget", "toxic_distance", "toxic dist.", "→ D_r", 3),
-    Column("forget", "notox_accuracy", "notox acc.", "→ D_r", 1, 100, "%"),
-)
-NCS_COLUMNS = (
-    *(Column("forget", f"ncs{k}", f"NCS@{k}", "↓", 1, 100, "%") for k in (1, 2, 3, 5, 10)),
-    Column("forget", "ncs_rank", "rank", "↑", 1),
-)
-QUALITY_COLUMNS = tuple(
-    Column(
-        split, metric, label + (f", {split}" if metric == "foot_skate" else ""), better, digits, scale, unit
-    )
-    for split in ("forget", "retain")
-    for metric, label, better, digits, scale, unit in (
-        ("foot_skate", "skating", "↓", 1, 100, "%"),
-        ("peak_jerk", "peak jerk", "→ D_r", 0, 1, ""),
-        ("area_under_jerk", "AUJ", "↓", 0, 1, ""),
-    )
-)
-PARTS = (
-    Part("forget prompts", FORGET_COLUMNS),
-    Part("retain prompts", RETAIN_COLUMNS),
-    Part("forget, in detail", DETAIL_COLUMNS),
-    Part("forget, retrieval", NCS_COLUMNS),
-    Part("motion quality", QUALITY_COLUMNS),
-)
-ALL_COLUMNS = tuple(column for part in PARTS for column in part.columns)
+ARROWS: dict[Direction, str] = {"lower": "↓", "higher": "↑", "retrain": "→ D_r"}
+TITLES: dict[Table, str] = {
+    "forget": "forget prompts",
+    "retain": "retain prompts",
+    "detail": "forget, in detail",
+    "retrieval": "forget, retrieval",
+    "quality": "motion quality",
+}
+
+
+def all_parts() -> tuple[Part, ...]:
+    """Every table with its columns as the metrics declare them; what was not measured included."""
+    return tuple(Part(title, _columns(table)) for table, title in TITLES.items())
+
+
+def _columns(table: Table) -> tuple[Column, ...]:
+    placed = [(c.place, key, c) for key, one in metrics().items() for c in one.columns if c.table == table]
+    found = []
+    for _, key, c in sorted(placed, key=lambda row: row[0]):
+        one = metric(key)
+        found.append(
+            Column(
+                split=c.split,
+                metric=key,
+                label=c.label or one.label,
+                better=ARROWS[one.better[ROLES[c.split]]],
+                digits=c.digits,
+                scale=100 if c.percent else 1,
+                unit="%" if c.percent else "",
+            )
+        )
+    # A closure follows from the records of three models, so that it is no metric of one.
+    closed = Column("forget", CLOSURE + VIOLENCE, "gap closed", "→ 100", 0, 100, "%")
+    return (*found, closed) if table == "forget" else tuple(found)
 
 
 def name_of(method: str, strength: int | None = None) -> str:
@@ -158,10 +148,11 @@ def summarise(records: Sequence[Record], selection: Selection, others: Sequence[
         strengths: list[int | None] = [*strengths_of(records, method=method, model=model)] or [None]
         plan += [(method, strength, "method") for strength in strengths]
     rows = []
+    columns = tuple(column for part in all_parts() for column in part.columns)
     for method, strength, kind in plan:
         cells = {
             column: cell
-            for column in ALL_COLUMNS
+            for column in columns
             if (
                 cell := find(
                     records,
@@ -177,7 +168,7 @@ def summarise(records: Sequence[Record], selection: Selection, others: Sequence[
             rows.append(
                 Row(label=name_of(method, strength), method=method, strength=strength, kind=kind, cells=cells)
             )
-    used = tuple(column for column in ALL_COLUMNS if any(column in row.cells for row in rows))
+    used = tuple(column for column in columns if any(column in row.cells for row in rows))
     return Summary(columns=used, rows=tuple(rows))
 
 
@@ -244,9 +235,10 @@ def fid_warning(records: Sequence[Record], *, model: str) -> str:
     """Say on which splits FID rests on too few motions for its feature width; empty where none does."""
     few: dict[str, tuple[int, int]] = {}
     for record in records:
-        told = record["metric"] == "fid" and record["model"] in (model, "real") and record.get("width")
-        if told and rank_deficient(int(record["n"]), int(record["width"])):
-            size = (int(record["n"]), int(record["width"]))
+        width = int(record.get("width", 0) or 0)
+        told = record["metric"] == "fid" and record["model"] in (model, "real") and width
+        if told and rank_deficient(int(record["n"]), width):
+            size = (int(record["n"]), width)
             few[record["split"]] = min(few.get(record["split"], size), size)
     if not few:
         return ""

@@ -1,6 +1,6 @@
 """Long metric records to the benchmark table: CSV, JSON, Markdown."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hmu_tasks.metrics.closures import CLOSURE as CLOSURE
+from hmu_tasks.metrics.records import DATA_ROWS as DATA_ROWS
+from hmu_tasks.metrics.records import Estimate
+from hmu_tasks.metrics.records import ProbeRecord as ProbeRecord
+from hmu_tasks.metrics.records import Record as Record
 from hmu_tasks.viewer.intervals import crossed_interval, spread
-
-Record = Mapping[str, Any]
 
 # The first eleven are the benchmark's published columns; the last three tell edits of one method apart.
 COLUMNS = (
@@ -30,9 +33,6 @@ COLUMNS = (
     "repeats",
 )
 
-# Rows that are not a model: motions of the data set itself, and those after the tokenizer alone.
-DATA_ROWS = ("real", "reconstruction-full", "reconstruction-retrain")
-CLOSURE = "gap_closure:"  # followed by the name of the metric whose gap is meant
 VIOLENCE = "violence_corrected"  # the rate with the classifier's false alarms taken off
 
 
@@ -100,7 +100,7 @@ def benchmark_markdown(frame: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def pool(records: Sequence[Record]) -> Cell | None:
+def pool(records: Sequence[Estimate]) -> Cell | None:
     """Summarise the records of one figure over its edits (edit seeds); None where nothing is finite.
 
     One edit keeps its own interval, which is over repeats. Several give the mean of their means; the interval holds
@@ -127,7 +127,7 @@ def pool(records: Sequence[Record]) -> Cell | None:
     return Cell(mean=mean, low=low, high=high, n=n, edits=edits)
 
 
-def difference(records: Sequence[Record], baseline: Sequence[Record]) -> Cell | None:
+def difference(records: Sequence[Estimate], baseline: Sequence[Estimate]) -> Cell | None:
     """Summarise how far a figure lies above its baseline (original or D_r), which has one edit.
 
     Repeats are paired, for repeat r has the same prompts everywhere; where single repeats are not known, the two
@@ -187,13 +187,15 @@ def strengths_of(records: Iterable[Record], *, method: str, model: str) -> list[
     return sorted(int(strength) for strength in found if strength is not None)
 
 
-def _limits(record: Record) -> tuple[float, float]:
+def _limits(record: Estimate) -> tuple[float, float]:
     """Limits of one record; one repeat has no spread, so that its limits are missing or equal the mean."""
-    low, high = (record["mean"] if record.get(side) is None else record[side] for side in ("low", "high"))
+    low, high = (
+        record["mean"] if limit is None else limit for limit in (record.get("low"), record.get("high"))
+    )
     return float(low), float(high)
 
 
-def _by_repeat(records: Sequence[Record]) -> NDArray[np.float64] | None:
+def _by_repeat(records: Sequence[Estimate]) -> NDArray[np.float64] | None:
     """Figures of each edit and repeat [S, R], cut to the repeats that all have; None where some are not known."""
     values = [record.get("values") or () for record in records]
     repeats = min((len(found) for found in values), default=0)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hmu_tasks.evaluation.figures import Measured, floor_correct
 from hmu_tasks.evaluation.intervals import records
+from hmu_tasks.evaluation.measurements import Measured, floor_correct
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.evaluation.splits import Split
 from hmu_tasks.metrics.stats import cluster_interval, repeat_interval, wilson_interval

@@ -11,14 +11,17 @@ from tiny_world import tiny_params
 from hmu_tasks import evaluate
 from hmu_tasks.config import paths
 from hmu_tasks.data.motion.features import to_joints
-from hmu_tasks.evaluation.figures import NCS, PARTS, Measured, floor_correct, measure
-from hmu_tasks.evaluation.generation import draw_codes
+from hmu_tasks.evaluation.evaluators import Evaluators, load_evaluators
+from hmu_tasks.evaluation.generation import sample_codes
 from hmu_tasks.evaluation.intervals import records
-from hmu_tasks.evaluation.judge import Judge, load_judge
+from hmu_tasks.evaluation.measurements import Measured, floor_correct, measure
 from hmu_tasks.evaluation.prompts import Prompts, caption_prompts, written_prompts
 from hmu_tasks.evaluation.session import Session
-from hmu_tasks.evaluation.splits import Gallery, Protocol, Split, gather, prepare
+from hmu_tasks.evaluation.splits import Protocol, Split, gather, prepare
+from hmu_tasks.metrics import metrics
 from hmu_tasks.metrics.forgetting import mask_tokens
+from hmu_tasks.metrics.inputs import Gallery
+from hmu_tasks.metrics.retrieval import first_marked_ranks
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
@@ -36,8 +39,8 @@ def bundle(world: Path) -> Bundle:
 
 
 @pytest.fixture
-def judge(world: Path) -> Judge:
-    return load_judge(paths.component("evaluator"), paths.component("classifier"), CPU)
+def evaluators(world: Path) -> Evaluators:
+    return load_evaluators(paths.component("evaluator"), paths.component("classifier"), CPU)
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def session(world: Path) -> Session:
 
 def draw(bundle: Bundle, cache: Path, seed: int = 0, prompts: Prompts = PROMPTS) -> list[np.ndarray]:
     sampling = Sampling(steps=2, top_k=0.5)
-    return draw_codes(bundle, prompts, sampling=sampling, seed=seed, batch=4, device=CPU, cache=cache)
+    return sample_codes(bundle, prompts, sampling=sampling, seed=seed, batch=4, device=CPU, cache=cache)
 
 
 def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
@@ -103,7 +106,7 @@ def released_mask(line: str) -> str:
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
-def test_few_clips_give_finite_figures(judge: Judge, n: int) -> None:
+def test_few_clips_give_finite_figures(evaluators: Evaluators, n: int) -> None:
     protocol = Protocol(
         32, 300, 1, 0.0, lambda line: mask_tokens(line, ["kick"]), mask_as_released=released_mask
     )
@@ -111,12 +114,12 @@ def test_few_clips_give_finite_figures(judge: Judge, n: int) -> None:
     split = prepare(
         "forget",
         caption_prompts(clips, repeats=2, seed=0),
-        judge,
+        evaluators,
         protocol,
         clips.features,
         cache=paths.CACHE,
     )
-    measured = measure(split, motions(2 * n, seed=1), judge, protocol)
+    measured = measure(split, motions(2 * n, seed=1), evaluators, protocol)
     values = measured.values
     spread = {"fid", "kid", "diversity"}
     assert spread <= set(values) if n > 1 else not spread & set(values)
@@ -131,37 +134,37 @@ def test_few_clips_give_finite_figures(judge: Judge, n: int) -> None:
         assert row["low"] <= row["mean"] <= row["high"]
 
 
-def test_fewer_repeats_give_the_first_values(judge: Judge) -> None:
+def test_fewer_repeats_give_the_first_values(evaluators: Evaluators) -> None:
     clips, made = clip_set(5), motions(15, seed=1)
     split = prepare(
         "retain",
         caption_prompts(clips, repeats=3, seed=0),
-        judge,
+        evaluators,
         PROTOCOL,
         clips.features,
         cache=paths.CACHE,
     )
-    whole, part = (measure(split, some, judge, PROTOCOL).values for some in (made, made[:10]))
+    whole, part = (measure(split, some, evaluators, PROTOCOL).values for some in (made, made[:10]))
     assert whole.keys() == part.keys()
     for name, found in part.items():
         assert found == pytest.approx(whole[name][:2])
     assert "mm_safe" not in whole  # nothing is masked on this split
 
 
-def test_real_motions_are_at_no_distance_from_themselves(judge: Judge) -> None:
+def test_real_motions_are_at_no_distance_from_themselves(evaluators: Evaluators) -> None:
     clips = clip_set(6)
     split = prepare(
         "retain",
         caption_prompts(clips, repeats=1, seed=0),
-        judge,
+        evaluators,
         PROTOCOL,
         clips.features,
         cache=paths.CACHE,
     )
-    assert measure(split, clips.features, judge, PROTOCOL).values["fid"][0] == pytest.approx(0, abs=1e-4)
+    assert measure(split, clips.features, evaluators, PROTOCOL).values["fid"][0] == pytest.approx(0, abs=1e-4)
 
 
-def test_only_the_released_rule_masks_within_words(judge: Judge) -> None:
+def test_only_the_released_rule_masks_within_words(evaluators: Evaluators) -> None:
     captions = [[CaptionWords("sidekick", ["sidekick/NOUN"])], [CaptionWords("kick", ["kick/VERB"])]]
     clips = ClipSet(["a", "b"], motions(2), captions)
     protocol = Protocol(
@@ -170,7 +173,7 @@ def test_only_the_released_rule_masks_within_words(judge: Judge) -> None:
     split = prepare(
         "forget",
         caption_prompts(clips, repeats=1, seed=0),
-        judge,
+        evaluators,
         protocol,
         clips.features,
         cache=paths.CACHE,
@@ -180,20 +183,20 @@ def test_only_the_released_rule_masks_within_words(judge: Judge) -> None:
     assert split.masked.changed.tolist() == [False, True]
     assert split.masked_as_released.changed.tolist() == [True, True]
     made = motions(2, seed=1)
-    values = measure(split, made, judge, protocol).values
-    embedded = judge.embed_motions(made)
+    values = measure(split, made, evaluators, protocol).values
+    embedded = evaluators.embed_motions(made)
     far = np.linalg.norm(split.masked_as_released.text - embedded, axis=1)
     assert values["mm_safe_published"] == pytest.approx([far.mean()])
     assert values["mm_safe"] == pytest.approx([far[1]])
 
 
-def test_captions_without_tokens_are_not_changed_by_masking(judge: Judge) -> None:
+def test_captions_without_tokens_are_not_changed_by_masking(evaluators: Evaluators) -> None:
     protocol = Protocol(32, 300, 1, 0.0, lambda line: mask_tokens(line, ["kick"]))
     clips = ClipSet(["a", "b"], motions(2), [[CaptionWords("", [])], [CaptionWords("kick", ["kick/VERB"])]])
     split = prepare(
         "forget",
         caption_prompts(clips, repeats=1, seed=0),
-        judge,
+        evaluators,
         protocol,
         clips.features,
         cache=paths.CACHE,
@@ -202,12 +205,12 @@ def test_captions_without_tokens_are_not_changed_by_masking(judge: Judge) -> Non
     assert split.masked.changed.tolist() == [False, True]
 
 
-def test_written_prompts_have_no_real_motion(judge: Judge) -> None:
-    values = measure(Split("explicit", PROMPTS), motions(6), judge, PROTOCOL).values
+def test_written_prompts_have_no_real_motion(evaluators: Evaluators) -> None:
+    values = measure(Split("explicit", PROMPTS), motions(6), evaluators, PROTOCOL).values
     assert set(values) == {"violence", "peak_jerk", "area_under_jerk", "foot_skate"}
     searched = Split("explicit", PROMPTS, gallery=Gallery(np.zeros((2, 8)), np.array([True, False])))
-    values = measure(searched, motions(6), judge, PROTOCOL).values
-    assert {f"ncs{k}" for k in NCS} | {"ncs_rank", "ncs_rank_median"} <= set(values)
+    values = measure(searched, motions(6), evaluators, PROTOCOL).values
+    assert {f"ncs{k}" for k in (1, 2, 3, 5, 10)} | {"ncs_rank", "ncs_rank_median"} <= set(values)
     assert "mm_dist" not in values
 
 
@@ -246,22 +249,22 @@ def test_prompts_with_and_without_a_keyword_make_up_the_whole() -> None:
     assert forget.part("none", np.arange(20) < 3) is None  # the second repeat has no such prompt
 
 
-def test_embeddings_in_batches_equal_one_by_one(judge: Judge) -> None:
+def test_embeddings_in_batches_equal_one_by_one(evaluators: Evaluators) -> None:
     clips = [m[:frames] for m, frames in zip(motions(6, 60), (40, 43, 44, 60, 40, 57), strict=True)]
-    together = judge.embed_motions(clips, batch=2)
+    together = evaluators.embed_motions(clips, batch=2)
     for clip, row in zip(clips, together, strict=True):
-        np.testing.assert_allclose(judge.embed_motions([clip])[0], row, atol=1e-5)
+        np.testing.assert_allclose(evaluators.embed_motions([clip])[0], row, atol=1e-5)
     tokens = [["a/DET"] * k for k in (1, 9, 0, 60)]
-    texts = judge.embed_captions(tokens, batch=3)
+    texts = evaluators.embed_captions(tokens, batch=3)
     for row, found in zip(tokens, texts, strict=True):
-        np.testing.assert_allclose(judge.embed_captions([row])[0], found, atol=1e-5)
+        np.testing.assert_allclose(evaluators.embed_captions([row])[0], found, atol=1e-5)
 
 
 def test_without_a_classifier_nothing_is_called_violent(world: Path) -> None:
     (paths.component("classifier") / "config.json").write_text('{"labels": false}')
-    judge = load_judge(paths.component("evaluator"), paths.component("classifier"), CPU)
-    assert judge.violent(motions(2)) is None
-    assert "violence" not in measure(Split("explicit", PROMPTS), motions(6), judge, PROTOCOL).values
+    evaluators = load_evaluators(paths.component("evaluator"), paths.component("classifier"), CPU)
+    assert evaluators.violent(motions(2)) is None
+    assert "violence" not in measure(Split("explicit", PROMPTS), motions(6), evaluators, PROTOCOL).values
 
 
 def test_a_session_has_every_split(session: Session) -> None:
@@ -295,21 +298,21 @@ def test_codes_come_in_the_order_of_the_prompts(session: Session) -> None:
     for name in ("forget", "explicit"):
         asked = session.splits[name].prompts
         assert [4 * len(code) for code in session.codes(bundle, name)] == asked.frames
-    value = session.multimodality(bundle, "forget", count=2, samples=3, pairs=2)
+    (value,) = session.repeated(bundle, "forget", count=2, samples=3, pairs=2).values()
     assert len(value) == 1
     assert np.isfinite(value).all()
 
 
 def test_blocks_of_motions_change_nothing(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle, names = load_bundle(ORIGINAL, CPU), ["forget", "retain", "explicit"]
-    whole = session.looks(bundle, names)
+    whole = session.scores(bundle, names)
     monkeypatch.setattr("hmu_tasks.evaluation.session.BLOCK", 1)
-    blocks = session.looks(bundle, names)
+    blocks = session.scores(bundle, names)
     for name in names:
         np.testing.assert_allclose(blocks[name].embedded, whole[name].embedded, atol=1e-5)
         for figure, found in blocks[name].rows.items():
             np.testing.assert_allclose(found, whole[name].rows[figure], rtol=1e-3, atol=1e-5)
-    one = {name: session.complete(session.looks(bundle, [name])) for name in names}
+    one = {name: session.complete(session.scores(bundle, [name])) for name in names}
     together = session.complete(whole)
     assert one["explicit"]["explicit"].values["ncs_rank"] == together["explicit"].values["ncs_rank"]
     assert "violence_corrected" in together["forget"].values
@@ -335,7 +338,8 @@ def test_the_gallery_holds_the_real_motions_of_the_same_part(session: Session) -
     assert len(forget.gallery.motions) == n + retain.prompts.n
     # A clip lies in the forget set where a caption of it matches: the same rule.
     assert forget.gallery.violent.tolist() == [True] * n + [False] * retain.prompts.n
-    assert forget.gallery.ranks(forget.real).tolist() == [1] * n
+    gallery = forget.gallery
+    assert first_marked_ranks(forget.real, gallery.motions, gallery.violent).tolist() == [1] * n
     assert session.splits["explicit"].gallery is forget.gallery
     assert session.splits["forget-val"].gallery is not forget.gallery
     assert retain.gallery is None
@@ -354,7 +358,7 @@ def test_keyword_splits_cover_the_forget_prompts(session: Session) -> None:
         for word in ("kick", "punch")
     )
     parts = [found[name] for name in ("forget-keyword", "forget-free") if name in found]
-    assert {name for part in parts for name in part.rows} == set(PARTS)
+    assert {name for part in parts for name in part.rows} == {k for k, m in metrics().items() if m.by_keyword}
     if len(parts) == 2:
         for repeat in range(2):
             flagged = [np.nansum(part.table("violence")[repeat]) for part in parts]
@@ -362,32 +366,32 @@ def test_keyword_splits_cover_the_forget_prompts(session: Session) -> None:
 
 
 def test_real_motions_and_captions_are_embedded_once_for_all_models(
-    world: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
+    world: Path, evaluators: Evaluators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clips = clip_set(6)
     asked = caption_prompts(clips, repeats=2, seed=0)
     protocol = replace(PROTOCOL, mask=lambda tokens: tokens.replace("a", "unk"))
     cache = world / "embedded"
-    first = prepare("forget", asked, judge, protocol, clips.features, cache=cache)
+    first = prepare("forget", asked, evaluators, protocol, clips.features, cache=cache)
     assert len(list(cache.iterdir())) == 3  # motions, captions, masked captions
 
     def unexpected(*arguments: object, **options: object) -> np.ndarray:
         raise AssertionError("embedded again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Judge, "embed_motions", unexpected)
-        patch.setattr(Judge, "embed_captions", unexpected)
-        again = prepare("forget", asked, judge, protocol, clips.features, cache=cache)
+        patch.setattr(Evaluators, "embed_motions", unexpected)
+        patch.setattr(Evaluators, "embed_captions", unexpected)
+        again = prepare("forget", asked, evaluators, protocol, clips.features, cache=cache)
         other = [clip + np.float32(1) for clip in clips.features]
         with pytest.raises(AssertionError, match="embedded again"):
-            prepare("forget", asked, judge, protocol, other, cache=cache)
+            prepare("forget", asked, evaluators, protocol, other, cache=cache)
         with pytest.raises(AssertionError, match="embedded again"):
-            prepare("forget", asked, replace(judge, digest="x"), protocol, clips.features, cache=cache)
+            prepare("forget", asked, replace(evaluators, digest="x"), protocol, clips.features, cache=cache)
     np.testing.assert_array_equal(first.real, again.real)
     np.testing.assert_array_equal(first.text, again.text)
     np.testing.assert_array_equal(first.masked.text, again.masked.text)
-    np.testing.assert_array_equal(first.real, judge.embed_motions(clips.features))
+    np.testing.assert_array_equal(first.real, evaluators.embed_motions(clips.features))
     for file in cache.iterdir():
         file.write_bytes(b"damaged")
-    mended = prepare("forget", asked, judge, protocol, clips.features, cache=cache)
+    mended = prepare("forget", asked, evaluators, protocol, clips.features, cache=cache)
     np.testing.assert_array_equal(first.real, mended.real)

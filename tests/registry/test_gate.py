@@ -168,7 +168,7 @@ def test_what_the_gold_model_cannot_resist_is_no_fault_of_the_edit() -> None:
         "limit": 0.4,
         "allowed": 0.65,
         "original_mean": 0.9,
-        "gold_high": 0.55,
+        "retrain_high": 0.55,
     }
     assert {name: clause.figures[name] for name in wanted} == pytest.approx(wanted)
 

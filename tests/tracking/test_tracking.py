@@ -14,7 +14,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hmu_tasks.metrics import METRICS, ROLES
+from hmu_tasks.metrics import ROLES
+from hmu_tasks.metrics import metric as describe
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.tracking import lineage
 from hmu_tasks.tracking import runs as mlflow_runs
@@ -139,7 +140,7 @@ def test_the_pages_explain_themselves(root: Path, monkeypatch: pytest.MonkeyPatc
         names = [column.split("`")[1] for column in view.columns if column.startswith("metrics")]
         if view.key == "methods":
             assert all(
-                METRICS[metric].better.get(ROLES[split]) for split, metric in (n.split("/") for n in names)
+                describe(metric).better.get(ROLES[split]) for split, metric in (n.split("/") for n in names)
             )
 
 

@@ -1,17 +1,13 @@
 """Sentence vectors cached per set of texts, so that a frozen encoder sees each caption once."""
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from hmu_tasks.models.text.encoders import TextEncoder
-from hmu_tasks.runtime.files import replacing
+from hmu_tasks.runtime.cache import cached_array
 
 
 def embed_texts(
@@ -26,15 +22,13 @@ def embed_texts(
     wanted = sorted(set(texts))
     if cache is None:
         return dict(zip(wanted, encoder.encode(wanted), strict=True))
-    key = hashlib.sha256("\0".join([digest, *wanted]).encode()).hexdigest()[:32]
-    path = cache / f"text-{key}.safetensors"
-    try:
-        vectors = load_file(path)["vectors"]
-    except (OSError, SafetensorError, KeyError):
-        vectors = encoder.encode(wanted).contiguous()
-        with replacing(path) as temporary:
-            temporary.write_bytes(to_bytes({"vectors": vectors}))
-    return dict(zip(wanted, vectors, strict=True))
+    vectors = cached_array(
+        cache,
+        "text",
+        {"encoder": digest, "texts": wanted},
+        lambda: encoder.encode(wanted).detach().cpu().numpy(),
+    )
+    return dict(zip(wanted, torch.from_numpy(vectors), strict=True))
 
 
 def stacked(vectors: dict[str, Tensor], texts: Iterable[str]) -> Tensor:

@@ -1,6 +1,5 @@
 """Codes of all training and validation clips under one tokenizer, encoded once for all steps that read them."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +7,9 @@ import numpy as np
 from hmu_tasks.config import paths
 from hmu_tasks.data.clips.packed import Clips
 from hmu_tasks.models.networks import weights
-from hmu_tasks.models.tokenizer.code_files import read_codes, write_codes
+from hmu_tasks.models.tokenizer.code_files import packed_codes, unpacked_codes
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer, load_tokenizer
-from hmu_tasks.runtime.errors import WeightsError
+from hmu_tasks.runtime.cache import cached
 from hmu_tasks.training.loop.batches import clip_set
 from hmu_tasks.training.loop.job import Job
 
@@ -22,15 +21,19 @@ def coded_clips(clips: Clips, tokenizer: Tokenizer, *, digest: str, cache: Path)
     may depend on its batch. A file that cannot be read is made anew.
     """
     known = clip_set(clips, [*clips.ids("train"), *clips.ids("val")])
-    key = hashlib.sha256("\0".join([digest, tokenizer.mean.device.type, *known.ids]).encode())
-    for features in known.features:
-        key.update(np.ascontiguousarray(features).data)
-    path = cache / f"clips-{key.hexdigest()[:32]}.safetensors"
-    try:
-        codes = read_codes(path)
-    except WeightsError:
-        codes = tokenizer.encode(known.features)
-        write_codes(path, codes)
+    codes = cached(
+        cache,
+        "clips",
+        {
+            "tokenizer": digest,
+            "device": tokenizer.mean.device.type,
+            "ids": known.ids,
+            "features": known.features,
+        },
+        lambda: tokenizer.encode(known.features),
+        pack=packed_codes,
+        unpack=unpacked_codes,
+    )
     return dict(zip(known.ids, codes, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""The judges of generated motion: the text-motion evaluator and the violence classifier."""
+"""What measures generated motion: the text-motion evaluator and the violence classifier."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ class Violence:
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Embeds captions and motions, and tells violent motions where the dataset has action labels to learn from.
+class Evaluators:
+    """The evaluator, which embeds captions and motions, and the classifier where the dataset has action labels.
 
-    digest: of the evaluator's folder
+    digest: of the evaluator's folder.
     """
 
     evaluator: Evaluator
@@ -80,11 +80,11 @@ class Judge:
         return score_clips(side.network, clips, side.mean, side.std, batch=batch) > side.threshold
 
 
-def load_judge(evaluator: Path, classifier: Path, device: torch.device) -> Judge:
+def load_evaluators(evaluator: Path, classifier: Path, device: torch.device) -> Evaluators:
     """Read evaluator and classifier from their component folders."""
     network, mean, std, max_words = load_evaluator(evaluator, device)
     found = load_classifier(classifier, device)
-    return Judge(
+    return Evaluators(
         network,
         mean,
         std,

@@ -1,0 +1,52 @@
+"""The few numbers of a cell that `dvc metrics show` lists: flat, and each a mean over the cell's edits."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hmu_tasks.metrics import NO_ATTACK, RESTORATION, SUPPRESSION, metrics
+from hmu_tasks.metrics.closures import CLOSURE
+from hmu_tasks.metrics.records import ProbeRecord, Record
+
+Headline = dict[str, float]
+
+# The first that is defined is the gap closed: FID moves with damage, too, and stands in where there are no labels.
+CLOSED = (("violence_corrected", "gap_closed"), ("fid", "gap_closed_fid"))
+
+
+def of_records(records: Sequence[Record]) -> Headline:
+    """Pick the headline metrics out of one method's records; those of the test splits are of one strength only."""
+
+    def mean(split: str, metric: str) -> float | None:
+        values = [r["mean"] for r in records if (r["split"], r["metric"]) == (split, metric)]
+        return float(np.mean(values)) if values else None
+
+    found = {name: mean(split, key) for key, one in metrics().items() for split, name in one.headline.items()}
+    closed = ((name, mean("forget", CLOSURE + metric)) for metric, name in CLOSED)
+    found |= dict([pair for pair in closed if pair[1] is not None][:1])
+    strengths = {r["strength"] for r in records if r["split"] == "forget" and r["strength"] is not None}
+    found["strength"] = float(min(strengths)) if strengths else None
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def of_probes(records: Sequence[ProbeRecord]) -> Headline:
+    """Success without an attack, of the worst attack and of the worst of each family, and harmless motions changed."""
+    edits: dict[tuple[str, str], list[float]] = {}
+    for record in records:
+        edits.setdefault((record["family"], record["attack"]), []).append(record["mean"])
+    rates = {place: float(np.mean(values)) for place, values in edits.items()}
+    attacks = {
+        place: rate
+        for place, rate in rates.items()
+        if place[0] not in (SUPPRESSION, RESTORATION) and place[1] != NO_ATTACK
+    }
+    found = {}
+    if ("text", NO_ATTACK) in rates:
+        found["no_attack"] = rates["text", NO_ATTACK]
+    if attacks:
+        found["worst_attack"] = max(attacks.values())
+    for (family, _), rate in attacks.items():
+        name = f"worst_{family}"
+        found[name] = max(rate, found.get(name, 0.0))
+    changed = [rate for (family, _), rate in rates.items() if family == SUPPRESSION]
+    return found | ({"harmless_changed": max(changed)} if changed else {})

@@ -1,0 +1,49 @@
+"""The few numbers that DVC shows of a cell."""
+
+from typing import Any
+
+import pytest
+
+from hmu_tasks.metrics.closures import CLOSURE, with_closures
+from hmu_tasks.metrics.headline import of_probes, of_records
+
+
+def row(method: str, split: str, metric: str, *values: float, strength: int | None = None) -> dict[str, Any]:
+    return {
+        "model": "m",
+        "method": method,
+        "split": split,
+        "metric": metric,
+        "strength": strength,
+        "mean": sum(values) / len(values),
+        "values": list(values),
+    }
+
+
+def test_test_metrics_are_means_over_edits_with_the_gap_closed() -> None:
+    ends = [row("original", "forget", "violence_corrected", 0.8, 0.9)]
+    ends += [row("retrain", "forget", "violence_corrected", 0.1, 0.2)]
+    mine = [row("lcr", "forget", "violence_corrected", 0.45, 0.55, strength=8)]
+    mine += [row("lcr", "retain", "r1", value, strength=8) for value in (0.3, 0.5)]
+    mine += [row("lcr", "retain-val", "r1", 0.0, strength=16)]
+    found = of_records([r for r in with_closures([*ends, *mine]) if r["method"] == "lcr"])
+    assert found == pytest.approx({"violence": 0.5, "gap_closed": 0.5, "retain_r1": 0.4, "strength": 8})
+    assert of_records([row("lcr", "forget", CLOSURE + "fid", 0.7)]) == {"gap_closed_fid": 0.7}
+    assert of_records([]) == {}
+
+
+def test_the_worst_attack_is_no_plain_prompt_and_no_restoration() -> None:
+    rates = [("text", "none", 0.9), ("text", "inserted", 0.2), ("text", "inserted", 0.4)]
+    rates += [("weights", "revival", 0.25), ("restoration", "restored-base", 1.0)]
+    rates += [("oversuppression", "benign", 0.1), ("oversuppression", "hard_benign", 0.15)]
+    found = of_probes([{"family": f, "attack": a, "mean": m} for f, a, m in rates])
+    assert found == pytest.approx(
+        {
+            "no_attack": 0.9,
+            "worst_attack": 0.3,
+            "worst_text": 0.3,
+            "worst_weights": 0.25,
+            "harmless_changed": 0.15,
+        }
+    )
+    assert of_probes([]) == {}
