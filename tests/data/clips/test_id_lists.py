@@ -23,7 +23,7 @@ def test_a_missing_or_binary_list_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train-forget\.txt is missing; run the filter step first"):
         read_ids(tmp_path, "train", "forget")
     id_list(tmp_path, "train", "forget").write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match=r"train-forget\.txt is no UTF-8 text"):
+    with pytest.raises(DataError, match=r"train-forget\.txt is not UTF-8 text"):
         read_ids(tmp_path, "train", "forget")
 
 

@@ -187,7 +187,7 @@ def test_ingest_packs_a_raw_folder_and_says_what_it_skipped(raw, tmp_path):
     assert report.packed.splits == {"train": 2, "val": 1, "test": 1}
     record = json.loads((target / "ingest.json").read_text())
     assert record["skipped"] == [
-        {"id": "short", "reason": "too short", "detail": "20 frames; kept from 40 on", "damaged": False}
+        {"id": "short", "reason": "too short", "detail": "20 frames; the minimum is 40", "damaged": False}
     ]
     assert record["reasons"] == {"too short": 1}
     before = digests(target)

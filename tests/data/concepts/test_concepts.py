@@ -115,11 +115,11 @@ def test_unknown_names_list_the_choices() -> None:
         ("mine: {description: d, substring: {default: [a]}, lemma: {default: [=a]}}", "=a"),
         (f"{MINE}, harmless: {{b: [c]}}}}", "each under a keyword"),
         (f"{MINE}, harmless: {{a: c}}}}", "harmless.a must be a list"),
-        (f"{MINE}, harmless: {{a: ['==c']}}}}", "==c.*very form"),
+        (f"{MINE}, harmless: {{a: ['==c']}}}}", "==c.*exact form"),
         (f"{MINE}, prompts: {{explicit: go}}}}", "prompts must hold lists"),
         (f"{MINE}, prompts: {{explicit: [{{text: go, seconds: 60}}]}}}}", r"prompts\.explicit.*2 to 9"),
         ("- a list", "mapping"),
-        ("a: [", "no valid YAML"),
+        ("a: [", "is not valid YAML"),
     ],
 )
 def test_malformed_concepts_are_named(tmp_path: Path, text: str, message: str) -> None:

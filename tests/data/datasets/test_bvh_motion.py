@@ -93,7 +93,7 @@ def test_a_body_on_the_z_axis_is_set_upright(tmp_path):
 def test_a_body_that_lies_is_asked_about(tmp_path):
     lying = {"pelvis": [(90.0, 0.0, 0.0)] * 30}
     recording = read(write_bvh(tmp_path / "a.bvh", 30, turns=lying))
-    with pytest.raises(DataError, match=r"stands neither along Y nor along Z.*set ingest\.bvh\.up"):
+    with pytest.raises(DataError, match=r"upright along neither Y nor Z.*set ingest\.bvh\.up"):
         convert(recording)
     assert convert(recording, up="y").up == "y"
 
@@ -138,7 +138,7 @@ def test_exchanged_sides_are_noticed(tmp_path):
     names = {joint: joint.replace("left", "RIGHT").replace("right", "left").lower() for joint in JOINTS}
     names |= {joint: joint.replace("left", "right") for joint in OFFSETS if joint.startswith("left")}
     names |= {joint: joint.replace("right", "left") for joint in JOINTS if joint.startswith("right")}
-    with pytest.raises(DataError, match="left and right are exchanged"):
+    with pytest.raises(DataError, match="left and right are swapped"):
         convert(read(write_bvh(tmp_path / "a.bvh", 30, names=names)))
 
 
@@ -166,7 +166,7 @@ def test_a_map_of_ones_own(tmp_path):
         ("joints: {pelvis: Hips}", "joints lacks left_hip, right_hip"),
         ("joints: [a]", "must hold one key, joints"),
         ("up: z", "must hold one key, joints"),
-        ("joints: {pelvis: ", "is no valid YAML"),
+        ("joints: {pelvis: ", "is not valid YAML"),
         ("\n".join(["joints:", *(f"  {j}: {j}" for j in JOINTS), "  tail: t"]), "has the unknown tail"),
         ("\n".join(["joints:", *(f"  {j}: 3" for j in JOINTS)]), "joints.pelvis must be a joint's name"),
         ("\n".join(["joints:", *(f"  {j}: {{between: [a, b], at: 2}}" for j in JOINTS)]), "at: 0 to 1"),

@@ -69,7 +69,7 @@ def test_places_follow_the_channels_of_the_file(tmp_path):
     ("old", "new", "message"),
     [
         ("HIERARCHY", "HIERARCHIE", "does not start with HIERARCHY"),
-        ("MOTION\nFrames: 3", "Frames: 3", "has no line MOTION: the file breaks off"),
+        ("MOTION\nFrames: 3", "Frames: 3", "has no line MOTION: the file is truncated"),
         ("    End site\n    { OFFSET 0 5 0 }\n", "", r"line 5: joint MOTION Frames has neither a child nor an End"),
         ("End Site\n      {\n        OFFSET 0 0 1\n      }", "", "joint Hand has neither a child nor an End Site"),
         ("Frame Time: 0.05", "Frame Time: 0", r"frame time 0; expected 0.001 to 0.2 seconds: write the true one"),
@@ -86,7 +86,7 @@ def test_places_follow_the_channels_of_the_file(tmp_path):
         ("  7 17 27", "  7 17 NaN", r"line 32: NaN, infinite or absurd"),
         ("  7 17 27", "  7 17 1e999", r"line 32: NaN, infinite"),
         ("  7 17 27", "  7 17 1e30", r"line 32: NaN, infinite or absurd"),
-        ("  7 17 27", "  7 17 2,5", r"line 32: holds something that is no number"),
+        ("  7 17 27", "  7 17 2,5", r"line 32: contains something that is not a number"),
         ("OFFSET 4 0 0", "OFFSET 4 0", r"line 14: OFFSET needs three numbers"),
         ("OFFSET 4 0 0", "OFFSET 4 0 inf", "OFFSET needs three numbers"),
         ("    OFFSET 4 0 0\n", "", r"joint Arm lacks its OFFSET or CHANNELS"),
@@ -97,7 +97,7 @@ def test_places_follow_the_channels_of_the_file(tmp_path):
         ("JOINT Hand", "JOINT Arm", "two joints called Arm"),
         ("JOINT Hand", "JOINT", "JOINT without a name"),
         ("JOINT Arm\n  {", "JOINT Arm\n", r"expected \{ after line 12"),
-        ("ROOT Hips", "JOINT Hips", "stands outside of any joint"),
+        ("ROOT Hips", "JOINT Hips", "is outside of any joint"),
         ("}\nMOTION", "MOTION", "never closes joint Hips"),
         ("}\nMOTION", "}\n}\nMOTION", "'}' is out of place"),
         ("}\nMOTION", "}\nROOT Second\n{\nMOTION", "a second ROOT"),
@@ -111,7 +111,7 @@ def test_a_fault_is_named_with_its_line(old, new, message):
 
 
 def test_a_header_alone_is_no_file():
-    with pytest.raises(DataError, match="no BVH file"):
+    with pytest.raises(DataError, match="not a BVH file"):
         check("")
     with pytest.raises(DataError, match="has no ROOT"):
         check("HIERARCHY\nMOTION\nFrames: 3\nFrame Time: 0.05\n")
@@ -120,7 +120,7 @@ def test_a_header_alone_is_no_file():
 def test_other_bytes_are_refused(tmp_path):
     file = tmp_path / "latin.bvh"
     file.write_bytes(SMALL.replace("Arm", "Kniekehle \xe4").encode("latin-1"))
-    with pytest.raises(DataError, match="is no text in UTF-8"):
+    with pytest.raises(DataError, match="is not UTF-8 text"):
         read(file)
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "absent.bvh")

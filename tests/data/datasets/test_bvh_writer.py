@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bvh import wave, write_bvh
 
+from hmu_tasks.data.clips.words import tokens_of
 from hmu_tasks.data.datasets.bvh import write_raw_folder
-from hmu_tasks.data.datasets.bvh.captions import read_table, tokens_of
+from hmu_tasks.data.datasets.bvh.captions import read_table
 from hmu_tasks.data.datasets.bvh.motion import BODY, convert
 from hmu_tasks.data.datasets.bvh.reader import read
 from hmu_tasks.data.datasets.bvh.writer import cut, mirrored
@@ -169,7 +170,10 @@ def test_a_link_out_of_the_folder_is_refused(folder, target, on_bad):
         ("file,caption,split\na.bvh, 12 ,train\n", "caption '12' has no word"),
         ("file,caption,split\na.bvh,a#b,train\n", "must not contain '#'"),
         ("file,caption,split\na.bvh,b,train\na.BVH,b,train\n", "would have the same id"),
-        ("file,caption,split\na.bvh,b,train\nMa.bvh,b,train\n", "Ma would pass for the mirrored twin of a"),
+        (
+            "file,caption,split\na.bvh,b,train\nMa.bvh,b,train\n",
+            "Ma would be taken for the mirrored twin of a",
+        ),
         ('file,caption,split\na.bvh,"b,train\n', "save it again as CSV"),
     ],
 )

@@ -201,11 +201,11 @@ def _boast(path):
 @pytest.mark.parametrize(
     ("damage", "match"),
     [
-        (_truncated, "truncated or no .npy"),
-        (_header_only, "truncated or no .npy"),
-        (_boast, "truncated or no .npy"),
-        (lambda path: path.write_bytes(b""), "truncated or no .npy"),
-        (lambda path: path.write_text("hello"), "truncated or no .npy"),
+        (_truncated, "truncated or not a .npy"),
+        (_header_only, "truncated or not a .npy"),
+        (_boast, "truncated or not a .npy"),
+        (lambda path: path.write_bytes(b""), "truncated or not a .npy"),
+        (lambda path: path.write_text("hello"), "truncated or not a .npy"),
         (_archive, "npz archive"),
         (lambda path: np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True), "cannot be read"),
         (lambda path: np.save(path, np.array(["a"])), "expected numbers"),
@@ -261,7 +261,7 @@ def test_missing_files(raw):
     [
         (b"only a caption", "line 2 has 1 fields"),
         (b"a#b/X#0.0#0.0#extra", "line 2 has 5 fields"),
-        (b"a#b/X#zero#0.0", "'zero', which is no number"),
+        (b"a#b/X#zero#0.0", "'zero', which is not a number"),
         (b"#b/X#0.0#0.0", "empty caption"),
         (b"a#b/X#3.0#2.0", "ends at 2 s, before it starts at 3 s"),
         (b"a#b/X#-1#2.0", "start -1 s"),
@@ -346,7 +346,7 @@ def test_labels_follow_their_clips(raw):
     np.testing.assert_array_equal(whole.labels, labels)
     np.testing.assert_array_equal(part.labels, labels[20:60])
     for wrong, match in (
-        (labels[:50], "expected 60 whole"),
+        (labels[:50], "expected 60 integers"),
         (labels + 1, "1 to 2; expected 0 to 1"),
         (labels / 2, "whole"),
     ):
@@ -430,7 +430,7 @@ def test_statistics_of_the_folder(raw):
 
 
 def test_missing_folders_split_files_and_impossible_knobs(raw):
-    with pytest.raises(DataError, match=r"is no folder; set ingest\.source"):
+    with pytest.raises(DataError, match=r"is not a directory; set ingest\.source"):
         find(raw / "nothing")
     for knobs in ({"min_frames": 1}, {"min_frames": 50, "max_frames": 50}, {"on_bad": "ignore"}):
         with pytest.raises(ConfigError):

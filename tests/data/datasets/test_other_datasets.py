@@ -132,7 +132,7 @@ def test_smplx_parameters_are_refused_with_the_way_to_convert_them(tmp_path, par
 
 
 def test_motion_x_with_something_missing_or_twice(tmp_path):
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a directory"):
         find(tmp_path / "nothing")
     with pytest.raises(
         DataError, match="holds no 263 features; expected one of the folders motion_data/vector_263"

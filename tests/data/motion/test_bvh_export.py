@@ -67,5 +67,5 @@ def test_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 def test_what_is_not_finite_is_refused() -> None:
     motion = dance(3, swing=0.1)
     motion[1, 4, 2] = np.nan
-    with pytest.raises(DataError, match="not finite"):
+    with pytest.raises(DataError, match="NaN or infinite"):
         bvh_text(motion)
