@@ -39,9 +39,9 @@ def test_the_terminal_is_told_what_was_left_out(project: Path, capsys: pytest.Ca
     print_report(report)
     assert capsys.readouterr().out.splitlines() == [
         "25 clips (train 10, val 7, test 8), 43 captions",
-        "  left out no motion: 5 (00001, M00001, 00002, …)",
-        "  left out one frame: 1 (00003)",
-        "  left out too short: 1 (00005)",
+        "  skipped no motion: 5 (00001, M00001, 00002, …)",
+        "  skipped one frame: 1 (00003)",
+        "  skipped too short: 1 (00005)",
         "  converted from float64: 1 (00006)",
         "  all of them: data/clips/ingest.json",
     ]
@@ -69,7 +69,7 @@ def test_a_stopped_step_leaves_nothing(project: Path) -> None:
 def test_a_folder_without_a_usable_clip_says_why(project: Path) -> None:
     for file in (project / "new_joint_vecs").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match=r"no usable clip; .*; left out: 32 no motion"):
+    with pytest.raises(DataError, match=r"no usable clip; .*; skipped: 32 no motion"):
         run("skip")
 
 

@@ -157,14 +157,14 @@ def test_limits_in_the_wrong_order(values: dict[str, Any], changes: dict[str, An
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"run: [", r"is not valid YAML: .*line 1"),
-        (b"run:\n\t- 1\n", r"is not valid YAML: .*line 2"),
-        (b"run: 1\nrun: 2\n", "is not valid YAML: .*duplicate key"),
-        (b"\xff\xfe\x00", "is not valid YAML"),
+        (b"run: [", r"is no valid YAML: .*line 1"),
+        (b"run:\n\t- 1\n", r"is no valid YAML: .*line 2"),
+        (b"run: 1\nrun: 2\n", "is no valid YAML: .*duplicate key"),
+        (b"\xff\xfe\x00", "is no valid YAML"),
         (b"- run\n", "must hold a mapping of sections, found list"),
         (b"", "must hold a mapping of sections, found NoneType"),
-        (b"run: !!python/object/apply:os.system [id]\n", "is not valid YAML"),
-        (b"a: &a [1]\nb: *c\n", "is not valid YAML"),
+        (b"run: !!python/object/apply:os.system [id]\n", "is no valid YAML"),
+        (b"a: &a [1]\nb: *c\n", "is no valid YAML"),
     ],
 )
 def test_what_is_no_yaml_mapping(tmp_path: Path, content: bytes, expected: str) -> None:
