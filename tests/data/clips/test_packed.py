@@ -46,7 +46,7 @@ def digests(folder):
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())}
 
 
-def test_what_is_packed_comes_back(folder):
+def test_packed_clips_round_trip(folder):
     clips = packed.load(folder)
     assert len(clips) == 4
     for given in CLIPS:
@@ -144,7 +144,7 @@ def test_missing_and_damaged_files(folder, name):
         packed.load(folder)
 
 
-def test_files_that_do_not_fit_each_other(folder):
+def test_inconsistent_files(folder):
     table = packed.load(folder).table
     np.save(folder / "features.npy", np.zeros((191, 263), dtype=np.float32))
     with pytest.raises(DataError, match=r"features\.npy has shape"):
@@ -181,7 +181,7 @@ def raw(tmp_path):
     return source
 
 
-def test_ingest_packs_a_raw_folder_and_says_what_it_skipped(raw, tmp_path):
+def test_ingest_packs_a_raw_folder_and_reports_skipped_ids(raw, tmp_path):
     target = tmp_path / "clips"
     report = step.ingest(raw, target)
     assert report.packed.splits == {"train": 2, "val": 1, "test": 1}
@@ -195,7 +195,7 @@ def test_ingest_packs_a_raw_folder_and_says_what_it_skipped(raw, tmp_path):
     assert digests(target) == before
 
 
-def test_a_failed_ingest_leaves_what_was_there(raw, tmp_path):
+def test_a_failed_ingest_keeps_the_old_output(raw, tmp_path):
     target = tmp_path / "clips"
     step.ingest(raw, target)
     before = digests(target)
@@ -214,7 +214,7 @@ def test_datasets_are_known_by_name():
         raw_writer("motion")
 
 
-def test_the_step_draws_packs_and_repeats_itself(tmp_path, monkeypatch):
+def test_the_step_generates_packs_and_is_reproducible(tmp_path, monkeypatch):
     values = params.read_yaml(Path(__file__).resolve().parents[3] / "params.yaml")
     values["run"]["dataset"] = "synthetic"
     values["ingest"]["synthetic"] |= {"clips": 40, "val": 16, "test": 16}

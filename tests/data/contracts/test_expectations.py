@@ -1,4 +1,4 @@
-"""The data contracts: each one broken once, and named."""
+"""The data contracts: every one is broken once and must be reported."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +34,7 @@ class Data:
         return self.features[row * F : (row + 1) * F]
 
     def check(self, folder: Path, *names: str) -> tuple[SuiteResult, ...]:
-        """Check all suites, or those named."""
+        """Check all suites, or only those named."""
         np.save(folder / "features.npy", self.features)
         made = {
             "clips": lambda: tables.clip_table(self.clips, self.captions),
@@ -46,7 +46,7 @@ class Data:
 
 
 def broken(results: tuple[SuiteResult, ...]) -> dict[str, tuple[str, ...]]:
-    """Clips by 'suite.column' of each broken contract."""
+    """Clips of each broken contract, by 'suite.column'."""
     return {
         f"{suite.name}.{contract.column}": contract.clips
         for suite in results

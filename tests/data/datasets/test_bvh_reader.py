@@ -1,4 +1,4 @@
-"""Reading BVH files: what is read, and a clear error for everything else."""
+"""Reading BVH files: valid files are read, everything else gives a clear error."""
 
 import re
 
@@ -49,7 +49,7 @@ Frame Time: 0.05
 """
 
 
-def test_places_follow_the_channels_of_the_file(tmp_path):
+def test_positions_follow_the_channels_of_the_file(tmp_path):
     file = tmp_path / "any name.bvh"
     file.write_text(SMALL.replace("\n", "\r\n"), encoding="utf-8-sig")
     recording = read(file)
@@ -59,7 +59,7 @@ def test_places_follow_the_channels_of_the_file(tmp_path):
     root = Rotation.from_euler("YZX", [12, 22, 32], degrees=True)
     arm = root * Rotation.from_euler("ZYX", [-12, -22, -32], degrees=True)
     hips = np.array([6, 9, 5])
-    # Position channels take the place of OFFSET, at the root as in the arm.
+    # Position channels replace OFFSET, at the root and at the arm.
     wanted = [hips, hips + root.apply([0, 10, 0]), hips + root.apply([1, 2, 3])]
     wanted.append(wanted[2] + arm.apply([0, 0, 7]))
     np.testing.assert_allclose(recording.world()[2], wanted, atol=1e-9)
@@ -110,7 +110,7 @@ def test_a_fault_is_named_with_its_line(old, new, message):
         check(SMALL.replace(old, new, 1))
 
 
-def test_a_header_alone_is_no_file():
+def test_a_header_alone_is_refused():
     with pytest.raises(DataError, match="not a BVH file"):
         check("")
     with pytest.raises(DataError, match="has no ROOT"):
@@ -145,7 +145,7 @@ WORDS = re.findall(r"\S+|\n", bvh_text(3))
     st.integers(0, len(WORDS)),
 )  # fmt: skip
 def test_whatever_is_changed_is_read_or_refused(tmp_path_factory, changes, end):
-    """A file with a few words exchanged, and perhaps cut, gives finite places or a DataError, nothing else."""
+    """A file with a few words replaced, possibly truncated, gives finite positions or a DataError, nothing else."""
     words = list(WORDS)
     for place, word in changes:
         words[place] = word
@@ -170,7 +170,7 @@ def test_bytes_at_random_are_refused(tmp_path_factory, raw):
         read(file)
 
 
-def test_a_made_file_is_read(tmp_path):
+def test_a_generated_file_is_read(tmp_path):
     recording = read(write_bvh(tmp_path / "a.bvh", 5))
     assert len(recording.names) == 22
     assert recording.world().shape == (5, 22, 3)

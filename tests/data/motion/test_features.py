@@ -20,7 +20,7 @@ def real(request, shared):
 
 
 def wander(frames=50, seed=3):
-    """A smooth made-up motion whose joints keep away from each other."""
+    """A smooth synthetic motion whose joints keep apart."""
     rng = np.random.default_rng(seed)
     pose = np.zeros((22, 3))
     for joint in range(1, 22):
@@ -111,23 +111,22 @@ def test_feature_bias_equals_the_official_one(shared, golden):
     assert difference(features.emphasise(golden["Std"], feature_bias=25), twice) < 1e-7
 
 
-def test_real_clips_survive_the_way_there_and_back(real):
+def test_real_clips_round_trip(real):
     joints = features.to_joints(real)
     again, placed = features.to_joints(features.from_joints(joints)), features.place(joints)[:-1]
     crossing = _first_crossing(real)
-    before = (
-        slice(None) if crossing == len(real) else slice(crossing - 10)
-    )  # the smoothed heading leads a little
+    # The smoothed heading crosses a little earlier.
+    before = slice(None) if crossing == len(real) else slice(crossing - 10)
     assert difference(again[before], placed[before]) < 1e-5
     if crossing < len(real):
-        # The representation's own fault (see the module): the path bends away after the crossing.
+        # A flaw of the representation (see the module docstring): the path bends away after the crossing.
         assert difference(again, placed) > 1e-2
 
 
-def test_published_features_come_back_from_their_own_joints(real):
+def test_published_features_are_recovered_from_their_joints(real):
     made, expected = features.extract(features.to_joints(real)), real[:-1]
     if _first_crossing(real) == len(real):
-        # Not equal to the last digit: the heading was smoothed with one frame more than the published rows hold.
+        # Not exactly equal: the published heading was smoothed over one more frame than the published rows cover.
         assert difference(made[:, features.ROOT], expected[:, features.ROOT]) < 1e-3
         assert difference(made[:, features.VELOCITIES], expected[:, features.VELOCITIES]) < 1e-3
         assert difference(made[:, features.LOCAL_POSITIONS], expected[:, features.LOCAL_POSITIONS]) < 1e-2
@@ -174,7 +173,7 @@ def test_batch_equals_loop():
     )
 
 
-def test_made_up_motion_survives_the_way_there_and_back():
+def test_synthetic_motion_round_trips():
     joints = wander()
     rows = features.from_joints(joints)
     assert rows.shape == (len(joints) - 1, features.DIMENSIONS)
@@ -202,7 +201,7 @@ def test_a_body_that_faces_backwards_is_turned_about_the_vertical(angle):
     assert difference(features.place(joints @ turn.T), features.place(joints)) < 1e-5
 
 
-def test_features_do_not_depend_on_where_the_motion_happens():
+def test_features_are_invariant_to_position_and_heading():
     joints = wander()
     angle = 1.1
     turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
@@ -228,7 +227,7 @@ def test_mirroring_twice_changes_nothing_and_once_swaps_the_sides():
     np.testing.assert_array_equal(mirrored[:, 15], joints[:, 15] * [-1, 1, 1])
 
 
-def test_opposite_and_vanishing_bones_give_finite_features():
+def test_opposite_and_zero_length_bones_give_finite_features():
     joints = wander()
     joints[:, 15] = joints[:, 12]  # a head on top of the neck
     joints[:, 18] = joints[:, 16] + [0, 0.25, 0]  # a straight raised arm: opposite to the reference pose
