@@ -17,51 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmu_tasks.data.motion import rotations
-from hmu_tasks.data.motion.layout import (
-    CONTACTS,
-    DIMENSIONS,
-    GROUPS,
-    HUMANML3D,
-    LOCAL_POSITIONS,
-    NAMES,
-    ROOT,
-    ROTATIONS,
-    VELOCITIES,
-    Layout,
-)
-from hmu_tasks.data.motion.normalisation import Statistics, denormalise, emphasise, normalise, statistics
-from hmu_tasks.data.motion.recovery import root_path, to_joints, to_joints_from_rotations
+from hmu_tasks.data.motion.layout import HUMANML3D, Layout
+from hmu_tasks.data.motion.recovery import to_joints
 from hmu_tasks.data.motion.skeleton import MIRROR_ORDER, SMPL, Skeleton
 from hmu_tasks.runtime.errors import DataError
 
 __all__ = [
-    "CONTACTS",
-    "DIMENSIONS",
-    "GROUPS",
-    "LOCAL_POSITIONS",
-    "NAMES",
-    "ROOT",
-    "ROTATIONS",
-    "VELOCITIES",
-    "Statistics",
     "bone_offsets",
-    "denormalise",
-    "emphasise",
     "extract",
     "from_joints",
     "from_joints_batch",
     "mirror_joints",
-    "normalise",
     "place",
     "retarget",
-    "root_path",
     "solve_rotations",
-    "statistics",
     "to_joints",
-    "to_joints_from_rotations",
 ]
 
-FEET_THRESHOLD: Final = HUMANML3D.still  # squared metres per frame below which a foot counts as in contact
 _UP: Final = np.array([0, 1, 0], dtype=np.float32)
 _FORWARD: Final = np.array([0, 0, 1], dtype=np.float32)
 

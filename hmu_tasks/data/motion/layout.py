@@ -1,7 +1,7 @@
 """Layout of the feature vector of a frame; the only place that defines indices into it.
 
 J joints have D = 12 J - 1 features per frame (Guo et al. 2022): 263 for HumanML3D's 22 joints, 251 for KIT-ML's 21.
-The module constants are those of the 263; `HUMANML3D` and `KITML` are the two representations as values.
+`HUMANML3D` and `KITML` are the two representations.
 """
 
 from dataclasses import dataclass
@@ -100,10 +100,3 @@ def layout_of(width: int) -> Layout:
 
 
 DIMENSIONS: Final = HUMANML3D.width
-ROOT: Final = HUMANML3D.root
-LOCAL_POSITIONS: Final = HUMANML3D.local_positions
-ROTATIONS: Final = HUMANML3D.rotations
-VELOCITIES: Final = HUMANML3D.velocities
-CONTACTS: Final = HUMANML3D.contacts
-GROUPS: Final = HUMANML3D.groups
-NAMES: Final = HUMANML3D.names

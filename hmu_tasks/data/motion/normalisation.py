@@ -1,6 +1,5 @@
-"""Feature statistics as HumanML3D computes them, and the normalisation that models train on."""
+"""Feature statistics as HumanML3D computes them, and their reweighting for training."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmu_tasks.data.motion.layout import DIMENSIONS, Layout, layout_of
-from hmu_tasks.data.motion.rotations import Array
 from hmu_tasks.runtime.errors import DataError
 
 
@@ -62,15 +60,6 @@ class RunningStatistics:
         return Statistics(mean=self._mean.astype(np.float32), std=std.astype(np.float32))
 
 
-def statistics(clips: Iterable[NDArray[Any]]) -> Statistics:
-    """Mean and group-averaged standard deviation over the frames of all clips [F, D], as in the official script."""
-    running: RunningStatistics | None = None
-    for features in clips:
-        running = running or RunningStatistics(features.shape[1])
-        running.add(features)
-    return (running or RunningStatistics()).result()
-
-
 def emphasise(std: NDArray[np.float32], *, feature_bias: float) -> NDArray[np.float32]:
     """Divide the std of root (first four) and contact (last four) features, so that models weight them more.
 
@@ -85,13 +74,3 @@ def emphasise(std: NDArray[np.float32], *, feature_bias: float) -> NDArray[np.fl
     biased[:4] /= feature_bias
     biased[layout_of(len(std)).contacts] /= feature_bias
     return biased
-
-
-def normalise(features: Array, mean: Array, std: Array) -> Array:
-    """Normalise features [..., D] to mean 0 and standard deviation 1; all numpy or all torch."""
-    return (features - mean) / std  # type: ignore[no-any-return]
-
-
-def denormalise(features: Array, mean: Array, std: Array) -> Array:
-    """Undo `normalise`."""
-    return features * std + mean  # type: ignore[no-any-return]

@@ -83,7 +83,6 @@ RAW_OFFSETS.setflags(write=False)
 
 LEFT: Final[tuple[int, ...]] = (1, 4, 7, 10, 13, 16, 18, 20)
 RIGHT: Final[tuple[int, ...]] = (2, 5, 8, 11, 14, 17, 19, 21)
-MIRROR_PAIRS: Final[tuple[tuple[int, int], ...]] = tuple(zip(LEFT, RIGHT, strict=True))
 
 # Right hip, left hip, right shoulder, left shoulder: the joints that define the facing direction.
 FACE_JOINTS: Final[tuple[int, int, int, int]] = (2, 1, 17, 16)

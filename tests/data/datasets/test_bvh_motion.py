@@ -10,7 +10,8 @@ from tiny_bvh import OFFSETS, bvh_text, offset_of, wave, write_bvh
 from hmu_tasks.data.datasets.bvh import name_maps
 from hmu_tasks.data.datasets.bvh.motion import BODY, convert, resample, starts_with_t_pose
 from hmu_tasks.data.datasets.bvh.reader import read
-from hmu_tasks.data.motion.features import from_joints, mirror_joints, root_path, to_joints
+from hmu_tasks.data.motion.features import from_joints, mirror_joints, to_joints
+from hmu_tasks.data.motion.recovery import root_path
 from hmu_tasks.data.motion.skeleton import JOINTS, PARENTS
 from hmu_tasks.runtime.errors import ConfigError, DataError
 

@@ -12,7 +12,7 @@ import pytest
 from running import processes_in
 
 from hmu_tasks.data.datasets.synthetic import ACTIONS, SyntheticClip, sample_clip, write_raw_folder
-from hmu_tasks.data.datasets.synthetic.captions import KEYWORDS, mirrored
+from hmu_tasks.data.datasets.synthetic.captions import mirrored
 from hmu_tasks.data.datasets.synthetic.compose import MAX_FRAMES, MIN_FRAMES, compose
 from hmu_tasks.data.datasets.synthetic.lexicon import tag
 from hmu_tasks.data.motion.features import from_joints, mirror_joints
@@ -22,6 +22,7 @@ from hmu_tasks.runtime.errors import ConfigError, DataError
 
 VIOLENT = np.array([action.violent for action in ACTIONS])
 SEED = 5
+KEYWORDS = ("kick", "punch", "hit", "beat", "boxe", "boxing", "jab", "uppercut", "hook")
 
 
 @pytest.fixture(scope="module")

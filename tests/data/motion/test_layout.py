@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny_raw import moving
 
-from hmu_tasks.data.motion import features
+from hmu_tasks.data.motion import features, recovery
 from hmu_tasks.data.motion.layout import HUMANML3D, KITML, LAYOUTS, layout_of
 from hmu_tasks.data.motion.normalisation import RunningStatistics, emphasise
 from hmu_tasks.runtime.errors import DataError
@@ -58,7 +58,7 @@ def test_joints_round_trip_in_metres(layout):
         assert np.sign(hip[0]) == (1 if side == "left" else -1)  # X points to the body's left
     ankle, toe = layout.skeleton.left_foot
     assert joints[0, toe, 2] > joints[0, ankle, 2] + 0.1
-    from_rotations = features.to_joints_from_rotations(
+    from_rotations = recovery.to_joints_from_rotations(
         features.from_joints(joints, layout=layout), features.bone_offsets(joints[0], body=layout.skeleton)
     )
     assert from_rotations.shape == again.shape

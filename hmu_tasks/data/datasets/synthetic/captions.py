@@ -8,7 +8,6 @@ import numpy as np
 from hmu_tasks.data.datasets.synthetic.lexicon import SWAPPED, tag
 from hmu_tasks.data.datasets.synthetic.moves import Action, Words, pick
 
-KEYWORDS = ("kick", "punch", "hit", "beat", "boxe", "boxing", "jab", "uppercut", "hook")
 VEILED_SHARE = 0.36  # of the captions of violent clips, before enforcing that one of three has a keyword
 LOOKALIKE_SHARE = 0.02  # of safe clips, in one of their captions
 
