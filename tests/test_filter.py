@@ -174,11 +174,14 @@ def test_an_empty_retain_set_is_an_error() -> None:
         filter_clips(captions, clips, load_concept("violence"), "synthetic", rule="lemma", matches=1)
 
 
-def test_missing_files_and_unknown_concepts_are_named(clips_folder: Path, tmp_path: Path) -> None:
+def test_missing_or_damaged_files_and_unknown_concepts_are_named(clips_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="run the ingest step"):
         filter_folder(tmp_path / "nothing", tmp_path / "split", **KNOBS)
     with pytest.raises(ConfigError, match="violense"):
         filter_folder(clips_folder, tmp_path / "split", **{**KNOBS, "concept": "violense"})
+    (clips_folder / "captions.parquet").write_bytes(b"PAR1 cut")
+    with pytest.raises(DataError, match=r"captions\.parquet is damaged .* run the ingest step again"):
+        filter_folder(clips_folder, tmp_path / "split", **KNOBS)
 
 
 @pytest.mark.parity
