@@ -89,7 +89,7 @@ def pack(
             if labels is not None:
                 if clip.labels is None or len(clip.labels) != frames:
                     raise DataError(
-                        f"{clip.clip_id} lacks action labels for its frames; its dataset has an actions.json"
+                        f"{clip.clip_id} has no action labels for its frames, but its dataset has an actions.json"
                     )
                 labels.append(clip.labels)
             if statistics is None:

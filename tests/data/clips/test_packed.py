@@ -113,7 +113,7 @@ def test_labels_and_actions_pass_through(tmp_path):
     np.testing.assert_array_equal(loaded.labels("b"), np.ones(44))
     assert np.load(tmp_path / "labels.npy").dtype == np.int16
     assert json.loads((tmp_path / "actions.json").read_text())["violent"] == [False, True]
-    with pytest.raises(DataError, match="c lacks action labels"):
+    with pytest.raises(DataError, match="c has no action labels"):
         packed.pack([clip("c")], tmp_path, actions=actions)
 
 

@@ -147,7 +147,7 @@ def test_a_custom_name_map(tmp_path):
     names = {joint: f"bone {number}" for number, joint in enumerate(JOINTS)}
     file = write_bvh(tmp_path / "a.bvh", 30, names=names)
     with pytest.raises(
-        DataError, match=r"none of the name maps \(bandai_namco, .* misses .*The file has bone 0, bone 1"
+        DataError, match=r"none of the name maps \(bandai_namco, .* is missing .*The file has bone 0, bone 1"
     ):
         convert(read(file))
     own = tmp_path / "own.yaml"
@@ -157,18 +157,18 @@ def test_a_custom_name_map(tmp_path):
     assert motion.skeleton == "own"
     middle = (part(motion.joints, "spine1") + part(motion.joints, "spine3")) / 2
     np.testing.assert_allclose(part(motion.joints, "spine2"), middle)
-    with pytest.raises(DataError, match=r"lacks the joints Hips, LeftUpLeg.* of the name map mixamo"):
+    with pytest.raises(DataError, match=r"is missing the joints Hips, LeftUpLeg.* of the name map mixamo"):
         convert(read(file), skeleton="mixamo")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("joints: {pelvis: Hips}", "joints lacks left_hip, right_hip"),
+        ("joints: {pelvis: Hips}", "missing: left_hip, right_hip"),
         ("joints: [a]", "must hold one key, joints"),
         ("up: z", "must hold one key, joints"),
         ("joints: {pelvis: ", "is not valid YAML"),
-        ("\n".join(["joints:", *(f"  {j}: {j}" for j in JOINTS), "  tail: t"]), "has the unknown tail"),
+        ("\n".join(["joints:", *(f"  {j}: {j}" for j in JOINTS), "  tail: t"]), "unknown: tail"),
         ("\n".join(["joints:", *(f"  {j}: 3" for j in JOINTS)]), "joints.pelvis must be a joint's name"),
         ("\n".join(["joints:", *(f"  {j}: {{between: [a, b], at: 2}}" for j in JOINTS)]), "at: 0 to 1"),
     ],

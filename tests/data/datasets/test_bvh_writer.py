@@ -156,8 +156,8 @@ def test_a_link_out_of_the_folder_is_refused(folder, target, on_bad):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("file,caption\na.bvh,b\n", "lacks the column split"),
-        ("", "lacks the column file, caption, split"),
+        ("file,caption\na.bvh,b\n", "is missing the column split"),
+        ("", "is missing the column file, caption, split"),
         ("file,caption,split\n", "names no file"),
         ("file,caption,split\n../a.bvh,b,train\n", r"line 2: file '../a.bvh' leads out of the folder"),
         ("file,caption,split\nx/..\\..\\a.bvh,b,train\n", "leads out of the folder"),

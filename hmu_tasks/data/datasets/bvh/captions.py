@@ -43,10 +43,10 @@ def read_table(table: Path) -> tuple[Entry, ...]:
     captions: dict[PurePosixPath, list[str]] = {}
     splits: dict[PurePosixPath, str] = {}
     try:
-        lacking = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
-        if lacking:
+        missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+        if missing:
             raise DataError(
-                f"{table} lacks the column {', '.join(lacking)}; its first line must name the columns"
+                f"{table} is missing the column {', '.join(missing)}; its first line must name the columns"
             )
         for row in rows:
             where = f"{table} line {rows.line_num}"

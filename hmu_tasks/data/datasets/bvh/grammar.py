@@ -134,8 +134,8 @@ def _close(header: _Header, top: _Block) -> None:
         raise DataError(f"line {top.line}: joint {top.name} has no CHANNELS; export the file again")
     if top.name and not top.ends:
         raise DataError(
-            f"line {top.line}: joint {top.name} has neither a child nor an End Site: the file is cut or badly "
-            "exported; export it again, or give the joint an End Site"
+            f"line {top.line}: joint {top.name} has neither a child nor an End Site: the file is truncated or "
+            "badly exported; export it again, or give the joint an End Site"
         )
     header.blocks.pop()
     header.written.append("}")
@@ -152,7 +152,9 @@ def _channels(number: int, name: str, words: list[str]) -> list[str]:
     kinds = [word[:1].upper() + word[1:].lower() for word in words[2:]]
     given = {kind.lower() for kind in kinds}
     if len(words) < 2 or words[1] != str(len(kinds)):
-        raise DataError(f"line {number}: joint {name}: CHANNELS does not list as many as it announces")
+        raise DataError(
+            f"line {number}: joint {name}: CHANNELS does not list as many channels as it declares"
+        )
     rotations = {kind.lower() for kind in kinds[-3:]} == _ROTATIONS
     if not rotations or (len(kinds), given) not in ((3, _ROTATIONS), (6, _ROTATIONS | _POSITIONS)):
         raise DataError(
@@ -174,12 +176,12 @@ def _motion(lines: list[tuple[int, str]], channels: int) -> list[str]:
     if not 1 / FASTEST <= seconds <= 1 / SLOWEST:
         raise DataError(
             f"has the frame time {period[1]}; expected {1 / FASTEST:g} to {1 / SLOWEST:g} seconds: "
-            "write the true one into its header"
+            "correct it in the header"
         )
     rows = lines[2:]
     if len(rows) != count:
         raise DataError(
-            f"announces {count} frames and holds {len(rows)}: it is cut or has surplus lines; copy it again"
+            f"declares {count} frames but has {len(rows)}: it is truncated or has extra lines; copy it again"
         )
     for number, row in rows:
         try:
@@ -190,11 +192,13 @@ def _motion(lines: list[tuple[int, str]], channels: int) -> list[str]:
             ) from None
         if len(values) != channels:
             raise DataError(
-                f"line {number}: {len(values)} numbers for {channels} channels; the line is cut or the "
-                "hierarchy is another file's; export it again"
+                f"line {number}: {len(values)} numbers for {channels} channels; the line is truncated or "
+                "the hierarchy is from another file; export it again"
             )
         if not (np.abs(values) < LARGEST).all():
-            raise DataError(f"line {number}: NaN, infinite or absurd number; repair or leave out this file")
+            raise DataError(
+                f"line {number}: NaN, infinite or implausibly large number; repair or leave out this file"
+            )
     return [f"Frames: {count}", f"Frame Time: {seconds!r}", *(row for _, row in rows)]
 
 

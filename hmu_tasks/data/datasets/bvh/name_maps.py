@@ -73,9 +73,11 @@ def load(file: Path) -> NameMap:
     joints = values.get("joints") if isinstance(values, dict) and set(values) == {"joints"} else None
     if not isinstance(joints, dict):
         raise ConfigError(f"{file} must hold one key, joints, with a joint of the file for each of the 22")
-    lacking, surplus = [j for j in JOINTS if j not in joints], [j for j in joints if j not in JOINTS]
-    if lacking or surplus:
-        raise ConfigError(f"{file}: joints lacks {_few(lacking)} and has the unknown {_few(surplus)}")
+    missing, unknown = [j for j in JOINTS if j not in joints], [j for j in joints if j not in JOINTS]
+    if missing or unknown:
+        raise ConfigError(
+            f"{file}: joints must list each of the 22; missing: {_few(missing)}; unknown: {_few(unknown)}"
+        )
     return NameMap(file.stem, tuple(_place(joints[joint], f"{file}: joints.{joint}") for joint in JOINTS))
 
 
@@ -93,8 +95,8 @@ def choose(skeleton: str, names: tuple[str, ...]) -> NameMap:
         return max(fitting, key=lambda one: len(one.needed))
     nearest = min(maps, key=lambda one: len(one.missing(names)) / len(one.needed))
     raise DataError(
-        f"has a skeleton that none of the name maps ({', '.join(one.name for one in maps)}) fits; "
-        f"{nearest.name}, the nearest, misses {_few(nearest.missing(names))}. The file has {_few(names)}. "
+        f"has a skeleton that fits none of the name maps ({', '.join(one.name for one in maps)}); "
+        f"the closest, {nearest.name}, is missing {_few(nearest.missing(names))}. The file has {_few(names)}. "
         "Write a name map and set ingest.bvh.skeleton to its path"
     )
 
@@ -115,7 +117,7 @@ def _fitting(chosen: NameMap, names: tuple[str, ...]) -> NameMap:
     missing = chosen.missing(names)
     if missing:
         raise DataError(
-            f"lacks the joints {_few(missing)} of the name map {chosen.name}; it has {_few(names)}. "
+            f"is missing the joints {_few(missing)} of the name map {chosen.name}; it has {_few(names)}. "
             "Set ingest.bvh.skeleton to auto or to the map of this skeleton"
         )
     return chosen
