@@ -76,7 +76,7 @@ def load(file: Path) -> NameMap:
     missing, unknown = [j for j in JOINTS if j not in joints], [j for j in joints if j not in JOINTS]
     if missing or unknown:
         raise ConfigError(
-            f"{file}: joints must list each of the 22; missing: {_few(missing)}; unknown: {_few(unknown)}"
+            f"{file}: joints must list all 22; missing: {_few(missing)}; unknown: {_few(unknown)}"
         )
     return NameMap(file.stem, tuple(_place(joints[joint], f"{file}: joints.{joint}") for joint in JOINTS))
 
