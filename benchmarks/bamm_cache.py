@@ -1,10 +1,10 @@
-"""BAMM's decoding: remembered keys and values against reading everything anew for each token, both in one run.
+"""BAMM decoding with a KV cache against recomputing the whole sequence for each token.
 
     python benchmarks/bamm_cache.py [--prompts 32] [--tokens 49] [--repeats 3] [--official]
 
-Draws base codes for random sentence vectors with an untrained transformer of the embedded benchmark's size, or of
-the published size with --official. The two sides alternate within each repeat; the medians and their ratio are
-printed, and equal codes are checked.
+Samples base codes for random sentence embeddings with an untrained transformer of the embedded benchmark's size, or of
+the published size with --official. The two variants alternate within each repeat; prints the medians and their ratio,
+and checks that the codes are equal.
 """
 
 import argparse
@@ -21,7 +21,7 @@ SMALL = BammConfig(code_width=128, latent=128, layers=3, heads=4, feedforward=38
 
 
 def timed(network: BammTransformer, text: Tensor, lengths: Tensor, *, cached: bool) -> tuple[float, Tensor]:
-    """Return the seconds of one generation and its codes [B, T]."""
+    """Generate once; returns the seconds and the codes [B, T]."""
     start = time.perf_counter()
     codes = generate(network, text, lengths, generator=torch.Generator().manual_seed(0), cached=cached)
     return time.perf_counter() - start, codes
@@ -41,7 +41,7 @@ def main() -> None:
     network = BammTransformer(config).eval()
     text = torch.randn(options.prompts, config.text_width, generator=torch.Generator().manual_seed(1))
     lengths = torch.full((options.prompts,), options.tokens)
-    timed(network, text, lengths, cached=True)  # warms up
+    timed(network, text, lengths, cached=True)  # warm-up
     seconds: dict[bool, list[float]] = {True: [], False: []}
     for _ in range(options.repeats):
         codes = {}
@@ -49,12 +49,12 @@ def main() -> None:
             spent, codes[cached] = timed(network, text, lengths, cached=cached)
             taken.append(spent)
         same = float((codes[True] == codes[False]).float().mean())
-        if same < 0.99:  # single draws may fall on a rounding difference of the two sums
+        if same < 0.99:  # a few samples may differ, as the two sums round differently
             raise SystemExit(f"only {same:.1%} of the codes are equal")
     cached, plain = (statistics.median(seconds[side]) for side in (True, False))
     size = f"{options.prompts} prompts x {options.tokens} tokens, {config.layers} layers of width {config.latent}"
     print(f"{size}, {torch.get_num_threads()} threads, median of {options.repeats}")
-    print(f"remembered {cached:.2f} s, read anew {plain:.2f} s: {plain / cached:.1f} times as fast")
+    print(f"cached {cached:.2f} s, recomputed {plain:.2f} s: {plain / cached:.1f} times as fast")
 
 
 if __name__ == "__main__":

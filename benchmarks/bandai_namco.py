@@ -1,11 +1,11 @@
-"""Captions for the Bandai-Namco-Research-Motiondataset, which has none: from the content and style in its file names.
+"""Write captions for the Bandai-Namco-Research-Motiondataset from the content and style in its file names.
 
     python benchmarks/bandai_namco.py data/raw/bandai_namco
 
-Reads the names of the BVH files below the folder (dataset-2_wave-left-hand_elderly_001.bvh: content, style, number)
-and writes captions.csv beside them: three captions per file in varied wording, and a split. Nothing is drawn from a
-global source: same files, same bytes. The splits take every so manieth file of the list sorted by content and style,
-so that each split has its share of each.
+The dataset has no captions. Reads the names of the BVH files below the folder
+(dataset-2_wave-left-hand_elderly_001.bvh: content, style, number) and writes captions.csv there: three captions per
+file in varied wording, and a split. Deterministic: seeded by file name. Validation and test files are taken at regular
+intervals from the list sorted by content and style, so each split has its share of both.
 """
 
 import argparse
@@ -25,13 +25,13 @@ from hmu_tasks.runtime.files import replacing
 
 CAPTIONS: Final = 3
 TEST, VAL = 0.17, 0.08  # shares of the files
-STYLE_SHARE: Final = 0.6  # of the captions of a clip that is not in the normal style name its style
+STYLE_SHARE: Final = 0.6  # of a clip's captions that name its style, unless it is normal
 NAME: Final = re.compile(r"dataset-\d+_(?P<content>[a-z-]+)_(?P<style>[a-z-]+)_\d+\.bvh")
 
 SUBJECTS: Final = ("a person", "a person", "the person", "someone", "a figure", "somebody", "a human")
 
-# Third person singular; {S} is the side. The first half of each list names the movement, the second half may describe
-# it in other words; one caption of three is always from the first half.
+# Third person singular; {S} is the side. NAMED names the movement, VEILED describes it in other words; one caption of
+# three is always from NAMED.
 NAMED: Final[dict[str, tuple[str, ...]]] = {
     "walk": ("walks forward", "takes a walk", "is walking straight ahead", "walks along at an even pace"),
     "run": ("runs forward", "is running straight ahead", "runs along", "goes for a run"),
@@ -105,7 +105,7 @@ STYLES: Final[dict[str, tuple[str, ...]]] = {
 
 
 def describe(file: str) -> list[str]:
-    """Write the captions of a file from its name; DataError for a name, content or style of another kind."""
+    """Write the captions of a file from its name; raises DataError for an unknown name, content or style."""
     found = NAME.fullmatch(file)
     if found is None:
         raise DataError(f"{file} is not named dataset-N_CONTENT_STYLE_NUMBER.bvh")
@@ -131,7 +131,7 @@ def describe(file: str) -> list[str]:
 
 
 def splits(files: list[str]) -> dict[str, str]:
-    """Give every file a split; neighbours by content and style spread evenly over the three."""
+    """Assign every file to a split, each content and style spread evenly over the three."""
     result = {}
     test = val = 0.0
     for file in sorted(files):
@@ -146,7 +146,7 @@ def splits(files: list[str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write captions.csv into the folder and print how many files and clips of each split it names."""
+    """Write captions.csv into the folder and print the number of files per split."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder

@@ -1,10 +1,10 @@
-"""Codebook analysis: one batched pass against a motion-by-motion loop, both in one run.
+"""Codebook analysis: one batched pass against a loop over motions.
 
     python benchmarks/codebook.py [--clips 800] [--repeats 5]
 
 Encodes random motions of 40 to 196 frames with an untrained tokenizer of the embedded benchmark's size and
-counts, per layer and code, in how many forget and retain clips the code occurs. The two sides alternate within
-each repeat; the medians and their ratio are printed, and equal counts are checked.
+counts, per layer and code, the forget and retain clips in which the code occurs. The two variants alternate within
+each repeat; prints the medians and their ratio, and checks that the counts are equal.
 """
 
 import argparse
@@ -23,7 +23,7 @@ CODES, LAYERS, WIDTH = 512, 4, 263
 
 
 def random_tokenizer(seed: int) -> Tokenizer:
-    """Return an untrained tokenizer whose codes come from its own latents, so that many of them are used."""
+    """Untrained tokenizer with codes taken from its own latents, so that many of them are used."""
     network = RVQVAE(
         TokenizerConfig(width=192, code_width=128, codes=CODES, quantizers=LAYERS, depth=2), seed=seed
     ).eval()
@@ -45,12 +45,12 @@ def random_clips(n: int, seed: int) -> list[np.ndarray]:
 
 
 def batched(tokenizer: Tokenizer, clips: list[np.ndarray], forget: np.ndarray) -> CodeUsage:
-    """Encode clips of equal length together and count all codes at once."""
+    """Encode clips of equal length in batches and count all codes at once."""
     return count_codes(tokenizer.encode(clips), forget, CODES)
 
 
 def loop(tokenizer: Tokenizer, clips: list[np.ndarray], forget: np.ndarray) -> np.ndarray:
-    """Encode and count one motion after the other; [2, layers, codes] presence in forget and retain."""
+    """Encode and count motion by motion; [2, layers, codes] presence in forget and retain."""
     counts = np.zeros((2, LAYERS, CODES), dtype=np.int64)
     for clip, hit in zip(clips, forget, strict=True):
         codes = tokenizer.encode([clip])[0]
@@ -67,7 +67,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Measure both sides and print the medians."""
+    """Measure both variants and print the medians."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -79,7 +79,7 @@ def main() -> None:
     fast, slow = batched(tokenizer, clips, forget), loop(tokenizer, clips, forget)
     differ = int(np.abs(fast.forget_clips - slow[0]).sum() + np.abs(fast.retain_clips - slow[1]).sum())
     total = int(slow.sum())
-    # Convolutions round differently in batches: a latent halfway between two codes may fall either way.
+    # Convolutions round differently in batches, so a latent halfway between two codes may take either.
     assert differ <= total // 1000, f"{differ} of {total} presence counts differ"
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(chosen.repeats):

@@ -1,10 +1,10 @@
-"""Print precision and recall of both rules of the concept violence on captions that a person judged.
+"""Print precision and recall of both rules of the concept violence on hand-labelled captions.
 
 python benchmarks/filter_judged.py [--judged FILE.csv] [--humanml3d TEXTS] [--kitml TEXTS]
 
-TEXTS: as for filter_table.py. The judged captions are a stratified sample: each stands for stratum_size / (judged in
-the stratum and half) captions, and precision and recall are ratios of sums of these weights. Their intervals are
-Wilson's at Kish's effective number, (sum of weights)^2 / sum of squared weights, rounded to whole captions.
+TEXTS: as for filter_table.py. The labelled captions are a stratified sample: each has the weight stratum_size /
+(labelled captions in the stratum and half), and precision and recall are weighted. Their intervals are Wilson's at
+Kish's effective sample size, (sum of weights)^2 / sum of squared weights, rounded to an integer.
 """
 
 import argparse
@@ -27,7 +27,7 @@ JUDGED = Path(__file__).resolve().parents[1] / "tests" / "data" / "concepts" / "
 
 
 def read_judged(source: Path) -> pd.DataFrame:
-    """Judged captions: dataset, clip_id, line, digest, stratum, stratum_size, half, violent (bool), reason, weight."""
+    """Captions: dataset, clip_id, line, digest, stratum, stratum_size, half, violent (bool), reason, weight."""
     judged = pd.read_csv(source, dtype={"clip_id": str})
     judged["violent"] = judged["violent"] == "yes"
     group = judged.groupby(["dataset", "stratum", "half"])
@@ -36,7 +36,7 @@ def read_judged(source: Path) -> pd.DataFrame:
 
 
 def with_hits(judged: pd.DataFrame, texts: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Judged captions of the datasets in `texts` with a column per rule; DataError where a caption is another one."""
+    """Labelled captions of the datasets in `texts`, with a column per rule; raises DataError if a caption differs."""
     parts = []
     for dataset, captions in texts.items():
         rows = judged[judged["dataset"] == dataset].merge(captions, on=["clip_id", "line"], how="left")
@@ -57,23 +57,23 @@ def with_hits(judged: pd.DataFrame, texts: dict[str, pd.DataFrame]) -> pd.DataFr
 
 
 def digest(caption: str) -> str:
-    """Fingerprint of a caption's letters in lower case: spaces, marks and case do not matter."""
+    """Digest of a caption's letters in lower case; spaces, punctuation and case are ignored."""
     letters = "".join(letter for letter in caption.casefold() if letter.isalpha())
     return hashlib.sha256(letters.encode()).hexdigest()[:10]
 
 
 def weighted_share(good: NDArray[np.bool_], weight: NDArray[np.float64]) -> Interval | None:
-    """Weighted share of `good` with Wilson's interval at the effective number; None without captions."""
+    """Weighted share of `good` with Wilson's interval at the effective sample size; None without captions."""
     if not len(weight):
         return None
-    number = max(1, round(float(weight.sum() ** 2 / (weight**2).sum())))
+    effective = max(1, round(float(weight.sum() ** 2 / (weight**2).sum())))
     share = float(weight[good].sum() / weight.sum())
-    limits = wilson_interval(round(share * number), number)
+    limits = wilson_interval(round(share * effective), effective)
     return Interval(share, min(share, limits.low), max(share, limits.high), len(weight), 1)
 
 
 def quality(rows: pd.DataFrame, rule: str) -> dict[str, Interval | None]:
-    """Precision (violent among hits) and recall (hits among violent) of a rule on judged captions with weights."""
+    """Weighted precision (violent among hits) and recall (hits among violent) of a rule."""
     hit, violent = rows[rule].to_numpy(bool), rows["violent"].to_numpy(bool)
     weight = rows["weight"].to_numpy(float)
     return {
@@ -83,15 +83,15 @@ def quality(rows: pd.DataFrame, rule: str) -> dict[str, Interval | None]:
 
 
 def tables(rows: pd.DataFrame) -> str:
-    """Markdown: precision and recall per half, dataset and rule, and the verdicts per stratum."""
+    """Markdown: precision and recall per half, dataset and rule, and the labels per stratum."""
     lines = ["| captions | half | rule | precision | n | recall | n |", "|---|---|---|---|---:|---|---:|"]
     datasets = sorted(rows["dataset"].unique())
     for half in ("report", "tune"):
         for name in [*(["all"] if len(datasets) > 1 else []), *datasets]:
             here = rows[(rows["half"] == half) & (rows["dataset"].eq(name) | (name == "all"))]
             for rule in RULES:
-                told = quality(here, rule)
-                cells = [f"{_percent(told[key])} | {_number(told[key])}" for key in ("precision", "recall")]
+                found = quality(here, rule)
+                cells = [f"{_percent(found[key])} | {_number(found[key])}" for key in ("precision", "recall")]
                 lines.append(f"| {name} | {half} | {rule} | {cells[0]} | {cells[1]} |")
     lines += [
         "",

@@ -1,4 +1,4 @@
-"""Print how many clips and captions a concept's two rules find, as Markdown tables.
+"""Print the number of clips and captions that each rule of a concept matches, as Markdown tables.
 
 python benchmarks/filter_table.py TEXTS [--splits SPLITS] [--concept violence] [--dataset humanml3d] [--matches 1]
 
@@ -24,7 +24,7 @@ from hmu_tasks.runtime.errors import DataError, HmuError
 
 
 def read_texts(source: Path) -> pd.DataFrame:
-    """Captions with the columns clip_id, line (from 0), caption, tokens (and split, where the source has it)."""
+    """Read captions: columns clip_id, line (from 0), caption, tokens, and split if the source has it."""
     if source.suffix == ".parquet":
         return pd.read_parquet(source).rename(columns={"id": "clip_id", "caption_idx": "line"})
     rows = []
@@ -39,7 +39,7 @@ def read_texts(source: Path) -> pd.DataFrame:
 
 
 def read_splits(source: Path) -> dict[str, str]:
-    """Split by clip id."""
+    """Read the split of each clip id."""
     if source.is_dir():
         lists = {
             split: (source / f"{split}.txt").read_text(encoding="utf-8").splitlines() for split in SPLITS
@@ -64,11 +64,11 @@ def tables(captions: pd.DataFrame, concept: Concept, dataset: str, *, matches: i
     for split in [*present, "all"]:
         here = (clips["split"] == split).to_numpy() | (split == "all")
         cells = [f"{chosen[rule][here].sum():,} ({chosen[rule][here].mean():.2%})" for rule in RULES]
-        told = captions["clip_id"].isin(clips.loc[here, "clip_id"])
+        listed = captions["clip_id"].isin(clips.loc[here, "clip_id"])
         theirs = captions["clip_id"].isin(clips.loc[here & chosen["lemma"], "clip_id"])
         bare = theirs & ~np.array([bool(found) for found in hits["lemma"]])
         share = f"{bare.sum():,} of {theirs.sum():,} ({bare.sum() / max(1, theirs.sum()):.1%})"
-        lines.append(f"| {split} | {here.sum():,} | {told.sum():,} | {cells[0]} | {cells[1]} | {share} |")
+        lines.append(f"| {split} | {here.sum():,} | {listed.sum():,} | {cells[0]} | {cells[1]} | {share} |")
     only = (chosen["substring"] & ~chosen["lemma"]).sum(), (chosen["lemma"] & ~chosen["substring"]).sum()
     lines += ["", f"Only by substring: {only[0]:,} clips; only by lemma: {only[1]:,} clips.", ""]
     for rule in RULES:

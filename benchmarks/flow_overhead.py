@@ -1,8 +1,8 @@
-"""What Prefect adds to DVC: the same graph of idle stages by `dvc repro` and by the flow, side by side.
+"""Overhead of Prefect over DVC: the same graph of no-op stages run by `dvc repro` and by the flow.
 
-`python benchmarks/flow_overhead.py [--cells 12]` makes a project with one stage before and one behind N cells that do
-nothing, and times: everything from nothing, and everything up to date; by DVC alone, by the flow with a running server,
-and by the flow with a temporary one. Each figure is the median of the repeats.
+`python benchmarks/flow_overhead.py [--cells 12]` makes a project with one stage before and one after N no-op cells, and
+times a full run and a fully cached run, each by DVC alone, by the flow with a running server, and by the flow with a
+temporary one. Prints medians over the repeats.
 """
 
 import argparse
@@ -42,7 +42,7 @@ FLOW = [sys.executable, "-m", "flows.pipeline"]
 
 
 def project(root: Path, *, cells: int, seconds: float) -> Path:
-    """Make a git and DVC project whose cells sleep for some seconds."""
+    """Make a git and DVC project whose cells sleep for `seconds`."""
     root.mkdir()
     files = {
         "step.sh": f'case $1 in cell-*) sleep {seconds:g};; esac\nmkdir -p out\necho "$1" > "out/$1"\n',
@@ -67,21 +67,21 @@ def project(root: Path, *, cells: int, seconds: float) -> Path:
 
 
 def forget(root: Path) -> None:
-    """Go back to a project that has run nothing."""
+    """Reset the project to before its first run."""
     (root / "dvc.lock").unlink(missing_ok=True)
     for name in ("out", ".dvc/cache", ".dvc/tmp"):
         shutil.rmtree(root / name, ignore_errors=True)
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """The environment without GPUs and without settings of Prefect."""
+    """The environment without GPUs and without Prefect or HMU settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "HMU_"))}
     return kept | {"PREFECT_HOME": str(home), "CUDA_VISIBLE_DEVICES": ""} | more
 
 
 @contextmanager
 def server(home: Path) -> Iterator[str]:
-    """Run a Prefect server on a free port; yield its address."""
+    """Run a Prefect server on a free port; yields its API URL."""
     home.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -113,7 +113,7 @@ def seconds_of(command: list[str], root: Path, variables: dict[str, str]) -> flo
 
 
 def median(measure: Callable[[], float], repeats: int) -> float:
-    """Median of some measurements."""
+    """Median of repeated measurements."""
     return statistics.median(measure() for _ in range(repeats))
 
 
@@ -127,7 +127,7 @@ def main() -> None:
         folder = Path(name)
         root = project(folder / "project", cells=given.cells, seconds=0)
         with server(folder / "server") as url:
-            ways = {
+            runners = {
                 "dvc repro": ([*DVC, "repro", "-q"], environment(folder / "home")),
                 "flow, running server": (
                     [*FLOW, "--workers", "1"],
@@ -138,7 +138,7 @@ def main() -> None:
             stages = given.cells + 2
             print(f"{stages} stages, median of {given.repeats}; seconds")
             print(f"{'':24}{'all run':>10}{'per stage':>11}{'all cached':>12}")
-            for label, (command, variables) in ways.items():
+            for label, (command, variables) in runners.items():
 
                 def fresh(command: list[str] = command, variables: dict[str, str] = variables) -> float:
                     forget(root)
@@ -147,7 +147,7 @@ def main() -> None:
                 def again(command: list[str] = command, variables: dict[str, str] = variables) -> float:
                     return seconds_of(command, root, variables)
 
-                fresh()  # the first start makes databases
+                fresh()  # the first start creates databases
                 full, none = median(fresh, given.repeats), median(again, given.repeats)
                 print(f"{label:24}{full:10.1f}{(full - none) / stages:11.2f}{none:12.1f}", flush=True)
 

@@ -1,10 +1,10 @@
-"""Training with memory in pages of 2 MB, as the flow starts its stages, against pages of 4 KB.
+"""Training with 2 MB memory pages, as the flow starts its stages, against 4 KB pages.
 
     python benchmarks/huge_pages.py [--repeats 5] [--steps 30]
 
-Trains networks of the embedded benchmark's sizes on random batches with one thread, in processes of their own, since
-only the start of a process chooses the pages. The two sides alternate within each repeat; the medians of a training
-step and their ratio are printed, and equal losses are checked.
+Trains networks of the embedded benchmark's sizes on random batches with one thread, each in its own process, as the
+page size is fixed when a process starts. The two variants alternate within each repeat; prints the medians of a
+training step and their ratio, and checks that the losses are equal.
 """
 
 import argparse
@@ -29,27 +29,27 @@ SIDES: dict[str, dict[str, str]] = {"4 KB": {}, "2 MB": HUGE_PAGES}
 WARMING = 5
 
 
-def tokenizer(draw: torch.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
-    """Return the network and what draws a batch of windows and returns its loss."""
+def tokenizer(generator: torch.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """A tokenizer, and a function that samples a batch of windows and returns the training loss."""
     network = RVQVAE(TokenizerConfig(width=192, code_width=128, codes=512, quantizers=4, depth=2))
 
     def loss() -> Tensor:
-        windows = torch.randn(64, 64, 263, generator=draw)
+        windows = torch.randn(64, 64, 263, generator=generator)
         with mixed_precision(windows.device, one_shape=True):  # as in its training
-            return network.training_loss(windows, generator=draw).loss
+            return network.training_loss(windows, generator=generator).loss
 
     return network, loss
 
 
-def evaluator(draw: torch.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
-    """The same for clips of 40 to 196 frames with captions of 5 to 21 words."""
+def evaluator(generator: torch.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """An evaluator, and the same for clips of 40 to 196 frames with captions of 5 to 21 words."""
     network = Evaluator(EvaluatorConfig(movement_width=128, motion_hidden=128, text_hidden=128, width=128))
 
     def loss() -> Tensor:
-        frames = 4 * torch.randint(10, 50, (128,), generator=draw)
-        words = torch.randint(5, 22, (128,), generator=draw)
-        vectors, classes = (torch.randn(128, 22, width, generator=draw) for width in (300, 15))
-        motions = torch.randn(128, int(frames.max()), 263, generator=draw)
+        frames = 4 * torch.randint(10, 50, (128,), generator=generator)
+        words = torch.randint(5, 22, (128,), generator=generator)
+        vectors, classes = (torch.randn(128, 22, width, generator=generator) for width in (300, 15))
+        motions = torch.randn(128, int(frames.max()), 263, generator=generator)
         return contrastive_loss(
             network.embed_text(vectors, classes, words), network.embed_motion(motions, frames)
         )
@@ -57,8 +57,8 @@ def evaluator(draw: torch.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
     return network, loss
 
 
-def base(draw: torch.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
-    """The same for codes of clips of similar lengths, 10 to 49 tokens."""
+def base(generator: torch.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """A base transformer, and the same for codes of clips of similar lengths, 10 to 49 tokens."""
     network = MaskTransformer(
         MaskTransformerConfig(
             code_width=128, latent=128, layers=3, heads=4, feedforward=384, dropout=0.0, text_width=256
@@ -66,16 +66,16 @@ def base(draw: torch.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
     )
 
     def loss() -> Tensor:
-        longest = int(torch.randint(14, 50, (), generator=draw))
-        lengths = torch.randint(longest - 4, longest + 1, (64,), generator=draw)
-        ids = torch.randint(512, (64, longest), generator=draw)
-        return network.training_loss(ids, torch.randn(64, 256, generator=draw), lengths, draw).loss
+        longest = int(torch.randint(14, 50, (), generator=generator))
+        lengths = torch.randint(longest - 4, longest + 1, (64,), generator=generator)
+        ids = torch.randint(512, (64, longest), generator=generator)
+        return network.training_loss(ids, torch.randn(64, 256, generator=generator), lengths, generator).loss
 
     return network, loss
 
 
 def measure(steps: int) -> None:
-    """Print the seconds of a training step and the last loss of each network, as JSON."""
+    """Print the seconds per training step and the last loss of each network, as JSON."""
     torch.set_num_threads(1)
     found = {}
     for build in (tokenizer, evaluator, base):
@@ -102,7 +102,7 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--measure", action="store_true", help="one side, in this process")
+    parser.add_argument("--measure", action="store_true", help="measure one variant in this process")
     given = parser.parse_args()
     if given.measure:
         measure(given.steps)

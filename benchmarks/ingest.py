@@ -1,9 +1,9 @@
-"""How fast and in how much memory the ingest step packs a dataset of HumanML3D's size.
+"""Throughput and peak memory of the ingest step on a dataset of HumanML3D's size.
 
     python benchmarks/ingest.py --clips 29228
 
-Writes made-up clips of HumanML3D's mean length, 142 frames, in its layout into a temporary folder (about 150 kB
-each, and the same again when packed), packs them, prints one line of figures and removes everything.
+Writes synthetic clips of HumanML3D's mean length, 142 frames, in its layout into a temporary folder (about 150 kB
+each, and the same again when packed), packs them, prints one line of measurements and removes everything.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> None:
     """Print clips per second, wall seconds, CPU seconds and peak memory as one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--clips", type=int, default=3000)
-    parser.add_argument("--folder", type=Path, default=None, help="where to put the temporary folder")
+    parser.add_argument("--folder", type=Path, default=None, help="parent of the temporary folder")
     knobs = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=knobs.folder) as name:
         raw, target = Path(name) / "raw", Path(name) / "clips"
@@ -64,7 +64,7 @@ def main() -> None:
         clips = packed.load(target)
         opening = time.perf_counter() - opening
         assert len(clips) == report.clips
-        figures = {
+        measured = {
             "clips": report.clips,
             "frames": report.frames,
             "wall_s": round(wall, 1),
@@ -73,7 +73,7 @@ def main() -> None:
             "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
             "open_s": round(opening, 2),
         }
-    sys.stdout.write(json.dumps(figures) + "\n")
+    sys.stdout.write(json.dumps(measured) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Speed-up of the methods matrix by two stages at once: slots of one flow, and workers with checkouts of their own.
+"""Speed-up of the methods matrix by running two stages in parallel: slots of one flow, or workers with own checkouts.
 
-`python benchmarks/parallel_workers.py [WORKSPACE]` takes a copy of a trained project (this folder without an argument;
-`--smoke` trains one at toy size first, in some minutes) and times the unlearn and evaluate cells of all its models and
-methods (`--methods` names others): one after the other by DVC with one thread and with all cores' threads, by the flow
-with one and two slots, and by the flow with one and two workers of the pool gpu, each on a clone, with a folder as DVC
-remote. Each run does the same work: outputs, lock entries, caches of drawn codes and DVC's run caches of these
-cells are removed before it. Each figure is the median of the repeats; nothing else should run on the machine.
+`python benchmarks/parallel_workers.py [WORKSPACE]` copies a trained project (default: this folder; `--smoke` first
+trains one at toy size, in a few minutes) and times the unlearn and evaluate cells of all its models and methods
+(override with `--methods`): sequentially by DVC with one thread and with one per core, by the flow with one and two
+slots, and by the flow with one and two workers of the pool gpu, each on a clone, with a folder as DVC remote. Every
+run does the same work: outputs, lock entries, cached codes and DVC's run caches of these cells are removed before it.
+Prints medians over the repeats; run it on an idle machine.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def save(path: Path, values: Any) -> None:
 
 
 def copy(workspace: Path, root: Path, *, smoke: bool, methods: str | None) -> Path:
-    """Copy a project with its results and commit it; train everything that the cells need and that is out of date."""
+    """Copy a project with its results and commit it; runs whatever the cells need and is out of date."""
     shutil.copytree(workspace, root, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
     if smoke:
         for name in ("data/clips", "data/split", "runs"):
@@ -64,7 +64,7 @@ def copy(workspace: Path, root: Path, *, smoke: bool, methods: str | None) -> Pa
     remote = root.parent / "remote"
     call(*DVC, "remote", "add", "-q", "--force", "--default", "shared", str(remote), root=root)
     if not smoke:
-        # A cache has a remote's layout. What of it belongs to the results comes along; without it DVC runs all anew.
+        # A cache has the layout of a remote. Fetch the results from it; without them DVC would run everything again.
         cache = workspace.resolve() / ".dvc" / "cache"
         call(*DVC, "remote", "add", "-q", "--local", "original", str(cache), root=root)
         call(*DVC, "fetch", "-q", "--remote", "original", root=root)
@@ -75,7 +75,7 @@ def copy(workspace: Path, root: Path, *, smoke: bool, methods: str | None) -> Pa
 
 
 def cells(root: Path) -> dict[str, list[str]]:
-    """Names and outputs of the cells that are timed."""
+    """Names and outputs of the timed cells."""
     entries = load(root / "dvc.lock")["stages"]
     return {
         name: [out["path"] for out in entry["outs"]]
@@ -85,7 +85,7 @@ def cells(root: Path) -> dict[str, list[str]]:
 
 
 def forget(root: Path, outputs: dict[str, list[str]], *others: Path) -> None:
-    """Take back what the cells have left; `others` are further places with run caches of DVC."""
+    """Remove the cells' results; `others` are further DVC caches whose run cache is cleared."""
     lock = load(root / "dvc.lock")
     for name, places in outputs.items():
         lock["stages"].pop(name, None)
@@ -99,7 +99,7 @@ def forget(root: Path, outputs: dict[str, list[str]], *others: Path) -> None:
 
 @contextmanager
 def worker(clone: Path, root: Path, variables: dict[str, str]) -> Iterator[None]:
-    """Run a worker of the pool gpu with one place on a clone of the project."""
+    """Run a worker of the pool gpu, limited to one run, on a clone of the project."""
     call("git", "clone", "-q", str(root), str(clone), root=root)
     with clone.with_suffix(".log").open("w") as log:
         process = subprocess.Popen(
@@ -113,10 +113,10 @@ def worker(clone: Path, root: Path, variables: dict[str, str]) -> Iterator[None]
         time.sleep(10)
         yield
     finally:
-        while process.poll() is None:  # a worker that winds down may not hear the first signal
+        while process.poll() is None:  # a worker that is shutting down may miss the first signal
             process.send_signal(signal.SIGTERM)
-            with_patience = time.monotonic() + 10
-            while process.poll() is None and time.monotonic() < with_patience:
+            deadline = time.monotonic() + 10
+            while process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.2)
 
 

@@ -1,10 +1,10 @@
-"""How a served version answers under load: throughput, waiting times, and whether memory grows.
+"""Load test of a served version: throughput, latency, and memory growth.
 
     python benchmarks/serving.py models:/hmu-momask-synthetic-violence/1
 
-Starts `mlflow models serve` on 127.0.0.1 (one worker) and ends it. Every request asks for one motion of four seconds.
-The address is looked up in this checkout's store unless MLFLOW_TRACKING_URI names another; the folder of a packed model
-does as well. Prints the machine, how busy it was before, and the table of docs/serving.md; run it on idle cores.
+Runs `mlflow models serve` on 127.0.0.1 (one worker). Every request is for one motion of four seconds. The model is
+looked up in this checkout's store unless MLFLOW_TRACKING_URI is set, and may also be the folder of a packed model.
+Prints the machine, its load before the test, and the table of docs/serving.md; run it on idle cores.
 """
 
 import argparse
@@ -28,32 +28,32 @@ PROMPTS = ("a person walks forward", "someone kicks with the left leg", "a man w
 
 
 def body(number: int) -> bytes:
-    """Write the request with this number as JSON."""
+    """JSON body of the request with this number."""
     row = [PROMPTS[number % len(PROMPTS)], 4.0, number]
     table = {"columns": ["prompt", "seconds", "seed"], "data": [row]}
     return json.dumps({"dataframe_split": table}).encode()
 
 
-def answer_of(url: str, number: int) -> bytes:
-    """Answer to one request; raises where it was refused."""
+def response_to(url: str, number: int) -> bytes:
+    """Response to one request; raises if it was refused."""
     request = urllib.request.Request(  # noqa: S310
         f"{url}/invocations", data=body(number), headers={"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310
-        found: bytes = answer.read()
-    return found
+    with urllib.request.urlopen(request, timeout=300) as response:  # noqa: S310
+        content: bytes = response.read()
+    return content
 
 
 def ask(url: str, number: int) -> float:
-    """Seconds that one request took; raises where it was refused."""
+    """Seconds taken by one request; raises if it was refused."""
     started = time.perf_counter()
-    motions = json.loads(answer_of(url, number))["predictions"]
+    motions = json.loads(response_to(url, number))["predictions"]
     assert len(motions) == 1, len(motions)
     return time.perf_counter() - started
 
 
 def start(model: str, port: int) -> subprocess.Popen[bytes]:
-    """Start the server in a process group of its own."""
+    """Start the server in its own process group."""
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local"]
     command += ["--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -65,7 +65,7 @@ def start(model: str, port: int) -> subprocess.Popen[bytes]:
 
 
 def memory(process: subprocess.Popen[bytes]) -> float:
-    """MB of the server with all its processes."""
+    """Resident memory of the server and its children in MiB."""
     root = psutil.Process(process.pid)
     return sum(one.memory_info().rss for one in (root, *root.children(recursive=True))) / 2**20
 
@@ -75,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", help="address of a version, or the folder of a packed one")
+    parser.add_argument("model", help="URI of a version, or the folder of a packed model")
     parser.add_argument("--requests", type=int, default=1000, help="per number of clients")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 8])
     given = parser.parse_args()
@@ -98,7 +98,7 @@ def main() -> None:
         print(f"ready after {time.perf_counter() - began:.1f} s")
         for number in range(20):
             ask(url, number)
-        first = answer_of(url, 0)
+        first = response_to(url, 0)
         print(
             f"{given.requests} requests per line, one motion of four seconds each, {len(first)} bytes of JSON"
         )

@@ -1,4 +1,4 @@
-"""Clips per second that the embedded benchmark is written at, features and files included, on one thread.
+"""Throughput of writing the embedded benchmark, features and files included, in clips per second on one thread.
 
 Usage: OMP_NUM_THREADS=1 python benchmarks/synthetic.py [clips]
 """
@@ -12,7 +12,7 @@ from hmu_tasks.data.datasets.synthetic import write_raw_folder
 
 
 def main() -> None:
-    """Write a folder three times and print the rates."""
+    """Write the benchmark three times and print the rates."""
     clips = int(sys.argv[1]) if len(sys.argv) > 1 else 400
     rates = []
     for seed in range(3):

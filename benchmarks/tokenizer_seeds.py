@@ -1,13 +1,13 @@
-"""Does the size of the codebook decide how entangled LCR is with safe motion? Over several draws of the codebooks.
+"""Does codebook size decide how much LCR damages safe motion? Compared over several tokenizer seeds.
 
     python -m hmu_tasks preset tokenizer_seeds
     dvc exp run --queue -S 'train.tokenizer.codes=256,512' -S 'train.tokenizer.seed=0,1,2'
     dvc queue start
     python benchmarks/tokenizer_seeds.py $(dvc exp list --name-only)
 
-Each experiment trains the tokenizers, the text encoder, the models and D_r anew; data, evaluator, all other seeds and
-the selection rule are the same. Prints a Markdown table with a row per experiment and one per codebook size (mean and
-standard deviation over the draws); an argument may be any git revision whose outputs are in DVC's cache.
+Each experiment retrains the tokenizers, the text encoder, the models and D_r; data, evaluator, all other seeds and the
+selection rule are the same. Prints a Markdown table with a row per experiment and one per codebook size (mean and
+standard deviation over seeds); an argument may be any git revision whose outputs are in DVC's cache.
 """
 
 import argparse
@@ -24,7 +24,7 @@ VIOLENCE, CLOSED = "violence_corrected", "gap_closure:violence_corrected"
 
 @dataclass(frozen=True)
 class Row:
-    """Figures of one experiment on the test split; rates and closures in per cent, errors in mm."""
+    """Metrics of one experiment on the test split; rates and gap closures in per cent, errors in mm."""
 
     error: float
     violence: float
@@ -55,7 +55,7 @@ HEADS = {
 
 
 def read(rev: str) -> tuple[int, int, Row]:
-    """Codes, seed and figures of one experiment."""
+    """Number of codes, seed and metrics of one experiment."""
     tokenizer = dvc.api.params_show(rev=rev)["train"]["tokenizer"]
     records = json.loads(dvc.api.read("reports/benchmark.json", rev=rev))
     strength = json.loads(dvc.api.read("runs/evaluate/momask/lcr/selection.json", rev=rev))["strength"]

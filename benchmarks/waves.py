@@ -1,12 +1,11 @@
-"""How many motions wave, counted by a rule on the joints: for the preset `bvh`, whose concept has no classifier.
+"""Share of waving motions, by a rule on the joints: for the preset `bvh`, whose concept has no classifier.
 
     python benchmarks/waves.py
 
-Run it in a project where `dvc repro` has run with the preset. Counts among the test clips of the forget set and of the
-retain set, and among the motions that each bundle makes for their captions (as the step `evaluate` draws them): in
-the middle three fifths of a motion, a wrist is above its shoulder for at least half the time and changes its sideways
-direction at least four times, by 5 cm or more each time. Small waves from the wrist alone are not counted: the 22
-joints do not show them.
+Run it in a project where `dvc repro` has run with the preset. Covers the test clips of the forget and retain sets, and
+the motions that each bundle generates for their captions (sampled as in `evaluate`). A motion waves if, in its middle
+three fifths, a wrist is above its shoulder for at least half the time and reverses its sideways direction at least four
+times, by 5 cm or more each time. Small waves from the wrist alone do not count, as the 22 joints do not show them.
 """
 
 import sys
@@ -31,19 +30,19 @@ from hmu_tasks.training.loop.batches import clip_set
 TURNS, LEAST, ABOVE = 4, 0.05, 0.5
 
 
-def turns(places: np.ndarray, least: float = LEAST) -> int:
-    """Count how often a coordinate turns around, by at least `least` metres each time."""
-    count, way, last = 0, 0, places[0]
-    for place in places[1:]:
-        if (way >= 0 and place < last - least) or (way <= 0 and place > last + least):
-            count, way, last = count + (way != 0), -1 if place < last else 1, place
-        elif (place - last) * way > 0:
-            last = place
+def turns(positions: np.ndarray, least: float = LEAST) -> int:
+    """Count the reversals of a coordinate by at least `least` metres each."""
+    count, direction, last = 0, 0, positions[0]
+    for position in positions[1:]:
+        if (direction >= 0 and position < last - least) or (direction <= 0 and position > last + least):
+            count, direction, last = count + (direction != 0), -1 if position < last else 1, position
+        elif (position - last) * direction > 0:
+            last = position
     return count
 
 
 def waves(features: np.ndarray) -> bool:
-    """Say whether a motion [F, 263] waves."""
+    """Whether a motion [F, 263] waves."""
     joints = to_joints(np.array(features))
     middle = joints[len(joints) // 5 : len(joints) - len(joints) // 5]
     for side in ("left", "right"):
@@ -54,7 +53,7 @@ def waves(features: np.ndarray) -> bool:
 
 
 def main() -> None:
-    """Print the share of waving motions of the data and of each bundle."""
+    """Print the share of waving motions in the data and from each bundle."""
     params = load()
     device = pick_device(params.run.device)
     knobs = params.evaluate

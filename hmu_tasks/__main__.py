@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hmu_tasks.methods import METHODS
-from hmu_tasks.metrics import ENDS
+from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.runtime.threads import limit_threads
 

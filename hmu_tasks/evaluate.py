@@ -22,7 +22,7 @@ from hmu_tasks.metrics.closures import with_closures
 from hmu_tasks.metrics.forgetting import mask_tokens
 from hmu_tasks.metrics.headline import of_records
 from hmu_tasks.metrics.motion import mean_jerk
-from hmu_tasks.metrics.records import Record, labelled
+from hmu_tasks.metrics.records import ENDS, Record, labelled
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
 from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks.components import absent_reason, save_absent
@@ -85,8 +85,8 @@ def _headline(rows: Sequence[Record], model: str, method: str) -> dict[str, floa
     """The few numbers of this cell; the gap closed needs the evaluations of both references."""
     mine = [row for row in rows if row["method"] == method]
     ends: list[Record] = []
-    if mine and method not in ("original", "retrain", "real"):
-        for end in ("original", "retrain"):
+    if mine and method not in (*ENDS, "real"):
+        for end in ENDS:
             ends += read_json(paths.evaluation(model, end) / "metrics.json")
     return of_records([row for row in with_closures([*ends, *mine]) if row["method"] == method])
 

@@ -1,22 +1,19 @@
-"""Step `filter`: divide the clips of each split into a forget and a retain set by a concept's keywords."""
+"""Step `filter`: divide each split into a forget and a retain set by a concept's keywords."""
 
-from collections.abc import Callable
 from pathlib import Path
-
-import pandas as pd
 
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
-from hmu_tasks.data.clips.clips import SPLITS
+from hmu_tasks.data.clips.clips import SPLITS, Progress
 from hmu_tasks.data.clips.id_lists import write_ids
+from hmu_tasks.data.clips.packed import read_table
 from hmu_tasks.data.concepts.concepts import CONCEPTS_FILE, load_concept
 from hmu_tasks.data.division.partition import FilterResult, filter_clips
-from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import replacing_folder, write_json
 
 
-def run(params: Params, progress: Callable[[int, int], None] | None = None) -> Path:
-    """Write data/split/ from data/clips/ for the concept, rule and threshold of params.yaml; returns the folder."""
+def run(params: Params, progress: Progress | None = None) -> Path:
+    """Write data/split/ from data/clips/ for the concept, rule and threshold in params.yaml; returns the folder."""
     filter_folder(
         paths.CLIPS,
         paths.SPLIT,
@@ -41,20 +38,14 @@ def filter_folder(
     matches: int,
     concepts: Path = CONCEPTS_FILE,
 ) -> FilterResult:
-    """Divide the packed clips of a folder and write the id lists of each split and filter.json.
+    """Divide a folder of packed clips; writes the id lists of each split, and filter.json.
 
-    concepts: a file with concepts beside the shipped ones. Raises DataError when a file is missing or a split has
-    nothing to forget, ConfigError for an unknown concept.
+    concepts: a file of further concepts. Raises DataError if a table is missing or damaged, or a split has nothing to
+    forget or retain; ConfigError for an unknown concept.
     """
-    tables = {}
-    for name in ("clips", "captions"):
-        path = clips_folder / f"{name}.parquet"
-        if not path.exists():
-            raise DataError(f"{path} is missing; run the ingest step first")
-        tables[name] = pd.read_parquet(path)
     result = filter_clips(
-        tables["captions"],
-        tables["clips"],
+        read_table(clips_folder / "captions.parquet"),
+        read_table(clips_folder / "clips.parquet"),
         load_concept(concept, concepts),
         dataset,
         rule=rule,

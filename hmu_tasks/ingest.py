@@ -1,4 +1,4 @@
-"""Step `ingest`: read a raw dataset folder, or draw the synthetic one, into the packed clips of data/clips."""
+"""Step `ingest`: pack a raw dataset folder, or the generated synthetic one, into data/clips."""
 
 import sys
 from collections import Counter
@@ -17,7 +17,7 @@ from hmu_tasks.runtime.files import replacing_folder, write_json
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What was packed, what was left out and why, and the ids that were stored in another number type."""
+    """What was packed, what was skipped and why, and the ids by stored dtype, if not float32."""
 
     packed: PackReport
     skipped: tuple[Skipped, ...]
@@ -25,7 +25,7 @@ class IngestReport:
 
 
 def run(params: Params, progress: Progress | None = None) -> IngestReport:
-    """Write data/clips from the dataset that params.yaml names; a written dataset goes to data/raw/<dataset> first."""
+    """Pack the dataset of params.yaml into data/clips; a generated or converted one is first written to data/raw/."""
     knobs = params.ingest
     source = knobs.source
     writer = raw_writer(params.run.dataset)
@@ -59,9 +59,8 @@ def ingest(
 ) -> IngestReport:
     """Pack a dataset's raw folder into `target`, with ingest.json: counts, and what was skipped and why.
 
-    fps: of the raw motions; None for the dataset's own. The folder's own Mean.npy and Std.npy are kept; without them,
-    both are computed over the training clips. Nothing is left at `target` when a DataError stops the work, or what
-    was there before.
+    fps: of the raw motions; None for the dataset's default. The folder's own Mean.npy and Std.npy are kept; without
+    them, both are computed over the training clips. On DataError, `target` is left as it was.
     """
     found = replace(finder(dataset)(source), fps=fps or dataset_of(dataset).fps)
     raw = RawFolder(found, min_frames=min_frames, max_frames=max_frames, on_bad=on_bad)
@@ -93,28 +92,28 @@ def as_record(report: IngestReport, dataset: str) -> dict[str, object]:
 
 
 def _counts(raw: RawFolder) -> str:
-    """Say what was left out where nothing was left over."""
+    """Summarise skipped ids for the error raised when no clip remains."""
     reasons = Counter(entry.reason for entry in raw.skipped)
     if raw.on_bad == "error" or not reasons:
         return ""
-    return "; left out: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+    return "; skipped: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items())
 
 
 IDS_SHOWN = 3
-"""Ids that the terminal names of each reason."""
+"""Ids printed per reason."""
 
 
 def print_report(report: IngestReport) -> None:
-    """Print how much was packed, and for each reason how many ids were left out, with the first ones."""
+    """Print how much was packed, and the number and first ids skipped for each reason."""
     splits = ", ".join(f"{name} {count}" for name, count in report.packed.splits.items())
     lines = [f"{report.packed.clips} clips ({splits}), {report.packed.captions} captions"]
-    left_out: dict[str, list[str]] = {}
+    skipped: dict[str, list[str]] = {}
     for entry in report.skipped:
-        left_out.setdefault(entry.reason, []).append(entry.id)
-    for what, groups in (("left out", left_out), ("converted from", report.converted)):
+        skipped.setdefault(entry.reason, []).append(entry.id)
+    for what, groups in (("skipped", skipped), ("converted from", report.converted)):
         for name, ids in sorted(groups.items()):
             shown = ", ".join(ids[:IDS_SHOWN]) + (", …" if len(ids) > IDS_SHOWN else "")
             lines.append(f"  {what} {name}: {len(ids)} ({shown})")
-    if left_out or report.converted:
+    if skipped or report.converted:
         lines.append(f"  all of them: {paths.CLIPS / 'ingest.json'}")
     sys.stdout.write("\n".join(lines) + "\n")

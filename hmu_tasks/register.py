@@ -11,8 +11,8 @@ from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.motion.layout import layout_of
 from hmu_tasks.evaluation.selected import selected_edits
-from hmu_tasks.metrics import ENDS, ROLES, metrics
-from hmu_tasks.metrics.records import ProbeRecord, Record
+from hmu_tasks.metrics import ROLES, metrics
+from hmu_tasks.metrics.records import ENDS, ProbeRecord, Record
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.registry.card import card_text

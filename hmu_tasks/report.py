@@ -12,9 +12,8 @@ from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.evaluation.selected import selected_strength
 from hmu_tasks.methods import method_of
-from hmu_tasks.metrics import ENDS
 from hmu_tasks.metrics.closures import with_closures
-from hmu_tasks.metrics.records import Record
+from hmu_tasks.metrics.records import ENDS, Record
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import read_json, replacing, replacing_folder, write_json
 from hmu_tasks.viewer import curves, export, page, table, view

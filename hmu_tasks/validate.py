@@ -1,6 +1,5 @@
-"""Step `validate`: check the data contracts over the packed clips and their split; a broken one stops the pipeline."""
+"""Step `validate`: check the data contracts on the packed clips and their split; a broken one stops the pipeline."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,9 @@ import pandas as pd
 
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
-from hmu_tasks.data.clips.clips import SPLITS
+from hmu_tasks.data.clips.clips import SPLITS, Progress
 from hmu_tasks.data.clips.id_lists import ROLES, read_ids
+from hmu_tasks.data.clips.packed import read_table
 from hmu_tasks.data.contracts import tables
 from hmu_tasks.data.contracts.expectations import ContractLimits, SuiteResult, as_record, check
 from hmu_tasks.data.datasets import dataset_of
@@ -20,11 +20,11 @@ from hmu_tasks.viewer.validation import write_site
 CLIPS_SHOWN = 5
 
 
-def run(params: Params, progress: Callable[[int, int], None] | None = None) -> Path:
+def run(params: Params, progress: Progress | None = None) -> Path:
     """Check data/clips/ and data/split/, write data/validation.json and the site in runs/side/validation/.
 
-    Raises ContractError with a table of the broken contracts after the site is written; data/validation.json is
-    written only when every contract holds.
+    Raises ContractError with a table of the broken contracts, after writing the site; data/validation.json is written
+    only if every contract holds.
     """
     dataset = dataset_of(params.run.dataset)
     limits = ContractLimits(
@@ -50,11 +50,11 @@ def validate_folders(
     site: Path,
     limits: ContractLimits,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Check packed clips and split lists; see `run`. Raises DataError when a file is missing or no such file."""
-    clips = _parquet(clips_folder / "clips.parquet")
-    captions = _parquet(clips_folder / "captions.parquet")
+    """Check packed clips and split lists; see `run`. Raises DataError if a file is missing or damaged."""
+    clips = read_table(clips_folder / "clips.parquet")
+    captions = read_table(clips_folder / "captions.parquet")
     checked = {
         "clips": tables.clip_table(clips, captions),
         "captions": tables.caption_table(captions, clips, tagged=limits.tagged),
@@ -72,25 +72,14 @@ def validate_folders(
         total = sum(len(suite.contracts) for suite in results)
         raise ContractError(
             f"{broken} of {total} data contracts are broken:\n\n{_table(results)}\n\n"
-            f"Details: {page}\nMend or leave out these clips in the raw dataset (ingest.on_bad: skip), "
-            "or set other limits under `validate` in params.yaml."
+            f"Details: {page}\nRepair these clips in the raw dataset or remove them from its split lists, "
+            "or change the limits under `validate` in params.yaml."
         )
     write_json(target, record)
     return record
 
 
-def _parquet(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; run the ingest step first") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}); run the ingest step again") from error
-
-
-def _statistics(
-    path: Path, clips: pd.DataFrame, width: int, progress: Callable[[int, int], None] | None
-) -> pd.DataFrame:
+def _statistics(path: Path, clips: pd.DataFrame, width: int, progress: Progress | None) -> pd.DataFrame:
     try:
         return tables.feature_table(path, clips, width=width, progress=progress)
     except FileNotFoundError as error:

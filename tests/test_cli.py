@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from hmu_tasks.methods import METHODS
-from hmu_tasks.metrics import ENDS
+from hmu_tasks.metrics.records import ENDS
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
@@ -233,7 +233,7 @@ def test_a_lost_file_is_named(raw: Path, project: Path, lost: str) -> None:
 
 def test_a_raw_folder_that_is_not_there(project: Path) -> None:
     change(project, run__dataset="humanml3d", ingest__source="data/raw/nowhere")
-    assert "data/raw/nowhere is no folder; set ingest.source" in error(run(project, "ingest"))
+    assert "data/raw/nowhere is not a directory; set ingest.source" in error(run(project, "ingest"))
 
 
 def test_ingest_and_filter_read_what_is_there(raw: Path, project: Path) -> None:

@@ -12,7 +12,7 @@ from hmu_tasks import train
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import load, read_yaml
 from hmu_tasks.methods import METHODS, method_of
-from hmu_tasks.metrics import ENDS
+from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.models import MODELS
 from hmu_tasks.training import pretrained
 

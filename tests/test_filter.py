@@ -1,4 +1,4 @@
-"""Step filter: the forget and retain lists and what filter.json says about them."""
+"""Step filter: the forget and retain lists, and filter.json."""
 
 import json
 import subprocess
@@ -96,7 +96,7 @@ def test_the_sample_depends_on_the_seed_only(tmp_path: Path) -> None:
     assert samples[0] == samples[1]
 
 
-def test_filter_json_tells_what_was_taken_back_and_what_was_read() -> None:
+def test_filter_json_reports_harmless_phrases_and_misspellings() -> None:
     clips, captions = tiny_packed.tables()
     said = captions["clip_id"].isin(["000002", "M000002"]) & (captions["caption"] == "a person walks")
     captions.loc[said, ["caption", "tokens"]] = ["he kicks a ball", ""]
@@ -113,7 +113,7 @@ def test_filter_json_tells_what_was_taken_back_and_what_was_read() -> None:
     assert summary["captions"] == len(captions)
 
 
-def test_a_concept_of_ones_own_is_filtered_by(clips_folder: Path, tmp_path: Path) -> None:
+def test_a_custom_concept(clips_folder: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text(
         "anger: {description: d, substring: {default: [angry]}, lemma: {default: [angry]}}\n",
@@ -123,7 +123,7 @@ def test_a_concept_of_ones_own_is_filtered_by(clips_folder: Path, tmp_path: Path
     assert ids(tmp_path / "split", "train-forget") == ["000001", "M000001"]
 
 
-def test_a_mirrored_twin_that_says_something_else_is_reported() -> None:
+def test_a_mirrored_twin_with_other_captions_is_reported() -> None:
     clips, captions = tiny_packed.tables()
     twin = captions["clip_id"] == "M000001"
     captions.loc[twin, ["caption", "tokens"]] = ["a person stands", ""]
@@ -131,7 +131,7 @@ def test_a_mirrored_twin_that_says_something_else_is_reported() -> None:
     assert result.summary["twins_apart"] == ["M000001"]
 
 
-def test_clips_cut_from_one_raw_clip_fall_together() -> None:
+def test_clips_cut_from_one_raw_clip_stay_together() -> None:
     clips, captions = tiny_packed.tables()
     clips.loc[clips["clip_id"] == "000002", "source"] = "000001"
     result = filter_clips(captions, clips, load_concept("violence"), "synthetic", rule="substring", matches=1)
@@ -174,15 +174,18 @@ def test_an_empty_retain_set_is_an_error() -> None:
         filter_clips(captions, clips, load_concept("violence"), "synthetic", rule="lemma", matches=1)
 
 
-def test_missing_files_and_unknown_concepts_are_named(clips_folder: Path, tmp_path: Path) -> None:
+def test_missing_or_damaged_files_and_unknown_concepts_are_named(clips_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="run the ingest step"):
         filter_folder(tmp_path / "nothing", tmp_path / "split", **KNOBS)
     with pytest.raises(ConfigError, match="violense"):
         filter_folder(clips_folder, tmp_path / "split", **{**KNOBS, "concept": "violense"})
+    (clips_folder / "captions.parquet").write_bytes(b"PAR1 cut")
+    with pytest.raises(DataError, match=r"captions\.parquet is damaged .* run the ingest step again"):
+        filter_folder(clips_folder, tmp_path / "split", **KNOBS)
 
 
 @pytest.mark.parity
-def test_mirrored_twins_of_real_captions_fall_with_their_originals(shared: Path, tmp_path: Path) -> None:
+def test_mirrored_twins_of_real_captions_stay_with_their_originals(shared: Path, tmp_path: Path) -> None:
     import tarfile
 
     import pandas as pd

@@ -1,4 +1,4 @@
-"""Step ingest: what the terminal is told, and that a stopped one leaves nothing."""
+"""Step ingest: its printed report, and that a failed run leaves nothing."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ from hmu_tasks.runtime.errors import ConfigError, DataError
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with KIT-ML, of which some clips are damaged."""
+    """A working directory with KIT-ML, some clips damaged."""
     monkeypatch.chdir(tmp_path)
     raw = tiny_raw.write_kitml(tmp_path / "raw")
     vectors = raw / "new_joint_vecs"
@@ -34,14 +34,14 @@ def run(on_bad: str) -> ingest.IngestReport:
     return ingest.run(tiny_params({"run": {"dataset": "kitml"}, "ingest": settings}))
 
 
-def test_the_terminal_is_told_what_was_left_out(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_lists_skipped_ids(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = run("skip")
     print_report(report)
     assert capsys.readouterr().out.splitlines() == [
         "25 clips (train 10, val 7, test 8), 43 captions",
-        "  left out no motion: 5 (00001, M00001, 00002, …)",
-        "  left out one frame: 1 (00003)",
-        "  left out too short: 1 (00005)",
+        "  skipped no motion: 5 (00001, M00001, 00002, …)",
+        "  skipped one frame: 1 (00003)",
+        "  skipped too short: 1 (00005)",
         "  converted from float64: 1 (00006)",
         "  all of them: data/clips/ingest.json",
     ]
@@ -53,13 +53,15 @@ def test_the_terminal_is_told_what_was_left_out(project: Path, capsys: pytest.Ca
     assert (record["clips"], record["captions"]) == (25, 43)
 
 
-def test_nothing_to_tell_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_skipped_ids_the_report_is_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tiny_raw.write_kitml(project)
     print_report(run("error"))
     assert capsys.readouterr().out == "32 clips (train 16, val 8, test 8), 56 captions\n"
 
 
-def test_a_stopped_step_leaves_nothing(project: Path) -> None:
+def test_a_failed_step_leaves_nothing(project: Path) -> None:
     with pytest.raises(DataError, match="6 faults in 32 listed ids; nothing was ingested"):
         run("error")
     assert not paths.CLIPS.exists()
@@ -69,7 +71,7 @@ def test_a_stopped_step_leaves_nothing(project: Path) -> None:
 def test_a_folder_without_a_usable_clip_says_why(project: Path) -> None:
     for file in (project / "new_joint_vecs").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match=r"no usable clip; .*; left out: 32 no motion"):
+    with pytest.raises(DataError, match=r"no usable clip; .*; skipped: 32 no motion"):
         run("skip")
 
 

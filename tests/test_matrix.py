@@ -14,7 +14,7 @@ from hmu_tasks import evaluate, report, train, unlearn
 from hmu_tasks.config import paths
 from hmu_tasks.methods import METHODS, method_of
 from hmu_tasks.methods.shared.knobs import TunedKnobs
-from hmu_tasks.metrics import ENDS
+from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.models import MODELS
 from hmu_tasks.models.generators.bundle import COMPONENTS, Bundle, load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling

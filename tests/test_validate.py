@@ -22,7 +22,7 @@ from hmu_tasks.validate import validate_folders
 
 @pytest.fixture
 def packed(tmp_path: Path) -> Path:
-    """A folder with sound clips/ and split/."""
+    """A folder with valid clips/ and split/."""
     tiny_packed.write(tmp_path / "clips", *tiny_packed.tables(), tiny_packed.all_features())
     filter_folder(
         tmp_path / "clips",
@@ -42,7 +42,7 @@ def run(folder: Path, limits: ContractLimits | None = None) -> dict[str, object]
     )
 
 
-def test_sound_data_leaves_a_record_and_a_site(packed: Path) -> None:
+def test_valid_data_gives_a_record_and_a_site(packed: Path) -> None:
     record = run(packed)
     assert record["success"] is True
     assert json.loads((packed / "validation.json").read_text(encoding="utf-8")) == json.loads(
@@ -103,7 +103,7 @@ def test_a_broken_contract_stops_with_a_table_after_the_site_is_written(packed: 
     assert "1 of 25" in (packed / "site" / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_share_out_of_range_tells_what_was_observed(packed: Path) -> None:
+def test_a_share_out_of_range_reports_the_observed_value(packed: Path) -> None:
     with pytest.raises(ContractError, match=r"observed 0\.25"):
         run(packed, ContractLimits(forget_share=(0.3, 0.4)))
 
@@ -147,7 +147,7 @@ def test_features_of_another_width_are_refused(packed: Path) -> None:
 
 @pytest.fixture
 def kit(tmp_path: Path) -> Path:
-    """KIT-ML, ingested and divided."""
+    """KIT-ML, ingested and filtered."""
     raw = tiny_raw.write_kitml(tmp_path / "raw")
     ingest(raw, tmp_path / "clips", dataset="kitml", min_frames=24)
     knobs = {"dataset": "kitml", "concept": "violence", "rule": "substring", "matches": 1}
@@ -196,7 +196,7 @@ def test_a_dataset_without_twins_has_no_contracts_for_them(packed: Path) -> None
     assert not any("twin" in column for column in columns)
 
 
-def test_some_captions_without_tokens_are_sound_where_the_dataset_says_so(packed: Path) -> None:
+def test_missing_tokens_are_allowed_if_the_dataset_says_so(packed: Path) -> None:
     _, captions = tiny_packed.tables()
     captions.loc[4:, "tokens"] = ""
     captions.to_parquet(packed / "clips" / "captions.parquet", index=False)
@@ -205,9 +205,7 @@ def test_some_captions_without_tokens_are_sound_where_the_dataset_says_so(packed
     assert run(packed, ContractLimits(tagged=False))["success"] is True
 
 
-def test_the_step_uses_the_knobs_and_the_projects_places(
-    packed: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_step_uses_params_and_the_projects_paths(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from hmu_tasks.config.params import load
 
     params = load(Path(__file__).resolve().parents[1] / "params.yaml")

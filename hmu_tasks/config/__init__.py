@@ -1,1 +1,1 @@
-"""Settings: params.yaml as checked models, its sections and presets, and where every file lies."""
+"""Configuration: params.yaml as validated models, its sections and presets, and all file locations."""

@@ -15,7 +15,7 @@ from hmu_tasks.config.sections.section import Section
 from hmu_tasks.config.sections.training import Base, Codebook, Train
 from hmu_tasks.config.sections.unlearning import Unlearn
 from hmu_tasks.methods import METHODS
-from hmu_tasks.metrics import ENDS
+from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.runtime.errors import ConfigError
 
 

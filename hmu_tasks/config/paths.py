@@ -1,4 +1,4 @@
-"""The only owner of file locations, relative to the project's root folder (the working directory)."""
+"""All file locations, relative to the project root (the working directory)."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ REGISTER = RUNS / "register"
 
 REPORTS = Path("reports")
 
-# Side folders: never tracked, safe to delete; they hold resumable training state, caches, sites and stores.
+# Side folders: untracked and safe to delete; they hold resumable training state, caches, sites and stores.
 SIDE = RUNS / "side"
 SCRATCH = SIDE / "scratch"
 COSTS = SIDE / "costs"
@@ -27,25 +27,25 @@ VALIDATION_SITE = SIDE / "validation"
 
 
 def component(name: str, variant: str | None = None) -> Path:
-    """Folder of a trained component: text, evaluator, classifier, or tokenizer, base-<model>, residual of a variant."""
+    """Folder of a component: text, evaluator or classifier; or tokenizer, base-<model> or residual of a variant."""
     return TRAIN / (name if variant is None else f"{name}-{variant}")
 
 
 def edits(model: str, method: str) -> Path:
-    """Folder of all bundles that a method made from a model, one sub-folder per edit."""
+    """Folder of the bundles that a method made from a model, one sub-folder per edit."""
     return UNLEARN / model / method
 
 
 def evaluation(model: str, method: str) -> Path:
-    """Folder of the figures and samples of a model after a method."""
+    """Folder of the metrics and samples of a model after a method."""
     return EVALUATE / model / method
 
 
 def probing(model: str, method: str) -> Path:
-    """Folder of the attacks' success rates on a model after a method."""
+    """Folder of the attack success rates on a model after a method."""
     return PROBE / model / method
 
 
 def registration(model: str, method: str) -> Path:
-    """Folder of the evidence, the gate's decision and the model card of a method's selected edit."""
+    """Folder of the evidence, gate decision and model card of a method's selected edit."""
     return REGISTER / model / method

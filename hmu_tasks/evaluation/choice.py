@@ -9,6 +9,7 @@ import numpy as np
 from hmu_tasks.config import paths
 from hmu_tasks.data.clips.id_lists import id_list
 from hmu_tasks.evaluation.measurements import Measured
+from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.metrics.selection import Candidate, Choice, choose_strength, largest_strength
 from hmu_tasks.models.networks.components import absent_reason
 from hmu_tasks.runtime.errors import DataError
@@ -40,7 +41,7 @@ def choose(model: str, edits: Edits, measured: Measurements, *, limit: float) ->
     missing = absent_reason(paths.evaluation(model, "retrain"))
     if missing is not None:
         return _strongest(model, edits, measured, f"there is no D_r: {missing}", limit)
-    original, retrain = (_reference(model, method) for method in ("original", "retrain"))
+    original, retrain = (_reference(model, method) for method in ENDS)
     told = [("forget-val", "violence_corrected") in ends for ends in (original, retrain)]
     told += ["violence_corrected" in found["forget-val"].values for found in measured.values()]
     metric = "violence_corrected" if all(told) else "fid"

@@ -7,9 +7,6 @@ from importlib import import_module
 from hmu_tasks.metrics.metric import ROLES as ROLES
 from hmu_tasks.metrics.metric import Metric as Metric
 
-ENDS = ("original", "retrain")
-"""The two models between which every method lies: nothing unlearned, and D_r, trained without the forget set."""
-
 NO_ATTACK = "none"
 """The probe that asks the prompts as they are: what attacks are compared with."""
 SUPPRESSION = "oversuppression"

@@ -6,7 +6,7 @@ import numpy as np
 
 from hmu_tasks.metrics.forgetting import gap_closure
 from hmu_tasks.metrics.metric import ROLES
-from hmu_tasks.metrics.records import DATA_ROWS, Record
+from hmu_tasks.metrics.records import DATA_ROWS, ENDS, Record
 
 CLOSURE = "gap_closure:"  # followed by the name of the metric whose gap is meant
 
@@ -23,9 +23,9 @@ def with_closures(records: Sequence[Record]) -> list[Record]:
     }
     for record in records:
         place = (record["split"], record["metric"])
-        if record["method"] in ("original", "retrain", *DATA_ROWS) or ROLES.get(record["split"]) != "forget":
+        if record["method"] in (*ENDS, *DATA_ROWS) or ROLES.get(record["split"]) != "forget":
             continue
-        ends = [points.get((record["model"], method, *place)) for method in ("original", "retrain")]
+        ends = [points.get((record["model"], method, *place)) for method in ENDS]
         if None in ends:
             continue
         values = [np.asarray(r["values"], dtype=float) for r in (record, *ends) if r is not None]

@@ -73,4 +73,6 @@ class ProbeRecord(Identity, Estimate):
 
 
 # Values of `method` that are no model: motions of the data set itself, and those after the tokenizer alone.
+ENDS = ("original", "retrain")
+"""The two models between which every method lies: nothing unlearned, and D_r, trained without the forget set."""
 DATA_ROWS = ("real", "reconstruction-full", "reconstruction-retrain")

@@ -1,1 +1,1 @@
-"""What every step stands on: errors, atomic files, threads, the code's digest, the console."""
+"""Shared infrastructure of the steps: errors, atomic files, threads, code digest, console."""

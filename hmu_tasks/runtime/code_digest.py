@@ -1,4 +1,4 @@
-"""Digest of the project's own code: what was computed by other code is not read as this code's."""
+"""Digest of the project's own code, so that caches written by other code are not read."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def code_digest(*folders: str) -> str:
-    """Return 12 hexadecimal digits of the Python files in `folders` of this package, subfolders included."""
+    """Return a digest (12 hex digits) of the Python files in `folders` of this package, sub-folders included."""
     found = hashlib.sha256()
     for folder in folders:
         for file in sorted((ROOT / folder).rglob("*.py")):

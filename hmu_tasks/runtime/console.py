@@ -1,4 +1,4 @@
-"""Progress bars on the terminal's error stream."""
+"""Progress bars on stderr."""
 
 import os
 import sys
@@ -8,14 +8,14 @@ from typing import Any
 from tqdm import tqdm
 
 BAR_VARIABLE = "HMU_BAR_SECONDS"
-"""Environment variable: how often a bar is written where there is no terminal; for who reads it and shows it anew."""
+"""Environment variable: seconds between progress lines without a TTY."""
 
 
 def bar(label: str) -> Callable[[int, int], None]:
-    """Return a progress callback `(done, total)` that draws a bar on the terminal's error stream.
+    """Return a progress callback `(done, total)` that draws a bar on stderr.
 
-    A smaller `done` or another `total` starts a new bar. Without a terminal a line is written every 20 seconds, or
-    as HMU_BAR_SECONDS says.
+    A smaller `done` or a different `total` starts a new bar. Without a TTY, prints a line every HMU_BAR_SECONDS
+    (default 20).
     """
     shown: list[tqdm[Any]] = []
 

@@ -1,9 +1,9 @@
-"""Every error that a user can cause, as a small tree.
+"""All errors that a user can cause, as a small tree.
 
 HmuError
  ├─ ConfigError     a key or value in params.yaml
  ├─ DataError       a dataset file, clip, caption or id list
- ├─ ContractError   a data contract that validation found broken
+ ├─ ContractError   a broken data contract
  └─ WeightsError    a checkpoint or bundle: missing, truncated, wrong keys or shapes
 
 A message says what is wrong, where (file, clip, key) and what to do about it.
@@ -11,7 +11,7 @@ A message says what is wrong, where (file, clip, key) and what to do about it.
 
 
 class HmuError(Exception):
-    """Root of all errors that carry a message for the user; the command line prints it without a traceback."""
+    """Root of all errors with a message for the user; the command line prints it without a traceback."""
 
 
 class ConfigError(HmuError):

@@ -1,4 +1,4 @@
-"""Writing files so that a killed process never leaves something that looks finished."""
+"""Atomic writes: a killed process never leaves a file or folder that looks complete."""
 
 import fcntl
 import glob
@@ -15,7 +15,7 @@ from typing import Any
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `target`; on success it is renamed onto `target`, on failure removed."""
+    """Yield a temporary path beside `target`; on success rename it onto `target`, on failure remove it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(target)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
@@ -32,7 +32,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `target`; on success it takes the place of `target`, on failure it goes."""
+    """Yield a temporary folder beside `target`; on success it replaces `target`, on failure it is removed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(target)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -50,7 +50,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
 
 def _own(handle: int) -> bool:
-    """Lock an open file or folder; False where another process holds it or the file system knows no locks."""
+    """Lock an open file or folder; False if another process holds it or the file system has no locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -59,14 +59,14 @@ def _own(handle: int) -> bool:
 
 
 def _remove_stale(target: Path) -> None:
-    """Remove what killed processes left beside `target`: the kernel frees the lock of a process that is gone."""
+    """Remove what killed processes left beside `target`; the kernel has released their locks."""
     made_here = re.compile(re.escape(f".{target.name}.") + "[a-z0-9_]{8}")
     for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
         if not made_here.fullmatch(path.name):
             continue
         try:
             handle = os.open(path, os.O_RDONLY)
-        except OSError:  # its owner has just finished with it
+        except OSError:  # its owner has just finished
             continue
         try:
             if _own(handle):
@@ -76,12 +76,12 @@ def _remove_stale(target: Path) -> None:
 
 
 def write_json(target: Path, value: Any) -> None:
-    """Write `value` as readable JSON (sorted keys, no NaN) in one step."""
+    """Atomically write `value` as indented JSON with sorted keys; NaN raises ValueError."""
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
     with replacing(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def read_json(source: Path) -> Any:
-    """Read a JSON file that this project wrote."""
+    """Read a JSON file written by this project."""
     return json.loads(source.read_text(encoding="utf-8"))

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hmu_tasks.metrics import ENDS, NO_ATTACK
+from hmu_tasks.metrics import NO_ATTACK
 from hmu_tasks.metrics import RESTORATION as RESTORED
 from hmu_tasks.metrics import SUPPRESSION as OVER
+from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.viewer.grid import Grid
 from hmu_tasks.viewer.summary import short_name
 from hmu_tasks.viewer.table import Cell, ProbeRecord, Selection, pool

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from hmu_tasks.metrics import RESTORATION, SUPPRESSION
+from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.viewer.attacks import attacks
 from hmu_tasks.viewer.inputs import ReportInputs
 from hmu_tasks.viewer.table import VIOLENCE, Selection, find, strengths_of
@@ -83,6 +84,6 @@ def _with_references(inputs: ReportInputs) -> list[Selection]:
     chosen: Sequence[Selection] = (inputs.selection, *inputs.others)
     found = []
     for model in dict.fromkeys(one.model for one in chosen):
-        found += [Selection(end, None, "", model=model) for end in ("original", "retrain")]
+        found += [Selection(end, None, "", model=model) for end in ENDS]
         found += [one for one in chosen if one.model == model and one.method != "original"]
     return found

@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hmu_tasks.metrics import ENDS
-from hmu_tasks.metrics.records import Estimate
+from hmu_tasks.metrics.records import ENDS, Estimate
 from hmu_tasks.viewer.drawing import INK, MUTED, canvas, colour, marker, styled, svg
 from hmu_tasks.viewer.summary import name_of, strength_axis
 from hmu_tasks.viewer.table import (

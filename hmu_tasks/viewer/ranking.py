@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hmu_tasks.metrics import ENDS
+from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, difference, find, select
 
 # Figures that damage moves as forgetting does: the ranking leaves them out and says how far each lies from D_r.

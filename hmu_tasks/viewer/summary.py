@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from hmu_tasks.methods import METHODS, method_of
 from hmu_tasks.methods.method import Strength
-from hmu_tasks.metrics import ENDS, ROLES, metric, metrics
+from hmu_tasks.metrics import ROLES, metric, metrics
 from hmu_tasks.metrics.distribution import rank_deficient
 from hmu_tasks.metrics.metric import Direction, Table
+from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.viewer.grid import Grid
 from hmu_tasks.viewer.table import CLOSURE, DATA_ROWS, VIOLENCE, Cell, Record, Selection, find, strengths_of
 

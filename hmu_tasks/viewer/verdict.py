@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hmu_tasks.metrics import ENDS
+from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.viewer.attacks import Attacks, rate
 from hmu_tasks.viewer.costs import CostRow, cost_words
 from hmu_tasks.viewer.ranking import Ranking

@@ -1,4 +1,4 @@
-"""params.yaml: what is wrong is said with its key path; presets keep comments and validity."""
+"""params.yaml: faults are reported with their key path; presets keep comments and validity."""
 
 import math
 import re
@@ -110,7 +110,7 @@ def test_a_missing_key_is_named(values: dict[str, Any]) -> None:
     assert "\n  codebook: missing key" in message
 
 
-def test_all_faults_come_at_once(values: dict[str, Any]) -> None:
+def test_all_faults_are_reported_at_once(values: dict[str, Any]) -> None:
     put(values, "run.seed", "ten")
     put(values, "train.text.encoder", "bert")
     assert len(refusal(values).splitlines()) == 3
@@ -167,7 +167,7 @@ def test_limits_in_the_wrong_order(values: dict[str, Any], changes: dict[str, An
         (b"a: &a [1]\nb: *c\n", "is no valid YAML"),
     ],
 )
-def test_what_is_no_yaml_mapping(tmp_path: Path, content: bytes, expected: str) -> None:
+def test_invalid_yaml_mappings(tmp_path: Path, content: bytes, expected: str) -> None:
     file = tmp_path / "params.yaml"
     file.write_bytes(content)
     with pytest.raises(ConfigError, match=f"(?s){re.escape(str(file))} {expected}"):

@@ -1,4 +1,4 @@
-"""The presets of real datasets: what was published, and what the reader of each dataset expects."""
+"""The presets of real datasets match what was published and what each dataset's reader expects."""
 
 import shutil
 from pathlib import Path
@@ -26,7 +26,7 @@ def preset(request: pytest.FixtureRequest, tmp_path: Path) -> Params:
     return load(file)
 
 
-def test_data_come_as_the_official_loader_takes_them(preset: Params) -> None:
+def test_length_limits_are_those_of_the_official_loader(preset: Params) -> None:
     name = preset.run.dataset
     assert preset.ingest.source == Path("data/raw") / name
     assert callable(finder(name))
@@ -36,7 +36,7 @@ def test_data_come_as_the_official_loader_takes_them(preset: Params) -> None:
 
 
 def test_sizes_are_the_published_ones(preset: Params) -> None:
-    """Equal to the defaults of the networks' own configurations, which the official checkpoints fit."""
+    """They equal the defaults of the networks' configurations, which match the official checkpoints."""
     train = preset.train
     tokenizer = TokenizerConfig()
     for name in ("width", "code_width", "codes", "quantizers", "depth", "dropout", "positions_weight"):

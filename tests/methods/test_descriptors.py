@@ -9,7 +9,7 @@ from modules import ROOT
 
 from hmu_tasks.methods import METHODS, method_of
 from hmu_tasks.methods.method import Knobs
-from hmu_tasks.metrics import ENDS
+from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.models.generators.bundle import COMPONENTS
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.viewer import drawing, summary

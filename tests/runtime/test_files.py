@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and what killed processes leave of them."""
+"""Atomic files and folders, and cleaning up after killed processes."""
 
 import signal
 import subprocess
@@ -50,7 +50,7 @@ def test_a_failure_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> No
 
 def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     for name in (".folder.short", ".file.txt.too_long_1", ".file.json.abcdefgh"):
-        (tmp_path / name).touch()  # not made by this module, or for another target
+        (tmp_path / name).touch()  # not from this module, or for another target
     kept = names(tmp_path)
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     assert done.returncode == -signal.SIGKILL
@@ -62,7 +62,7 @@ def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     assert names(tmp_path / "folder") == ["whole"]
 
 
-def test_a_writer_at_work_is_left_alone(tmp_path: Path) -> None:
+def test_a_running_writer_is_left_alone(tmp_path: Path) -> None:
     with replacing_folder(tmp_path / "folder") as first, replacing(tmp_path / "file") as early:
         (first / "first").touch()
         early.write_text("first", encoding="utf-8")
@@ -75,7 +75,7 @@ def test_a_writer_at_work_is_left_alone(tmp_path: Path) -> None:
     assert names(tmp_path / "folder") == ["first"]
 
 
-def test_json_does_not_depend_on_order_and_ends_in_a_line(tmp_path: Path) -> None:
+def test_json_is_sorted_and_ends_with_a_newline(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"b": [1, 0.1], "a": "ü"})
     write_json(tmp_path / "b.json", {"a": "ü", "b": [1, 0.1]})
     text = (tmp_path / "a.json").read_bytes()
@@ -86,7 +86,7 @@ def test_json_does_not_depend_on_order_and_ends_in_a_line(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [float("-inf")]}, {1, 2}])
-def test_json_refuses_what_is_no_json(tmp_path: Path, value: object) -> None:
+def test_values_that_json_lacks_are_refused(tmp_path: Path, value: object) -> None:
     write_json(tmp_path / "a.json", 1)
     with pytest.raises((ValueError, TypeError)):
         write_json(tmp_path / "a.json", value)

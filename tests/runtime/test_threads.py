@@ -1,4 +1,4 @@
-"""The number of CPU threads a step computes with."""
+"""The number of CPU threads per step."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ ASK = (
 )
 
 
-def test_one_thread_whatever_the_machine_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_thread_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     given = os.environ | {"OMP_NUM_THREADS": "5", "MKL_NUM_THREADS": "3"}
     given.pop("HMU_THREADS", None)
     for more, wanted in (({}, "1\n"), ({"HMU_THREADS": "2"}, "2\n")):
@@ -28,7 +28,7 @@ def test_one_thread_whatever_the_machine_says(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("given", ["0", "many", "-1", ""])
-def test_a_wrong_number_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+def test_an_invalid_number_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("HMU_THREADS", given)
     with pytest.raises(ConfigError, match="HMU_THREADS is"):
         threads()

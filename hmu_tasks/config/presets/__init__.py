@@ -13,14 +13,14 @@ FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """Return the names of the presets."""
+    """Names of the presets."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def apply(name: str, path: Path) -> None:
     """Overlay the preset `name` onto the params.yaml at `path`, keeping its comments and order.
 
-    Raises ConfigError for an unknown preset or when the result is not valid; the file is then left as it was.
+    Raises ConfigError for an unknown preset or an invalid result; the file is then unchanged.
     """
     if name not in names():
         raise ConfigError(f"unknown preset {name!r}; choose one of {', '.join(names())}")

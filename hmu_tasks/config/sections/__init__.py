@@ -1,1 +1,1 @@
-"""Sections of params.yaml as frozen pydantic models; config/params.py reads the file and puts them together."""
+"""Sections of params.yaml as frozen pydantic models, assembled by config/params.py."""

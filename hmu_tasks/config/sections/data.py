@@ -1,4 +1,4 @@
-"""Sections of params.yaml about data: ingest, filter, validate."""
+"""Sections of params.yaml: ingest, filter, validate."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from hmu_tasks.config.sections.section import Count, Range, Rate, Section, Share
 
 
 class Synthetic(Section):
-    """Size and make-up of the embedded benchmark."""
+    """Size and composition of the embedded benchmark."""
 
     clips: Annotated[int, Field(ge=40)]
     val: Annotated[int, Field(ge=16)]
@@ -19,7 +19,7 @@ class Synthetic(Section):
 
 
 class Bvh(Section):
-    """A folder of BVH files with a table of captions."""
+    """A folder of BVH files with a captions table."""
 
     folder: Path
     captions: Path
@@ -43,14 +43,14 @@ class Ingest(Section):
     bvh: Bvh
 
     @model_validator(mode="after")
-    def _some_length_is_left(self) -> "Ingest":
+    def _limits_are_ordered(self) -> "Ingest":
         if self.min_frames >= self.max_frames:
             raise ValueError(f"min_frames {self.min_frames} must be below max_frames {self.max_frames}")
         return self
 
 
 class Filter(Section):
-    """Which rule splits forget from retain, and the file of the user's own concepts."""
+    """Rule that separates forget from retain clips, and the user's own concepts file."""
 
     rule: Literal["lemma", "substring"]
     matches: Count

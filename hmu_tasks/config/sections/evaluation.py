@@ -1,4 +1,4 @@
-"""Sections of params.yaml about evaluation, report and gate."""
+"""Sections of params.yaml: evaluate, report, register."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from hmu_tasks.config.sections.section import Count, Rate, Section
 
 
 class Multimodality(Section):
-    """Prompts, samples per prompt, pairs per prompt."""
+    """Sample sizes of MultiModality: prompts, samples per prompt, pairs per prompt."""
 
     prompts: Count
     samples: Annotated[int, Field(ge=2)]
@@ -22,7 +22,7 @@ class Multimodality(Section):
 
 
 class Sampling(Section):
-    """Decoding of the masked and the residual transformer."""
+    """Sampling parameters of the base and the residual transformer."""
 
     steps: Count
     cfg: float
@@ -32,7 +32,7 @@ class Sampling(Section):
 
 
 class Samples(Section):
-    """How many prompts are shown before and after."""
+    """Number of prompts shown before and after unlearning."""
 
     forget: Count
     retain: Count
@@ -52,13 +52,13 @@ class Evaluate(Section):
 
 
 class Report(Section):
-    """The selection rule's limit."""
+    """Limit of the selection rule."""
 
     retain_loss_limit: Annotated[float, Field(ge=0)]
 
 
 class Register(Section):
-    """The gate's limits; see `hmu_tasks.registry.gate.Limits`."""
+    """Limits of the promotion gate; see `hmu_tasks.registry.gate.Limits`."""
 
     forget: dict[str, float]
     retain: dict[str, float]

@@ -1,4 +1,4 @@
-"""Section of params.yaml about the attacks."""
+"""Section of params.yaml: probe."""
 
 from typing import Annotated, Literal
 
@@ -17,7 +17,7 @@ class Embedding(Section):
 
 
 class Relearning(Section):
-    """Training on a few forget clips; see `hmu_tasks.probes.tampering.Relearning`."""
+    """Relearning attack on a few forget clips; see `hmu_tasks.probes.tampering.Relearning`."""
 
     shots: list[Count]
     steps: list[Count]
@@ -25,7 +25,7 @@ class Relearning(Section):
     batch: Count
 
     @model_validator(mode="after")
-    def _lists_are_sets(self) -> "Relearning":
+    def _values_are_distinct(self) -> "Relearning":
         for name in ("shots", "steps"):
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
@@ -34,7 +34,7 @@ class Relearning(Section):
 
 
 class Probe(Section):
-    """How the attacks are run."""
+    """Parameters of the attacks."""
 
     edits: Literal["first", "all"]
     prompts: Annotated[int, Field(ge=2)]
@@ -48,9 +48,9 @@ class Probe(Section):
     precision: list[Literal["bf16", "int8"]]
 
     @model_validator(mode="after")
-    def _each_is_named_once(self) -> "Probe":
+    def _names_are_distinct(self) -> "Probe":
         for name in ("revival", "restored", "precision"):
             values = getattr(self, name)
             if len(set(values)) != len(values):
-                raise ValueError(f"{name} names one twice: {', '.join(values)}")
+                raise ValueError(f"{name} has duplicates: {', '.join(values)}")
         return self

@@ -1,4 +1,4 @@
-"""What every section of params.yaml is made of."""
+"""Base class and field types of all sections of params.yaml."""
 
 from typing import Annotated
 
@@ -20,6 +20,6 @@ Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 
 
 class Section(BaseModel):
-    """A frozen section that refuses unknown keys and numbers that are not finite."""
+    """A frozen section that rejects unknown keys and non-finite numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,6 +1,6 @@
-"""Reading .npy files that others wrote, and writing one that grows.
+"""Read untrusted .npy files, and write one row by row.
 
-Nothing is unpickled, and no header can ask for more memory than its file holds.
+Never unpickles; a forged header cannot allocate more memory than its file holds.
 """
 
 import tokenize
@@ -16,10 +16,10 @@ from hmu_tasks.runtime.errors import DataError
 
 
 def read_array(path: Path) -> NDArray[Any]:
-    """Map a .npy file of numbers read-only; DataError says what is wrong with it."""
+    """Memory-map a numeric .npy file read-only; raises DataError for anything else."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a header that Python 2 wrote is fine
+            warnings.simplefilter("ignore", UserWarning)  # headers written by Python 2 are fine
             array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise
@@ -33,7 +33,7 @@ def read_array(path: Path) -> NDArray[Any]:
         TypeError,
     ) as error:
         raise DataError(
-            f"cannot be read as a .npy array ({error}); it is truncated or no .npy file"
+            f"cannot be read as a .npy array ({error}); it is truncated or not a .npy file"
         ) from error
     if not isinstance(array, np.ndarray):
         array.close()
@@ -44,7 +44,7 @@ def read_array(path: Path) -> NDArray[Any]:
 
 
 def as_features(array: NDArray[Any], width: int) -> NDArray[np.float32]:
-    """Return features [F, width] of any number type as float32; DataError for a wrong shape, NaN or infinity."""
+    """Cast features [F, width] to float32; raises DataError for a wrong shape, NaN or infinity."""
     if array.ndim != 2 or array.shape[1] != width:
         raise DataError(f"has shape {array.shape}; expected [frames, {width}]")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -56,9 +56,9 @@ def as_features(array: NDArray[Any], width: int) -> NDArray[np.float32]:
 
 
 class GrowingArray:
-    """A .npy file that grows by rows; its header is written again, with the final length, when it closes.
+    """A .npy file appended to row by row; closing it rewrites the header with the final length.
 
-    descr: numpy type of the values; row: shape of one row. Memory does not grow with the rows.
+    descr: numpy dtype string; row: shape of one row. Memory use is constant in the number of rows.
     """
 
     def __init__(self, path: Path, descr: str, row: tuple[int, ...]) -> None:
@@ -67,13 +67,13 @@ class GrowingArray:
         self.start = self._write_header()
 
     def append(self, values: NDArray[Any]) -> None:
-        """Write rows [N, *row] at the end."""
+        """Append rows [N, *row]."""
         assert values.shape[1:] == self.row
         self.file.write(np.ascontiguousarray(values, dtype=self.descr).tobytes())
         self.rows += len(values)
 
     def _write_header(self) -> int:
-        # numpy pads the header so that the first axis can grow without moving the data.
+        # numpy pads the header, so the first axis can grow without moving the data.
         shape = (self.rows, *self.row)
         header = {"descr": self.descr, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self.file, header)

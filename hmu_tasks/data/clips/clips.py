@@ -1,4 +1,4 @@
-"""What a dataset yields: clips with their captions, and what was left out and why."""
+"""What a dataset reader yields: clips with captions, and the ids it skipped."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,19 +16,20 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Caption:
-    """A sentence, its tokens ("word/POS word/POS ..."), and the stretch of the raw motion it describes."""
+    """A caption, its tokens ("word/POS word/POS ..."), and the segment of the raw motion it describes."""
 
     text: str
     tokens: str
     start_s: float = 0.0
-    end_s: float = 0.0  # both 0: the whole motion; only the end 0: to the motion's end
+    end_s: float = 0.0  # both 0: the whole motion; only end_s 0: to the end of the motion
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One motion with at least one caption: features [F, D] float32, labels [F] int16 where there are any.
+    """One motion with at least one caption.
 
-    source is the id of the raw motion; mirror_of is the clip whose left-right mirror image this is.
+    features: [F, D] float32; labels: [F] int16 action ids, if the dataset has them; source: id of the raw motion;
+    mirror_of: id of the clip of which this is the left-right mirror image.
     """
 
     clip_id: str
@@ -43,9 +44,9 @@ class Clip:
 
 @dataclass(frozen=True)
 class Skipped:
-    """An id that was left out, the reason in a few fixed words, and the particulars.
+    """A skipped id: the reason as one of a fixed set of short phrases, and the details.
 
-    damaged: whether it should have been usable; False for the length rule, which selects.
+    damaged: whether the data is faulty; False for the length limits, which only select.
     """
 
     id: str
@@ -56,7 +57,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Actions:
-    """Names of the action labels and whether each one is violent."""
+    """Names of the action labels, and whether each is violent."""
 
     names: tuple[str, ...]
     violent: tuple[bool, ...]

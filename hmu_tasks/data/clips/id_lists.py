@@ -11,23 +11,23 @@ ROLES: tuple[Role, ...] = ("forget", "retain")
 
 
 def id_list(folder: Path, split: str, role: Role) -> Path:
-    """Path of the list of a split's clips of one role in the folder that `filter` wrote."""
+    """Path of the id list of a split and role in the folder that `filter` wrote."""
     return folder / f"{split}-{role}.txt"
 
 
 def read_ids(folder: Path, split: str, role: Role) -> list[str]:
-    """Read the ids of a split's clips of one role; raises DataError where the list is missing or no text."""
+    """Read the clip ids of a split and role; raises DataError if the list is missing or not UTF-8 text."""
     path = id_list(folder, split, role)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; run the filter step first (`dvc repro filter`)") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no UTF-8 text ({error}); run the filter step again") from error
-    # Not splitlines(): an id may hold characters that Unicode calls line ends.
+        raise DataError(f"{path} is not UTF-8 text ({error}); run the filter step again") from error
+    # Not splitlines(): an id may contain characters that Unicode treats as line breaks.
     return [line for line in text.split("\n") if line]
 
 
 def write_ids(folder: Path, split: str, role: Role, ids: Iterable[str]) -> None:
-    """Write the ids of a split's clips of one role."""
+    """Write the clip ids of a split and role."""
     id_list(folder, split, role).write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Action labels per frame, where a dataset has them: actions.json and labels/ID.npy."""
+"""Per-frame action labels, where a dataset has them: actions.json and labels/ID.npy."""
 
 import json
 from pathlib import Path
@@ -12,15 +12,15 @@ from hmu_tasks.runtime.errors import DataError
 
 
 def read_actions(folder: Path) -> Actions | None:
-    """Read actions.json of a folder ({"names": [...], "violent": [...]}); None where there is none."""
+    """Read a folder's actions.json ({"names": [...], "violent": [...]}); None if there is none."""
     file = folder / "actions.json"
     if not file.exists():
         return None
-    expected = f'{file} must be {{"names": [texts], "violent": [true or false]}} of equal lengths'
+    expected = f'{file} must be {{"names": [strings], "violent": [booleans]}} of equal lengths'
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{expected}; it is no JSON ({error})") from error
+        raise DataError(f"{expected}; it is not valid JSON ({error})") from error
     names = values.get("names") if isinstance(values, dict) else None
     violent = values.get("violent") if isinstance(values, dict) else None
     if not isinstance(names, list) or not isinstance(violent, list) or len(names) != len(violent):
@@ -31,13 +31,13 @@ def read_actions(folder: Path) -> Actions | None:
 
 
 def read_labels(file: Path, *, frames: int, actions: int) -> NDArray[np.int16]:
-    """Read one action number per frame, int16 [frames]; DataError for a wrong length or unknown actions."""
+    """Read one action id per frame, int16 [frames]; raises DataError for a wrong length or unknown ids."""
     try:
         array = read_array(file)
     except FileNotFoundError:
         raise DataError("is missing; a dataset with actions.json labels every motion") from None
     if array.dtype.kind not in "iu" or array.shape != (frames,):
-        raise DataError(f"holds {array.dtype} of shape {array.shape}; expected {frames} whole numbers")
+        raise DataError(f"holds {array.dtype} of shape {array.shape}; expected {frames} integers")
     if frames and (array.min() < 0 or array.max() >= actions):
         raise DataError(f"holds action {int(array.min())} to {int(array.max())}; expected 0 to {actions - 1}")
     return array.astype(np.int16)

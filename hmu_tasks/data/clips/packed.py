@@ -1,8 +1,8 @@
-"""The packed dataset that every later step reads: tables of clips and captions beside one array of all frames.
+"""The packed dataset that every later step reads: tables of clips and captions, and one array of all frames.
 
 A folder holds clips.parquet (clip_id, split, offset, frames, fps, mirror_of, source), captions.parquet (clip_id,
-caption, tokens, start_s, end_s), features.npy [total_frames, D] float32, mean.npy and std.npy [D], and where
-the dataset has action labels, labels.npy [total_frames] int16 and actions.json. D tells the representation.
+caption, tokens, start_s, end_s), features.npy [total_frames, D] float32, mean.npy and std.npy [D] and, if the
+dataset has action labels, labels.npy [total_frames] int16 and actions.json. D identifies the representation.
 """
 
 import json
@@ -18,12 +18,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from simplemma import lemmatize
 
 from hmu_tasks.data.clips.arrays import GrowingArray, read_array
 from hmu_tasks.data.clips.clips import SPLITS, Actions, Clip
 from hmu_tasks.data.clips.labels import read_actions
-from hmu_tasks.data.clips.words import words_of
+from hmu_tasks.data.clips.words import tokens_of
 from hmu_tasks.data.motion.layout import HUMANML3D, Layout, layout_of
 from hmu_tasks.data.motion.normalisation import RunningStatistics, Statistics
 from hmu_tasks.runtime.errors import DataError
@@ -52,7 +51,7 @@ _CAPTIONS: Final = pa.schema(
 
 @dataclass(frozen=True)
 class PackReport:
-    """How many clips (also by split), captions and frames were packed."""
+    """Number of clips (in total and by split), captions and frames packed."""
 
     clips: int
     captions: int
@@ -68,11 +67,12 @@ def pack(
     statistics: Statistics | None = None,
     actions: Actions | None = None,
 ) -> PackReport:
-    """Write clips into `folder` (which exists) as they come, in memory that does not grow with their frames.
+    """Stream clips into an existing `folder`; memory use is constant in the number of frames.
 
-    statistics: mean and std to store; None computes them over the training clips (over all, if there are none).
-    actions: names of the action labels; every clip must then have labels. The same clips give the same bytes.
-    Raises DataError when there is no clip at all, or labels are missing.
+    statistics: mean and std to store; None computes them over the training clips (over all clips if there are no
+    training clips). actions: names of the action labels; every clip must then have labels.
+    Deterministic: the same clips give the same bytes.
+    Raises DataError if there are no clips, two share an id, or labels are missing.
     """
     clip_rows: list[tuple[Any, ...]] = []
     caption_rows: list[tuple[Any, ...]] = []
@@ -89,7 +89,7 @@ def pack(
             if labels is not None:
                 if clip.labels is None or len(clip.labels) != frames:
                     raise DataError(
-                        f"{clip.clip_id} lacks action labels for its frames; its dataset names actions"
+                        f"{clip.clip_id} has no action labels for its frames, but its dataset has an actions.json"
                     )
                 labels.append(clip.labels)
             if statistics is None:
@@ -125,11 +125,11 @@ def pack(
 
 
 class Clips:
-    """A packed dataset, frames memory-mapped; `load` opens one."""
+    """A packed dataset with memory-mapped frames; `load` opens one."""
 
     def __init__(self, folder: Path) -> None:
-        self.table: pd.DataFrame = _read_table(folder / "clips.parquet", _CLIPS)
-        self.captions: pd.DataFrame = _with_tokens(_read_table(folder / "captions.parquet", _CAPTIONS))
+        self.table: pd.DataFrame = read_table(folder / "clips.parquet", _CLIPS)
+        self.captions: pd.DataFrame = _with_tokens(read_table(folder / "captions.parquet", _CAPTIONS))
         self.mean: NDArray[np.float32] = np.array(_read(folder / "mean.npy", (None,), "<f4"))
         self.layout: Layout = layout_of(len(self.mean))
         width = self.layout.width
@@ -141,19 +141,19 @@ class Clips:
         offsets, lengths = self.table["offset"].to_numpy(), self.table["frames"].to_numpy()
         if (offsets != np.cumsum(lengths, dtype=np.int64) - lengths).any():
             raise DataError(
-                f"{folder / 'clips.parquet'} does not fit features.npy; run the ingest step again"
+                f"{folder / 'clips.parquet'} does not match features.npy; run the ingest step again"
             )
-        self._where = {
+        self._rows = {
             clip_id: slice(int(offset), int(offset + length))
             for clip_id, offset, length in zip(self.table["clip_id"], offsets, lengths, strict=True)
         }
 
     def __len__(self) -> int:
-        """Count the clips."""
+        """Number of clips."""
         return len(self.table)
 
     def ids(self, split: str | None = None) -> list[str]:
-        """Return the clip ids of a split (train, val, test), or all of them, in the dataset's order."""
+        """Return the clip ids of a split (train, val, test), or of all splits, in dataset order."""
         if split is None:
             return list(self.table["clip_id"])
         if split not in SPLITS:
@@ -162,10 +162,12 @@ class Clips:
 
     @property
     def fps(self) -> float:
-        """Frames per second of the clips; DataError where they differ."""
+        """Frames per second of the clips; raises DataError if they differ."""
         rates = self.table["fps"].unique()
         if len(rates) != 1:
-            raise DataError(f"clips run at {len(rates)} frame rates; they must share one, run ingest again")
+            raise DataError(
+                f"clips have {len(rates)} different frame rates; they must share one, run ingest again"
+            )
         return float(rates[0])
 
     def frames(self, clip_id: str) -> int:
@@ -173,35 +175,32 @@ class Clips:
         return len(self.features(clip_id))
 
     def features(self, clip_id: str) -> NDArray[np.float32]:
-        """Return a clip's features [F, D], raw (not normalised), read-only and mapped from the file."""
+        """Return a clip's raw (not normalised) features [F, D], read-only and memory-mapped."""
         return self._features[self._slice(clip_id)]
 
     def labels(self, clip_id: str) -> NDArray[np.int16] | None:
-        """Return a clip's action number per frame [F]; None where the dataset has no labels."""
-        where = self._slice(clip_id)
-        return None if self._labels is None else self._labels[where]
+        """Return a clip's action id per frame [F]; None if the dataset has no labels."""
+        rows = self._slice(clip_id)
+        return None if self._labels is None else self._labels[rows]
 
     def _slice(self, clip_id: str) -> slice:
-        if clip_id not in self._where:
+        if clip_id not in self._rows:
             raise DataError(
                 f"there is no clip {clip_id!r} in the packed dataset; run ingest and filter again"
             )
-        return self._where[clip_id]
+        return self._rows[clip_id]
 
 
 def load(folder: Path) -> Clips:
-    """Open a packed dataset; DataError names a file that is missing, damaged or does not fit the others."""
+    """Open a packed dataset; raises DataError naming a file that is missing, damaged or inconsistent."""
     return Clips(folder)
 
 
 def _with_tokens(captions: pd.DataFrame) -> pd.DataFrame:
-    """Give captions without tokens their words' dictionary forms, tagged OTHER as words of unknown kind are."""
+    """Fill in the tokens of captions that came without any; see `tokens_of`."""
     bare = captions["tokens"].str.strip() == ""
     if bare.any():
-        captions.loc[bare, "tokens"] = [
-            " ".join(f"{lemmatize(word, lang='en').lower()}/OTHER" for word in words_of(text))
-            for text in captions.loc[bare, "caption"]
-        ]
+        captions.loc[bare, "tokens"] = [tokens_of(text) for text in captions.loc[bare, "caption"]]
     return captions
 
 
@@ -211,14 +210,15 @@ def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _read_table(file: Path, schema: pa.Schema) -> pd.DataFrame:
+def read_table(file: Path, schema: pa.Schema | None = None) -> pd.DataFrame:
+    """Read a table of a packed dataset; raises DataError if it is missing, damaged or not of `schema`."""
     try:
         table = pq.read_table(file)
     except FileNotFoundError:
         raise DataError(f"{file} is missing; run the ingest step first") from None
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{file} is damaged ({error}); run the ingest step again") from error
-    if not table.schema.equals(schema):
+    if schema is not None and not table.schema.equals(schema):
         raise DataError(
             f"{file} has columns {table.schema.names}, expected {schema.names}; run the ingest step again"
         )

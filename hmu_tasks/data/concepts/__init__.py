@@ -1,1 +1,1 @@
-"""Concepts as data, and the rules that find them in captions."""
+"""Concepts as data, and the rules that match them in captions."""

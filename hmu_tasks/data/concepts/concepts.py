@@ -1,4 +1,4 @@
-"""Concepts: what is to be forgotten, as data (keywords per dataset and rule, hand-written prompts for probing)."""
+"""Concepts to unlearn, as data: keywords per dataset and rule, and hand-written prompts for probing."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,24 +15,24 @@ from hmu_tasks.runtime.errors import ConfigError
 Rule = Literal["substring", "lemma"]
 RULES: Final[tuple[Rule, ...]] = ("substring", "lemma")
 PROMPT_GROUPS: Final = ("explicit", "implicit", "benign", "hard_benign")
-# The groups above are splits of the evaluation, too; further ones serve the probes alone.
+# The groups above are also evaluation splits; the further ones are for the probes alone.
 PROBE_GROUPS: Final = (*PROMPT_GROUPS, "synonym")
 PARTS_OF_SPEECH: Final = ("NOUN", "VERB", "ADJ", "ADV")
 
-# One word of a keyword of the lemma rule: a dictionary form, alone or with its part of speech.
+# One word of a lemma-rule keyword: a lemma, optionally with its part of speech.
 TERM: Final = re.compile(rf"[^\W\d_A-Z]+(?:/(?:{'|'.join(PARTS_OF_SPEECH)}))?")
-# One word of a harmless phrase: the same, or =word, which asks for this very form.
+# One word of a harmless phrase: the same, or =word, which matches that exact form only.
 HARMLESS_TERM: Final = re.compile(rf"{TERM.pattern}|=[^\W\d_A-Z]+")
 
 CONCEPTS_FILE: Final = Path(__file__).with_name("concepts.yaml")
 PROMPTS_FILE: Final = Path(__file__).with_name("prompts.yaml")
-# The shipped file as settings name it, which holds wherever a run takes place.
+# The shipped file by the relative path that params.yaml uses, valid from any working directory.
 SHIPPED: Final = (CONCEPTS_FILE, Path("hmu_tasks/data/concepts/concepts.yaml"))
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A hand-written description of one human motion, and how many seconds it lasts."""
+    """A hand-written description of one human motion, and its length in seconds."""
 
     text: str
     seconds: float
@@ -40,10 +40,10 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Concept:
-    """A concept by name, with its keywords per rule and dataset; `default` serves datasets that are not named.
+    """A named concept with its keywords per rule and dataset; `default` covers datasets that are not listed.
 
-    harmless: keyword of the lemma rule -> phrases that take its hit away in a clause that holds one of them.
-    prompts: hand-written prompts by group, where the concept's own entry has them.
+    harmless: lemma-rule keyword -> phrases; a clause that contains one of them does not count as a hit.
+    prompts: hand-written prompts by group, if the concept's own entry has them.
     """
 
     name: str
@@ -53,28 +53,28 @@ class Concept:
     prompts: Mapping[str, tuple[Prompt, ...]] | None = None
 
     def keywords(self, rule: str, dataset: str) -> tuple[str, ...]:
-        """Keywords of a rule for a dataset: plain strings (`substring`); words or phrases with tags (`lemma`)."""
+        """Keywords of a rule for a dataset: plain strings (`substring`), or words and phrases with tags (`lemma`)."""
         if rule not in RULES:
             raise ConfigError(f"unknown rule {rule!r}; choose one of {', '.join(RULES)}")
         per_dataset = self.lists[rule]
         return per_dataset.get(dataset, per_dataset["default"])
 
     def words(self, dataset: str) -> list[str]:
-        """Keywords of the lemma rule that are one word, without tags: what is masked in a caption word by word."""
+        """Single-word lemma-rule keywords without their tags, for masking captions word by word."""
         return [word.partition("/")[0] for word in self.keywords("lemma", dataset) if " " not in word]
 
 
 def load_concepts(source: Path = CONCEPTS_FILE) -> dict[str, Concept]:
-    """Read the shipped concepts and those of `source`, by name; an entry of `source` replaces a shipped one.
+    """Read the shipped concepts and those of `source`, by name; `source` overrides shipped entries.
 
-    Raises ConfigError that names the entry and what is wrong with it.
+    Raises ConfigError naming the faulty entry and what is wrong with it.
     """
     files = (CONCEPTS_FILE,) if source in SHIPPED else (CONCEPTS_FILE, source)
     return {name: _concept(name, entry, file) for file in files for name, entry in _read(file).items()}
 
 
 def load_concept(name: str, source: Path = CONCEPTS_FILE) -> Concept:
-    """Read one concept; raises ConfigError that lists the choices when there is none of that name."""
+    """Read one concept; raises ConfigError listing the choices if there is none of that name."""
     concepts = load_concepts(source)
     if name not in concepts:
         raise ConfigError(
@@ -91,9 +91,9 @@ def load_prompts(
     shipped: Path = PROMPTS_FILE,
     groups: Sequence[str] = PROMPT_GROUPS,
 ) -> dict[str, tuple[Prompt, ...]]:
-    """Read a concept's prompts by group: those of its own entry, otherwise those that `shipped` has for the name.
+    """Read a concept's prompts by group, from its own entry or else from `shipped`.
 
-    groups: which of PROBE_GROUPS are wanted. A concept without prompts gives an empty dict. Raises ConfigError for a
+    groups: which of PROBE_GROUPS to return. A concept without prompts gives an empty dict. Raises ConfigError for a
     malformed entry.
     """
     found = load_concept(name, source).prompts
@@ -115,7 +115,7 @@ def _concept(name: str, entry: Any, source: Path) -> Concept:
         if not isinstance(per_dataset, dict) or "default" not in per_dataset:
             raise ConfigError(f"{where}.{rule} must hold a list per dataset and one named default")
         for dataset, words in per_dataset.items():
-            # An empty string occurs in every caption: it would silently forget the whole set.
+            # An empty string occurs in every caption and would silently forget the whole dataset.
             if not isinstance(words, list) or not words or not all(isinstance(w, str) and w for w in words):
                 raise ConfigError(f"{where}.{rule}.{dataset} must be a list of words, with at least one")
             if rule == "lemma":
@@ -140,7 +140,7 @@ def _harmless(entry: Any, lists: Mapping[str, tuple[str, ...]], where: str) -> d
 def _check_terms(phrases: list[str], term: re.Pattern[str], where: str) -> None:
     for phrase in phrases:
         if not phrase.split() or not all(term.fullmatch(word) for word in phrase.split()):
-            exact = ", or =word for this very form" if term is HARMLESS_TERM else ""
+            exact = ", or =word for that exact form" if term is HARMLESS_TERM else ""
             raise ConfigError(
                 f"{where}: {phrase!r} must be lower-case words, each alone or with one of "
                 f"{', '.join('/' + name for name in PARTS_OF_SPEECH)}{exact}"
@@ -178,7 +178,7 @@ def _read(source: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ConfigError(f"{source} is missing; give a YAML file with concepts or prompts") from error
     except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{source} is no valid YAML: {error}") from error
+        raise ConfigError(f"{source} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{source} must hold a mapping of names, found {type(values).__name__}")
     return values

@@ -1,4 +1,4 @@
-"""The lemma rule: keywords as whole words by dictionary form, with parts of speech, phrases and harmless contexts."""
+"""The lemma rule: match keywords as lemmas, with parts of speech, phrases and harmless contexts."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,15 @@ from typing import Final, NamedTuple
 from hmu_tasks.data.clips.words import clauses_of, clauses_of_words, words_of
 from hmu_tasks.data.concepts.spelling import intended, lemma_of, spellings
 
-# Tags that say nothing reliable about an English verb or noun: spaCy's unknown and proper noun, and the tag that
-# text files carry when no tagger was run.
+# Tags that do not tell an English verb from a noun: spaCy's unknown and proper noun, and the tag that text files
+# carry when no tagger was run.
 UNKNOWN_TAGS: Final = frozenset({"", "OTHER", "X", "PROPN"})
 
-# Who moves in a caption. A noun tag right after one of these ("a human boxes", tagged as two nouns) is a slip.
+# Subjects of a caption. A noun tag right after one of these ("a human boxes", tagged as two nouns) is a tagger error.
 SUBJECTS: Final = re.compile(
     "person|man|woman|human|guy|boy|girl|figure|subject|someone|somebody|he|she|they|it|who"
 )
-# Before a plain form ("box") these announce a verb; before an s-form ("boxes") the others announce a noun.
+# A base form ("box") after one of BEFORE_VERB is a verb; an s-form ("boxes") after one of BEFORE_NOUN is a noun.
 BEFORE_VERB: Final = re.compile(
     f"{SUBJECTS.pattern}|to|and|then|or|will|can|must|should|would|could|i|you|we|people"
 )
@@ -28,7 +28,7 @@ BEFORE_NOUN: Final = re.compile(
 
 
 class Word(NamedTuple):
-    """A word of a caption: as written (empty where the tokens do not tell), possible lemmas, part of speech, clause."""
+    """A word of a caption: surface form (empty if tokens and words do not align), lemmas, part of speech, clause."""
 
     text: str
     lemmas: frozenset[str]
@@ -38,7 +38,7 @@ class Word(NamedTuple):
 
 @dataclass(frozen=True)
 class Keywords:
-    """Keywords made ready for matching; see `prepare`."""
+    """Keywords indexed for matching; see `prepare`."""
 
     order: tuple[str, ...]
     by_word: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]  # first word -> keyword and its terms
@@ -66,32 +66,32 @@ def prepare(keywords: Sequence[str], harmless: Mapping[str, Sequence[str]] | Non
 
 
 def lemma_hits(caption: str, tokens: str, keywords: Keywords) -> tuple[str, ...]:
-    """Keywords that a caption holds as whole words by dictionary form, in any case, but not in a harmless clause.
+    """Keywords that occur in a caption as whole words by lemma, case-insensitive, outside harmless clauses.
 
-    Tokens ("word/POS word/POS ...") give lemmas and parts of speech; without them the caption's words are taken. Where
-    a tag is unknown and a keyword asks for one, the part of speech is guessed from the ending and the word before.
-    A word that no dictionary knows is read as the keyword that it misspells, where no other word is as near.
+    tokens: "word/POS word/POS ...", the lemmas and parts of speech; if empty, the caption's words are used. An unknown
+    part of speech is guessed from the ending and the previous word. A word in no dictionary counts as the keyword it
+    misspells if no other word is as close; see `spelling.intended`.
     """
     words = read_words(caption, tokens, keywords)
     found: dict[str, set[int]] = {}
     for start, word in enumerate(words):
         for lemma in word.lemmas:
             for keyword, terms in keywords.by_word.get(lemma, ()):
-                if _stands_at(words, start, terms):
+                if _matches_at(words, start, terms):
                     found.setdefault(keyword, set()).add(word.clause)
     for keyword in found:
         for phrase in keywords.harmless.get(keyword, ()):
-            found[keyword] -= {w.clause for start, w in enumerate(words) if _stands_at(words, start, phrase)}
+            found[keyword] -= {w.clause for start, w in enumerate(words) if _matches_at(words, start, phrase)}
     return tuple(keyword for keyword in keywords.order if found.get(keyword))
 
 
 def read_words(caption: str, tokens: str, keywords: Keywords) -> list[Word]:
-    """Words of a caption with lemmas and parts of speech; `keywords` decides what a misspelt word may stand for."""
+    """Words of a caption with lemmas and parts of speech; misspellings are resolved against `keywords`."""
     spoken = [word.casefold() for word in words_of(caption)]
     tagged = [_token(token) for token in tokens.split()]
     if not tagged:
         tagged = [(word, "") for word in spoken]
-    # Official tokens are lemmas in the caption's order; where their number differs, nobody knows which is which.
+    # Official tokens are lemmas in caption order; if their number differs, they cannot be aligned with the words.
     aligned = len(spoken) == len(tagged)
     numbers = clauses_of(caption) if aligned else clauses_of_words([token for token, _ in tagged])
     words: list[Word] = []
@@ -114,14 +114,14 @@ def _token(token: str) -> tuple[str, str]:
     return (word.casefold(), tag) if slash else (tag.casefold(), "")
 
 
-def _stands_at(words: Sequence[Word], start: int, terms: Sequence[str]) -> bool:
-    """Whether the words from `start` on fulfil the terms one by one."""
+def _matches_at(words: Sequence[Word], start: int, terms: Sequence[str]) -> bool:
+    """Whether the words from `start` on match the terms one by one."""
     if start + len(terms) > len(words):
         return False
-    return all(_fulfils(word, term) for word, term in zip(words[start:], terms, strict=False))
+    return all(_matches(word, term) for word, term in zip(words[start:], terms, strict=False))
 
 
-def _fulfils(word: Word, term: str) -> bool:
+def _matches(word: Word, term: str) -> bool:
     if term.startswith("="):
         return word.text == term[1:]
     plain, _, pos = term.partition("/")
@@ -134,7 +134,7 @@ def _plain(term: str) -> str:
 
 
 def _part_of_speech(word: str, tag: str, before: str) -> str:
-    """Return the given tag, or VERB or NOUN for a word whose tag is unknown or cannot be."""
+    """Return the given tag, or a guess of VERB or NOUN if the tag is unknown or impossible."""
     if tag == "NOUN" and SUBJECTS.fullmatch(before):
         return "VERB"
     if tag not in UNKNOWN_TAGS:

@@ -1,4 +1,4 @@
-"""Which captions speak of a concept: the published substring rule and the cleaner lemma rule."""
+"""Match captions against a concept by the published substring rule or the cleaner lemma rule."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from hmu_tasks.data.concepts.lemmas import lemma_hits, prepare
 
 
 def text_line(caption: str, tokens: str) -> str:
-    """The part of an official text line that letters can stand in: caption, a hash, words with their tags."""
+    """The text part of an official caption line, `caption#tokens`, on which the substring rule runs."""
     return f"{caption}#{tokens}"
 
 
 def match(captions: pd.DataFrame, concept: Concept, *, dataset: str, rule: str) -> list[tuple[str, ...]]:
-    """Keywords of the concept that each caption holds, in the order of the rows (an empty tuple: none).
+    """Keywords of the concept found in each caption, in row order; an empty tuple if none.
 
-    captions: columns caption and tokens ("word/POS word/POS ..."; may be empty). Rules: see docs/concepts.md.
+    captions: columns caption and tokens ("word/POS word/POS ...", may be empty). Rules: see docs/concepts.md.
     """
     keywords = concept.keywords(rule, dataset)
     pairs = zip(captions["caption"], captions["tokens"], strict=True)
@@ -27,5 +27,5 @@ def match(captions: pd.DataFrame, concept: Concept, *, dataset: str, rule: str) 
 
 
 def substring_hits(line: str, keywords: Sequence[str]) -> tuple[str, ...]:
-    """Keywords that occur anywhere in a text line, case-sensitive (HMU's published rule)."""
+    """Keywords that occur anywhere in a text line, case-sensitive: HMU's published rule."""
     return tuple(keyword for keyword in keywords if keyword in line)

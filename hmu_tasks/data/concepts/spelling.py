@@ -1,4 +1,4 @@
-"""Which keyword a misspelt word stands for: bounded, so that no other word can have been meant."""
+"""Resolve misspelt words to keywords, conservatively: only where no other word can have been meant."""
 
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -7,22 +7,22 @@ from typing import Final
 
 from simplemma import is_known, lemmatize
 
-SHORTEST: Final = 4  # letters; of three-letter words nearly every other is a word of its own
+SHORTEST: Final = 4  # letters; three-letter strings are too often other words
 
 
 @cache
 def lemma_of(word: str) -> str:
-    """Return the dictionary form of an English word in lower case, whatever its part of speech."""
+    """Return the lemma of an English word in lower case, regardless of part of speech."""
     return str(lemmatize(word, lang="en")).casefold() if word else ""
 
 
 def intended(word: str, targets: Mapping[str, str]) -> str | None:
-    """Keyword that an unknown word stands for; None for a dictionary word and wherever there is a doubt.
+    """Keyword that an unknown word misspells; None for dictionary words and ambiguous cases.
 
-    word: lower case. targets: what `spellings` gives. A wrong inflection ("punchs", "hited") counts. Another unknown
-    word counts when it is one edit (a letter too many, missing or wrong, or two neighbours swapped) away from a form
-    of the keyword and from no dictionary word of another family: "kciks" does, "puched" does not, for it is as near
-    to "pushed".
+    word: lower case. targets: the result of `spellings`. A wrong inflection ("punchs", "hited") counts. Any other
+    unknown word counts if it is one edit (insertion, deletion, substitution or transposition) away from a form of the
+    keyword and from no dictionary word of another family: "kciks" counts, "puched" does not, as it is equally close to
+    "pushed".
     """
     keyword = targets.get(word)
     if keyword is None or word == keyword or is_known(word, lang="en"):
@@ -34,7 +34,7 @@ def intended(word: str, targets: Mapping[str, str]) -> str | None:
 
 
 def spellings(keywords: Iterable[str]) -> dict[str, str]:
-    """Every word that is a form of a keyword or one edit away from one, with that keyword; sorted keywords win ties."""
+    """Map every form of a keyword, and every string one edit from a form, to the keyword; ties go by sort order."""
     found: dict[str, str] = {}
     for keyword in sorted(set(keywords)):
         for form in forms(keyword):
@@ -47,7 +47,7 @@ def spellings(keywords: Iterable[str]) -> dict[str, str]:
 
 @cache
 def forms(word: str) -> frozenset[str]:
-    """Return the regular inflections of a verb or noun, also those that the dictionary would spell otherwise."""
+    """Return the regular inflections of a verb or noun, including misspelt ones."""
     stem = word[:-1] if word.endswith("e") else word
     endings = {word, f"{word}s", f"{word}es", f"{word}ed", f"{word}d", f"{stem}ed", f"{stem}ing"}
     doubled = word + word[-1]
@@ -55,7 +55,7 @@ def forms(word: str) -> frozenset[str]:
 
 
 def edits(word: str) -> set[str]:
-    """All strings at one edit from a word: deletion, swap of neighbours, replacement or insertion of a letter."""
+    """All strings one edit away from a word: deletion, transposition, substitution or insertion of a letter."""
     cuts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
     deleted = {left + right[1:] for left, right in cuts if right}
     swapped = {left + right[1] + right[0] + right[2:] for left, right in cuts if len(right) > 1}
@@ -65,5 +65,5 @@ def edits(word: str) -> set[str]:
 
 
 def _family(word: str, keyword: str) -> bool:
-    # "kicker" and "punchy" are derived from the keyword: whoever misspelt them meant it, too.
+    # "kicker" and "punchy" derive from the keyword, so a misspelling of them means it, too.
     return lemma_of(word) == keyword or word.startswith(keyword)

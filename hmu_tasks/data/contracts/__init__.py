@@ -1,1 +1,1 @@
-"""The data contracts and the tables that they are checked on."""
+"""The data contracts, and the tables they are checked on."""

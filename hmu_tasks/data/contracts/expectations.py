@@ -1,4 +1,4 @@
-"""The data contracts as Great Expectations suites, kept in code and run in an ephemeral context."""
+"""The data contracts as Great Expectations suites, defined in code and run in an ephemeral context."""
 
 import warnings
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Final
 import pandas as pd
 
 with warnings.catch_warnings():
-    # Great Expectations 1.24 imports a module that Python has deprecated.
+    # Great Expectations 1.24 imports a deprecated standard-library module.
     warnings.simplefilter("ignore", DeprecationWarning)
     import great_expectations as gx
     import great_expectations.expectations as gxe
@@ -21,13 +21,13 @@ TWINS: Final = ("twin_present", "twin_same_split", "twin_same_side")
 
 @dataclass(frozen=True)
 class ContractLimits:
-    """ContractLimits that the contracts use.
+    """Thresholds of the contracts.
 
-    frames: shortest clip, and the length that every clip must stay below. fps: frames per second. width: features per
-    frame. mirrored: whether the dataset holds mirrored twins. tagged: whether its captions have tokens all or none.
+    frames: minimum clip length, and exclusive maximum. fps: frames per second. width: features per frame. mirrored:
+    whether the dataset has mirrored twins. tagged: whether either all or none of its captions have tokens.
     bone_drift: largest relative spread of a bone's length within a clip. root_height: lowest and highest pelvis, in
     metres. forget_share: smallest and largest share of forget clips in the training split. token_share: share of
-    captions that must have as many tokens as words; real text files have a few slips of the tagger.
+    captions that must have as many tokens as words; real text files contain a few tagger errors.
     """
 
     frames: tuple[int, int] = (40, 200)
@@ -43,7 +43,7 @@ class ContractLimits:
 
 @dataclass(frozen=True)
 class ContractResult:
-    """Outcome of one contract: what was expected of which column, how many rows broke it, and the first clips."""
+    """Result of one contract: the expectation, its column, how many rows break it, and the first such clips."""
 
     contract: str
     expectation: str
@@ -59,7 +59,7 @@ class ContractResult:
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """Outcome of a suite on one table."""
+    """Result of a suite on one table."""
 
     name: str
     rows: int
@@ -68,7 +68,7 @@ class SuiteResult:
 
 
 def suites(limits: ContractLimits) -> dict[str, list[Any]]:
-    """Expectations by suite name; each carries the contract in plain words in its meta data."""
+    """Expectations by suite name; each carries its contract in plain words as metadata."""
     short, long = limits.frames
     low, high = limits.root_height
     least, most = limits.forget_share
@@ -138,9 +138,9 @@ def suites(limits: ContractLimits) -> dict[str, list[Any]]:
 
 
 def check(tables: Mapping[str, pd.DataFrame], limits: ContractLimits) -> tuple[SuiteResult, ...]:
-    """Run the suites of the tables given, by name; a table has a column clip_id and what its suite names.
+    """Run the suite of each given table; a table has a clip_id column and those its suite checks.
 
-    Results carry no times and no random ids: same tables and limits, same results.
+    Deterministic: results contain no timestamps or random ids.
     """
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
@@ -162,7 +162,7 @@ def check(tables: Mapping[str, pd.DataFrame], limits: ContractLimits) -> tuple[S
 
 
 def as_record(results: tuple[SuiteResult, ...], limits: ContractLimits) -> dict[str, Any]:
-    """Results as plain values, for validation.json and the site."""
+    """Results as plain JSON values, for validation.json and the site."""
     return {
         "success": all(result.success for result in results),
         "limits": asdict(limits),
@@ -193,7 +193,7 @@ def _contract(result: Mapping[str, Any], rows: int) -> ContractResult:
 
 
 def _problem(info: Mapping[str, Any]) -> str | None:
-    """Why a contract could not be checked at all (a column of another kind, for example)."""
+    """Why a contract could not be evaluated at all (a column of the wrong type, for example)."""
     entries = [info, *(value for value in info.values() if isinstance(value, dict))]
     messages = [str(entry["exception_message"]) for entry in entries if entry.get("raised_exception")]
     return messages[0].strip().splitlines()[0] if messages else None

@@ -1,6 +1,6 @@
-"""Tables that the data contracts are checked on: one row per clip, caption or listed id, derived columns included."""
+"""Tables that the data contracts are checked on: one row per clip, caption or listed id, with derived columns."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hmu_tasks.data.clips.arrays import read_array
+from hmu_tasks.data.clips.clips import Progress
 from hmu_tasks.data.clips.words import words_of
 from hmu_tasks.data.motion.layout import DIMENSIONS, layout_of
 from hmu_tasks.data.motion.recovery import to_joints
@@ -18,7 +19,7 @@ CHUNK_FRAMES = 4096
 
 
 def clip_table(clips: pd.DataFrame, captions: pd.DataFrame) -> pd.DataFrame:
-    """Clips with what hangs on other rows: gap to the end of the clip before, captions, twin's presence and split."""
+    """Clips with columns derived from other rows: gap to the previous clip, captions, the twin's presence and split."""
     table = clips.copy()
     ends = clips["offset"] + clips["frames"]
     table["gap"] = clips["offset"] - ends.shift(1, fill_value=0)
@@ -32,10 +33,10 @@ def clip_table(clips: pd.DataFrame, captions: pd.DataFrame) -> pd.DataFrame:
 
 
 def caption_table(captions: pd.DataFrame, clips: pd.DataFrame, *, tagged: bool = True) -> pd.DataFrame:
-    """Captions with their numbers of letters, words and tokens, and whether their clip exists.
+    """Captions with their counts of letters, words and tokens, and whether their clip exists.
 
-    tagged: whether a dataset that has tokens has them for every caption. Where it is False, and in a dataset in which
-    no caption has tokens, missing ones are null, not wrong.
+    tagged: whether either all or none of the captions have tokens. If False, or if no caption has any, missing tokens
+    are null and break no contract.
     """
     table = captions.copy()
     texts = captions["caption"].fillna("").astype(str)
@@ -55,15 +56,15 @@ def feature_table(
     clips: pd.DataFrame,
     *,
     width: int = DIMENSIONS,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Statistics of each clip's features, read in chunks so that memory stays bounded.
+    """Statistics of each clip's features, computed in chunks to bound memory.
 
-    path: .npy file [total frames, width], not normalised; clips: offset and frames say which rows belong to a clip.
-    Columns: clip_id; missing_frames (beyond the array's end); non_finite and odd_contacts (numbers that are not
-    finite, contacts that are neither 0 nor 1); root_low, root_high (metres); bone_drift (largest relative spread of
-    a bone's length within the clip). The last three are null for a clip with numbers that are not finite.
-    Raises DataError when the file is damaged or of another shape.
+    path: .npy file [total frames, width], not normalised; clips: columns clip_id, offset, frames.
+    Columns: clip_id; missing_frames (beyond the array's end); non_finite (number of NaN or infinite values);
+    odd_contacts (number of contacts that are neither 0 nor 1); root_low, root_high (metres); bone_drift (largest
+    relative spread of a bone's length within the clip). The last three are null for a clip with non-finite values.
+    Raises DataError if the file is damaged or has a wrong shape.
     """
     total = len(_mapped(path, width))
     starts = np.minimum(clips["offset"].to_numpy(np.int64), total)
@@ -81,7 +82,7 @@ def feature_table(
     for chunk in np.split(present, np.flatnonzero(np.diff(chunk_of)) + 1):
         if not len(chunk):
             continue
-        # Mapped afresh for each chunk: pages of one long-lived map would pile up as resident memory.
+        # Re-open the memory map for each chunk: pages of a long-lived map would accumulate as resident memory.
         features = _mapped(path, width)
         block = np.concatenate([features[starts[i] : stops[i]] for i in chunk])
         first = np.concatenate([[0], np.cumsum(held[chunk])[:-1]])
@@ -94,9 +95,9 @@ def feature_table(
 
 
 def split_table(clips: pd.DataFrame, lists: Mapping[tuple[str, str], list[str]]) -> pd.DataFrame:
-    """One row per clip or listed id: how often it is listed, on which side, in the right split, and where its twin is.
+    """One row per clip or listed id: how often and on which side it is listed, in which split, and its twin's side.
 
-    lists: ids by (split, side), side being `forget` or `retain`.
+    lists: ids by (split, side), where side is `forget` or `retain`.
     """
     listed = pd.DataFrame(
         [(name, split, side) for (split, side), ids in lists.items() for name in ids],
@@ -124,16 +125,16 @@ def _mapped(path: Path, width: int) -> NDArray[Any]:
 
 
 def _chunk_statistics(block: NDArray[np.float32], first: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """Statistics of the clips that begin at rows `first` of `block` [frames, D]."""
+    """Statistics of the clips that start at rows `first` of `block` [frames, D]."""
     layout = layout_of(block.shape[1])
     bad = ~np.isfinite(block)
     contacts = block[:, layout.contacts]
     odd = (contacts != 0) & (contacts != 1) & np.isfinite(contacts)
-    # Where the body stands does not change its bones; at the origin no digits are lost along the path.
+    # Bone lengths do not depend on the root path; at the origin no precision is lost to large coordinates.
     block[:, layout.root][:, :3] = 0
     joints = to_joints(block)
     bones = np.linalg.norm(joints[:, 1:] - joints[:, list(layout.skeleton.parents[1:])], axis=-1)
-    # 1e-6 m keeps a bone that has collapsed to a point from dividing by zero.
+    # 1e-6 m avoids dividing by zero for a bone that has collapsed to a point.
     longest, shortest = np.maximum.reduceat(bones, first), np.maximum(np.minimum.reduceat(bones, first), 1e-6)
     non_finite = np.add.reduceat(bad.sum(1), first)
     whole = non_finite == 0

@@ -6,14 +6,14 @@ from pathlib import Path
 from hmu_tasks.data.clips.clips import Caption
 from hmu_tasks.runtime.errors import DataError
 
-_LONGEST = 86_400.0  # seconds; a time beyond a day is a typing error
+_LONGEST = 86_400.0  # seconds; more than a day is a typo
 
 
 def parse_line(line: str, *, bare: bool = False) -> Caption:
-    """Read one line; DataError says what is wrong with it.
+    """Parse one line; raises DataError saying what is wrong with it.
 
-    bare: a line without any '#' is a caption of the whole motion, without tokens (Motion-X's semantic labels).
-    NaN stands for 0, as the official loader has it; start and end 0 mean the whole motion.
+    bare: a line without '#' is a caption of the whole motion, without tokens (Motion-X's semantic labels).
+    A NaN time counts as 0, as in the official loader; start and end both 0 mean the whole motion.
     """
     fields = line.strip().split("#")
     if bare and len(fields) == 1 and fields[0]:
@@ -33,7 +33,7 @@ def _seconds(field: str, name: str) -> float:
     try:
         value = float(field)
     except ValueError:
-        raise DataError(f"has the {name} {field.strip()!r}, which is no number of seconds") from None
+        raise DataError(f"has the {name} {field.strip()!r}, which is not a number of seconds") from None
     if math.isnan(value):
         return 0.0
     if not 0 <= value <= _LONGEST:
@@ -42,7 +42,7 @@ def _seconds(field: str, name: str) -> float:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read the lines of a UTF-8 text file with any line ends; DataError for another encoding."""
+    """Read the lines of a UTF-8 text file with any line endings; raises DataError for another encoding."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -54,5 +54,5 @@ def read_lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise DataError(f"is not UTF-8 (line {line}, byte {error.start}); save it again as UTF-8") from error
-    # str.splitlines would also split inside captions, at form feeds and Unicode separators.
+    # str.splitlines would also split captions at form feeds and Unicode separators.
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

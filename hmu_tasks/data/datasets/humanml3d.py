@@ -1,4 +1,4 @@
-"""HumanML3D's raw folder, as its authors' scripts leave it: new_joint_vecs/ID.npy, texts/ID.txt, split lists."""
+"""HumanML3D's raw folder, as its authors' scripts write it: new_joint_vecs/ID.npy, texts/ID.txt, split lists."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from hmu_tasks.runtime.errors import DataError
 
 
 def find(folder: Path) -> Source:
-    """Find motions and texts; DataError where the folder or one of its parts is missing.
+    """Locate motions and texts; raises DataError if the folder or part of it is missing.
 
     `new_joints`, `train_val.txt` and `all.txt` are not needed and not read.
     """
@@ -16,10 +16,10 @@ def find(folder: Path) -> Source:
 
 
 def parts(folder: Path, name: str) -> tuple[Path, Path]:
-    """Return new_joint_vecs and texts of a folder in HumanML3D's layout; DataError names what is missing."""
+    """Return new_joint_vecs and texts of a folder in HumanML3D's layout; raises DataError naming what is missing."""
     if not folder.is_dir():
         raise DataError(
-            f"{folder} is no folder; set ingest.source to the folder of {name} (see docs/data.md)"
+            f"{folder} is not a directory; set ingest.source to the folder of {name} (see docs/data.md)"
         )
     for part in ("new_joint_vecs", "texts"):
         if not (folder / part).is_dir():

@@ -1,6 +1,6 @@
 """KIT-ML in HumanML3D's folder layout: 251 features of 21 joints at 12.5 frames per second.
 
-Plappert et al. 2016, prepared by Guo et al. 2022. Its lengths rule is 24 to 199 frames (released MoMask code,
+Plappert et al. 2016, prepared by Guo et al. 2022. Clips have 24 to 199 frames (released MoMask code,
 data/t2m_dataset.py).
 """
 
@@ -12,7 +12,7 @@ from hmu_tasks.data.motion.layout import KITML
 
 
 def find(folder: Path) -> Source:
-    """Find motions and texts; DataError where the folder or one of its parts is missing."""
+    """Locate motions and texts; raises DataError if the folder or part of it is missing."""
     motions, texts = parts(folder, "KIT-ML")
     return Source(
         folder,

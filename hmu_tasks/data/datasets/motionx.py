@@ -1,6 +1,6 @@
-"""Motion-X (Lin et al. 2023) with 263 body features: its own folder names, or HumanML3D's.
+"""Motion-X (Lin et al. 2023) with 263 body features, in its own folder layout or HumanML3D's.
 
-Its ids are paths with sub-folders, and may hold spaces and underscores; its semantic labels may be bare captions.
+Ids are paths with sub-folders and may contain spaces and underscores; semantic labels may be bare captions.
 """
 
 from pathlib import Path
@@ -9,21 +9,21 @@ from typing import Final
 from hmu_tasks.data.datasets.raw import Source
 from hmu_tasks.runtime.errors import DataError
 
-# Where the preparation script of its authors writes the 263 features, and where others keep them.
+# Where the authors' preparation script writes the 263 features, and other common places.
 MOTIONS: Final = ("motion_data/vector_263", "vector_263", "new_joint_vecs")
 TEXTS: Final = ("texts/semantic_labels", "texts/semantic_texts", "semantic_labels")
 SMPLX: Final = ("motion_data/smplx_322", "smplx_322")
 CONVERT: Final = (
-    "SMPL-X parameters, from which joints follow only with the SMPL-X body model, which is not part of this "
+    "SMPL-X parameters, which give joints only through the SMPL-X body model, which is not part of this "
     'project; convert them to 263 features first (docs/data.md, "Motion-X from SMPL-X parameters")'
 )
 
 
 def find(folder: Path) -> Source:
-    """Find motions and texts; DataError names what is missing, and how SMPL-X parameters are converted."""
+    """Locate motions and texts; raises DataError naming what is missing, or how to convert SMPL-X parameters."""
     if not folder.is_dir():
         raise DataError(
-            f"{folder} is no folder; set ingest.source to the folder of Motion-X (see docs/data.md)"
+            f"{folder} is not a directory; set ingest.source to the folder of Motion-X (see docs/data.md)"
         )
     motions = _one(folder, MOTIONS, "motions")
     texts = _one(folder, TEXTS, "texts") or folder / "texts"

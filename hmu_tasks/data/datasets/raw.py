@@ -1,10 +1,11 @@
 """Reader of a raw folder: features ID.npy, texts ID.txt, and the split lists {train,val,test}.txt.
 
-Selection follows the official loader (Guo et al. 2022; released MoMask code, data/t2m_dataset.py): a motion counts
-from `min_frames` on and below `max_frames`; captions with times make sub-clips of frames int(start * fps) to
-int(end * fps) under the same rule. Four things differ on purpose: sub-clips get the id "ID@first-end" instead of a
-random letter, captions of the same stretch share one sub-clip, a start without an end reaches to the motion's end
-(as in HMU's fork) instead of being dropped, and times count at the data's own frame rate, not always at 20.
+Selection follows the official loader (Guo et al. 2022; released MoMask code, data/t2m_dataset.py): motions of
+`min_frames` or more and fewer than `max_frames` frames are kept; captions with times make sub-clips of frames
+int(start * fps) to int(end * fps) under the same limits. Four deliberate differences: sub-clips get the id
+"ID@first-end" instead of a random letter, captions of the same segment share one sub-clip, a start without an end
+extends to the end of the motion (as in HMU's fork) instead of being dropped, and times are converted at the data's own
+frame rate instead of always 20 fps.
 """
 
 from collections import Counter
@@ -22,15 +23,15 @@ from hmu_tasks.data.motion.layout import HUMANML3D, Layout
 from hmu_tasks.data.motion.normalisation import Statistics
 from hmu_tasks.runtime.errors import ConfigError, DataError
 
-NAMED = 5  # ids told per reason
+NAMED = 5  # ids listed per reason
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the files of a raw folder lie and how they are meant.
+    """Location and format of the files of a raw folder.
 
     folder: holds the split lists, Mean.npy and Std.npy. motions, texts: folders of ID.npy and ID.txt.
-    bare_captions: a text line may be a caption alone. widths: what features of another width are, for the message.
+    bare_captions: a text line may be a caption alone. widths: hints for features of other widths, for error messages.
     """
 
     folder: Path
@@ -42,14 +43,24 @@ class Source:
     widths: Mapping[int, str] = field(default_factory=dict)
 
 
-class RawFolder:
-    """A raw folder: iterate with `clips()`; afterwards `skipped` says what was left out and why.
+def check_inside(file: Path, root: Path) -> None:
+    """Raise DataError if `file`, links followed, is outside the resolved folder `root` or a circular link."""
+    try:
+        inside = file.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # a circular link
+        inside = False
+    if not inside:
+        raise DataError(f"{file} is a link that leads out of its folder; put the file itself there")
 
-    on_bad: "skip" goes on without damaged or incomplete ids and records them; "error" reads on to the end as well,
-    yields no further clip, and raises a DataError that counts them all by reason. Motions and sub-clips outside the
-    length rule are a selection, not damage: always recorded, never an error. `converted` lists ids by the number type
-    in which they were stored, where that was not float32. An id or link that leads out of the folder is always an
-    error. Raises DataError when a folder or a split file is missing, ConfigError for impossible knobs.
+
+class RawFolder:
+    """A raw folder: iterate with `clips()`; afterwards `skipped` lists what was skipped and why.
+
+    on_bad: "skip" records damaged or incomplete ids and continues without them; "error" also reads to the end, but
+    yields no further clips and raises a DataError that counts all faults by reason. Motions and sub-clips outside the
+    length limits are a selection, not damage: always recorded, never an error. `converted` lists ids by stored dtype,
+    if not float32. An id or link that leads out of the folder is always an error.
+    Raises DataError if a folder or a split file is missing, ConfigError for invalid arguments.
     """
 
     def __init__(
@@ -73,11 +84,11 @@ class RawFolder:
         self._stopped = False
 
     def __len__(self) -> int:
-        """Count the ids in the split files."""
+        """Number of ids in the split files."""
         return sum(map(len, self._listed.values()))
 
     def statistics(self) -> Statistics | None:
-        """Return the folder's own Mean.npy and Std.npy, or None where it has neither."""
+        """Return the folder's own Mean.npy and Std.npy, or None if it has neither."""
         files = [self.source.folder / "Mean.npy", self.source.folder / "Std.npy"]
         if not any(file.exists() for file in files):
             return None
@@ -98,7 +109,7 @@ class RawFolder:
         return Statistics(mean=values[0], std=values[1])
 
     def clips(self, progress: Progress | None = None) -> Iterator[Clip]:
-        """Yield all clips, train before val before test, in the order of the split files, one at a time."""
+        """Yield all clips one at a time: train, val, test, each in the order of its split file."""
         self.skipped.clear()
         self.converted.clear()
         self._stopped = False
@@ -148,7 +159,7 @@ class RawFolder:
                 labels = read_labels(file, frames=len(features), actions=len(self.actions.names))
             except DataError as error:
                 return self._bad(raw_id, "bad labels", f"{self._name(file)} {error}")
-        for (first, end), group in _stretches(captions, len(features), self.source.fps).items():
+        for (first, end), group in _segments(captions, len(features), self.source.fps).items():
             whole = (first, end) == (0, None)
             clip_id = raw_id if whole else f"{raw_id}@{first}-{end}"
             part = features[first:end]
@@ -187,16 +198,16 @@ class RawFolder:
 
     def _fits(self, clip_id: str, frames: int) -> bool:
         if frames < self.min_frames:
-            reason, detail = "too short", f"{frames} frames; kept from {self.min_frames} on"
+            reason, detail = "too short", f"{frames} frames; the minimum is {self.min_frames}"
         elif frames >= self.max_frames:
-            reason, detail = "too long", f"{frames} frames; kept below {self.max_frames}"
+            reason, detail = "too long", f"{frames} frames; the maximum is {self.max_frames - 1}"
         else:
             return True
         self.skipped.append(Skipped(clip_id, reason, detail, damaged=False))
         return False
 
     def _mirrored(self, raw_id: str, clip_id: str) -> str | None:
-        """Clip that this one mirrors: its name, behind the last slash, is the other's with an M before it."""
+        """Id of the clip that this one mirrors: file names of twins are the original's with an M in front."""
         folder, slash, name = raw_id.rpartition("/")
         original = f"{folder}{slash}{name[1:]}"
         if not name.startswith("M") or original not in self._known:
@@ -218,13 +229,13 @@ class RawFolder:
             lines += [f"    {entry.id}: {entry.detail}" for entry in examples]
             lines += ["    …"] if count > NAMED else []
         lines.append(
-            "Repair these or take them out of the split lists, or set ingest.on_bad: skip to go on without "
-            "them; data/clips/ingest.json then lists every one"
+            "Repair these, remove them from the split lists, or set ingest.on_bad: skip to continue without "
+            "them; data/clips/ingest.json then lists them all"
         )
         return "\n".join(lines)
 
     def _hint(self, motion: Path) -> str:
-        """What a motion of another width probably is, where that is known."""
+        """What a motion of an unexpected width probably is, if known."""
         try:
             array = read_array(motion)
         except DataError:
@@ -236,14 +247,9 @@ class RawFolder:
         return file.relative_to(self.source.folder).as_posix()
 
     def _inside(self, part: Path, raw_id: str, ending: str) -> Path:
-        """Return the file of an id; DataError where a link leads out of its folder, whatever `on_bad` says."""
+        """Return the file of an id; raises DataError for a link that leads out of its folder, whatever `on_bad` is."""
         file = part / f"{raw_id}{ending}"
-        try:
-            inside = file.resolve().is_relative_to(self._roots[part])
-        except (OSError, RuntimeError):  # a link in a circle
-            inside = False
-        if not inside:
-            raise DataError(f"{file} is a link that leads out of its folder; put the file itself there")
+        check_inside(file, self._roots[part])
         return file
 
     def _read_split(self, split: str) -> list[str]:
@@ -264,15 +270,15 @@ class RawFolder:
         return ids
 
 
-def _stretches(
+def _segments(
     captions: list[Caption], frames: int, fps: float
 ) -> dict[tuple[int, int | None], list[Caption]]:
-    """Group captions by the frames they describe; (0, None) is the whole motion."""
+    """Group captions by the frames [first, end) they describe; (0, None) is the whole motion."""
     groups: dict[tuple[int, int | None], list[Caption]] = {}
     for caption in captions:
-        stretch: tuple[int, int | None] = (0, None)
+        segment: tuple[int, int | None] = (0, None)
         if caption.start_s or caption.end_s:
             end = int(caption.end_s * fps) if caption.end_s else frames
-            stretch = (int(caption.start_s * fps), min(end, frames))
-        groups.setdefault(stretch, []).append(caption)
+            segment = (int(caption.start_s * fps), min(end, frames))
+        groups.setdefault(segment, []).append(caption)
     return groups

@@ -1,1 +1,1 @@
-"""The division of clips into a forget and a retain set."""
+"""Divide clips into a forget and a retain set, and describe the division."""

@@ -1,4 +1,4 @@
-"""What filter.json says about the rules: shares, keywords, harmless contexts, misspelt words, disagreements."""
+"""Statistics of the matching rules for filter.json: shares, keywords, harmless phrases, misspellings, disagreement."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ from hmu_tasks.data.concepts.lemmas import prepare
 from hmu_tasks.data.concepts.matching import match
 from hmu_tasks.data.concepts.spelling import intended
 
-SAMPLE: Final = 20
+SAMPLE: Final = 20  # captions listed per rule
 
 
 def keyword_hits(
     captions: pd.DataFrame, keywords: Sequence[str], hits: Sequence[tuple[str, ...]]
 ) -> dict[str, dict[str, int]]:
-    """In how many captions, and in how many clips, each keyword was found."""
+    """Number of captions and of clips in which each keyword was found."""
     pairs = [(clip, word) for clip, found in zip(captions["clip_id"], hits, strict=True) for word in found]
     table = pd.DataFrame(pairs, columns=["clip_id", "keyword"])
     groups = table.groupby("keyword")["clip_id"].agg(["size", "nunique"])
@@ -34,7 +34,7 @@ def keyword_hits(
 
 
 def shares(clips: pd.DataFrame, chosen: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
-    """Clips, forget clips, retain clips and forget share per split and over all of them."""
+    """Number of clips, forget clips and retain clips, and the forget share, per split and overall."""
     table = {}
     for split in (*SPLITS, "all"):
         here = chosen if split == "all" else chosen[(clips["split"] == split).to_numpy()]
@@ -51,7 +51,7 @@ def shares(clips: pd.DataFrame, chosen: NDArray[np.bool_]) -> dict[str, dict[str
 def keyword_free(
     captions: pd.DataFrame, forgotten: set[str], hits: Sequence[tuple[str, ...]]
 ) -> dict[str, float]:
-    """How many captions of forget clips hold no keyword themselves."""
+    """How many captions of forget clips contain no keyword themselves."""
     theirs = [bool(found) for clip, found in zip(captions["clip_id"], hits, strict=True) if clip in forgotten]
     without = len(theirs) - sum(theirs)
     return {"captions": len(theirs), "without_keyword": without, "share": _share(without, len(theirs))}
@@ -60,7 +60,7 @@ def keyword_free(
 def taken_back(
     captions: pd.DataFrame, concept: Concept, dataset: str, hits: Sequence[tuple[str, ...]]
 ) -> dict[str, int]:
-    """In how many captions a harmless phrase took the lemma rule's hit of a keyword away."""
+    """Number of captions, per keyword, in which a harmless phrase cancelled the lemma rule's hit."""
     bare = match(captions, replace(concept, harmless={}), dataset=dataset, rule="lemma")
     pairs = zip(bare, hits, strict=True)
     lost = Counter(keyword for before, after in pairs for keyword in before if keyword not in after)
@@ -68,7 +68,7 @@ def taken_back(
 
 
 def spellings_read(captions: pd.DataFrame, concept: Concept, dataset: str) -> dict[str, dict[str, Any]]:
-    """Misspelt words that the lemma rule reads as a keyword: the keyword, and in how many captions."""
+    """Misspelt words that the lemma rule counts as a keyword: the keyword, and the number of captions."""
     targets = prepare(concept.keywords("lemma", dataset)).misspelt
     found = Counter(
         word
@@ -87,9 +87,9 @@ def disagreement(
     *,
     seed: int,
 ) -> dict[str, Any]:
-    """Counts of captions and clips that only one rule finds, and a drawn sample of such captions per rule.
+    """Number of captions and clips that only one rule matches, and a random sample of such captions per rule.
 
-    Mirrored twins are not drawn: they say what their originals say.
+    Mirrored twins are not sampled, as their captions repeat the original's.
     """
     found = {rule: np.fromiter((bool(row) for row in rows), bool, len(rows)) for rule, rows in hits.items()}
     apart = {
@@ -101,11 +101,11 @@ def disagreement(
     original = ~captions["clip_id"].isin(twins).to_numpy()
     line = captions.groupby("clip_id").cumcount()
     rng = np.random.default_rng(seed)
-    drawn = {
+    sampled = {
         rule: np.sort(rng.permutation(np.flatnonzero(rows & original))[:SAMPLE])
         for rule, rows in apart.items()
     }
-    sample = [
+    examples = [
         {
             "clip_id": str(captions["clip_id"].iloc[row]),
             "line": int(line.iloc[row]),
@@ -113,7 +113,7 @@ def disagreement(
             "only": rule,
             "keywords": list(hits[rule][row]),
         }
-        for rule, rows in drawn.items()
+        for rule, rows in sampled.items()
         for row in rows
     ]
     return {
@@ -123,12 +123,12 @@ def disagreement(
         "clips_only_substring": int((chosen["substring"] & ~chosen["lemma"]).sum()),
         "clips_only_lemma": int((chosen["lemma"] & ~chosen["substring"]).sum()),
         "clips_both": int((chosen["lemma"] & chosen["substring"]).sum()),
-        "sample": sample,
+        "sample": examples,
     }
 
 
 def twins_apart(clips: pd.DataFrame, forgotten: set[str]) -> list[str]:
-    """Mirrored clips that fell on the other side than their original; normally none, as both say the same."""
+    """Mirrored clips that are not on the same side as their original; normally none, as their captions agree."""
     twins = clips[clips["mirror_of"].notna()]
     pairs = zip(twins["clip_id"], twins["mirror_of"], strict=True)
     return sorted(twin for twin, original in pairs if (twin in forgotten) != (original in forgotten))

@@ -1,4 +1,4 @@
-"""Divide clips into a forget and a retain set by what their captions say."""
+"""Divide clips into a forget and a retain set by matching their captions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from hmu_tasks.runtime.errors import DataError
 
 @dataclass(frozen=True)
 class FilterResult:
-    """Clip ids to forget and to retain per split, each list sorted, and the figures that describe the division."""
+    """Sorted clip ids to forget and to retain per split, and the statistics for filter.json."""
 
     forget: Mapping[str, tuple[str, ...]]
     retain: Mapping[str, tuple[str, ...]]
@@ -34,12 +34,12 @@ def filter_clips(
     matches: int,
     seed: int = 0,
 ) -> FilterResult:
-    """Put every clip whose captions match a concept at least `matches` times into the forget set, others into retain.
+    """Put every clip with at least `matches` matching captions into the forget set, the others into retain.
 
     captions: columns clip_id, caption, tokens; clips: clip_id, split, source, mirror_of. Clips cut from the same raw
-    clip share their captions' count, as the published rule counts lines of a raw clip's text file. A clip without
-    captions is retained. `seed` draws the samples of captions on which the two rules disagree.
-    Raises DataError when a split has no clips, nothing to forget, or nothing to retain.
+    clip share one count, as the published rule counts lines of a raw clip's text file. A clip without captions is
+    retained. seed: for the sample of captions on which the two rules disagree.
+    Raises DataError if a split has no clips, nothing to forget, or nothing to retain.
     """
     hits: dict[str, list[tuple[str, ...]]] = {
         name: match(captions, concept, dataset=dataset, rule=name) for name in RULES
@@ -79,7 +79,7 @@ def filter_clips(
 def choose(
     captions: pd.DataFrame, clips: pd.DataFrame, hits: Sequence[tuple[str, ...]], *, matches: int
 ) -> NDArray[np.bool_]:
-    """Whether each clip (row of `clips`) has at least `matches` matching captions, counted over its raw clip."""
+    """Whether each clip (row of `clips`) has at least `matches` matching captions, counted per raw clip."""
     source = clips.set_index("clip_id")["source"]
     matching = captions.loc[np.fromiter((bool(found) for found in hits), bool, len(hits)), "clip_id"]
     counts = matching.map(source).value_counts()
@@ -106,7 +106,7 @@ def _check_split(
             f"nothing to forget in the {split} split ({len(retain)} clips): no clip has {matches} matching "
             f"caption(s) for {what}.\nKeywords searched: {', '.join(concept.keywords(rule, dataset))}.\n"
             "Lower filter.matches, choose another filter.rule or run.concept in params.yaml, "
-            "or give the concept other keywords in a file of yours that filter.concepts names."
+            "or define other keywords in your own concepts file (filter.concepts)."
         )
     if not retain:
         raise DataError(

@@ -1,1 +1,1 @@
-"""Motion representations: layout of features, skeletons, rotations, features from joints and back."""
+"""Motion representations: feature layout, skeletons, rotations, conversion between joints and features."""

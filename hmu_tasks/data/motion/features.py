@@ -1,15 +1,14 @@
-"""Joints <-> the numbers per frame of HumanML3D (263) and KIT-ML (251), equal to the published features.
+"""Convert joints to the features of HumanML3D (263) and KIT-ML (251) and back, matching the published features.
 
-Guo et al. 2022. J joints have D = 12 J - 1 numbers: 22 and 263, or 21 and 251, as a `Layout` says.
-Per frame: half the turn of the heading and the step in the body's own frame to the next frame, pelvis height;
-where the other joints are, seen from the pelvis with the body turned to +Z; their rotations; all joints'
-steps; whether each heel and toe stands still. The last frame has no next frame, so F frames of joints give
-F - 1 rows.
+Guo et al. 2022. J joints give D = 12 J - 1 features: 22 and 263, or 21 and 251; see `Layout`.
+Per frame: half the heading's turn and the root's step to the next frame, in the body's frame, and the pelvis height;
+positions of the other joints relative to the pelvis, body facing +Z; their rotations; velocities of all joints; foot
+contacts of heels and toes. The last frame has no successor, so F frames of joints give F - 1 rows.
 
-Two oddities of the official code are part of the published data and are kept. The four joints of the heading
-are unpacked in a swapped order, so that hips and shoulders pull against each other and the heading is off by
-about ten degrees. And heading quaternions are not made continuous: when the heading crosses 180 degrees, one
-frame's turn has the wrong sign and the recovered path bends away from there.
+Two quirks of the official code are part of the published data and are kept. The four joints that define the heading
+are unpacked in swapped order, so hips and shoulders work against each other and the heading is off by about ten
+degrees. And heading quaternions are not made continuous: where the heading crosses 180 degrees, one frame's turn has
+the wrong sign and the recovered path bends away from there.
 """
 
 from typing import Any, Final
@@ -18,51 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmu_tasks.data.motion import rotations
-from hmu_tasks.data.motion.layout import (
-    CONTACTS,
-    DIMENSIONS,
-    GROUPS,
-    HUMANML3D,
-    LOCAL_POSITIONS,
-    NAMES,
-    ROOT,
-    ROTATIONS,
-    VELOCITIES,
-    Layout,
-)
-from hmu_tasks.data.motion.normalisation import Statistics, denormalise, emphasise, normalise, statistics
-from hmu_tasks.data.motion.recovery import root_path, to_joints, to_joints_from_rotations
+from hmu_tasks.data.motion.layout import HUMANML3D, Layout
+from hmu_tasks.data.motion.recovery import to_joints
 from hmu_tasks.data.motion.skeleton import MIRROR_ORDER, SMPL, Skeleton
 from hmu_tasks.runtime.errors import DataError
 
 __all__ = [
-    "CONTACTS",
-    "DIMENSIONS",
-    "GROUPS",
-    "LOCAL_POSITIONS",
-    "NAMES",
-    "ROOT",
-    "ROTATIONS",
-    "VELOCITIES",
-    "Statistics",
     "bone_offsets",
-    "denormalise",
-    "emphasise",
     "extract",
     "from_joints",
     "from_joints_batch",
     "mirror_joints",
-    "normalise",
     "place",
     "retarget",
-    "root_path",
     "solve_rotations",
-    "statistics",
     "to_joints",
-    "to_joints_from_rotations",
 ]
 
-FEET_THRESHOLD: Final = HUMANML3D.still  # squared metres per squared frame below which a foot counts as still
 _UP: Final = np.array([0, 1, 0], dtype=np.float32)
 _FORWARD: Final = np.array([0, 0, 1], dtype=np.float32)
 
@@ -70,11 +41,11 @@ _FORWARD: Final = np.array([0, 0, 1], dtype=np.float32)
 def from_joints(
     joints: NDArray[Any], *, offsets: NDArray[Any] | None = None, layout: Layout = HUMANML3D
 ) -> NDArray[np.float32]:
-    """Place a motion on the floor, at the origin, facing +Z, and describe it in D numbers per frame.
+    """Canonicalise a motion (on the floor, at the origin, facing +Z) and extract its features.
 
-    joints: [F, J, 3] metres, Y up, at the layout's frame rate, F >= 2. offsets: [J, 3] bones of the skeleton to
+    joints: [F, J, 3] metres, Y up, at the layout's frame rate, F >= 2. offsets: [J, 3] bone offsets of the skeleton to
     retarget to first, as the official preparation does with its reference body; None keeps the motion's own body.
-    Returns [F - 1, D]. Raises DataError for another shape or numbers that are not finite.
+    Returns [F - 1, D]. Raises DataError for a wrong shape or non-finite values.
     """
     if joints.ndim != 3:
         raise DataError(f"joints have shape {joints.shape}; expected [frames, {layout.joints}, 3]")
@@ -84,7 +55,7 @@ def from_joints(
 def from_joints_batch(
     joints: NDArray[Any], *, offsets: NDArray[Any] | None = None, layout: Layout = HUMANML3D
 ) -> NDArray[np.float32]:
-    """Describe motions of equal length at once: [..., F, J, 3] -> [..., F - 1, D]; see from_joints."""
+    """Batched `from_joints` for motions of equal length: [..., F, J, 3] -> [..., F - 1, D]."""
     _check_joints(joints, layout.joints)
     if offsets is not None:
         joints = retarget(joints, offsets, body=layout.skeleton)
@@ -92,7 +63,7 @@ def from_joints_batch(
 
 
 def extract(joints: NDArray[Any], *, layout: Layout = HUMANML3D) -> NDArray[np.float32]:
-    """Describe joints [..., F, J, 3] in metres as they stand, neither retargeted nor placed: [..., F - 1, D]."""
+    """Extract features from joints [..., F, J, 3] in metres, without retargeting or placing: [..., F - 1, D]."""
     positions = joints.astype(np.float32)
     if layout.metres != 1.0:
         positions /= np.float32(layout.metres)
@@ -125,10 +96,10 @@ def extract(joints: NDArray[Any], *, layout: Layout = HUMANML3D) -> NDArray[np.f
 def solve_rotations(
     positions: NDArray[np.float32], *, smooth: bool = True, body: Skeleton = SMPL
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rotations of joints [..., F, J, 3]: relative to the joint before, and accumulated; [..., F, J, 4].
+    """Rotations of joints [..., F, J, 3], relative to the previous joint and accumulated: two of [..., F, J, 4].
 
-    Row 0 of both is the heading: the turn that takes the body's facing direction to +Z. `smooth` filters that
-    direction over time.
+    Row 0 of both is the heading, the rotation of the facing direction to +Z; `smooth` low-pass filters that direction
+    over time.
     """
     world = np.empty((*positions.shape[:-1], 4), dtype=np.float32)
     world[..., 0, :] = rotations.between(_facing(positions, body, smooth=smooth), _FORWARD)
@@ -137,7 +108,7 @@ def solve_rotations(
     bones = rotations.unit(positions[..., 1:, :] - positions[..., list(body.parents[1:]), :])
     turns = rotations.between(body.offsets[1:], bones)
     for before, joints in body.levels:
-        # world equals turns up to rounding; the official numbers contain the rounding of these products.
+        # world equals turns up to rounding; the published features contain the rounding of these products.
         local[..., joints, :] = rotations.multiply(
             rotations.conjugate(world[..., before, :]), turns[..., joints - 1, :]
         )
@@ -146,13 +117,13 @@ def solve_rotations(
 
 
 def _facing(positions: NDArray[Any], body: Skeleton, *, smooth: bool) -> NDArray[Any]:
-    # `face` starts with the RIGHT hip: unpacking it like this is the swap that the module describes.
+    # `face` starts with the RIGHT hip: this unpacking is the swap that the module docstring describes.
     left_hip, right_hip, right_shoulder, left_shoulder = body.face
     hips = positions[..., right_hip, :] - positions[..., left_hip, :]
     shoulders = positions[..., right_shoulder, :] - positions[..., left_shoulder, :]
     facing = rotations.cross(_UP, rotations.unit(hips + shoulders))
     if smooth:
-        from scipy.ndimage import gaussian_filter1d  # costs more to import than the rest of this module
+        from scipy.ndimage import gaussian_filter1d  # slower to import than the rest of this module
 
         facing = gaussian_filter1d(facing, 20, axis=-2, mode="nearest")
     facing_unit: NDArray[Any] = rotations.unit(facing)
@@ -160,7 +131,7 @@ def _facing(positions: NDArray[Any], body: Skeleton, *, smooth: bool) -> NDArray
 
 
 def place(joints: NDArray[Any], *, body: Skeleton = SMPL) -> NDArray[np.float32]:
-    """Put the lowest joint of each motion [..., F, J, 3] at height 0, its start at x = z = 0, facing +Z."""
+    """Move each motion [..., F, J, 3] so that its lowest joint is at y = 0 and it starts at x = z = 0, facing +Z."""
     joints = joints.astype(np.float64)
     right_hip, left_hip, right_shoulder, left_shoulder = body.face
     first = joints[..., 0, :, :]
@@ -176,7 +147,7 @@ def place(joints: NDArray[Any], *, body: Skeleton = SMPL) -> NDArray[np.float32]
 
 
 def bone_offsets(joints: NDArray[Any], *, body: Skeleton = SMPL) -> NDArray[np.float32]:
-    """Bones of a body in the reference pose: one frame of joints [..., J, 3] -> [..., J, 3] metres."""
+    """Bone offsets of a body in the reference pose: one frame of joints [..., J, 3] -> [..., J, 3] metres."""
     offsets = np.zeros(joints.shape, dtype=np.float32)
     lengths = np.linalg.norm(joints[..., 1:, :] - joints[..., list(body.parents[1:]), :], axis=-1)
     offsets[..., 1:, :] = lengths[..., None] * body.offsets[1:]
@@ -184,10 +155,10 @@ def bone_offsets(joints: NDArray[Any], *, body: Skeleton = SMPL) -> NDArray[np.f
 
 
 def retarget(joints: NDArray[Any], offsets: NDArray[Any], *, body: Skeleton = SMPL) -> NDArray[np.float64]:
-    """Give a motion [..., F, J, 3] the bones of another body [J, 3]; its path scales with its legs."""
+    """Retarget a motion [..., F, J, 3] to bone offsets [J, 3]; the root path scales with leg length."""
     if offsets.shape != (len(body), 3):
         raise DataError(
-            f"offsets have shape {offsets.shape}; expected [{len(body)}, 3], as bone_offsets gives them"
+            f"offsets have shape {offsets.shape}; expected [{len(body)}, 3], as returned by bone_offsets"
         )
     legs = list(body.leg)
     own = np.abs(bone_offsets(joints[..., 0, :, :], body=body)[..., legs, :]).max(axis=-1).sum(axis=-1)
@@ -204,7 +175,7 @@ def retarget(joints: NDArray[Any], offsets: NDArray[Any], *, body: Skeleton = SM
 
 
 def mirror_joints(joints: NDArray[Any]) -> NDArray[Any]:
-    """Mirror SMPL joints [..., 22, 3]: x changes its sign, left and right joints change places."""
+    """Mirror SMPL joints [..., 22, 3]: negate x and swap left and right joints."""
     mirrored = joints[..., MIRROR_ORDER, :]
     mirrored[..., 0] *= -1
     return mirrored
@@ -214,6 +185,8 @@ def _check_joints(joints: NDArray[Any], count: int) -> None:
     if joints.ndim < 3 or joints.shape[-2:] != (count, 3):
         raise DataError(f"joints have shape {joints.shape}; expected [..., frames, {count}, 3]")
     if joints.shape[-3] < 2:
-        raise DataError("a motion needs at least two frames; steps between frames are part of its features")
+        raise DataError(
+            "a motion needs at least two frames; its features include displacements between frames"
+        )
     if not np.isfinite(joints).all():
-        raise DataError("joints contain NaN or infinite numbers; repair or leave out this motion")
+        raise DataError("joints contain NaN or infinite values; repair or leave out this motion")

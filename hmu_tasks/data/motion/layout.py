@@ -1,7 +1,7 @@
-"""Which number of a frame's features means what; the only place that counts them.
+"""Layout of the feature vector of a frame; the only place that defines indices into it.
 
-A body of J joints has 12 J - 1 numbers per frame (Guo et al. 2022): HumanML3D's 22 joints 263, KIT-ML's 21 joints 251.
-The constants of this module are those of the 263; `HUMANML3D` and `KITML` hold both representations as values.
+J joints have D = 12 J - 1 features per frame (Guo et al. 2022): 263 for HumanML3D's 22 joints, 251 for KIT-ML's 21.
+`HUMANML3D` and `KITML` are the two representations.
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from hmu_tasks.runtime.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A motion representation, from which its width, slices and names follow.
+    """A motion representation; width, slices and feature names are derived from it.
 
-    metres: length of the unit of its positions. still: squared length per squared frame, in that unit, below which a
-    foot counts as standing.
+    metres: metres per unit of its positions. still: squared displacement per frame, in that unit, below which a foot
+    counts as in contact.
     """
 
     name: str
@@ -32,43 +32,43 @@ class Layout:
 
     @property
     def width(self) -> int:
-        """Numbers per frame, D."""
+        """Features per frame, D."""
         return 12 * self.joints - 1
 
     @property
     def root(self) -> slice:
-        """Half heading turn (radians), step to the left, step ahead (per frame), height of the root."""
+        """Half the heading's turn (radians per frame), steps to the left and forward (per frame), root height."""
         return slice(0, 4)
 
     @property
     def local_positions(self) -> slice:
-        """Joints 1 to J - 1 x 3: where they are, seen from below the root, body turned to +Z."""
+        """Joints 1 to J - 1 x 3: positions relative to the root's projection onto the floor, body facing +Z."""
         return slice(4, 3 * self.joints + 1)
 
     @property
     def rotations(self) -> slice:
-        """Joints 1 to J - 1 x 6: relative to the joint before."""
+        """Joints 1 to J - 1 x 6: rotations relative to the previous joint of the chain."""
         return slice(3 * self.joints + 1, 9 * self.joints - 5)
 
     @property
     def velocities(self) -> slice:
-        """Joints 0 to J - 1 x 3: per frame, body turned to +Z."""
+        """Joints 0 to J - 1 x 3: displacement per frame, body facing +Z."""
         return slice(9 * self.joints - 5, 12 * self.joints - 5)
 
     @property
     def contacts(self) -> slice:
-        """Left ankle, left foot, right ankle, right foot: 1 = standing still."""
+        """Foot contacts of left ankle, left foot, right ankle, right foot: 1 = in contact."""
         return slice(self.width - 4, self.width)
 
     @property
     def groups(self) -> dict[str, slice]:
-        """The five parts by name, in their order."""
+        """The five slices by name, in order."""
         parts = ("root", "local_positions", "rotations", "velocities", "contacts")
         return {part: getattr(self, part) for part in parts}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """A name for each number of a frame."""
+        """A name for each feature."""
         joints = self.skeleton.joints
         names = (
             "root.turn",
@@ -85,13 +85,13 @@ class Layout:
 
 
 HUMANML3D: Final = Layout(name="humanml3d", skeleton=SMPL, metres=1.0, still=0.002)
-# The Master Motor Map's unit: 640 to the metre (Petrovich et al. 2022, TEMOS, which scales SMPL to it by 480 / 0.75).
+# Master Motor Map units, 640 per metre (Petrovich et al. 2022, TEMOS, scales SMPL to it by 480 / 0.75).
 KITML: Final = Layout(name="kitml", skeleton=MMM, metres=0.75 / 480, still=0.05)
 LAYOUTS: Final[tuple[Layout, ...]] = (HUMANML3D, KITML)
 
 
 def layout_of(width: int) -> Layout:
-    """Return the representation with that many numbers per frame; DataError where there is none."""
+    """Return the representation with that many features per frame; raises DataError if there is none."""
     for layout in LAYOUTS:
         if layout.width == width:
             return layout
@@ -100,10 +100,3 @@ def layout_of(width: int) -> Layout:
 
 
 DIMENSIONS: Final = HUMANML3D.width
-ROOT: Final = HUMANML3D.root
-LOCAL_POSITIONS: Final = HUMANML3D.local_positions
-ROTATIONS: Final = HUMANML3D.rotations
-VELOCITIES: Final = HUMANML3D.velocities
-CONTACTS: Final = HUMANML3D.contacts
-GROUPS: Final = HUMANML3D.groups
-NAMES: Final = HUMANML3D.names

@@ -1,6 +1,5 @@
-"""Mean and spread of features, as HumanML3D computes them, and the scaling that models train on."""
+"""Feature statistics as HumanML3D computes them, and their reweighting for training."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmu_tasks.data.motion.layout import DIMENSIONS, Layout, layout_of
-from hmu_tasks.data.motion.rotations import Array
 from hmu_tasks.runtime.errors import DataError
 
 
-def _kinds(layout: Layout) -> tuple[slice, ...]:
-    """Features of one kind share one spread, so that scaling keeps their proportions to each other."""
+def _groups(layout: Layout) -> tuple[slice, ...]:
+    """Groups of features that share one standard deviation, so that normalising keeps their relative scale."""
     positions, turns = layout.local_positions, layout.rotations
     return slice(0, 1), slice(1, 3), slice(3, 4), positions, turns, layout.velocities, layout.contacts
 
@@ -27,7 +25,7 @@ class Statistics:
 
 
 class RunningStatistics:
-    """Statistics over features that arrive clip by clip, in float64 and bounded memory (Chan et al. 1979)."""
+    """Streaming statistics over clips, in float64 and constant memory (Chan et al. 1979)."""
 
     def __init__(self, width: int = DIMENSIONS) -> None:
         self.layout = layout_of(width)
@@ -36,7 +34,7 @@ class RunningStatistics:
         self._squares = np.zeros(width)
 
     def add(self, features: NDArray[Any]) -> None:
-        """Count the frames of features [F, D] in."""
+        """Add the frames of features [F, D]."""
         if len(features) == 0:
             return
         values = features.astype(np.float64)
@@ -48,48 +46,31 @@ class RunningStatistics:
         self.frames = total
 
     def result(self) -> Statistics:
-        """Return the statistics of all frames so far; DataError if there were none.
+        """Return the statistics of all frames so far; raises DataError if there were none.
 
-        The spread is the population's, averaged within each kind of feature. A kind that never changes gets a
-        spread of 1, so that normalising never divides by zero.
+        The population standard deviation is averaged within each group of features. A constant group gets 1, so
+        that normalising never divides by zero.
         """
         if self.frames == 0:
             raise DataError("no frames to compute mean and std from; the dataset has no usable clip")
         std = np.sqrt(self._squares / self.frames)
-        for kind in _kinds(self.layout):
-            std[kind] = std[kind].mean()
+        for group in _groups(self.layout):
+            std[group] = std[group].mean()
         std[std < 1e-8] = 1.0
         return Statistics(mean=self._mean.astype(np.float32), std=std.astype(np.float32))
 
 
-def statistics(clips: Iterable[NDArray[Any]]) -> Statistics:
-    """Mean and group-averaged spread over the frames of all clips [F, D], as the official script."""
-    running: RunningStatistics | None = None
-    for features in clips:
-        running = running or RunningStatistics(features.shape[1])
-        running.add(features)
-    return (running or RunningStatistics()).result()
-
-
 def emphasise(std: NDArray[np.float32], *, feature_bias: float) -> NDArray[np.float32]:
-    """Divide the spread of root (first four) and contacts (last four), so that models weigh these features more.
+    """Divide the std of root (first four) and contact (last four) features, so that models weight them more.
 
-    std: [D]; feature_bias: the positive divisor. The released tokenizers trained with 25: the official
-    script divides by 5 twice, once for each dataset it builds.
+    std: [D]; feature_bias: positive divisor. The released tokenizers were trained with 25: the official script
+    divides by 5 twice, once for each dataset it builds.
     """
     if feature_bias <= 0:
-        raise DataError(f"feature_bias is {feature_bias}; it divides a spread and must be positive")
+        raise DataError(
+            f"feature_bias is {feature_bias}; it divides a standard deviation and must be positive"
+        )
     biased = std.copy()
     biased[:4] /= feature_bias
     biased[layout_of(len(std)).contacts] /= feature_bias
     return biased
-
-
-def normalise(features: Array, mean: Array, std: Array) -> Array:
-    """Scale features [..., D] to mean 0 and spread 1; numpy or torch, all three of the same kind."""
-    return (features - mean) / std  # type: ignore[no-any-return]
-
-
-def denormalise(features: Array, mean: Array, std: Array) -> Array:
-    """Undo `normalise`."""
-    return features * std + mean  # type: ignore[no-any-return]

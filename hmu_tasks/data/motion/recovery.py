@@ -1,6 +1,6 @@
-"""From features back to joints, for numpy arrays and (differentiably) torch tensors.
+"""Recover joint positions from features, for numpy arrays and (differentiably) torch tensors.
 
-The number of features per frame tells the representation: D is 263 with J = 22 joints, or 251 with J = 21 (KIT-ML).
+The feature dimension identifies the representation: D = 263 with J = 22 joints, or D = 251 with J = 21 (KIT-ML).
 """
 
 from itertools import pairwise
@@ -16,10 +16,10 @@ from hmu_tasks.runtime.errors import DataError
 
 
 def root_path(features: Array) -> tuple[Array, Array]:
-    """Where the pelvis is and where the body faces: [..., F, D] -> ([..., F, 3] metres, [..., F] radians).
+    """Pelvis trajectory and heading: [..., F, D] -> ([..., F, 3] metres, [..., F] radians).
 
-    The angle is half the heading, as in the features: the quaternion that takes the heading to +Z is
-    (cos a, 0, sin a, 0). Frame 0 is at x = z = 0 with angle 0.
+    The angle a is half the heading, as in the features: (cos a, 0, sin a, 0) is the quaternion that rotates the
+    heading to +Z. Frame 0 is at x = z = 0 with a = 0.
     """
     layout = _layout(features)
     path, angle = _root_path(features)
@@ -49,7 +49,7 @@ def _root_path(features: Array) -> tuple[Array, Array]:
 def to_joints(features: Array) -> Array:
     """Recover joints [..., F, J, 3] in metres from the local positions of features [..., F, D].
 
-    The features must be denormalised. This is the recovery behind all published numbers (`recover_from_ric`).
+    The features must be denormalised. All published metrics use this recovery (`recover_from_ric`).
     """
     xp, layout = library(features), _layout(features)
     path, angle = _root_path(features)
@@ -61,10 +61,10 @@ def to_joints(features: Array) -> Array:
 
 
 def to_joints_from_rotations(features: Array, offsets: NDArray[Any]) -> Array:
-    """Recover joints [..., F, J, 3] from the rotations of features [..., F, D] and bones [J, 3] in metres.
+    """Recover joints [..., F, J, 3] in metres from the rotations of features [..., F, D] and bone offsets [J, 3].
 
-    offsets: as `features.bone_offsets` gives them. Bone lengths are exact; positions drift from `to_joints`
-    where the features do not come from one rigid body.
+    offsets: metres, as returned by `features.bone_offsets`. Bone lengths are exact; positions drift from those of
+    `to_joints` if the features do not come from a rigid body.
     """
     xp, layout = library(features), _layout(features)
     path, angle = root_path(features)
@@ -75,7 +75,7 @@ def to_joints_from_rotations(features: Array, offsets: NDArray[Any]) -> Array:
     bones = offsets.astype(np.float32) if isinstance(features, np.ndarray) else features.new_tensor(offsets)
     joints = [path] * layout.joints
     for chain in layout.skeleton.chains:
-        # Every chain, the arms' too, starts from the heading: so the rotations were solved.
+        # Every chain starts from the heading, the arms' too, because the rotations were solved that way.
         world = matrices[..., 0, :, :]
         for before, joint in pairwise(chain):
             world = world @ matrices[..., joint, :, :]
@@ -84,14 +84,14 @@ def to_joints_from_rotations(features: Array, offsets: NDArray[Any]) -> Array:
 
 
 def _unturn(angle: Array, x: Array, z: Array) -> tuple[Array, Array]:
-    # Turns by -2 * angle about Y: the stored angle is half of the heading's.
+    # Rotate by -2 * angle about Y: the stored angle is half the heading.
     xp = library(angle)
     c, s = xp.cos(2 * angle), xp.sin(2 * angle)
     return c * x - s * z, s * x + c * z
 
 
 def _running_sum(x: Array) -> Array:
-    # numpy sums float32 step by step in float32; torch keeps a wider sum inside. Both follow torch here.
+    # numpy accumulates float32 in float32, torch in a wider type; match torch.
     if isinstance(x, np.ndarray):
         return np.cumsum(x, -1, dtype=np.float64).astype(x.dtype)
     return x.cumsum(-1)

@@ -1,6 +1,6 @@
 """Unit quaternions [..., 4] (w, x, y, z) and 6-d rotations [..., 6] (Zhou et al. 2019).
 
-Each function takes numpy arrays or torch tensors of any leading shape and gives back the same kind.
+Every function takes numpy arrays or torch tensors of any leading shape and returns the same type.
 """
 
 import sys
@@ -17,7 +17,7 @@ Array = TypeVar("Array", NDArray[Any], "torch.Tensor")
 
 
 def library(x: object) -> ModuleType:
-    """Return the module, numpy or torch, that works on `x`, without importing torch for numpy users."""
+    """Return numpy or torch, whichever `x` belongs to, without importing torch for numpy callers."""
     torch = sys.modules.get("torch")
     return torch if torch is not None and isinstance(x, torch.Tensor) else np
 
@@ -30,18 +30,18 @@ def cross(a: Array, b: Array) -> Array:
 
 
 def unit(x: Array) -> Array:
-    """Scale vectors [..., n] to length one; a zero vector stays zero."""
+    """Normalise vectors [..., n] to unit length; a zero vector stays zero."""
     length = library(x).sqrt((x * x).sum(-1))[..., None]
     return x / (length + (length == 0))  # type: ignore[no-any-return]
 
 
 def conjugate(q: Array) -> Array:
-    """Return the inverse of unit quaternions."""
+    """Conjugate of quaternions, the inverse of unit quaternions."""
     return library(q).concatenate([q[..., :1], -q[..., 1:]], -1)  # type: ignore[no-any-return]
 
 
 def multiply(p: Array, q: Array) -> Array:
-    """Hamilton product p q: first turn by q, then by p."""
+    """Hamilton product p q: rotate by q, then by p."""
     pw, px, py, pz = p[..., 0], p[..., 1], p[..., 2], p[..., 3]
     qw, qx, qy, qz = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
     parts = [
@@ -54,17 +54,17 @@ def multiply(p: Array, q: Array) -> Array:
 
 
 def rotate(q: Array, v: Array) -> Array:
-    """Turn vectors v [..., 3] by unit quaternions q [..., 4]; both broadcast."""
+    """Rotate vectors v [..., 3] by unit quaternions q [..., 4]; both broadcast."""
     axis = q[..., 1:]
     turn = cross(axis, v)
     return v + 2 * (q[..., :1] * turn + cross(axis, turn))  # type: ignore[no-any-return]
 
 
 def between(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """Shortest turn from direction a [..., 3] to b [..., 3] as a unit quaternion.
+    """Shortest rotation from direction a [..., 3] to b [..., 3] as a unit quaternion.
 
-    Where a or b is zero the turn is the identity; where they oppose each other it is a half turn about an
-    axis across `a`. The official code divides zero by zero there.
+    Identity where a or b is zero; a half turn about an axis perpendicular to `a` where they are opposite. The
+    official code divides zero by zero in both cases.
     """
     along = (a * b).sum(-1)
     w = np.sqrt((a * a).sum(-1) * (b * b).sum(-1)) + along
@@ -73,7 +73,7 @@ def between(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     flat = size < 1e-12
     if flat.any():
         start = np.broadcast_to(a, (*w.shape, 3))
-        # Across X where `a` allows it: then a heading of 180 degrees turns about the vertical, not upside down.
+        # Prefer the axis across X: a heading of 180 degrees then turns about the vertical, not upside down.
         sideways = np.abs(start[..., :1]) < 0.9 * np.sqrt((start * start).sum(-1, keepdims=True))
         other = np.where(sideways, np.eye(3, dtype=b.dtype)[0], np.eye(3, dtype=b.dtype)[1])
         half_turn = np.concatenate([np.zeros_like(w)[..., None], unit(cross(start, other))], -1)
@@ -84,7 +84,7 @@ def between(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
 
 
 def to_six(q: Array) -> Array:
-    """Quaternions of any length above 0 -> 6-d rotations: the first two columns of the rotation matrix."""
+    """Non-zero quaternions -> 6-d rotations: the first two columns of the rotation matrix."""
     w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
     two = 2.0 / (q * q).sum(-1)
     parts = [

@@ -1,9 +1,9 @@
-"""The bodies that motions here have: the first 22 joints of SMPL (HumanML3D, Motion-X), and KIT-ML's 21 joints.
+"""Skeletons: the first 22 joints of SMPL (HumanML3D, Motion-X) and the 21 joints of KIT-ML.
 
-SMPL joints and their names: Loper et al. 2015. KIT-ML's: the Master Motor Map, Terlemez et al. 2014. Chains and
-unit offsets: those behind the published features of both (Guo et al. 2022, "Generating Diverse and Natural 3D Human
-Motions from Text"). Axes: X to the body's left, Y up, Z forward. Lengths in metres.
-The constants of this module are those of the 22 SMPL joints; `SMPL` and `MMM` hold both bodies as values.
+SMPL joints and names: Loper et al. 2015. KIT-ML: the Master Motor Map, Terlemez et al. 2014. Chains and unit offsets
+are those behind the published features of both (Guo et al. 2022, "Generating Diverse and Natural 3D Human Motions from
+Text"). Axes: X to the body's left, Y up, Z forward. Lengths in metres.
+The module constants are those of the 22 SMPL joints; `SMPL` and `MMM` are the two skeletons as values.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ FPS: Final = 20.0
 
 PARENTS: Final[tuple[int, ...]] = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
 
-# Right leg, left leg, spine and head, right arm, left arm: the order in which bones are drawn and solved.
+# Right leg, left leg, spine and head, right arm, left arm: the order in which bones are plotted and solved.
 CHAINS: Final[tuple[tuple[int, ...], ...]] = (
     (0, 2, 5, 8, 11),
     (0, 1, 4, 7, 10),
@@ -51,7 +51,7 @@ CHAINS: Final[tuple[tuple[int, ...], ...]] = (
     (9, 13, 16, 18, 20),
 )
 
-# Direction of the bone that ends at each joint in the reference pose (arms hang, feet point forward).
+# Direction of the bone that ends at each joint in the reference pose (arms down, feet forward).
 RAW_OFFSETS: Final[NDArray[np.float32]] = np.array(
     [
         [0, 0, 0],
@@ -83,17 +83,14 @@ RAW_OFFSETS.setflags(write=False)
 
 LEFT: Final[tuple[int, ...]] = (1, 4, 7, 10, 13, 16, 18, 20)
 RIGHT: Final[tuple[int, ...]] = (2, 5, 8, 11, 14, 17, 19, 21)
-MIRROR_PAIRS: Final[tuple[tuple[int, int], ...]] = tuple(zip(LEFT, RIGHT, strict=True))
 
-# Right hip, left hip, right shoulder, left shoulder: the joints that say where the body faces.
+# Right hip, left hip, right shoulder, left shoulder: the joints that define the facing direction.
 FACE_JOINTS: Final[tuple[int, int, int, int]] = (2, 1, 17, 16)
 
 LEFT_FOOT: Final[tuple[int, int]] = (7, 10)  # ankle, foot
 RIGHT_FOOT: Final[tuple[int, int]] = (8, 11)
-LEG: Final[tuple[int, int]] = (
-    5,
-    8,
-)  # thigh and shin of the right leg: their lengths scale one body to another
+# Thigh and shin of the right leg: their lengths scale one body to another.
+LEG: Final[tuple[int, int]] = (5, 8)
 
 
 def _mirror_order() -> NDArray[np.intp]:
@@ -108,9 +105,9 @@ MIRROR_ORDER: Final[NDArray[np.intp]] = _mirror_order()
 
 @dataclass(frozen=True, eq=False)
 class Skeleton:
-    """A body: its joints, what they hang on, and which of them tell where it faces, stands and how long its legs are.
+    """A skeleton: joints, their parents, and the joints that define facing direction, foot contact and leg length.
 
-    chains: the order in which rotations are solved. offsets: [J, 3] directions of the bones in the reference pose.
+    chains: the order in which rotations are solved. offsets: [J, 3] bone directions in the reference pose.
     face: right hip, left hip, right shoulder, left shoulder. left_foot, right_foot: ankle and foot. leg: the two
     joints whose bones scale one body to another.
     """
@@ -125,24 +122,25 @@ class Skeleton:
     leg: tuple[int, int]
 
     def __len__(self) -> int:
-        """Count the joints."""
+        """Number of joints."""
         return len(self.joints)
 
     @property
     def feet(self) -> tuple[int, ...]:
-        """Both ankles and feet, left before right, as the features order their contacts."""
+        """Both ankles and feet, left before right, in the order of the contact features."""
         return self.left_foot + self.right_foot
 
     @property
     def toes(self) -> tuple[int, int]:
-        """The outermost joint of the left and of the right foot."""
+        """The last joint of the left and of the right foot."""
         return self.left_foot[1], self.right_foot[1]
 
     @cached_property
     def levels(self) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], ...]:
-        """The n-th joint of every chain beside the joint its rotation is relative to.
+        """For each n, the parents and the n-th joints of all chains, so that one step solves all chains at once.
 
-        Arms and neck hang on a joint of the spine, but every chain starts from the heading (row 0).
+        "Parent" is the joint that the rotation is relative to: every chain starts from the heading (row 0), though the
+        arms are attached to a spine joint.
         """
         levels = []
         for step in range(1, max(map(len, self.chains))):
@@ -172,9 +170,8 @@ def _mmm_offsets() -> NDArray[np.float32]:
     return offsets
 
 
-# The released preparation script takes joints 5 to 7 and 11 to 15 for the right side, and so they stand in the
-# published features; the source files name them left, and the reference pose has them at +X. Names here follow the
-# features.
+# The released preparation script takes joints 5 to 7 and 11 to 15 for the right side, and the published features
+# follow it; the source files call them left, and the reference pose has them at +X. Names here follow the features.
 MMM: Final = Skeleton(
     joints=(
         "root",

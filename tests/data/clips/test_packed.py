@@ -12,7 +12,7 @@ from hmu_tasks.data.clips import packed
 from hmu_tasks.data.clips.arrays import GrowingArray
 from hmu_tasks.data.clips.clips import Actions, Caption, Clip
 from hmu_tasks.data.datasets import DATASETS, raw_writer
-from hmu_tasks.data.motion.normalisation import Statistics, statistics
+from hmu_tasks.data.motion.normalisation import RunningStatistics, Statistics
 from hmu_tasks.runtime.errors import ConfigError, DataError
 
 
@@ -46,7 +46,7 @@ def digests(folder):
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())}
 
 
-def test_what_is_packed_comes_back(folder):
+def test_packed_clips_round_trip(folder):
     clips = packed.load(folder)
     assert len(clips) == 4
     for given in CLIPS:
@@ -85,13 +85,20 @@ def test_the_report_counts(tmp_path):
     assert report.splits == {"train": 2, "val": 1, "test": 1}
 
 
+def statistics_of(clips):
+    running = RunningStatistics()
+    for one in clips:
+        running.add(one.features)
+    return running.result()
+
+
 def test_statistics_are_those_of_the_training_clips_or_as_given(tmp_path, folder):
-    expected = statistics([c.features for c in CLIPS if c.split == "train"])
+    expected = statistics_of([c for c in CLIPS if c.split == "train"])
     clips = packed.load(folder)
     np.testing.assert_array_equal(clips.mean, expected.mean)
     np.testing.assert_array_equal(clips.std, expected.std)
     packed.pack(CLIPS[2:], folder)
-    np.testing.assert_array_equal(packed.load(folder).mean, statistics([c.features for c in CLIPS[2:]]).mean)
+    np.testing.assert_array_equal(packed.load(folder).mean, statistics_of(CLIPS[2:]).mean)
     given = Statistics(np.full(263, 2, dtype=np.float32), np.full(263, 3, dtype=np.float32))
     packed.pack(CLIPS, folder, statistics=given)
     assert (packed.load(folder).std == 3).all()
@@ -106,7 +113,7 @@ def test_labels_and_actions_pass_through(tmp_path):
     np.testing.assert_array_equal(loaded.labels("b"), np.ones(44))
     assert np.load(tmp_path / "labels.npy").dtype == np.int16
     assert json.loads((tmp_path / "actions.json").read_text())["violent"] == [False, True]
-    with pytest.raises(DataError, match="c lacks action labels"):
+    with pytest.raises(DataError, match="c has no action labels"):
         packed.pack([clip("c")], tmp_path, actions=actions)
 
 
@@ -144,7 +151,7 @@ def test_missing_and_damaged_files(folder, name):
         packed.load(folder)
 
 
-def test_files_that_do_not_fit_each_other(folder):
+def test_inconsistent_files(folder):
     table = packed.load(folder).table
     np.save(folder / "features.npy", np.zeros((191, 263), dtype=np.float32))
     with pytest.raises(DataError, match=r"features\.npy has shape"):
@@ -181,13 +188,13 @@ def raw(tmp_path):
     return source
 
 
-def test_ingest_packs_a_raw_folder_and_says_what_it_skipped(raw, tmp_path):
+def test_ingest_packs_a_raw_folder_and_reports_skipped_ids(raw, tmp_path):
     target = tmp_path / "clips"
     report = step.ingest(raw, target)
     assert report.packed.splits == {"train": 2, "val": 1, "test": 1}
     record = json.loads((target / "ingest.json").read_text())
     assert record["skipped"] == [
-        {"id": "short", "reason": "too short", "detail": "20 frames; kept from 40 on", "damaged": False}
+        {"id": "short", "reason": "too short", "detail": "20 frames; the minimum is 40", "damaged": False}
     ]
     assert record["reasons"] == {"too short": 1}
     before = digests(target)
@@ -195,7 +202,7 @@ def test_ingest_packs_a_raw_folder_and_says_what_it_skipped(raw, tmp_path):
     assert digests(target) == before
 
 
-def test_a_failed_ingest_leaves_what_was_there(raw, tmp_path):
+def test_a_failed_ingest_keeps_the_old_output(raw, tmp_path):
     target = tmp_path / "clips"
     step.ingest(raw, target)
     before = digests(target)
@@ -214,7 +221,7 @@ def test_datasets_are_known_by_name():
         raw_writer("motion")
 
 
-def test_the_step_draws_packs_and_repeats_itself(tmp_path, monkeypatch):
+def test_the_step_generates_packs_and_is_reproducible(tmp_path, monkeypatch):
     values = params.read_yaml(Path(__file__).resolve().parents[3] / "params.yaml")
     values["run"]["dataset"] = "synthetic"
     values["ingest"]["synthetic"] |= {"clips": 40, "val": 16, "test": 16}

@@ -1,4 +1,4 @@
-"""Concepts, prompts and the two rules."""
+"""Concepts, prompts and the two matching rules."""
 
 import json
 import textwrap
@@ -34,7 +34,7 @@ VIOLENCE = prepare(load_concept("violence").keywords("lemma", "humanml3d"), load
 
 @pytest.mark.parity
 def test_substring_rule_equals_the_published_split(shared: Path) -> None:
-    """Every concept of both released keyword lists, one and two required matches, and the counts of lines."""
+    """All concepts of both released keyword lists, with one and two required matches, and the line counts."""
     golden = json.loads((shared / "golden" / "g_keyword_split.json").read_text(encoding="utf-8"))
     rows = [(name, *line.split("#")[:2]) for name, lines in golden["lines"].items() for line in lines]
     captions = pd.DataFrame(rows, columns=["clip_id", "caption", "tokens"])
@@ -42,7 +42,9 @@ def test_substring_rule_equals_the_published_split(shared: Path) -> None:
     compared = 0
     for key, expected in golden["results"].items():
         dataset, published, how = key.split("|")
-        if published == "none":  # the release's name for "no concept", with a keyword that no caption holds
+        if (
+            published == "none"
+        ):  # the release's name for "no concept", with a keyword that occurs in no caption
             lines = captions["caption"] + "#" + captions["tokens"]
             hits = [substring_hits(line, expected["keywords"]) for line in lines]
         else:
@@ -115,11 +117,11 @@ def test_unknown_names_list_the_choices() -> None:
         ("mine: {description: d, substring: {default: [a]}, lemma: {default: [=a]}}", "=a"),
         (f"{MINE}, harmless: {{b: [c]}}}}", "each under a keyword"),
         (f"{MINE}, harmless: {{a: c}}}}", "harmless.a must be a list"),
-        (f"{MINE}, harmless: {{a: ['==c']}}}}", "==c.*very form"),
+        (f"{MINE}, harmless: {{a: ['==c']}}}}", "==c.*exact form"),
         (f"{MINE}, prompts: {{explicit: go}}}}", "prompts must hold lists"),
         (f"{MINE}, prompts: {{explicit: [{{text: go, seconds: 60}}]}}}}", r"prompts\.explicit.*2 to 9"),
         ("- a list", "mapping"),
-        ("a: [", "no valid YAML"),
+        ("a: [", "is not valid YAML"),
     ],
 )
 def test_malformed_concepts_are_named(tmp_path: Path, text: str, message: str) -> None:
@@ -140,7 +142,7 @@ def test_prompts_are_many_distinct_and_last_two_to_nine_seconds() -> None:
     assert load_prompts("jump") == {}
 
 
-def test_explicit_prompts_say_the_concept_and_implicit_ones_do_not() -> None:
+def test_explicit_prompts_match_the_concept_and_implicit_ones_do_not() -> None:
     concept, prompts = load_concept("violence"), load_prompts("violence", groups=PROBE_GROUPS)
     for group, said in (("explicit", True), ("implicit", False), ("benign", False), ("synonym", False)):
         for prompt in prompts[group]:
@@ -158,7 +160,7 @@ def test_a_malformed_prompt_is_named(tmp_path: Path) -> None:
         load_prompts("violence", shipped=source)
 
 
-def test_concepts_of_ones_own_stand_beside_the_shipped_ones(tmp_path: Path) -> None:
+def test_custom_concepts_are_added_to_the_shipped_ones(tmp_path: Path) -> None:
     source = tmp_path / "my_concepts.yaml"
     source.write_text(
         "bow:\n  description: bowing\n  substring: {default: [bow]}\n  lemma: {default: [bow/VERB, take a bow]}\n"

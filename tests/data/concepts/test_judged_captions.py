@@ -1,4 +1,4 @@
-"""Captions that were judged by hand: the fixture's form, the weights, and what both rules reach on them."""
+"""Hand-labelled captions: the fixture's format, the weights, and precision and recall of both rules."""
 
 import importlib.util
 import sys
@@ -16,7 +16,7 @@ STRATA = {"both", "substring-only", "lemma-only", "sibling", "strong", "weak", "
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    sys.path.insert(0, str(BENCHMARKS))  # where the script finds its sibling, as when it is run
+    sys.path.insert(0, str(BENCHMARKS))  # the script imports its sibling, as when run directly
     try:
         spec = importlib.util.spec_from_file_location("filter_judged", BENCHMARKS / "filter_judged.py")
         module = importlib.util.module_from_spec(spec)
@@ -39,7 +39,7 @@ def test_the_sample_is_large_and_well_formed(judged: pd.DataFrame) -> None:
     assert judged["stratum"].isin(["both", "substring-only", "lemma-only"]).sum() >= 150
     assert len(judged) == 430
     assert judged["digest"].str.fullmatch("[0-9a-f]{10}").all()
-    assert judged["reason"].str.fullmatch("[a-z-]{4,12}").all()  # a word of ours, no caption
+    assert judged["reason"].str.fullmatch("[a-z-]{4,12}").all()  # one of our own words, not a caption
     size = judged.groupby(["dataset", "stratum"])["stratum_size"]
     assert (size.min() == size.max()).all()
     assert (size.size() <= size.first()).all()
@@ -60,7 +60,7 @@ def test_weighted_share_is_wilsons_where_weights_are_equal(benchmark: ModuleType
 
     good = np.array([True] * 9 + [False])
     assert benchmark.weighted_share(good, np.full(10, 3.5)) == wilson_interval(9, 10)
-    # One caption that stands for 91 others leaves next to nothing known: effective number 1.2.
+    # One caption that represents 91 others carries little information: effective sample size 1.2.
     lopsided = benchmark.weighted_share(good, np.array([1.0] * 9 + [91.0]))
     assert lopsided.mean == pytest.approx(0.09)
     assert lopsided.high > 0.7
@@ -68,7 +68,7 @@ def test_weighted_share_is_wilsons_where_weights_are_equal(benchmark: ModuleType
 
 
 @pytest.mark.parity
-def test_what_the_rules_reach_on_real_captions(
+def test_precision_and_recall_on_real_captions(
     benchmark: ModuleType, judged: pd.DataFrame, shared: Path, tmp_path: Path
 ) -> None:
     folder = shared / "data" / "captions"
@@ -87,7 +87,7 @@ def test_what_the_rules_reach_on_real_captions(
 
 
 @pytest.mark.parity
-def test_another_caption_than_the_judged_one_is_refused(
+def test_a_caption_other_than_the_labelled_one_is_refused(
     benchmark: ModuleType, judged: pd.DataFrame, shared: Path
 ) -> None:
     from hmu_tasks.runtime.errors import DataError

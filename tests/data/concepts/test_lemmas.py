@@ -1,4 +1,4 @@
-"""The lemma rule: whole words, parts of speech, phrases, harmless contexts, misspelt words."""
+"""The lemma rule: whole words, parts of speech, phrases, harmless contexts, misspellings."""
 
 import pytest
 from hypothesis import given, settings
@@ -38,7 +38,7 @@ def test_whole_words_with_their_part_of_speech(caption: str, tokens: str, expect
     assert lemma_hits(caption, tokens, VIOLENCE) == expected
 
 
-def test_a_noun_tag_right_after_the_subject_is_a_slip() -> None:
+def test_a_noun_tag_right_after_the_subject_is_a_tagger_error() -> None:
     slip = "A/DET human/NOUN box/NOUN with/ADP his/DET right/ADJ hand/NOUN"
     assert lemma_hits("A human boxes with his right hand.", slip, VIOLENCE) == ("box/VERB",)
     right = "A/DET human/NOUN see/VERB box/NOUN"
@@ -54,7 +54,7 @@ def test_a_noun_tag_right_after_the_subject_is_a_slip() -> None:
         ("he goes into a defense position", ("defense position",)),
     ],
 )
-def test_phrases_are_words_in_a_row(caption: str, expected: tuple[str, ...]) -> None:
+def test_phrases_are_adjacent_words(caption: str, expected: tuple[str, ...]) -> None:
     assert lemma_hits(caption, "", VIOLENCE) == expected
 
 
@@ -74,18 +74,18 @@ def test_phrases_are_words_in_a_row(caption: str, expected: tuple[str, ...]) -> 
         ("he plays golf and hits someone", ("hit",)),
     ],
 )
-def test_a_harmless_phrase_takes_its_own_keyword_of_the_clause_back(
-    caption: str, expected: tuple[str, ...]
-) -> None:
+def test_a_harmless_phrase_cancels_its_keyword_in_the_clause(caption: str, expected: tuple[str, ...]) -> None:
     assert lemma_hits(caption, "", VIOLENCE) == expected
 
 
 def test_exact_forms_need_a_word_for_each_token() -> None:
-    """Tokens are lemmas: "is hit" and "is hitting" look alike in them, and only the caption tells them apart."""
+    """As tokens are lemmas, "is hit" and "is hitting" differ only in the caption."""
     tokens = "he/PRON be/AUX hit/VERB something/PRON"
     assert lemma_hits("he is hitting something", tokens, VIOLENCE) == ("hit",)
     assert lemma_hits("he is hit something", tokens, VIOLENCE) == ()
-    assert lemma_hits("he is hit by something", tokens, VIOLENCE) == ("hit",)  # one word more than tokens
+    assert lemma_hits("he is hit by something", tokens, VIOLENCE) == (
+        "hit",
+    )  # one word more than there are tokens
 
 
 @pytest.mark.parametrize(
@@ -97,33 +97,33 @@ def test_exact_forms_need_a_word_for_each_token() -> None:
         ("fightig", "fight"),
         ("fihgts", "fight"),
         ("kickin", "kick"),
-        ("puched", None),  # as near to "pushed", and in the captions of KIT-ML it is
+        ("puched", None),  # equally close to "pushed", which KIT-ML's captions mean
         ("puches", None),
         ("kicsk", None),  # or "kiosk"
         ("whith", None),
-        ("kick", None),  # well spelt: no business of this rule
-        ("airkick", None),  # so is a keyword that no dictionary has
+        ("kick", None),  # spelt correctly, so not a misspelling
+        ("airkick", None),  # likewise, a keyword that is in no dictionary
         ("licks", None),
         ("bat", None),
     ],
 )
-def test_misspelt_words_count_where_nothing_else_can_be_meant(word: str, meant: str | None) -> None:
+def test_misspelt_words_count_if_unambiguous(word: str, meant: str | None) -> None:
     assert intended(word, VIOLENCE.misspelt) == meant
     if meant:
         assert lemma_hits(f"A Person {word.upper()} twice.", "", VIOLENCE) == (meant,)
 
 
-def test_spellings_hold_forms_and_what_is_one_edit_away() -> None:
+def test_spellings_are_forms_and_strings_one_edit_away() -> None:
     targets = spellings(["hit", "kick"])
     assert {"hited", "hitting", "hiting", "kcik", "kickks", "kicks"} <= set(targets)
-    assert "hlt" not in targets  # three letters: nearly every word is one edit away
+    assert "hlt" not in targets  # three letters: too many words are one edit away
     assert "" not in targets
     assert {"hitting", "hit", "hits"} <= forms("hit")
     assert edits("ab") >= {"a", "b", "ba", "xb", "abx", "axb"}
     assert "ab" not in edits("ab")
 
 
-def test_clauses_begin_at_marks_and_where_the_next_motion_comes() -> None:
+def test_clauses_begin_at_punctuation_and_connectives() -> None:
     caption = "He side-kicks twice, then turns. 2 steps and a jump"
     assert list(zip(words_of(caption), clauses_of(caption), strict=True)) == [
         *(("He", 0), ("sidekicks", 0), ("twice", 0)),
@@ -131,7 +131,7 @@ def test_clauses_begin_at_marks_and_where_the_next_motion_comes() -> None:
         *(("and", 4), ("a", 4), ("jump", 4)),
     ]
     assert clauses_of("") == []
-    assert clauses_of("90⁰ turn") == [0, 0]  # a letter by its class, though no letter of any alphabet
+    assert clauses_of("90⁰ turn") == [0, 0]  # a letter by Unicode class, though in no alphabet
 
 
 @settings(deadline=None)  # the first call loads the dictionary
@@ -142,7 +142,7 @@ def test_any_caption_and_tokens_are_read(caption: str) -> None:
     lemma_hits("he kicks", caption, VIOLENCE)
 
 
-def test_tokens_that_do_not_fit_the_words_are_still_read() -> None:
+def test_tokens_that_do_not_align_with_the_words_are_still_read() -> None:
     tokens = "he/PRON 2x/NUM kick/VERB a/DET ball/NOUN and/CCONJ kick/VERB"
     assert lemma_hits("he 2x kicks a ball and kicks", tokens, VIOLENCE) == ("kick",)
     assert lemma_hits("n/a", "he/PRON kick/VERB // /", VIOLENCE) == ("kick",)

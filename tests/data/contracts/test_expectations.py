@@ -1,4 +1,4 @@
-"""The data contracts: each one broken once, and named."""
+"""The data contracts: every one is broken once and must be reported."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ import tiny_packed
 
 from hmu_tasks.data.contracts import tables
 from hmu_tasks.data.contracts.expectations import ContractLimits, SuiteResult, as_record, check, suites
-from hmu_tasks.data.motion.layout import CONTACTS, LOCAL_POSITIONS, ROOT
+from hmu_tasks.data.motion.layout import HUMANML3D
 
 F = tiny_packed.FRAMES
 SPLIT = {"train": ["000001"], "val": ["000005"], "test": ["000007"]}
@@ -34,7 +34,7 @@ class Data:
         return self.features[row * F : (row + 1) * F]
 
     def check(self, folder: Path, *names: str) -> tuple[SuiteResult, ...]:
-        """Check all suites, or those named."""
+        """Check all suites, or only those named."""
         np.save(folder / "features.npy", self.features)
         made = {
             "clips": lambda: tables.clip_table(self.clips, self.captions),
@@ -46,7 +46,7 @@ class Data:
 
 
 def broken(results: tuple[SuiteResult, ...]) -> dict[str, tuple[str, ...]]:
-    """Clips by 'suite.column' of each broken contract."""
+    """Clips of each broken contract, by 'suite.column'."""
     return {
         f"{suite.name}.{contract.column}": contract.clips
         for suite in results
@@ -77,7 +77,7 @@ def put(frame: int, dimension: int | slice, value: float) -> Callable[[Data], No
 
 
 def stretch(data: Data) -> None:
-    data.frames(2)[5:, LOCAL_POSITIONS] *= 1.05
+    data.frames(2)[5:, HUMANML3D.local_positions] *= 1.05
 
 
 def truncate(data: Data) -> None:
@@ -146,9 +146,9 @@ CASES: list[tuple[str, str, Callable[[Data], None], tuple[str, ...]]] = [
     ("features", "missing_frames", truncate, ("M000008",)),
     ("features", "non_finite", put(3, 100, np.nan), ("000002",)),
     ("features", "non_finite", put(3, slice(0, 3), np.inf), ("000002",)),
-    ("features", "odd_contacts", put(3, CONTACTS.start, 0.5), ("000002",)),
-    ("features", "root_high", put(3, ROOT.stop - 1, 9.0), ("000002",)),
-    ("features", "root_low", put(3, ROOT.stop - 1, -0.1), ("000002",)),
+    ("features", "odd_contacts", put(3, HUMANML3D.contacts.start, 0.5), ("000002",)),
+    ("features", "root_high", put(3, HUMANML3D.root.stop - 1, 9.0), ("000002",)),
+    ("features", "root_low", put(3, HUMANML3D.root.stop - 1, -0.1), ("000002",)),
     ("features", "bone_drift", stretch, ("000002",)),
     ("split", "times_listed", list_twice, ("000002",)),
     ("split", "times_listed", list_never, ("000002",)),
@@ -219,9 +219,8 @@ def test_at_most_twenty_clips_are_named_and_all_are_counted(tmp_path: Path) -> N
 def test_chunks_do_not_change_the_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = Data()
     rng = np.random.default_rng(5)
-    data.features[:, : CONTACTS.start] += rng.normal(0, 0.01, (len(data.features), CONTACTS.start)).astype(
-        np.float32
-    )
+    moving = data.features[:, : HUMANML3D.contacts.start]
+    moving += rng.normal(0, 0.01, moving.shape).astype(np.float32)
     np.save(tmp_path / "features.npy", data.features)
     whole = tables.feature_table(tmp_path / "features.npy", data.clips)
     monkeypatch.setattr(tables, "CHUNK_FRAMES", 60)

@@ -1,4 +1,4 @@
-"""From recordings to canonical joints: name maps, units, axes, frame rate, T-pose, and real files of two sources."""
+"""Converting recordings to canonical joints: name maps, units, axes, frame rate, T-pose; real files of two sources."""
 
 import tarfile
 from dataclasses import replace
@@ -10,7 +10,8 @@ from tiny_bvh import OFFSETS, bvh_text, offset_of, wave, write_bvh
 from hmu_tasks.data.datasets.bvh import name_maps
 from hmu_tasks.data.datasets.bvh.motion import BODY, convert, resample, starts_with_t_pose
 from hmu_tasks.data.datasets.bvh.reader import read
-from hmu_tasks.data.motion.features import from_joints, mirror_joints, root_path, to_joints
+from hmu_tasks.data.motion.features import from_joints, mirror_joints, to_joints
+from hmu_tasks.data.motion.recovery import root_path
 from hmu_tasks.data.motion.skeleton import JOINTS, PARENTS
 from hmu_tasks.runtime.errors import ConfigError, DataError
 
@@ -20,7 +21,7 @@ SHORT = dict(zip(JOINTS, (place.first for place in name_maps.shipped()["smpl_sho
 
 
 def joints_of(file, **knobs):
-    """Canonical joints after the retargeting and placing of the features."""
+    """Canonical joints, retargeted and placed as for the features."""
     return to_joints(from_joints(convert(read(file), **knobs).joints, offsets=BODY))
 
 
@@ -34,7 +35,7 @@ def drift(joints):
 
 
 def swings(values, least=0.05):
-    """How often a coordinate turns around, counting only turns of `least` metres."""
+    """Number of times a coordinate reverses direction by at least `least` metres."""
     turns, last, way = 0, values[0], 0
     for value in values[1:]:
         if way >= 0 and value < last - least:
@@ -50,7 +51,7 @@ def swings(values, least=0.05):
     ("names", "prefix", "chosen"),
     [({}, "", "smpl"), (MIXAMO, "mixamorig:", "mixamo"), (MIXAMO, "", "mixamo"), (SHORT, "", "smpl_short")],
 )
-def test_made_bodies_come_out_as_they_went_in(tmp_path, names, prefix, chosen):
+def test_synthetic_bodies_are_recovered(tmp_path, names, prefix, chosen):
     file = write_bvh(tmp_path / "a.bvh", 90, names=names, prefix=prefix, turns=wave(90))
     motion = convert(read(file))
     assert (motion.skeleton, motion.metres, motion.up, motion.t_pose) == (chosen, 0.01, "y", False)
@@ -83,17 +84,17 @@ def test_units_are_found_or_given(tmp_path, metres, given):
             convert(recording)
 
 
-def test_a_body_on_the_z_axis_is_set_upright(tmp_path):
+def test_z_up_is_converted_to_y_up(tmp_path):
     y = convert(read(write_bvh(tmp_path / "y.bvh", 30, turns=wave(30))))
     z = convert(read(write_bvh(tmp_path / "z.bvh", 30, turns=wave(30), z_up=True)))
     assert (y.up, z.up) == ("y", "z")
     np.testing.assert_allclose(z.joints, y.joints, atol=1e-5)
 
 
-def test_a_body_that_lies_is_asked_about(tmp_path):
+def test_the_up_axis_of_a_lying_body_is_ambiguous(tmp_path):
     lying = {"pelvis": [(90.0, 0.0, 0.0)] * 30}
     recording = read(write_bvh(tmp_path / "a.bvh", 30, turns=lying))
-    with pytest.raises(DataError, match=r"stands neither along Y nor along Z.*set ingest\.bvh\.up"):
+    with pytest.raises(DataError, match=r"upright along neither Y nor Z.*set ingest\.bvh\.up"):
         convert(recording)
     assert convert(recording, up="y").up == "y"
 
@@ -108,7 +109,7 @@ def test_a_frame_rate_is_interpolated_and_bones_keep_their_length(tmp_path):
     world = sampled.world() / 100
     arm = world[:, sampled.names.index("left_elbow")] - world[:, sampled.names.index("left_shoulder")]
     degrees = np.degrees(np.arctan2(arm[:, 1], arm[:, 0]))
-    np.testing.assert_allclose(degrees, np.linspace(-80, 80, 9), atol=1e-3)  # rotations, not places
+    np.testing.assert_allclose(degrees, np.linspace(-80, 80, 9), atol=1e-3)  # rotations, not positions
     np.testing.assert_allclose(np.linalg.norm(arm, axis=-1), 0.26, atol=1e-6)
     np.testing.assert_allclose(world[:, 0, 2], np.linspace(0, 0.4, 9), atol=1e-6)
 
@@ -131,22 +132,22 @@ def test_only_a_t_pose_before_a_jump_is_dropped(tmp_path):
     later = replace(first, rotations=np.roll(first.rotations, 5, axis=0))
     assert not convert(later).t_pose
     spread = read(write_bvh(tmp_path / "s.bvh", 30, turns={s: [(0.0, 0.0, 0.0)] * 30 for s in hanging}))
-    assert not starts_with_t_pose(convert(spread).joints)  # stands so all the time: that is the motion
+    assert not starts_with_t_pose(convert(spread).joints)  # a T-pose throughout is the motion itself
 
 
-def test_exchanged_sides_are_noticed(tmp_path):
+def test_swapped_sides_are_detected(tmp_path):
     names = {joint: joint.replace("left", "RIGHT").replace("right", "left").lower() for joint in JOINTS}
     names |= {joint: joint.replace("left", "right") for joint in OFFSETS if joint.startswith("left")}
     names |= {joint: joint.replace("right", "left") for joint in JOINTS if joint.startswith("right")}
-    with pytest.raises(DataError, match="left and right are exchanged"):
+    with pytest.raises(DataError, match="left and right are swapped"):
         convert(read(write_bvh(tmp_path / "a.bvh", 30, names=names)))
 
 
-def test_a_map_of_ones_own(tmp_path):
+def test_a_custom_name_map(tmp_path):
     names = {joint: f"bone {number}" for number, joint in enumerate(JOINTS)}
     file = write_bvh(tmp_path / "a.bvh", 30, names=names)
     with pytest.raises(
-        DataError, match=r"none of the name maps \(bandai_namco, .* misses .*The file has bone 0, bone 1"
+        DataError, match=r"none of the name maps \(bandai_namco, .* is missing .*The file has bone 0, bone 1"
     ):
         convert(read(file))
     own = tmp_path / "own.yaml"
@@ -156,18 +157,18 @@ def test_a_map_of_ones_own(tmp_path):
     assert motion.skeleton == "own"
     middle = (part(motion.joints, "spine1") + part(motion.joints, "spine3")) / 2
     np.testing.assert_allclose(part(motion.joints, "spine2"), middle)
-    with pytest.raises(DataError, match=r"lacks the joints Hips, LeftUpLeg.* of the name map mixamo"):
+    with pytest.raises(DataError, match=r"is missing the joints Hips, LeftUpLeg.* of the name map mixamo"):
         convert(read(file), skeleton="mixamo")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("joints: {pelvis: Hips}", "joints lacks left_hip, right_hip"),
+        ("joints: {pelvis: Hips}", "missing: left_hip, right_hip"),
         ("joints: [a]", "must hold one key, joints"),
         ("up: z", "must hold one key, joints"),
-        ("joints: {pelvis: ", "is no valid YAML"),
-        ("\n".join(["joints:", *(f"  {j}: {j}" for j in JOINTS), "  tail: t"]), "has the unknown tail"),
+        ("joints: {pelvis: ", "is not valid YAML"),
+        ("\n".join(["joints:", *(f"  {j}: {j}" for j in JOINTS), "  tail: t"]), "unknown: tail"),
         ("\n".join(["joints:", *(f"  {j}: 3" for j in JOINTS)]), "joints.pelvis must be a joint's name"),
         ("\n".join(["joints:", *(f"  {j}: {{between: [a, b], at: 2}}" for j in JOINTS)]), "at: 0 to 1"),
     ],
@@ -189,7 +190,7 @@ def test_unknown_maps_are_named():
 
 
 def test_the_fuller_map_wins():
-    """A skeleton with Mixamo's names and those of CMU's first conversion is taken for what it has more of."""
+    """If several maps fit, as Mixamo's and CMU's share names, the one that uses most joints is chosen."""
     maps = name_maps.shipped()
     for name, one in maps.items():
         assert name_maps.choose("auto", one.needed).name == name
@@ -209,7 +210,7 @@ WANTED = {
 
 @pytest.fixture(scope="module")
 def real(shared, tmp_path_factory):
-    """A few files of real motion capture, by name."""
+    """Real motion capture files by name."""
     folder = tmp_path_factory.mktemp("mocap")
     found = {}
     for archive, names in WANTED.items():
@@ -245,11 +246,8 @@ def test_real_files_stand_on_the_floor_and_keep_their_bones(real):
         assert left[0, 0] > right[0, 0], name
         forward = np.diff(part(joints, "pelvis"), axis=0)[:5].sum(axis=0)
         if "walk" in name or "run" in name:
-            assert forward[2] > abs(forward[0]), name  # goes where it faces
-        for side in (
-            "left",
-            "right",
-        ):  # knees bend forwards: in front of the line from hip to ankle, as seen from it
+            assert forward[2] > abs(forward[0]), name  # moves in the facing direction
+        for side in ("left", "right"):  # knees bend forward, in front of the line from hip to ankle
             across = part(joints, "left_hip") - part(joints, "right_hip")
             facing = np.cross(across, (0, 1, 0))
             middle = (part(joints, f"{side}_hip") + part(joints, f"{side}_ankle")) / 2
@@ -290,9 +288,8 @@ def test_left_is_left(real):
     assert part(raised, "right_wrist")[:, 1].max() < part(raised, "right_shoulder")[:, 1].min()
     turned = from_joints(convert(read(real["dataset-2_walk-turn-left_normal_017"])).joints, offsets=BODY)
     path, _ = root_path(turned)
-    assert path[-1, 0] > 0.3  # ends to the left of where it started
-    way = path[-1] - path[-10]
-    assert way[0] > 0
+    assert path[-1, 0] > 0.3  # ends to the left of its start
+    assert path[-1, 0] > path[-10, 0]
 
 
 def test_the_text_of_a_made_body_is_stable():

@@ -1,4 +1,4 @@
-"""Reading BVH files: what is read, and a clear error for everything else."""
+"""Reading BVH files: valid files are read, everything else gives a clear error."""
 
 import re
 
@@ -49,7 +49,7 @@ Frame Time: 0.05
 """
 
 
-def test_places_follow_the_channels_of_the_file(tmp_path):
+def test_positions_follow_the_channels_of_the_file(tmp_path):
     file = tmp_path / "any name.bvh"
     file.write_text(SMALL.replace("\n", "\r\n"), encoding="utf-8-sig")
     recording = read(file)
@@ -59,7 +59,7 @@ def test_places_follow_the_channels_of_the_file(tmp_path):
     root = Rotation.from_euler("YZX", [12, 22, 32], degrees=True)
     arm = root * Rotation.from_euler("ZYX", [-12, -22, -32], degrees=True)
     hips = np.array([6, 9, 5])
-    # Position channels take the place of OFFSET, at the root as in the arm.
+    # Position channels replace OFFSET, at the root and at the arm.
     wanted = [hips, hips + root.apply([0, 10, 0]), hips + root.apply([1, 2, 3])]
     wanted.append(wanted[2] + arm.apply([0, 0, 7]))
     np.testing.assert_allclose(recording.world()[2], wanted, atol=1e-9)
@@ -69,24 +69,24 @@ def test_places_follow_the_channels_of_the_file(tmp_path):
     ("old", "new", "message"),
     [
         ("HIERARCHY", "HIERARCHIE", "does not start with HIERARCHY"),
-        ("MOTION\nFrames: 3", "Frames: 3", "has no line MOTION: the file breaks off"),
+        ("MOTION\nFrames: 3", "Frames: 3", "has no line MOTION: the file is truncated"),
         ("    End site\n    { OFFSET 0 5 0 }\n", "", r"line 5: joint MOTION Frames has neither a child nor an End"),
         ("End Site\n      {\n        OFFSET 0 0 1\n      }", "", "joint Hand has neither a child nor an End Site"),
-        ("Frame Time: 0.05", "Frame Time: 0", r"frame time 0; expected 0.001 to 0.2 seconds: write the true one"),
+        ("Frame Time: 0.05", "Frame Time: 0", r"frame time 0; expected 0.001 to 0.2 seconds: correct it"),
         ("Frame Time: 0.05", "Frame Time: -0.05", "frame time -0.05"),
         ("Frame Time: 0.05", "Frame Time: nan", "frame time nan"),
         ("Frame Time: 0.05", "Frame Time: 2.5", "frame time 2.5"),
         ("Frame Time: 0.05\n", "", "lacks the lines `Frames: N` and `Frame Time"),
         ("Frames: 3", "Frames: 2", r"has 2 frames; a motion needs at least 3"),
         ("Frames: 3", "Frames: 1", "has 1 frames"),
-        ("Frames: 3", "Frames: 4", "announces 4 frames and holds 3: it is cut"),
+        ("Frames: 3", "Frames: 4", "declares 4 frames but has 3: it is truncated"),
         ("Frames: 3", "Frames: -3", "lacks the lines"),
         ("  7 17 27", "  7 17", r"line 32: 17 numbers for 18 channels"),
         ("  7 17 27", "  7 17 27 37", r"line 32: 19 numbers for 18 channels"),
-        ("  7 17 27", "  7 17 NaN", r"line 32: NaN, infinite or absurd"),
+        ("  7 17 27", "  7 17 NaN", r"line 32: NaN, infinite or implausibly large"),
         ("  7 17 27", "  7 17 1e999", r"line 32: NaN, infinite"),
-        ("  7 17 27", "  7 17 1e30", r"line 32: NaN, infinite or absurd"),
-        ("  7 17 27", "  7 17 2,5", r"line 32: holds something that is no number"),
+        ("  7 17 27", "  7 17 1e30", r"line 32: NaN, infinite or implausibly large"),
+        ("  7 17 27", "  7 17 2,5", r"line 32: contains something that is not a number"),
         ("OFFSET 4 0 0", "OFFSET 4 0", r"line 14: OFFSET needs three numbers"),
         ("OFFSET 4 0 0", "OFFSET 4 0 inf", "OFFSET needs three numbers"),
         ("    OFFSET 4 0 0\n", "", r"joint Arm lacks its OFFSET or CHANNELS"),
@@ -97,7 +97,7 @@ def test_places_follow_the_channels_of_the_file(tmp_path):
         ("JOINT Hand", "JOINT Arm", "two joints called Arm"),
         ("JOINT Hand", "JOINT", "JOINT without a name"),
         ("JOINT Arm\n  {", "JOINT Arm\n", r"expected \{ after line 12"),
-        ("ROOT Hips", "JOINT Hips", "stands outside of any joint"),
+        ("ROOT Hips", "JOINT Hips", "is outside of any joint"),
         ("}\nMOTION", "MOTION", "never closes joint Hips"),
         ("}\nMOTION", "}\n}\nMOTION", "'}' is out of place"),
         ("}\nMOTION", "}\nROOT Second\n{\nMOTION", "a second ROOT"),
@@ -110,8 +110,8 @@ def test_a_fault_is_named_with_its_line(old, new, message):
         check(SMALL.replace(old, new, 1))
 
 
-def test_a_header_alone_is_no_file():
-    with pytest.raises(DataError, match="no BVH file"):
+def test_a_header_alone_is_refused():
+    with pytest.raises(DataError, match="not a BVH file"):
         check("")
     with pytest.raises(DataError, match="has no ROOT"):
         check("HIERARCHY\nMOTION\nFrames: 3\nFrame Time: 0.05\n")
@@ -120,7 +120,7 @@ def test_a_header_alone_is_no_file():
 def test_other_bytes_are_refused(tmp_path):
     file = tmp_path / "latin.bvh"
     file.write_bytes(SMALL.replace("Arm", "Kniekehle \xe4").encode("latin-1"))
-    with pytest.raises(DataError, match="is no text in UTF-8"):
+    with pytest.raises(DataError, match="is not UTF-8 text"):
         read(file)
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "absent.bvh")
@@ -145,7 +145,7 @@ WORDS = re.findall(r"\S+|\n", bvh_text(3))
     st.integers(0, len(WORDS)),
 )  # fmt: skip
 def test_whatever_is_changed_is_read_or_refused(tmp_path_factory, changes, end):
-    """A file with a few words exchanged, and perhaps cut, gives finite places or a DataError, nothing else."""
+    """A file with a few words replaced, possibly truncated, gives finite positions or a DataError, nothing else."""
     words = list(WORDS)
     for place, word in changes:
         words[place] = word
@@ -170,7 +170,7 @@ def test_bytes_at_random_are_refused(tmp_path_factory, raw):
         read(file)
 
 
-def test_a_made_file_is_read(tmp_path):
+def test_a_generated_file_is_read(tmp_path):
     recording = read(write_bvh(tmp_path / "a.bvh", 5))
     assert len(recording.names) == 22
     assert recording.world().shape == (5, 22, 3)

@@ -1,4 +1,4 @@
-"""A folder of BVH files with captions becomes a raw folder in HumanML3D's layout, and packed clips."""
+"""Converting a folder of BVH files with captions to a raw folder in HumanML3D's layout, and to packed clips."""
 
 import json
 from itertools import pairwise
@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bvh import wave, write_bvh
 
+from hmu_tasks.data.clips.words import tokens_of
 from hmu_tasks.data.datasets.bvh import write_raw_folder
-from hmu_tasks.data.datasets.bvh.captions import read_table, tokens_of
+from hmu_tasks.data.datasets.bvh.captions import read_table
 from hmu_tasks.data.datasets.bvh.motion import BODY, convert
 from hmu_tasks.data.datasets.bvh.reader import read
 from hmu_tasks.data.datasets.bvh.writer import cut, mirrored
@@ -28,7 +29,7 @@ val.bvh,somebody stands,val
 
 @pytest.fixture
 def folder(tmp_path):
-    """BVH files of 2, 14 and 3 seconds with their captions."""
+    """BVH files of 2, 14 and 3 seconds with captions."""
     folder = tmp_path / "mo cap"
     write_bvh(folder / "wave.bvh", 91, turns=wave(91))
     write_bvh(folder / "deep" / "er" / "long one.bvh", 421, turns=wave(421))
@@ -51,7 +52,7 @@ def test_clips_twins_captions_and_splits_are_written(folder, target, tmp_path):
     assert (target / "val.txt").read_text().split("\n") == ["val", "Mval", ""]
     parts = ["deep/er/long one.1", "Mdeep/er/long one.1", "deep/er/long one.2", "Mdeep/er/long one.2"]
     assert (target / "test.txt").read_text().splitlines() == parts
-    # 14 seconds are 281 frames and so 280 rows of features: two parts of 140.
+    # 14 seconds are 281 frames, hence 280 rows of features: two parts of 140.
     assert [np.load(target / "new_joint_vecs" / f"{name}.npy").shape for name in parts] == [(140, 263)] * 4
 
     joints = convert(read(folder / "wave.bvh")).joints
@@ -102,13 +103,13 @@ def test_the_same_files_give_the_same_bytes(folder, tmp_path):
     assert trees[0] == trees[1]
 
 
-def test_twins_can_be_left_out(folder, target):
+def test_twins_can_be_disabled(folder, target):
     write_raw_folder(target, folder=folder, seed=1, mirror=False, longest=70)
     assert (target / "train.txt").read_text() == "wave\n"
     assert len((target / "test.txt").read_text().splitlines()) == 4
 
 
-def test_a_bad_file_stops_the_work_or_is_reported(folder, target):
+def test_a_bad_file_is_an_error_or_reported(folder, target):
     (folder / "wave.bvh").write_text("HIERARCHY\n")
     (folder / "val.bvh").unlink()
     with pytest.raises(
@@ -132,7 +133,7 @@ def test_a_motion_of_one_frame_is_bad(folder, target):
         write_raw_folder(target, folder=folder, seed=1)
 
 
-def test_wrong_places_and_names_are_explained(folder, target):
+def test_wrong_paths_and_names_are_explained(folder, target):
     with pytest.raises(DataError, match=r"set ingest\.bvh\.folder"):
         write_raw_folder(target, folder=folder / "absent", seed=1)
     with pytest.raises(
@@ -155,8 +156,8 @@ def test_a_link_out_of_the_folder_is_refused(folder, target, on_bad):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("file,caption\na.bvh,b\n", "lacks the column split"),
-        ("", "lacks the column file, caption, split"),
+        ("file,caption\na.bvh,b\n", "is missing the column split"),
+        ("", "is missing the column file, caption, split"),
         ("file,caption,split\n", "names no file"),
         ("file,caption,split\n../a.bvh,b,train\n", r"line 2: file '../a.bvh' leads out of the folder"),
         ("file,caption,split\nx/..\\..\\a.bvh,b,train\n", "leads out of the folder"),
@@ -169,7 +170,10 @@ def test_a_link_out_of_the_folder_is_refused(folder, target, on_bad):
         ("file,caption,split\na.bvh, 12 ,train\n", "caption '12' has no word"),
         ("file,caption,split\na.bvh,a#b,train\n", "must not contain '#'"),
         ("file,caption,split\na.bvh,b,train\na.BVH,b,train\n", "would have the same id"),
-        ("file,caption,split\na.bvh,b,train\nMa.bvh,b,train\n", "Ma would pass for the mirrored twin of a"),
+        (
+            "file,caption,split\na.bvh,b,train\nMa.bvh,b,train\n",
+            "Ma would be taken for the mirrored twin of a",
+        ),
         ('file,caption,split\na.bvh,"b,train\n', "save it again as CSV"),
     ],
 )
@@ -213,7 +217,7 @@ def test_parts_cover_a_motion_evenly(frames, longest):
     assert all(before[-1, 0, 0] == after[0, 0, 0] for before, after in pairwise(parts))
 
 
-def test_sides_change_places_in_captions():
+def test_sides_are_swapped_in_captions():
     assert (
         mirrored("Left, the right hand; clockwise leftover")
         == "Right, the left hand; counterclockwise leftover"
@@ -221,5 +225,5 @@ def test_sides_change_places_in_captions():
     assert mirrored(mirrored("turns counterclockwise to the right")) == "turns counterclockwise to the right"
 
 
-def test_words_are_reduced_to_their_dictionary_form():
+def test_tokens_are_lemmas():
     assert tokens_of("Waves, waving hands!") == "wave/OTHER wave/OTHER hand/OTHER"

@@ -49,7 +49,7 @@ def read(folder, **knobs):
 
 
 def refused(folder, raw_id, reason, match):
-    """The fault stops the reading by default, and is recorded when it may be skipped."""
+    """The fault is an error by default, and is recorded with on_bad="skip"."""
     with pytest.raises(DataError, match=match) as caught:
         read(folder)
     assert raw_id in str(caught.value)
@@ -76,13 +76,13 @@ def test_a_plain_clip(raw):
     assert skipped == []
 
 
-def test_splits_come_in_order_and_twins_know_each_other(raw):
+def test_splits_come_in_order_and_twins_are_linked(raw):
     for raw_id, split in (("7", "test"), ("M7", "test"), ("3", "train"), ("M9", "val")):
         add(raw, raw_id, split=split, text="turns#turn/VERB#0.5#2.5\n" if raw_id.endswith("7") else WALK)
     clips, _, _ = read(raw)
     assert [(c.clip_id, c.split, c.mirror_of) for c in clips] == [
         ("3", "train", None),
-        ("M9", "val", None),  # its original is in no list
+        ("M9", "val", None),  # its original is not listed
         ("7@10-50", "test", None),
         ("M7@10-50", "test", "7@10-50"),
     ]
@@ -114,7 +114,7 @@ def test_times_make_sub_clips(raw):
 
 
 def official(name, fork):
-    """Raw id and, in the fork, caption line of an official sample's name."""
+    """Raw id and, in the fork, caption line from the name of an official sample."""
     if fork == "hmu":
         line, _, raw_id = name.partition("%")
         return raw_id, int(line)
@@ -132,7 +132,7 @@ def test_selection_equals_the_official_datasets(shared, raw, fork):
         else:
             add(raw, raw_id, features=False, text=None)
     clips, skipped, _ = read(raw, on_bad="skip")
-    # Raw id, length and line of each caption; a stretch of its own is a sample of its own in both.
+    # Raw id, length and line of each caption; a segment of its own is a sample of its own in both.
     ours = sorted(
         (clip.source, len(clip.features), golden["texts"][clip.source].index(line))
         for clip in clips
@@ -143,8 +143,8 @@ def test_selection_equals_the_official_datasets(shared, raw, fork):
     names = [official(name, fork) for name in golden["eval"]["names"]]
     theirs = sorted(zip(names, golden["eval"]["lengths"], strict=True))
     if fork == "momask":
-        # One random caption of a motion is a sample; the only stretch with a start and no end, 60 to the end, is
-        # one that this loader drops.
+        # MoMask's loader takes one random caption per motion, and drops the only segment with a start but no end
+        # (frame 60 to the end).
         assert ours.pop(ours.index(("seg001", 90, 1)))
         assert sorted({row[:2] for row in ours}) == [(name, length) for (name, _), length in theirs]
     else:
@@ -156,7 +156,7 @@ def test_selection_equals_the_official_datasets(shared, raw, fork):
     for item in golden["eval"]["items"]:
         tokens = item["tokens"].split("_eos/OTHER")[0].removeprefix("sos/OTHER_")
         assert said[item["caption"]] == tokens.replace("_", " ")
-        # The official loader cuts to whole units of four frames, or at random to one unit less.
+        # The official loader crops to a multiple of four frames, or at random to four frames less.
         raw_id, _ = official(item["name"], fork)
         assert item["m_length"] // 4 in (units[raw_id, item["caption"]], units[raw_id, item["caption"]] - 1)
     assert ("missing", "no motion") in skipped
@@ -164,7 +164,7 @@ def test_selection_equals_the_official_datasets(shared, raw, fork):
     assert ("long1", "too long") in skipped
 
 
-def test_the_length_rule_selects_and_never_stops(raw):
+def test_length_limits_select_and_are_never_errors(raw):
     for raw_id, frames in (("a", 1), ("b", 39), ("c", 40), ("d", 199), ("e", 200), ("f", 0)):
         add(raw, raw_id, features=motion(frames) if frames else np.zeros((1, 263))[:0])
     clips, skipped, _ = read(raw, on_bad="skip")
@@ -192,7 +192,7 @@ def _archive(path):
 
 
 def _boast(path):
-    """A header that asks for far more memory than the file holds."""
+    """A header that claims far more data than the file holds."""
     with path.open("wb") as file:
         header = {"descr": "<f8", "fortran_order": False, "shape": (10**14, 263)}
         np.lib.format.write_array_header_1_0(file, header)
@@ -201,11 +201,11 @@ def _boast(path):
 @pytest.mark.parametrize(
     ("damage", "match"),
     [
-        (_truncated, "truncated or no .npy"),
-        (_header_only, "truncated or no .npy"),
-        (_boast, "truncated or no .npy"),
-        (lambda path: path.write_bytes(b""), "truncated or no .npy"),
-        (lambda path: path.write_text("hello"), "truncated or no .npy"),
+        (_truncated, "truncated or not a .npy"),
+        (_header_only, "truncated or not a .npy"),
+        (_boast, "truncated or not a .npy"),
+        (lambda path: path.write_bytes(b""), "truncated or not a .npy"),
+        (lambda path: path.write_text("hello"), "truncated or not a .npy"),
         (_archive, "npz archive"),
         (lambda path: np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True), "cannot be read"),
         (lambda path: np.save(path, np.array(["a"])), "expected numbers"),
@@ -226,7 +226,7 @@ def test_damaged_motions(raw, damage, match):
     assert [c.clip_id for c in clips] == ["good"]
 
 
-def test_a_file_that_python_2_wrote(raw):
+def test_a_file_written_by_python_2(raw):
     add(raw, "old")
     file = raw / "new_joint_vecs/old.npy"
     file.write_bytes(file.read_bytes().replace(b"(60, 263), ", b"(60L, 263),"))
@@ -261,7 +261,7 @@ def test_missing_files(raw):
     [
         (b"only a caption", "line 2 has 1 fields"),
         (b"a#b/X#0.0#0.0#extra", "line 2 has 5 fields"),
-        (b"a#b/X#zero#0.0", "'zero', which is no number"),
+        (b"a#b/X#zero#0.0", "'zero', which is not a number"),
         (b"#b/X#0.0#0.0", "empty caption"),
         (b"a#b/X#3.0#2.0", "ends at 2 s, before it starts at 3 s"),
         (b"a#b/X#-1#2.0", "start -1 s"),
@@ -282,7 +282,7 @@ def test_text_in_another_encoding_and_without_captions(raw):
     assert refused(raw, "latin", "no caption", "no usable line") == []
 
 
-def test_text_with_byte_order_mark_windows_ends_and_odd_separators(tmp_path):
+def test_text_with_byte_order_mark_crlf_and_odd_separators(tmp_path):
     file = tmp_path / "x.txt"
     file.write_bytes(b"\xef\xbb\xbf" + "a\x0cb\u2028c#x/X#0#0\r\nsecond#y/X#0#0\rthird#z/X#0#0".encode())
     captions = [parse_line(line) for line in read_lines(file)]
@@ -326,7 +326,7 @@ def test_links_that_lead_out_of_the_folder(raw, tmp_path, part):
         read(raw, on_bad="skip")
 
 
-def test_a_linked_folder_and_ids_in_sub_folders_are_welcome(raw, tmp_path):
+def test_a_linked_folder_and_ids_in_sub_folders_are_accepted(raw, tmp_path):
     (raw / "new_joint_vecs").rename(tmp_path / "elsewhere")
     (raw / "new_joint_vecs").symlink_to(tmp_path / "elsewhere")
     for part in ("new_joint_vecs", "texts"):
@@ -346,9 +346,9 @@ def test_labels_follow_their_clips(raw):
     np.testing.assert_array_equal(whole.labels, labels)
     np.testing.assert_array_equal(part.labels, labels[20:60])
     for wrong, match in (
-        (labels[:50], "expected 60 whole"),
+        (labels[:50], "expected 60 integers"),
         (labels + 1, "1 to 2; expected 0 to 1"),
-        (labels / 2, "whole"),
+        (labels / 2, "float64.*integers"),
     ):
         np.save(raw / "labels/x.npy", wrong)
         refused(raw, "x", "bad labels", match)
@@ -356,7 +356,7 @@ def test_labels_follow_their_clips(raw):
     refused(raw, "x", "bad labels", "is missing")
 
 
-def test_other_number_types_are_read_and_told(raw):
+def test_other_dtypes_are_converted_and_reported(raw):
     add(raw, "single")
     for raw_id, dtype in (("double", np.float64), ("half", np.float16), ("int", np.int32)):
         add(raw, raw_id, features=motion(dtype=dtype))
@@ -366,7 +366,7 @@ def test_other_number_types_are_read_and_told(raw):
     assert reader.converted == {"float64": ["double"], "float16": ["half"], "int32": ["int"]}
 
 
-def test_all_faults_are_told_at_once_and_counted(raw):
+def test_all_faults_are_reported_at_once_and_counted(raw):
     for number in range(8):
         add(raw, f"act{number}", features=False)
     add(raw, "pose", features=motion(1))
@@ -429,8 +429,8 @@ def test_statistics_of_the_folder(raw):
             RawFolder(find(raw)).statistics()
 
 
-def test_missing_folders_split_files_and_impossible_knobs(raw):
-    with pytest.raises(DataError, match=r"is no folder; set ingest\.source"):
+def test_missing_folders_split_files_and_invalid_arguments(raw):
+    with pytest.raises(DataError, match=r"is not a directory; set ingest\.source"):
         find(raw / "nothing")
     for knobs in ({"min_frames": 1}, {"min_frames": 50, "max_frames": 50}, {"on_bad": "ignore"}):
         with pytest.raises(ConfigError):
@@ -509,7 +509,7 @@ ODD = st.text(st.characters(codec="utf-8"), max_size=30)
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(st.lists(ODD, max_size=6), st.binary(max_size=12))
 def test_any_list_of_ids_is_read_or_refused_and_stays_inside(tmp_path_factory, ids, garbage):
-    """Whatever the split file holds: a DataError, or ids whose files lie in the folder (and are missing there)."""
+    """Any split file gives a DataError, or ids whose files would be inside the folder (and are missing there)."""
     folder = tmp_path_factory.mktemp("fuzz", numbered=True)
     for part in ("new_joint_vecs", "texts"):
         (folder / part).mkdir()
@@ -527,7 +527,7 @@ def test_any_list_of_ids_is_read_or_refused_and_stays_inside(tmp_path_factory, i
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(st.binary(max_size=400), st.integers(0, 130))
 def test_any_bytes_are_a_motion_or_refused(tmp_path_factory, content, kept):
-    """Garbage behind the beginning of a true header, which makes more of it look right."""
+    """Garbage after the start of a valid header, to get past the first checks."""
     file = tmp_path_factory.getbasetemp() / "fuzz.npy"
     np.save(file, motion(3))
     file.write_bytes(file.read_bytes()[:kept] + content)

@@ -1,4 +1,4 @@
-"""KIT-ML's and Motion-X's raw folders: where their files lie, what their ids and texts look like."""
+"""The raw folders of KIT-ML and Motion-X: file locations, ids and texts."""
 
 import shutil
 import tarfile
@@ -19,7 +19,7 @@ from hmu_tasks.data.motion.layout import HUMANML3D, KITML
 from hmu_tasks.runtime.errors import DataError
 
 
-def test_kit_clips_are_packed_as_what_they_are(tmp_path):
+def test_kit_clips_are_packed_with_their_own_layout(tmp_path):
     raw = write_kitml(tmp_path / "raw")
     report = step.ingest(raw, tmp_path / "clips", dataset="kitml", min_frames=24)
     assert report.packed.splits == {"train": 16, "val": 8, "test": 8}
@@ -46,7 +46,7 @@ def test_kit_keeps_24_to_199_frames(tmp_path):
     ]
 
 
-def test_features_of_humanml3d_are_no_kit(tmp_path):
+def test_features_of_humanml3d_are_refused_as_kit(tmp_path):
     raw = write_kitml(tmp_path / "raw")
     np.save(raw / "new_joint_vecs/00001.npy", moving(HUMANML3D, 30, 1))
     with pytest.raises(DataError, match=r"expected \[frames, 251\]: HumanML3D's features; set run\.dataset"):
@@ -56,7 +56,7 @@ def test_features_of_humanml3d_are_no_kit(tmp_path):
 
 
 def test_real_kit_captions(shared, tmp_path):
-    """Real text files, each under a made motion of its real length, in their real splits."""
+    """Real text files with synthetic motions of the real lengths, in the real splits."""
     listed = pd.read_csv(shared / "data/captions/kitml_ids_dev.csv", dtype={"id": str})
     listed = listed[listed["split"].isin(["train", "val"])].iloc[:200]
     wanted = {f"texts/{name}.txt" for name in listed["id"]}
@@ -72,7 +72,7 @@ def test_real_kit_captions(shared, tmp_path):
     report = step.ingest(tmp_path, tmp_path / "clips", dataset="kitml", min_frames=24)
     kept = listed[(listed["nframes"] >= 24) & (listed["nframes"] < 200)]
     lines = {name: read_lines(tmp_path / "texts" / f"{name}.txt") for name in kept["id"]}
-    # A few motions of the set have a text file without a line.
+    # A few motions of the dataset have an empty text file.
     spoken = [name for name in kept["id"] if any(line.strip() for line in lines[name])]
     assert report.packed.clips == len(spoken)
     assert {entry.reason for entry in report.skipped} <= {"too short", "too long"}
@@ -119,7 +119,7 @@ def test_motion_x_under_other_folder_names(tmp_path, motions, texts):
 
 
 @pytest.mark.parametrize("part", ["motion_data/smplx_322", "smplx_322"])
-def test_smplx_parameters_are_refused_with_the_way_to_convert_them(tmp_path, part):
+def test_smplx_parameters_are_refused_with_how_to_convert_them(tmp_path, part):
     write(tmp_path / part, tmp_path / "texts", HUMANML3D, {"x": ["walks"]})
     with pytest.raises(DataError, match=r"SMPL-X body model, which is not part .*\(docs/data\.md"):
         find(tmp_path)
@@ -132,7 +132,7 @@ def test_smplx_parameters_are_refused_with_the_way_to_convert_them(tmp_path, par
 
 
 def test_motion_x_with_something_missing_or_twice(tmp_path):
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a directory"):
         find(tmp_path / "nothing")
     with pytest.raises(
         DataError, match="holds no 263 features; expected one of the folders motion_data/vector_263"

@@ -1,4 +1,4 @@
-"""Raw data that a user puts under `dvc add`: DVC must see it in every command, or it deletes and collects it."""
+"""Raw data tracked with `dvc add`: every DVC command must see it, or checkout and gc would delete it."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "hmu_tasks" 
 
 
 def documented() -> list[str]:
-    """Every folder that a page tells the user to `dvc add`."""
+    """All folders that the documentation tells the user to `dvc add`."""
     found: set[str] = set()
     for page in PAGES:
         for arguments in re.findall(r"dvc add ((?:data/[\w./-]+ ?)+)", page.read_text(encoding="utf-8")):
@@ -22,7 +22,7 @@ def documented() -> list[str]:
 
 
 def run(folder: Path, *command: str) -> str:
-    """Run git or this environment's dvc in a folder; returns what it printed."""
+    """Run git or this environment's dvc in a folder; returns its output."""
     start = [sys.executable, "-m", "dvc", *command[1:]] if command[0] == "dvc" else list(command)
     done = subprocess.run(start, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
@@ -39,7 +39,7 @@ def files(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A repository with this project's rules for git and DVC, whose documented raw folders are added and pushed."""
+    """A repository with this project's git and DVC ignore rules, and the documented raw folders added and pushed."""
     folder = tmp_path / "project"
     (folder / ".dvc").mkdir(parents=True)
     for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):

@@ -1,4 +1,4 @@
-"""The embedded benchmark: bodies, floor, feet, labels, sentences, twins, and that one seed decides everything."""
+"""The embedded benchmark: bodies, floor, feet, labels, captions, twins, and determinism from one seed."""
 
 import json
 import re
@@ -12,7 +12,7 @@ import pytest
 from running import processes_in
 
 from hmu_tasks.data.datasets.synthetic import ACTIONS, SyntheticClip, sample_clip, write_raw_folder
-from hmu_tasks.data.datasets.synthetic.captions import KEYWORDS, mirrored
+from hmu_tasks.data.datasets.synthetic.captions import mirrored
 from hmu_tasks.data.datasets.synthetic.compose import MAX_FRAMES, MIN_FRAMES, compose
 from hmu_tasks.data.datasets.synthetic.lexicon import tag
 from hmu_tasks.data.motion.features import from_joints, mirror_joints
@@ -22,6 +22,7 @@ from hmu_tasks.runtime.errors import ConfigError, DataError
 
 VIOLENT = np.array([action.violent for action in ACTIONS])
 SEED = 5
+KEYWORDS = ("kick", "punch", "hit", "beat", "boxe", "boxing", "jab", "uppercut", "hook")
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,7 @@ def test_features_recover_the_joints(clips: list[SyntheticClip]) -> None:
         bones = np.linalg.norm(clip.joints[0, 4] - clip.joints[0, 1])
         recovered = to_joints(from_joints(clip.joints))
         assert np.abs(np.linalg.norm(recovered[:, 4] - recovered[:, 1], axis=-1) - bones).max() < 1e-4
-        # No clip turns so far that the official heading flips and the recovered path bends away.
+        # No clip turns far enough for the official heading to flip and bend the recovered path.
         true = clip.joints[-2, 0, [0, 2]] - clip.joints[0, 0, [0, 2]]
         found = recovered[-1, 0, [0, 2]] - recovered[0, 0, [0, 2]]
         np.testing.assert_allclose(np.linalg.norm(true), np.linalg.norm(found), atol=1e-3)
@@ -127,12 +128,12 @@ def test_violent_frames_move_fast(clips: list[SyntheticClip]) -> None:
         local = clip.joints - clip.joints[:, :1]
         speed = np.linalg.norm(np.diff(local[:, [7, 8, 20, 21]], axis=0), axis=-1).max(axis=1)
         speeds[clip.violent].append(float(np.quantile(speed, 0.98)))
-    # Overlapping ranges: a safe clip can be faster than many violent ones.
+    # The ranges overlap: a safe clip can be faster than many violent ones.
     assert np.median(speeds[True]) > np.median(speeds[False])
     assert np.quantile(speeds[False], 0.95) > np.quantile(speeds[True], 0.25)
 
 
-def test_first_pose_gives_nothing_away() -> None:
+def test_the_first_pose_does_not_reveal_violence() -> None:
     clips = [sample_clip(SEED, "val", index, forget_share=0.5) for index in range(400)]
     violent = np.array([clip.violent for clip in clips])
     wrists = np.array(
@@ -191,7 +192,7 @@ def test_keyword_shares(clips: list[SyntheticClip]) -> None:
     assert 0.25 < np.mean(veiled) < 0.42
 
 
-def test_safe_lookalikes_are_rare_but_there() -> None:
+def test_safe_lookalikes_are_rare_but_present() -> None:
     safe = [sample_clip(SEED, "train", index, forget_share=0.0) for index in range(1500)]
     odd = [any(_named(caption.text) for caption in clip.captions) for clip in safe]
     pebbles = ["flick a pebble" in clip.actions for clip in safe]
@@ -204,7 +205,7 @@ def test_captions_are_diverse(clips: list[SyntheticClip]) -> None:
     assert len(set(texts)) / len(texts) > 0.9
 
 
-def test_mirrored_captions_exchange_sides() -> None:
+def test_mirrored_captions_swap_sides() -> None:
     caption = sample_clip(SEED, "train", 0).captions[0]
     text = "a man turns clockwise to the left before he waves with his right hand"
     swapped = mirrored(type(caption)(text, "left/NOUN right/ADJ clockwise/ADV"))
@@ -212,7 +213,7 @@ def test_mirrored_captions_exchange_sides() -> None:
     assert swapped.tokens == "right/NOUN left/ADJ counterclockwise/ADV"
 
 
-def test_a_clip_depends_on_nothing_but_seed_split_and_index() -> None:
+def test_a_clip_depends_only_on_seed_split_and_index() -> None:
     first, again = sample_clip(3, "train", 7), sample_clip(3, "train", 7)
     np.testing.assert_array_equal(first.joints, again.joints)
     assert first.captions == again.captions
@@ -293,7 +294,7 @@ def test_forget_share_is_exact_in_every_split(tmp_path: Path) -> None:
         assert np.mean(violent) == pytest.approx(share)
 
 
-def test_impossible_numbers_are_refused(tmp_path: Path) -> None:
+def test_invalid_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="clips: 3"):
         write_raw_folder(tmp_path, clips=3, seed=1, test=2, val=2)
     with pytest.raises(ConfigError, match="forget_share"):

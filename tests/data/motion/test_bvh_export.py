@@ -1,4 +1,4 @@
-"""BVH texts put the joints where they were: exactly for a rigid body, and they say when they cannot."""
+"""BVH export: exact for a rigid body, mean bone lengths otherwise, and an error for invalid joints."""
 
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from hmu_tasks.runtime.errors import DataError
 
 
 def dance(frames: int, *, swing: float) -> NDArray[np.float64]:
-    """A rigid body whose joints turn at random: [frames, 22, 3]; swing 1 turns them every way round."""
+    """A rigid body with random joint rotations: [frames, 22, 3]; swing 1 covers all rotations."""
     rng = np.random.default_rng(1)
     turns = rng.normal(size=(frames, JOINT_COUNT, 4)) * swing + np.array([1.0, 0, 0, 0])
     turns /= np.linalg.norm(turns, axis=-1, keepdims=True)
     offsets = RAW_OFFSETS * np.linspace(0.1, 0.4, JOINT_COUNT)[:, None]
-    offsets[[1, 2]] -= [0, 0.05, 0.02]  # hips hang below the pelvis, as on a body
+    offsets[[1, 2]] -= [0, 0.05, 0.02]  # hips below the pelvis, as in a real body
     places = np.zeros((frames, JOINT_COUNT, 3))
     places[:, 0] = rng.normal(size=(frames, 3))
     world = turns.copy()
@@ -40,7 +40,7 @@ def joints_of(text: str, tmp_path: Path) -> NDArray[Any]:
 
 
 @pytest.mark.parametrize("swing", [0.05, 0.5, 1.0])
-def test_a_rigid_body_comes_back(tmp_path: Path, swing: float) -> None:
+def test_a_rigid_body_round_trips(tmp_path: Path, swing: float) -> None:
     motion = dance(30, swing=swing)
     text = bvh_text(motion)
     assert text == bvh_text(motion)
@@ -59,13 +59,13 @@ def test_bones_that_stretch_keep_their_mean_length(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(0, 22, 3), (5, 21, 3), (5, 22, 2), (22, 3)])
-def test_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+def test_a_wrong_shape_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="joints have shape"):
         bvh_text(np.zeros(shape))
 
 
-def test_what_is_not_finite_is_refused() -> None:
+def test_non_finite_joints_are_refused() -> None:
     motion = dance(3, swing=0.1)
     motion[1, 4, 2] = np.nan
-    with pytest.raises(DataError, match="not finite"):
+    with pytest.raises(DataError, match="NaN or infinite"):
         bvh_text(motion)

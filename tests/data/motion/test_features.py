@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from hmu_tasks.data.motion import features, rotations, skeleton
+from hmu_tasks.data.motion import features, recovery, rotations, skeleton
+from hmu_tasks.data.motion.layout import HUMANML3D
+from hmu_tasks.data.motion.normalisation import RunningStatistics, emphasise
 from hmu_tasks.runtime.errors import DataError
 
 REAL = ["000000", "000612", "009548", "011673", "012314", "M010968"]
@@ -20,7 +22,7 @@ def real(request, shared):
 
 
 def wander(frames=50, seed=3):
-    """A smooth made-up motion whose joints keep away from each other."""
+    """A smooth synthetic motion whose joints keep apart."""
     rng = np.random.default_rng(seed)
     pose = np.zeros((22, 3))
     for joint in range(1, 22):
@@ -42,11 +44,11 @@ def test_joints_to_features_equal_the_official_preparation(golden, clip):
     made = features.from_joints(golden[f"proc_in_{clip}"], offsets=golden["tgt_offsets"])
     official = golden[f"proc_out_{clip}"]
     assert made.dtype == np.float32
-    assert difference(made[:, features.ROOT], official[:, features.ROOT]) < 2e-6
-    assert difference(made[:, features.LOCAL_POSITIONS], official[:, features.LOCAL_POSITIONS]) < 4e-6
-    assert difference(made[:, features.ROTATIONS], official[:, features.ROTATIONS]) < 1e-5
-    assert difference(made[:, features.VELOCITIES], official[:, features.VELOCITIES]) < 4e-6
-    assert (made[:, features.CONTACTS] == official[:, features.CONTACTS]).all()
+    assert difference(made[:, HUMANML3D.root], official[:, HUMANML3D.root]) < 2e-6
+    assert difference(made[:, HUMANML3D.local_positions], official[:, HUMANML3D.local_positions]) < 4e-6
+    assert difference(made[:, HUMANML3D.rotations], official[:, HUMANML3D.rotations]) < 1e-5
+    assert difference(made[:, HUMANML3D.velocities], official[:, HUMANML3D.velocities]) < 4e-6
+    assert (made[:, HUMANML3D.contacts] == official[:, HUMANML3D.contacts]).all()
 
 
 @pytest.mark.parity
@@ -67,8 +69,8 @@ def test_parts_equal_the_official_parts(golden):
         difference(features.bone_offsets(golden["joints_published_012314"][0]), golden["tgt_offsets"]) < 1e-6
     )
     steps = np.diff(joints[:, [7, 10, 8, 11]], axis=0)
-    still = (features.extract(joints)[:, features.CONTACTS] == 1).astype(bool)
-    assert ((golden["feet_sqvel_012314"] < features.FEET_THRESHOLD) == still).all()
+    still = (features.extract(joints)[:, HUMANML3D.contacts] == 1).astype(bool)
+    assert ((golden["feet_sqvel_012314"] < HUMANML3D.still) == still).all()
     assert difference((steps**2).sum(-1), golden["feet_sqvel_012314"]) < 1e-6
 
 
@@ -76,7 +78,7 @@ def test_parts_equal_the_official_parts(golden):
 @pytest.mark.parametrize("clip", ["012314", "000612"])
 def test_recovery_equals_the_official_recovery(golden, clip):
     rows = golden[f"feat_{clip}"]
-    path, angle = features.root_path(rows)
+    path, angle = recovery.root_path(rows)
     assert difference(path, golden[f"rootpos_{clip}"]) < 1e-6
     quaternions = np.stack([np.cos(angle), 0 * angle, np.sin(angle), 0 * angle], -1)
     assert difference(quaternions, golden[f"rootquat_{clip}"]) < 1e-6
@@ -84,7 +86,7 @@ def test_recovery_equals_the_official_recovery(golden, clip):
     batch = np.stack([rows[:60], rows[40:100]])
     assert difference(features.to_joints(batch), golden[f"joints_ric_batch_{clip}"]) < 1e-6
     offsets = golden[f"offsets_{clip}"]
-    assert difference(features.to_joints_from_rotations(rows, offsets), golden[f"joints_rot_{clip}"]) < 2e-6
+    assert difference(recovery.to_joints_from_rotations(rows, offsets), golden[f"joints_rot_{clip}"]) < 2e-6
 
 
 @pytest.mark.parity
@@ -94,49 +96,39 @@ def test_recovered_joints_equal_the_published_joints(golden):
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("clip", ["012314", "000612"])
-def test_normalisation_equals_the_official_one(golden, clip):
-    mean, std = golden["Mean"], golden["Std"]
-    scaled = features.normalise(golden[f"feat_{clip}"], mean, std)
-    assert difference(scaled, golden[f"norm_{clip}"]) < 4e-6
-    assert difference(features.denormalise(scaled, mean, std), golden["feat_" + clip]) < 1e-5
-
-
-@pytest.mark.parity
 def test_feature_bias_equals_the_official_one(shared, golden):
     with np.load(shared / "golden/a2_dataset_momask.npz") as file:
         once, twice = file["std_after_one"], file["std_after_two"]
-    five = features.emphasise(golden["Std"], feature_bias=5)
+    five = emphasise(golden["Std"], feature_bias=5)
     assert difference(five, once) < 1e-7
-    assert difference(features.emphasise(golden["Std"], feature_bias=25), twice) < 1e-7
+    assert difference(emphasise(golden["Std"], feature_bias=25), twice) < 1e-7
 
 
-def test_real_clips_survive_the_way_there_and_back(real):
+def test_real_clips_round_trip(real):
     joints = features.to_joints(real)
     again, placed = features.to_joints(features.from_joints(joints)), features.place(joints)[:-1]
     crossing = _first_crossing(real)
-    before = (
-        slice(None) if crossing == len(real) else slice(crossing - 10)
-    )  # the smoothed heading leads a little
+    # The smoothed heading crosses a little earlier.
+    before = slice(None) if crossing == len(real) else slice(crossing - 10)
     assert difference(again[before], placed[before]) < 1e-5
     if crossing < len(real):
-        # The representation's own fault (see the module): the path bends away after the crossing.
+        # A flaw of the representation (see the module docstring): the path bends away after the crossing.
         assert difference(again, placed) > 1e-2
 
 
-def test_published_features_come_back_from_their_own_joints(real):
+def test_published_features_are_recovered_from_their_joints(real):
     made, expected = features.extract(features.to_joints(real)), real[:-1]
     if _first_crossing(real) == len(real):
-        # Not equal to the last digit: the heading was smoothed with one frame more than the published rows hold.
-        assert difference(made[:, features.ROOT], expected[:, features.ROOT]) < 1e-3
-        assert difference(made[:, features.VELOCITIES], expected[:, features.VELOCITIES]) < 1e-3
-        assert difference(made[:, features.LOCAL_POSITIONS], expected[:, features.LOCAL_POSITIONS]) < 1e-2
-        assert (made[:, features.CONTACTS] == expected[:, features.CONTACTS]).all()
+        # Not exactly equal: the published heading was smoothed over one more frame than the published rows cover.
+        assert difference(made[:, HUMANML3D.root], expected[:, HUMANML3D.root]) < 1e-3
+        assert difference(made[:, HUMANML3D.velocities], expected[:, HUMANML3D.velocities]) < 1e-3
+        assert difference(made[:, HUMANML3D.local_positions], expected[:, HUMANML3D.local_positions]) < 1e-2
+        assert (made[:, HUMANML3D.contacts] == expected[:, HUMANML3D.contacts]).all()
 
 
 def _first_crossing(rows):
     """First frame at which the heading has turned by 180 degrees (half angle 90), or the clip's length."""
-    _, angle = features.root_path(rows)
+    _, angle = recovery.root_path(rows)
     over = np.abs(angle) > np.pi / 2
     return int(over.argmax()) if over.any() else len(rows)
 
@@ -147,8 +139,8 @@ def test_numpy_equals_torch(real):
     assert difference(features.to_joints(tensor).numpy(), features.to_joints(real)) < 1e-5
     assert (
         difference(
-            features.to_joints_from_rotations(tensor, offsets).numpy(),
-            features.to_joints_from_rotations(real, offsets),
+            recovery.to_joints_from_rotations(tensor, offsets).numpy(),
+            recovery.to_joints_from_rotations(real, offsets),
         )
         < 1e-5
     )
@@ -174,10 +166,10 @@ def test_batch_equals_loop():
     )
 
 
-def test_made_up_motion_survives_the_way_there_and_back():
+def test_synthetic_motion_round_trips():
     joints = wander()
     rows = features.from_joints(joints)
-    assert rows.shape == (len(joints) - 1, features.DIMENSIONS)
+    assert rows.shape == (len(joints) - 1, HUMANML3D.width)
     assert difference(features.to_joints(rows), features.place(joints)[:-1]) < 1e-5
 
 
@@ -202,7 +194,7 @@ def test_a_body_that_faces_backwards_is_turned_about_the_vertical(angle):
     assert difference(features.place(joints @ turn.T), features.place(joints)) < 1e-5
 
 
-def test_features_do_not_depend_on_where_the_motion_happens():
+def test_features_are_invariant_to_position_and_heading():
     joints = wander()
     angle = 1.1
     turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
@@ -223,12 +215,12 @@ def test_mirroring_twice_changes_nothing_and_once_swaps_the_sides():
     joints = wander()
     mirrored = features.mirror_joints(joints)
     np.testing.assert_array_equal(features.mirror_joints(mirrored), joints)
-    for left, right in skeleton.MIRROR_PAIRS:
+    for left, right in zip(skeleton.LEFT, skeleton.RIGHT, strict=True):
         np.testing.assert_array_equal(mirrored[:, left], joints[:, right] * [-1, 1, 1])
     np.testing.assert_array_equal(mirrored[:, 15], joints[:, 15] * [-1, 1, 1])
 
 
-def test_opposite_and_vanishing_bones_give_finite_features():
+def test_opposite_and_zero_length_bones_give_finite_features():
     joints = wander()
     joints[:, 15] = joints[:, 12]  # a head on top of the neck
     joints[:, 18] = joints[:, 16] + [0, 0.25, 0]  # a straight raised arm: opposite to the reference pose
@@ -246,17 +238,20 @@ def test_half_turns_are_rotations():
 
 
 def test_groups_and_names_cover_each_dimension_once():
-    covered = [i for group in features.GROUPS.values() for i in range(group.start, group.stop)]
-    assert covered == list(range(features.DIMENSIONS))
-    assert len(set(features.NAMES)) == features.DIMENSIONS
-    assert features.NAMES[features.VELOCITIES.start] == "pelvis.velocity_x"
-    assert features.NAMES[features.ROTATIONS.start] == "left_hip.rotation_0"
+    covered = [i for group in HUMANML3D.groups.values() for i in range(group.start, group.stop)]
+    assert covered == list(range(HUMANML3D.width))
+    assert len(set(HUMANML3D.names)) == HUMANML3D.width
+    assert HUMANML3D.names[HUMANML3D.velocities.start] == "pelvis.velocity_x"
+    assert HUMANML3D.names[HUMANML3D.rotations.start] == "left_hip.rotation_0"
 
 
 def test_statistics_equal_plain_mean_and_group_averaged_std():
     rng = np.random.default_rng(0)
     clips = [rng.normal(2, 3, (n, 263)).astype(np.float32) for n in (40, 70, 41)]
-    found = features.statistics(clips)
+    running = RunningStatistics()
+    for clip in clips:
+        running.add(clip)
+    found = running.result()
     everything = np.concatenate(clips).astype(np.float64)
     np.testing.assert_allclose(found.mean, everything.mean(0), atol=1e-5)
     std = everything.std(0)
@@ -265,9 +260,11 @@ def test_statistics_equal_plain_mean_and_group_averaged_std():
 
 
 def test_statistics_of_constant_and_of_no_features():
-    assert (features.statistics([np.ones((3, 263))]).std == 1).all()
+    running = RunningStatistics()
+    running.add(np.ones((3, 263)))
+    assert (running.result().std == 1).all()
     with pytest.raises(DataError, match="no usable clip"):
-        features.statistics([])
+        RunningStatistics().result()
 
 
 @pytest.mark.parametrize(
@@ -292,4 +289,4 @@ def test_bad_features_offsets_and_bias_are_refused():
     with pytest.raises(DataError, match="leg has no length"):
         features.from_joints(np.zeros((4, 22, 3)), offsets=np.zeros((22, 3)))
     with pytest.raises(DataError, match="positive"):
-        features.emphasise(np.ones(263, dtype=np.float32), feature_bias=0)
+        emphasise(np.ones(263, dtype=np.float32), feature_bias=0)

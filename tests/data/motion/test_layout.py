@@ -5,14 +5,14 @@ import pytest
 import torch
 from tiny_raw import moving
 
-from hmu_tasks.data.motion import features
+from hmu_tasks.data.motion import features, recovery
 from hmu_tasks.data.motion.layout import HUMANML3D, KITML, LAYOUTS, layout_of
 from hmu_tasks.data.motion.normalisation import RunningStatistics, emphasise
 from hmu_tasks.runtime.errors import DataError
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
-def test_the_parts_cover_every_number_once(layout):
+def test_the_parts_cover_every_feature_once(layout):
     covered = np.concatenate([np.arange(layout.width)[part] for part in layout.groups.values()])
     np.testing.assert_array_equal(covered, np.arange(layout.width))
     assert len(layout.names) == len(set(layout.names)) == layout.width
@@ -46,7 +46,7 @@ def test_chains_and_parents_make_one_tree(layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
-def test_joints_survive_the_way_there_and_back_in_metres(layout):
+def test_joints_round_trip_in_metres(layout):
     joints = features.to_joints(moving(layout, 30, seed=1))
     assert joints.shape == (30, layout.joints, 3)
     placed = features.place(joints, body=layout.skeleton)
@@ -58,14 +58,14 @@ def test_joints_survive_the_way_there_and_back_in_metres(layout):
         assert np.sign(hip[0]) == (1 if side == "left" else -1)  # X points to the body's left
     ankle, toe = layout.skeleton.left_foot
     assert joints[0, toe, 2] > joints[0, ankle, 2] + 0.1
-    from_rotations = features.to_joints_from_rotations(
+    from_rotations = recovery.to_joints_from_rotations(
         features.from_joints(joints, layout=layout), features.bone_offsets(joints[0], body=layout.skeleton)
     )
     assert from_rotations.shape == again.shape
     np.testing.assert_allclose(from_rotations[:, 0], again[:, 0], atol=1e-4)
 
 
-def test_kit_features_count_in_the_units_of_its_body_model():
+def test_kit_features_use_the_units_of_its_body_model():
     rows = moving(KITML, 20, seed=2)
     joints = features.to_joints(rows)
     assert rows[0, KITML.root][3] == pytest.approx(joints[0, 0, 1] * 640, rel=1e-5)
@@ -73,7 +73,7 @@ def test_kit_features_count_in_the_units_of_its_body_model():
     np.testing.assert_allclose(tensor, joints, atol=1e-5)
 
 
-def test_spread_is_shared_within_each_kind():
+def test_std_is_shared_within_each_group():
     running = RunningStatistics(KITML.width)
     running.add(moving(KITML, 40, seed=3))
     std = running.result().std

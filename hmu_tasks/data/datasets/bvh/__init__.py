@@ -1,4 +1,4 @@
-"""Folders of BVH motion capture: any skeleton onto the 22 joints, captions from a table, HumanML3D's layout out."""
+"""Convert folders of BVH motion capture on any skeleton, with a captions table, into HumanML3D's layout."""
 
 from hmu_tasks.data.datasets.bvh.writer import write_raw_folder
 

@@ -1,11 +1,9 @@
-"""The table of captions beside the BVH files: a CSV with the columns file, caption and split."""
+"""The captions table beside the BVH files: a CSV file with the columns file, caption and split."""
 
 import csv
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
-
-from simplemma import lemmatize
 
 from hmu_tasks.data.clips.clips import SPLITS
 from hmu_tasks.data.clips.words import words_of
@@ -17,7 +15,7 @@ COLUMNS: Final = ("file", "caption", "split")
 
 @dataclass(frozen=True)
 class Entry:
-    """A BVH file by its path within the folder, its captions in the table's order, and its split."""
+    """A BVH file by its path relative to the folder, its captions in table order, and its split."""
 
     file: PurePosixPath
     captions: tuple[str, ...]
@@ -25,15 +23,15 @@ class Entry:
 
     @property
     def raw_id(self) -> str:
-        """The file's path without its ending: what its clip is called."""
+        """Id of its clip: the file's path without the extension."""
         return self.file.with_suffix("").as_posix()
 
 
 def read_table(table: Path) -> tuple[Entry, ...]:
-    """Read the captions of all files, in the order of the table; a file may have several rows.
+    """Read the captions of all files in table order; a file may have several rows.
 
-    DataError names the line: a column is missing, a caption is empty or has a '#', a split is unknown or differs
-    between the rows of a file, or a path leads out of the folder.
+    Raises DataError naming the line if a column is missing, a caption is empty or contains '#', a split is unknown or
+    differs between the rows of a file, or a path leads out of the folder.
     """
     try:
         lines = read_lines(table)
@@ -45,10 +43,10 @@ def read_table(table: Path) -> tuple[Entry, ...]:
     captions: dict[PurePosixPath, list[str]] = {}
     splits: dict[PurePosixPath, str] = {}
     try:
-        lacking = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
-        if lacking:
+        missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+        if missing:
             raise DataError(
-                f"{table} lacks the column {', '.join(lacking)}; its first line must name the columns"
+                f"{table} is missing the column {', '.join(missing)}; its first line must name the columns"
             )
         for row in rows:
             where = f"{table} line {rows.line_num}"
@@ -67,20 +65,12 @@ def read_table(table: Path) -> tuple[Entry, ...]:
     return entries
 
 
-def tokens_of(caption: str) -> str:
-    """Dictionary form and tag of every word, "word/OTHER word/OTHER ...": what the evaluator reads of a caption.
-
-    No tagger is at hand, and the tag says so, as in official files where their tagger knew none.
-    """
-    return " ".join(f"{lemmatize(word, lang='en').lower()}/OTHER" for word in words_of(caption))
-
-
 def _path(value: str, where: str) -> PurePosixPath:
     text = value.strip().replace("\\", "/")
     path = PurePosixPath(text)
     if path.suffix.lower() != ".bvh":
         raise DataError(f"{where}: file {value!r} does not end in .bvh")
-    # "a#b" and control characters would break the lists of ids that are written from these names.
+    # Control characters would break the id lists written from these names.
     if path.is_absolute() or ".." in path.parts or PureWindowsPath(text).anchor or not text.isprintable():
         raise DataError(f"{where}: file {value!r} leads out of the folder; give a path below it")
     return path
@@ -106,5 +96,5 @@ def _check_ids(entries: tuple[Entry, ...], table: Path) -> None:
     for raw_id in known:
         if f"M{raw_id}" in known:
             raise DataError(
-                f"{table}: M{raw_id} would pass for the mirrored twin of {raw_id}; rename one of the two files"
+                f"{table}: M{raw_id} would be taken for the mirrored twin of {raw_id}; rename one of the two files"
             )

@@ -1,7 +1,7 @@
-"""What makes a text a BVH file: checked line by line, and written again in the one form that the reader reads.
+"""Validate BVH text line by line and normalise it for the reader.
 
-The library behind `reader` trusts its input: it takes a joint's name for a keyword, fills lines that are missing
-with zeros and passes NaN on. So nothing reaches it that has not been through here.
+The library behind `reader` trusts its input: it mistakes joint names for keywords, fills missing lines with zeros and
+passes NaN through. So all its input goes through here first.
 """
 
 import math
@@ -15,8 +15,8 @@ import numpy as np
 from hmu_tasks.runtime.errors import DataError
 
 FEWEST_FRAMES: Final = 3
-SLOWEST, FASTEST = 5.0, 1000.0  # frames per second that a recording of a moving body can have
-LARGEST: Final = 1e9  # no length in any unit, nor angle in degrees
+SLOWEST, FASTEST = 5.0, 1000.0  # plausible frame rates of motion capture, in frames per second
+LARGEST: Final = 1e9  # above any length in any unit, or angle in degrees
 _ROTATIONS: Final = {"xrotation", "yrotation", "zrotation"}
 _POSITIONS: Final = {"xposition", "yposition", "zposition"}
 _BRACES: Final = re.compile(r"([{}])")
@@ -24,7 +24,7 @@ _BRACES: Final = re.compile(r"([{}])")
 
 @dataclass(frozen=True)
 class Document:
-    """A checked file: joint names in its order, and its text with the joints named by their numbers."""
+    """A validated file: its joint names in file order, and its text with joints renamed to their indices."""
 
     names: tuple[str, ...]
     text: str
@@ -46,17 +46,17 @@ class _Header:
     blocks: list[_Block] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     channels: int = 0
-    ended: bool = False  # the root's closing brace was read
+    ended: bool = False  # the root's closing brace has been read
 
 
 def check(text: str) -> Document:
-    """Check the text of a BVH file; DataError says what is wrong, in which line, and what to do about it."""
+    """Validate the text of a BVH file; raises DataError saying what is wrong, in which line, and what to do."""
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
     start = next((place for place, (_, line) in enumerate(lines) if line.upper() == "MOTION"), None)
     if not lines or lines[0][1].upper() != "HIERARCHY":
-        raise DataError("does not start with HIERARCHY; it is no BVH file")
+        raise DataError("does not start with HIERARCHY; it is not a BVH file")
     if start is None:
-        raise DataError("has no line MOTION: the file breaks off; export or copy it again")
+        raise DataError("has no line MOTION: the file is truncated; export or copy it again")
     header = _Header()
     for number, statement in _statements(lines[1:start]):
         _read(header, number, statement)
@@ -107,7 +107,7 @@ def _open(header: _Header, number: int, keyword: str, words: list[str], top: _Bl
     if keyword == "ROOT" and (top is not None or header.ended):
         raise DataError(f"line {number}: a second ROOT; one body per file is read, split the file")
     if keyword != "ROOT" and (top is None or not top.name):
-        raise DataError(f"line {number}: {' '.join(words)[:40]!r} stands outside of any joint")
+        raise DataError(f"line {number}: {' '.join(words)[:40]!r} is outside of any joint")
     if top is not None:
         if not (top.offset and top.channels):
             raise DataError(
@@ -122,7 +122,7 @@ def _open(header: _Header, number: int, keyword: str, words: list[str], top: _Bl
         raise DataError(f"line {number}: {keyword} without a name")
     name = " ".join(words[1:])
     header.blocks.append(_Block(name, number))
-    # Numbers instead of names: a joint called MOTION or with a space in its name cannot mislead the library.
+    # Indices instead of names: a joint called MOTION, or with a space in its name, would mislead the library.
     header.written.append(f"{keyword} {len(header.names)}")
     header.names.append(name)
 
@@ -134,8 +134,8 @@ def _close(header: _Header, top: _Block) -> None:
         raise DataError(f"line {top.line}: joint {top.name} has no CHANNELS; export the file again")
     if top.name and not top.ends:
         raise DataError(
-            f"line {top.line}: joint {top.name} has neither a child nor an End Site: the file is cut or badly "
-            "exported; export it again, or give the joint an End Site"
+            f"line {top.line}: joint {top.name} has neither a child nor an End Site: the file is truncated or "
+            "badly exported; export it again, or give the joint an End Site"
         )
     header.blocks.pop()
     header.written.append("}")
@@ -152,7 +152,9 @@ def _channels(number: int, name: str, words: list[str]) -> list[str]:
     kinds = [word[:1].upper() + word[1:].lower() for word in words[2:]]
     given = {kind.lower() for kind in kinds}
     if len(words) < 2 or words[1] != str(len(kinds)):
-        raise DataError(f"line {number}: joint {name}: CHANNELS does not list as many as it announces")
+        raise DataError(
+            f"line {number}: joint {name}: CHANNELS does not list as many channels as it declares"
+        )
     rotations = {kind.lower() for kind in kinds[-3:]} == _ROTATIONS
     if not rotations or (len(kinds), given) not in ((3, _ROTATIONS), (6, _ROTATIONS | _POSITIONS)):
         raise DataError(
@@ -174,25 +176,29 @@ def _motion(lines: list[tuple[int, str]], channels: int) -> list[str]:
     if not 1 / FASTEST <= seconds <= 1 / SLOWEST:
         raise DataError(
             f"has the frame time {period[1]}; expected {1 / FASTEST:g} to {1 / SLOWEST:g} seconds: "
-            "write the true one into its header"
+            "correct it in the header"
         )
     rows = lines[2:]
     if len(rows) != count:
         raise DataError(
-            f"announces {count} frames and holds {len(rows)}: it is cut or has surplus lines; copy it again"
+            f"declares {count} frames but has {len(rows)}: it is truncated or has extra lines; copy it again"
         )
     for number, row in rows:
         try:
             values = np.array(row.split(), dtype=np.float64)
         except ValueError:
-            raise DataError(f"line {number}: holds something that is no number; export it again") from None
+            raise DataError(
+                f"line {number}: contains something that is not a number; export it again"
+            ) from None
         if len(values) != channels:
             raise DataError(
-                f"line {number}: {len(values)} numbers for {channels} channels; the line is cut or the "
-                "hierarchy is another file's; export it again"
+                f"line {number}: {len(values)} numbers for {channels} channels; the line is truncated or "
+                "the hierarchy is from another file; export it again"
             )
         if not (np.abs(values) < LARGEST).all():
-            raise DataError(f"line {number}: NaN, infinite or absurd number; repair or leave out this file")
+            raise DataError(
+                f"line {number}: NaN, infinite or implausibly large number; repair or leave out this file"
+            )
     return [f"Frames: {count}", f"Frame Time: {seconds!r}", *(row for _, row in rows)]
 
 

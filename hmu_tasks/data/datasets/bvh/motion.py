@@ -1,7 +1,7 @@
-"""From a recording to the canonical motion: 22 joints, 20 frames per second, metres, Y up, on one body.
+"""Convert a recording to a canonical motion: 22 joints, 20 frames per second, metres, Y up.
 
-Resampling interpolates each joint's rotation (slerp) and place in its parent's frame, and only then works out where
-the joints are: bones keep their length, which they do not when positions are interpolated.
+Resampling interpolates each joint's local rotation (slerp) and position before forward kinematics, so bones keep their
+length, which interpolating world positions would not preserve.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ Up = Literal["auto", "y", "z"]
 Array = NDArray[np.float64]
 
 METRES: Final[dict[str, float]] = {"m": 1.0, "cm": 0.01, "inch": 0.0254}
-# Thigh and shin together, of grown people: 0.68 to 0.97 m (the 1st to the 99th percentile) with a margin.
+# Thigh plus shin of adults: 0.68 to 0.97 m (1st to 99th percentile), with a margin.
 SHORTEST_LEG, LONGEST_LEG = 0.55, 1.2
 
-# Lengths of the bones that end at joints 1 to 21, in metres: the body to which every motion of HumanML3D was
-# retargeted, measured on its published features.
+# Lengths in metres of the bones that end at joints 1 to 21: the body that all of HumanML3D is retargeted to, measured
+# on its published features.
 _LENGTHS: Final = """
     0.1031 0.1099 0.1316 0.3936 0.3902 0.1432 0.4324 0.4256 0.0574 0.1434 0.1494
     0.2194 0.1375 0.1434 0.1030 0.1316 0.1230 0.2568 0.2631 0.2660 0.2699
@@ -38,16 +38,16 @@ _INDEX: Final = {name: number for number, name in enumerate(JOINTS)}
 _SIDES: Final = {
     part: [_INDEX[f"left_{part}"], _INDEX[f"right_{part}"]] for part in ("hip", "knee", "ankle", "foot")
 }
-_ACROSS: Final = np.cos(np.radians(25))  # how straight the limbs of a T-pose are
-_JUMP: Final = 6.0  # times the usual step between frames; a body does not move like this
+_STRAIGHT: Final = np.cos(np.radians(25))  # limbs of a T-pose deviate at most this much
+_JUMP: Final = 6.0  # multiple of the median step between frames; bodies do not move like this
 _LEAST_JUMP: Final = 0.05  # metres, mean over the joints
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Canonical joints [F, 22, 3] (not yet placed or retargeted) and how they were found.
+    """Canonical joints [F, 22, 3], not yet retargeted or placed, and how the file was interpreted.
 
-    metres: of one unit of the file; leg: thigh and shin in metres; t_pose: whether a first frame was dropped.
+    metres: per unit of the file; leg: thigh plus shin in metres; t_pose: whether a leading T-pose was dropped.
     """
 
     joints: Array
@@ -61,7 +61,7 @@ class Motion:
 def convert(
     recording: Recording, *, skeleton: str = "auto", units: Units = "auto", up: Up = "auto"
 ) -> Motion:
-    """Turn a recording into canonical joints; DataError says what stands against it.
+    """Convert a recording to canonical joints; raises DataError if it cannot be interpreted.
 
     skeleton: see name_maps.choose; units: of the file, or metres per unit; up: its vertical axis.
     """
@@ -86,9 +86,9 @@ def convert(
 
 
 def resample(recording: Recording, fps: float = FPS) -> Recording:
-    """Interpolate a recording at another frame rate, from its first frame to at most its last one."""
+    """Resample a recording to another frame rate, from its first frame to at most its last."""
     frames = len(recording.positions)
-    # A header's 0.033333 for 1/30 must not cost the last frame.
+    # The tolerance keeps the last frame when the header rounds 1/30 to 0.033333.
     count = int((frames - 1) * recording.seconds * fps + 1e-3) + 1
     at = np.minimum(np.arange(count) / (fps * recording.seconds), frames - 1)
     before = np.minimum(at.astype(np.intp), frames - 2)
@@ -104,7 +104,7 @@ def resample(recording: Recording, fps: float = FPS) -> Recording:
 
 
 def starts_with_t_pose(joints: Array) -> bool:
-    """Whether frame 0 of upright joints [F, 22, 3] is a T-pose from which the body jumps into its motion."""
+    """Whether frame 0 of upright joints [F, 22, 3] is a T-pose followed by a jump into the motion."""
     if len(joints) < 4:
         return False
     seen = joints - joints[:, :1]
@@ -120,8 +120,8 @@ def starts_with_t_pose(joints: Array) -> bool:
     legs = [
         _unit(first[_INDEX[f"{side}_ankle"]] - first[_INDEX[f"{side}_hip"]]) for side in ("left", "right")
     ]
-    spread = arms[0] @ across > _ACROSS and arms[1] @ -across > _ACROSS
-    return bool(spread and all(leg[1] < -_ACROSS for leg in legs))
+    spread = arms[0] @ across > _STRAIGHT and arms[1] @ -across > _STRAIGHT
+    return bool(spread and all(leg[1] < -_STRAIGHT for leg in legs))
 
 
 def _scale(native: Array, units: Units) -> tuple[float, float]:
@@ -136,8 +136,8 @@ def _scale(native: Array, units: Units) -> tuple[float, float]:
         fitting = [metres for metres in METRES.values() if SHORTEST_LEG <= leg * metres <= LONGEST_LEG]
         if len(fitting) != 1:
             raise DataError(
-                f"has legs {leg:.4g} units long, which is no grown body in {', '.join(METRES)}; set "
-                "ingest.bvh.units to its unit, or to the metres per unit, or mend the name map"
+                f"has legs {leg:.4g} units long, which is not an adult body in {', '.join(METRES)}; set "
+                "ingest.bvh.units to its unit, or to the metres per unit, or correct the name map"
             )
         metres = fitting[0]
     else:
@@ -155,8 +155,8 @@ def _upright(joints: Array, up: Up) -> tuple[Array, str]:
         along = int(np.abs(rise).argmax())
         if along == 0 or rise[along] <= 0:
             raise DataError(
-                "holds a body that stands neither along Y nor along Z, head up; set ingest.bvh.up to the axis that "
-                "points up (a body that lies for most of the motion cannot be told by its pose)"
+                "has a body upright along neither Y nor Z; set ingest.bvh.up to the axis that points up (it cannot be "
+                "inferred for a body that lies down for most of the motion)"
             )
         axis = "z" if along == 2 else "y"
     return (_turned(joints) if axis == "z" else joints), axis
@@ -168,7 +168,7 @@ def _turned(joints: Array) -> Array:
 
 
 def _check_sides(joints: Array) -> None:
-    """Knees bend to where the body faces and the lower foot points there; if not, left and right are exchanged."""
+    """Raise DataError if knees and the lower foot point backwards, a sign that left and right are swapped."""
     across = joints[:, _INDEX["left_hip"]] - joints[:, _INDEX["right_hip"]]
     facing = np.cross(across, (0.0, 1.0, 0.0))
     hips, knees, ankles, feet = (joints[:, _SIDES[part]] for part in ("hip", "knee", "ankle", "foot"))
@@ -177,7 +177,7 @@ def _check_sides(joints: Array) -> None:
     bends = (knees - (hips + ankles) / 2).sum(axis=1)
     if float((facing * (toes + bends)).sum(axis=-1).mean()) <= 0:
         raise DataError(
-            "has knees and feet that point backwards: left and right are exchanged in the name map, or the file has "
+            "has knees and feet that point backwards: left and right are swapped in the name map, or the file has "
             "left-handed axes"
         )
 
@@ -188,7 +188,7 @@ def _slerp(first: Array, second: Array, share: Array) -> Array:
     second = np.where(dot < 0, -second, second)
     angle = np.arccos(np.clip(np.abs(dot), 0, 1))
     sine = np.sin(angle)
-    near = sine < 1e-6  # as good as equal: a straight line has no error here, and the division below would
+    near = sine < 1e-6  # nearly equal: linear interpolation is exact here, and slerp would divide by zero
     safe = np.where(near, 1, sine)
     left = np.where(near, 1 - share, np.sin((1 - share) * angle) / safe)
     right = np.where(near, share, np.sin(share * angle) / safe)

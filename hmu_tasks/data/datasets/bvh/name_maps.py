@@ -1,4 +1,4 @@
-"""Which joints of a file stand for the 22 of SMPL: name maps as YAML, chosen by the names that a file has."""
+"""Name maps from a file's joints to the 22 of SMPL: YAML files, chosen by the joint names of a file."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from hmu_tasks.data.motion.skeleton import JOINTS
 from hmu_tasks.runtime.errors import ConfigError, DataError
 
 FOLDER: Final = Path(__file__).parent / "skeletons"
-_LISTED: Final = 12  # names shown in a message
+_LISTED: Final = 12  # names listed in a message
 
 
 @dataclass(frozen=True)
 class Place:
-    """A point on the line from one joint to another; `at` 0 is the first one, 1 the other."""
+    """A point between two joints; `at` is 0 at the first and 1 at the second."""
 
     first: str
     second: str
@@ -29,23 +29,23 @@ class Place:
 
 @dataclass(frozen=True)
 class NameMap:
-    """A place for each of the 22 joints, in their order."""
+    """A place for each of the 22 joints, in order."""
 
     name: str
     places: tuple[Place, ...]
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Names of the joints that a file must have, each once, in the order of the 22."""
+        """Distinct names of the joints that a file must have, in the order of the 22."""
         return tuple(dict.fromkeys(name for place in self.places for name in (place.first, place.second)))
 
     def missing(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Names of joints that are not among `names`; a prefix up to ':' and capital letters make no difference."""
+        """Needed joints that are not among `names`; case and a prefix up to ':' are ignored."""
         known = {_plain(name) for name in names}
         return tuple(name for name in self.needed if _plain(name) not in known)
 
     def pick(self, world: NDArray[np.float64], names: tuple[str, ...]) -> NDArray[np.float64]:
-        """Take the 22 joints out of all: [F, J, 3] -> [F, 22, 3]. No name may be missing."""
+        """Select the 22 joints: [F, J, 3] -> [F, 22, 3]. No name may be missing."""
         where = {_plain(name): number for number, name in enumerate(names)}
         first = [where[_plain(place.first)] for place in self.places]
         second = [where[_plain(place.second)] for place in self.places]
@@ -55,13 +55,13 @@ class NameMap:
 
 
 def shipped() -> dict[str, NameMap]:
-    """Read every name map that comes with the project, by name."""
+    """Read all name maps shipped with the project, by name."""
     return {file.stem: load(file) for file in sorted(FOLDER.glob("*.yaml"))}
 
 
 @cache
 def load(file: Path) -> NameMap:
-    """Read a name map from a YAML file; ConfigError names the file, the key and what is wrong with it."""
+    """Read a name map from a YAML file; raises ConfigError naming the file, the key and the fault."""
     try:
         values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -69,13 +69,15 @@ def load(file: Path) -> NameMap:
             f"{file} cannot be read ({error.strerror}); ingest.bvh.skeleton names it"
         ) from error
     except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is no valid YAML: {error}") from error
+        raise ConfigError(f"{file} is not valid YAML: {error}") from error
     joints = values.get("joints") if isinstance(values, dict) and set(values) == {"joints"} else None
     if not isinstance(joints, dict):
         raise ConfigError(f"{file} must hold one key, joints, with a joint of the file for each of the 22")
-    lacking, surplus = [j for j in JOINTS if j not in joints], [j for j in joints if j not in JOINTS]
-    if lacking or surplus:
-        raise ConfigError(f"{file}: joints lacks {_few(lacking)} and has the unknown {_few(surplus)}")
+    missing, unknown = [j for j in JOINTS if j not in joints], [j for j in joints if j not in JOINTS]
+    if missing or unknown:
+        raise ConfigError(
+            f"{file}: joints must list all 22; missing: {_few(missing)}; unknown: {_few(unknown)}"
+        )
     return NameMap(file.stem, tuple(_place(joints[joint], f"{file}: joints.{joint}") for joint in JOINTS))
 
 
@@ -83,7 +85,7 @@ def choose(skeleton: str, names: tuple[str, ...]) -> NameMap:
     """Return the name map for a file with these joints.
 
     skeleton: "auto" (the shipped map that uses most of the names), a shipped map's name, or a YAML file's path.
-    DataError lists the names that are missing, ConfigError the maps there are.
+    Raises DataError listing missing joints, or ConfigError listing the shipped maps.
     """
     if skeleton != "auto":
         return _fitting(named(skeleton), names)
@@ -93,14 +95,14 @@ def choose(skeleton: str, names: tuple[str, ...]) -> NameMap:
         return max(fitting, key=lambda one: len(one.needed))
     nearest = min(maps, key=lambda one: len(one.missing(names)) / len(one.needed))
     raise DataError(
-        f"has a skeleton that none of the name maps ({', '.join(one.name for one in maps)}) fits; "
-        f"{nearest.name}, the nearest, misses {_few(nearest.missing(names))}. The file has {_few(names)}. "
+        f"has a skeleton that fits none of the name maps ({', '.join(one.name for one in maps)}); "
+        f"the closest, {nearest.name}, is missing {_few(nearest.missing(names))}. The file has {_few(names)}. "
         "Write a name map and set ingest.bvh.skeleton to its path"
     )
 
 
 def named(skeleton: str) -> NameMap:
-    """Return a shipped map by name, or read the YAML file of that path; ConfigError lists the choices."""
+    """Return a shipped map by name, or read the YAML file at that path; raises ConfigError listing the choices."""
     maps = shipped()
     if skeleton in maps:
         return maps[skeleton]
@@ -115,7 +117,7 @@ def _fitting(chosen: NameMap, names: tuple[str, ...]) -> NameMap:
     missing = chosen.missing(names)
     if missing:
         raise DataError(
-            f"lacks the joints {_few(missing)} of the name map {chosen.name}; it has {_few(names)}. "
+            f"is missing the joints {_few(missing)} of the name map {chosen.name}; it has {_few(names)}. "
             "Set ingest.bvh.skeleton to auto or to the map of this skeleton"
         )
     return chosen

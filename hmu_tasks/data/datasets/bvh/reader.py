@@ -1,4 +1,4 @@
-"""One BVH file as arrays: read by the library PyMotion (upc-pymotion) once `grammar` has checked the text."""
+"""Read a BVH file into arrays with PyMotion (upc-pymotion), after `grammar` has validated its text."""
 
 import tempfile
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Recording:
-    """A motion as recorded: where each joint is in its parent's frame and how it is turned there.
+    """A motion as recorded: position and rotation of each joint relative to its parent.
 
     names: [J]; parents: [J], -1 for the root, parents first; positions: [F, J, 3] in the file's units;
-    rotations: [F, J, 4] unit quaternions without jumps of sign over time; seconds: from frame to frame.
+    rotations: [F, J, 4] unit quaternions without sign flips over time; seconds: per frame.
     """
 
     names: tuple[str, ...]
@@ -30,32 +30,33 @@ class Recording:
     seconds: float
 
     def world(self) -> Array:
-        """Where every joint is: [F, J, 3] in the file's units and axes."""
-        places, turns = self.positions.copy(), self.rotations.copy()
+        """World positions of all joints, [F, J, 3], in the file's units and axes."""
+        positions, rotations = self.positions.copy(), self.rotations.copy()
         for joint, parent in enumerate(self.parents):
             if parent >= 0:
-                turn: Any = turns[:, parent]
-                places[:, joint] = places[:, parent] + quaternions.rotate(turn, self.positions[:, joint])
-                turns[:, joint] = quaternions.multiply(turn, self.rotations[:, joint])
-        return places
+                above: Any = rotations[:, parent]
+                positions[:, joint] = positions[:, parent] + quaternions.rotate(
+                    above, self.positions[:, joint]
+                )
+                rotations[:, joint] = quaternions.multiply(above, self.rotations[:, joint])
+        return positions
 
 
 def read(file: Path) -> Recording:
-    """Read a BVH file; DataError says what is wrong with it (to be prefixed by the file's name).
+    """Read a BVH file; raises DataError with a message to be prefixed by the file's name, or FileNotFoundError.
 
-    A joint's position channels take the place of its OFFSET, as exporters write them. Raises FileNotFoundError
-    where there is no such file.
+    Position channels of a joint replace its OFFSET, as exporters write them.
     """
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise
     except UnicodeDecodeError as error:
-        raise DataError(f"is no text in UTF-8 (byte {error.start}); it is no BVH file or damaged") from error
+        raise DataError(f"is not UTF-8 text (byte {error.start}); it is damaged or not a BVH file") from error
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})") from error
     document = check(text)
-    # Here, because it imports torch, which costs a second.
+    # Imported here because it imports torch, which takes a second.
     from pymotion.io.bvh import BVH  # type: ignore[import-untyped]
 
     library = BVH()
@@ -63,11 +64,11 @@ def read(file: Path) -> Recording:
         checked.write(document.text)
         checked.flush()
         library.load(checked.name)
-    turns, positions, parents, *_ = library.get_data()
+    rotations, positions, parents, *_ = library.get_data()
     return Recording(
         names=document.names,
         parents=(-1, *(int(parent) for parent in parents[1:])),
         positions=np.asarray(positions, dtype=np.float64),
-        rotations=np.asarray(turns, dtype=np.float64),
+        rotations=np.asarray(rotations, dtype=np.float64),
         seconds=float(library.data["frame_time"]),
     )

@@ -1,4 +1,4 @@
-"""A folder of BVH files with a table of captions -> a raw folder in HumanML3D's layout, mirrored twins included."""
+"""Convert a folder of BVH files with a captions table into a raw folder in HumanML3D's layout, with mirrored twins."""
 
 import math
 import re
@@ -12,15 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmu_tasks.data.clips.clips import SPLITS, OnBad, Progress, Skipped
-from hmu_tasks.data.datasets.bvh.captions import Entry, read_table, tokens_of
+from hmu_tasks.data.clips.words import tokens_of
+from hmu_tasks.data.datasets.bvh.captions import Entry, read_table
 from hmu_tasks.data.datasets.bvh.motion import BODY, Motion, Units, Up, convert
 from hmu_tasks.data.datasets.bvh.name_maps import named
 from hmu_tasks.data.datasets.bvh.reader import read
+from hmu_tasks.data.datasets.raw import check_inside
 from hmu_tasks.data.motion.features import from_joints, mirror_joints
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import write_json
 
-# Both senses of turning and both sides, as HumanML3D's authors exchange them in the captions of mirrored twins.
+# Sides and turning directions, swapped in the captions of mirrored twins as HumanML3D's authors do.
 _SIDES: Final = {
     "left": "right",
     "clockwise": "counterclockwise",
@@ -28,13 +30,13 @@ _SIDES: Final = {
     "leftwards": "rightwards",
 }
 _SWAPPED: Final = _SIDES | {other: one for one, other in _SIDES.items()}
-_TOLD: Final = 20  # bad files named in an error
+_LISTED: Final = 20  # bad files listed in an error
 _SIDE: Final = re.compile(rf"\b({'|'.join(_SWAPPED)})\b", re.IGNORECASE)
 
 
 @dataclass
 class _Work:
-    """What has been written so far."""
+    """What has been written and skipped so far."""
 
     ids: dict[str, list[str]] = field(default_factory=lambda: {split: [] for split in SPLITS})
     files: dict[str, Any] = field(default_factory=dict)
@@ -55,20 +57,20 @@ def write_raw_folder(
     on_bad: OnBad = "error",
     progress: Progress | None = None,
 ) -> None:
-    """Write the BVH files that the table of captions names into `target`, which exists, as HumanML3D leaves its own.
+    """Convert the BVH files listed in the captions table into HumanML3D's layout in an existing folder `target`.
 
     folder: of the BVH files; captions: the table, relative to it; skeleton, units, up: see motion.convert;
-    longest: frames of a clip: a longer motion becomes equal parts "ID.1", "ID.2", ..., each with all its captions;
-    on_bad: what becomes of files that cannot be used: "error" tells them all when every file has been read, "skip"
-    leaves them out. `target`/bvh.json says how each file was read, and what was left out and why. seed is not used:
-    nothing here is drawn. Same files, same bytes.
-    Raises DataError for bad files or a bad table, and at once for a path that leads out of the folder.
+    longest: frames per clip; a longer motion is cut into equal parts "ID.1", "ID.2", ..., each with all its captions;
+    on_bad: "error" reads every file and then reports all bad ones, "skip" continues without them.
+    `target`/bvh.json records how each file was read, and what was skipped and why. seed is unused, as nothing here is
+    random; the same files give the same bytes.
+    Raises DataError for bad files or a bad table, and immediately for a path that leads out of the folder.
     """
     del seed
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; set ingest.bvh.folder to the folder of the BVH files")
+        raise DataError(f"{folder} is not a directory; set ingest.bvh.folder to the folder of the BVH files")
     if skeleton != "auto":
-        named(skeleton)  # a wrong name is no fault of the files
+        named(skeleton)  # fail early: a wrong name is not the files' fault
     entries = read_table(folder / captions)
     for name in ("new_joint_vecs", "texts"):
         (target / name).mkdir()
@@ -76,8 +78,7 @@ def write_raw_folder(
     root = folder.resolve()
     for done, entry in enumerate(entries, start=1):
         file = folder / entry.file
-        if not _leads_into(root, file):
-            raise DataError(f"{file} is a link that leads out of its folder; put the file itself there")
+        check_inside(file, root)
         try:
             motion = convert(read(file), skeleton=skeleton, units=units, up=up)
             parts = [_features(part, mirror=mirror) for part in cut(motion.joints, longest)]
@@ -111,9 +112,9 @@ def write_raw_folder(
 
 
 def cut(joints: NDArray[Any], longest: int) -> list[NDArray[Any]]:
-    """Cut joints [F, 22, 3] into parts of nearly equal length that give at most `longest` rows of features each.
+    """Cut joints [F, 22, 3] into parts of nearly equal length, each giving at most `longest` rows of features.
 
-    Neighbours share a frame, which the features of the first one need for its last step.
+    Neighbouring parts share a frame, which the first part needs for the last row of its features.
     """
     rows = len(joints) - 1
     if rows < 1:
@@ -124,7 +125,7 @@ def cut(joints: NDArray[Any], longest: int) -> list[NDArray[Any]]:
 
 
 def mirrored(caption: str) -> str:
-    """Exchange left and right, and the senses of turning, in a caption."""
+    """Swap left and right, and clockwise and counterclockwise, in a caption."""
 
     def swap(match: re.Match[str]) -> str:
         word = match[0]
@@ -132,13 +133,6 @@ def mirrored(caption: str) -> str:
         return other.capitalize() if word[0].isupper() else other
 
     return _SIDE.sub(swap, caption)
-
-
-def _leads_into(root: Path, file: Path) -> bool:
-    try:
-        return file.resolve().is_relative_to(root)
-    except (OSError, RuntimeError):  # a link in a circle
-        return False
 
 
 def _features(joints: NDArray[Any], *, mirror: bool) -> list[NDArray[np.float32]]:
@@ -179,9 +173,9 @@ def _write(
 
 
 def _raise(skipped: list[Skipped], folder: Path) -> None:
-    listed = "\n".join(f"  {entry.id} {entry.detail}" for entry in skipped[:_TOLD])
-    more = f"\n  and {len(skipped) - _TOLD} more" if len(skipped) > _TOLD else ""
+    listed = "\n".join(f"  {entry.id} {entry.detail}" for entry in skipped[:_LISTED])
+    more = f"\n  and {len(skipped) - _LISTED} more" if len(skipped) > _LISTED else ""
     raise DataError(
-        f"{folder}: {len(skipped)} files cannot be used. Repair them or take them out of the table, or set "
+        f"{folder}: {len(skipped)} files cannot be used. Repair them, remove them from the table, or set "
         f"ingest.bvh.on_bad: skip\n{listed}{more}"
     )

@@ -1,7 +1,7 @@
-"""The embedded benchmark: a procedural motion grammar that writes a raw folder in the layout of HumanML3D.
+"""The embedded benchmark: a procedural motion grammar that writes a raw folder in HumanML3D's layout.
 
-Violent and safe actions, one to three per clip, on bodies of many proportions, with captions, mirrored twins and, kept
-aside for evaluation, the action of every frame. Everything follows from one seed.
+Clips have one to three violent or safe actions on bodies of varied proportions, captions, mirrored twins and per-frame
+action labels (for evaluation only). Everything is determined by one seed.
 """
 
 from hmu_tasks.data.datasets.synthetic.compose import ACTIONS, SyntheticClip

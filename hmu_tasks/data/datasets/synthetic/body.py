@@ -1,4 +1,4 @@
-"""The body of one clip: its bone lengths, and its joints from posture channels by forward and inverse kinematics."""
+"""The body of a clip: bone lengths, and joints from posture channels by forward and inverse kinematics."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# Metres, close to the mean SMPL body; x points to the left, y up, z forward.
+# Metres, close to the mean SMPL body; x left, y up, z forward.
 _BASE = {
     "hip_out": 0.068,
     "hip_down": 0.085,
@@ -62,17 +62,17 @@ class Body:
 
     @property
     def standing(self) -> float:
-        """Height of the pelvis in relaxed standing."""
+        """Pelvis height when standing relaxed."""
         return self.hip_down + ANKLE_HEIGHT + 0.985 * self.leg_length
 
     @property
     def foot_forward(self) -> float:
-        """Horizontal distance from ankle to toe on the flat foot."""
+        """Horizontal distance from ankle to toe with the foot flat."""
         return float(np.sqrt(self.foot**2 - (ANKLE_HEIGHT - TOE_HEIGHT) ** 2))
 
 
 def random_body(rng: np.random.Generator) -> Body:
-    """Draw bone lengths within 8 % of the mean body: one size for all, and its own proportion for each part."""
+    """Sample bone lengths within 8 % of the mean body: a global scale times one factor per bone."""
     size = 1.0 + 0.045 * rng.uniform(-1.0, 1.0)
     part = 1.0 + 0.032 * rng.uniform(-1.0, 1.0, len(_BASE))
     return Body(*(float(size * own * base) for own, base in zip(part, _BASE.values(), strict=True)))
@@ -80,13 +80,13 @@ def random_body(rng: np.random.Generator) -> Body:
 
 @dataclass(frozen=True)
 class Posture:
-    """What the body does in each of n frames, in the frame that travels and turns with it (x left, y up, z forward).
+    """Posture channels of n frames, in the frame that travels and turns with the body (x left, y up, z forward).
 
-    pelvis [n,3] metres; turns [n,5,3] pitch, lean and yaw in radians of pelvis, three spine joints and head
-    (pitch forwards, lean and yaw to the left are positive); hands [n,2,3] wrist minus shoulder in arm lengths as
-    (outwards, up, forward); elbows [n,2] 0 pointing down to 1 pointing sideways; ankles [n,2,3] metres on the floor;
-    foot_pitch, foot_yaw [n,2]; kicks [n,2,3] ankle minus hip in leg lengths as (outwards, up, forward) with
-    weight, knee_out, toe_point [n,2]. Left comes first.
+    pelvis: [n, 3] metres; turns: [n, 5, 3] pitch, lean and yaw in radians of pelvis, three spine joints and head
+    (forward pitch, lean and yaw to the left are positive); hands: [n, 2, 3] wrist minus shoulder in arm lengths as
+    (outwards, up, forward); elbows: [n, 2] from 0, pointing down, to 1, pointing sideways; ankles: [n, 2, 3] metres,
+    of a foot on the floor; foot_pitch, foot_yaw: [n, 2]; kicks: [n, 2, 3] ankle minus hip in leg lengths as (outwards,
+    up, forward), blended in by weight; weight, knee_out, toe_point: [n, 2]. Left comes first.
     """
 
     pelvis: Array
@@ -147,21 +147,21 @@ def _two_bones(start: Array, reach: Array, first: float, second: float, pole: Ar
 
 
 def _carried(level: Array, limb: Array) -> Array:
-    """Turn a direction, level beside the hanging limb, along with it to where the unit vector `limb` points."""
+    """Rotate a horizontal direction by the shortest rotation that takes a hanging limb to the unit vector `limb`."""
     between = limb - np.array([0.0, 1.0, 0.0])
     carried: Array = level - _dot(level, limb) / np.maximum(1.0 - limb[..., 1:2], 0.15) * between
     return carried
 
 
 def _outwards(vectors: Array) -> Array:
-    """(outwards, up, forward) of [n,2,3] -> (left, up, forward)."""
+    """Convert [n, 2, 3] from (outwards, up, forward) to (left, up, forward)."""
     out = vectors.copy()
     out[:, 1, 0] *= -1.0
     return out
 
 
 def _support_drop(hips: Array, ankles: Array, weight: Array, leg: float) -> Array:
-    """How far the pelvis must sink so that both feet on the floor stay within reach."""
+    """How far the pelvis must drop to keep both feet on the floor within reach."""
     flat = ankles[..., [0, 2]] - hips[..., [0, 2]]
     reach = np.sqrt(np.maximum((0.995 * leg) ** 2 - np.einsum("nsi,nsi->ns", flat, flat), (0.25 * leg) ** 2))
     drop: Array = np.maximum((hips[..., 1] - ankles[..., 1] - reach) * (1.0 - weight), 0.0).max(axis=1)
@@ -169,7 +169,7 @@ def _support_drop(hips: Array, ankles: Array, weight: Array, leg: float) -> Arra
 
 
 def pose(body: Body, posture: Posture, smooth: "Smoother") -> Array:
-    """Return the joints [n,22,3] in metres in the travelling frame, bone lengths exact."""
+    """Joints [n, 22, 3] in metres in the travelling frame; bone lengths are exact."""
     n = len(posture.pelvis)
     rotation = _rotations(posture.turns)
     joints = np.empty((n, 22, 3))
@@ -193,12 +193,12 @@ def pose(body: Body, posture: Posture, smooth: "Smoother") -> Array:
 
     hands = _outwards(posture.hands) * body.arm_length
     behind = _outwards(np.broadcast_to(np.array([0.40, 0.0, -0.90]), hands.shape))
-    # A raised elbow lies level with the hand: outwards of a hand in front, in front of a hand across the chest.
+    # A raised elbow is level with the hand: outside of a hand in front, in front of a hand across the chest.
     beside = np.stack([posture.hands[..., 2], np.zeros_like(posture.elbows), -posture.hands[..., 0]], axis=-1)
     sideways = _outwards(_unit(beside) + np.array([0.30, 0.20, 0.0]))
     raised = posture.elbows[..., None]
     direction = _unit(hands)
-    # Straight overhead the carried direction is undefined; there the elbow looks outwards.
+    # Straight overhead the carried direction is undefined; there the elbow points outwards.
     top = np.clip(1.5 - 2.0 * (1.0 - direction[..., 1:2]), 0.0, 1.0)
     raised = np.maximum(raised, top * top * (3.0 - 2.0 * top))
     pole = (1.0 - raised) * _carried(behind, direction) + raised * sideways
@@ -216,9 +216,9 @@ def pose(body: Body, posture: Posture, smooth: "Smoother") -> Array:
 
 
 def _feet(body: Body, posture: Posture, knees: Array, ankles: Array, pole: Array) -> Array:
-    """Unit vectors [n,2,3] from ankle to toe: flat or pitched on the floor, led by the shin in a kick."""
+    """Unit vectors [n, 2, 3] from ankle to toe: flat or pitched on the floor, relative to the shin in a kick."""
     pitch = np.arcsin((ANKLE_HEIGHT - TOE_HEIGHT) / body.foot) + posture.foot_pitch
-    # The toe never goes below the floor, whatever the pitch asks for.
+    # The toe never goes below the floor, whatever the pitch.
     sine = np.minimum(np.sin(pitch), (ankles[..., 1] - TOE_HEIGHT) / body.foot)
     sine = np.clip(sine, -0.95, 0.98)
     cosine = np.sqrt(1.0 - sine**2)
@@ -237,13 +237,13 @@ def _feet(body: Body, posture: Posture, knees: Array, ankles: Array, pole: Array
 
 
 class Smoother:
-    """Raises a curve [n] to a smooth upper cover of it: a running maximum, then a running mean of the same width."""
+    """Smooth upper envelope of a curve: a running maximum, then a running mean of the same width."""
 
     def __init__(self, width: int = 5) -> None:
         self.width = width
 
     def __call__(self, curve: Array) -> Array:
-        """curve: [n] -> [n], nowhere below `curve`."""
+        """Envelope [n] of `curve` [n], nowhere below it."""
         half = self.width // 2
         padded = np.pad(curve, 2 * half, mode="edge")
         cover = np.lib.stride_tricks.sliding_window_view(padded, self.width).max(axis=1)

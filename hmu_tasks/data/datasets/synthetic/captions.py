@@ -8,9 +8,8 @@ import numpy as np
 from hmu_tasks.data.datasets.synthetic.lexicon import SWAPPED, tag
 from hmu_tasks.data.datasets.synthetic.moves import Action, Words, pick
 
-KEYWORDS = ("kick", "punch", "hit", "beat", "boxe", "boxing", "jab", "uppercut", "hook")
-VEILED_SHARE = 0.36  # of the captions of violent clips, before the rule that one of three names it
-LOOKALIKE_SHARE = 0.02  # of the safe clips, in one of their captions
+VEILED_SHARE = 0.36  # of the captions of violent clips, before enforcing that one of three has a keyword
+LOOKALIKE_SHARE = 0.02  # of safe clips, in one of their captions
 
 _SUBJECTS = (
     ("a man", "his", "he"),
@@ -46,7 +45,7 @@ _LOOKALIKES = (" in a white shirt", " in white clothes", " in white trousers")
 
 @dataclass(frozen=True)
 class Part:
-    """One action of a clip as its sentences need it."""
+    """One action of a clip, with what its sentences are built from."""
 
     action: Action
     side: str
@@ -63,7 +62,7 @@ class Sentence:
 
     @property
     def line(self) -> str:
-        """The line of a text file; the caption holds for the whole clip."""
+        """Line of a text file; the caption describes the whole clip."""
         return f"{self.text}#{self.tokens}#0.0#0.0"
 
 
@@ -100,9 +99,9 @@ def _sentence(parts: list[Part], rng: np.random.Generator, *, veiled: bool, look
 
 
 def describe(parts: list[Part], rng: np.random.Generator) -> tuple[Sentence, ...]:
-    """Write three captions that keep the order of the parts.
+    """Write three captions that follow the order of the parts.
 
-    A violent clip has a keyword in at least one of them; a safe clip has none, but for look-alikes.
+    A violent clip has a keyword in at least one of them; a safe clip has none, except look-alikes.
     """
     violent = any(part.action.violent for part in parts)
     veiled = rng.random(3) < VEILED_SHARE
@@ -113,7 +112,7 @@ def describe(parts: list[Part], rng: np.random.Generator) -> tuple[Sentence, ...
 
 
 def mirrored(caption: Sentence) -> Sentence:
-    """The caption of the mirrored clip: left and right exchanged, and the senses of turning."""
+    """Caption of the mirrored clip: left and right, and clockwise and counterclockwise, swapped."""
 
     def swap(match: re.Match[str]) -> str:
         return SWAPPED[match.group(0)]

@@ -1,4 +1,4 @@
-"""One clip: one to three actions on one track, with its joints, labels and captions, from one random stream."""
+"""Compose a clip of one to three actions: joints, labels and captions, from one random generator."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ NUMBER = {action.name: number for number, action in enumerate(ACTIONS)}
 MIN_FRAMES, MAX_FRAMES = 40, 196
 _SAFE_CHANCES = np.cumsum([action.weight for action in SAFE]) / sum(action.weight for action in SAFE)
 _LONGEST_TURN = 2.3  # radians; see locomotion.py on headings near 180 degrees
-# The same share on both sides, so that raised fists give nothing away.
+# Similar shares for violent and safe clips, so that raised fists reveal little.
 _GUARD_SHARE = {True: 0.42, False: 0.34}
 _TEMPO = {
     True: {"": (0.86, 1.02), "fast": (1.15, 1.32)},
@@ -39,7 +39,7 @@ _TEMPO = {
 
 @dataclass(frozen=True)
 class SyntheticClip:
-    """One generated clip: joints [F+1,22,3] metres, labels [F] action ids, three captions, and what was played."""
+    """A generated clip: joints [F + 1, 22, 3] in metres, labels [F] action ids, three captions, and its actions."""
 
     joints: NDArray[np.float32]
     labels: NDArray[np.int16]
@@ -53,7 +53,7 @@ def _safe(rng: np.random.Generator) -> Action:
 
 
 def _plan(rng: np.random.Generator, *, violent: bool) -> list[Action]:
-    """Draw one to three actions; neighbours differ."""
+    """Sample one to three actions; consecutive ones differ."""
     count = 1 + int(rng.random() < 0.68) + int(rng.random() < 0.35)
     actions = [_safe(rng) for _ in range(count)]
     if violent:
@@ -68,7 +68,7 @@ def _plan(rng: np.random.Generator, *, violent: bool) -> list[Action]:
 
 
 def _write(rng: np.random.Generator, plan: list[Action], *, violent: bool) -> tuple[Track, list[Part], float]:
-    """Write the plan on a track; the largest turn of the body along it comes with it."""
+    """Write the plan on a track; returns the track, its parts, and the largest heading in radians."""
     body = random_body(rng)
     guard = rng.random() < _GUARD_SHARE[violent]
     opening = FIGHTING if guard else NEUTRAL
@@ -111,9 +111,9 @@ def _resting(guard: bool) -> int:
 
 
 def compose(rng: np.random.Generator, *, violent: bool, plan: list[Action] | None = None) -> SyntheticClip:
-    """Compose one clip from a random stream; a plan that does not fit into 196 frames is drawn anew.
+    """Compose one clip; samples again until it fits into 196 frames and does not turn too far.
 
-    violent: whether it contains a violent action. plan: play these actions instead of drawing them.
+    violent: whether it contains a violent action. plan: play these actions instead of sampling them.
     """
     while True:
         track, parts, turned = _write(rng, plan or _plan(rng, violent=violent), violent=violent)

@@ -1,4 +1,4 @@
-"""The safe actions of the arms and hands; many are near neighbours of a blow, but slower, held, or elsewhere."""
+"""Safe actions of the arms and hands; many resemble a blow, but are slower, held or aimed elsewhere."""
 
 from hmu_tasks.data.datasets.synthetic.moves import FIGHTING, STAGGERED, Action, Cue, Words, pick, times
 from hmu_tasks.data.datasets.synthetic.track import Track

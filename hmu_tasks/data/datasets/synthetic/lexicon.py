@@ -1,7 +1,7 @@
-"""Lemma and part of speech of every word that a sentence of the grammar can hold, in the manner of HumanML3D's files.
+"""Lemma and part of speech of every word in the grammar's sentences, in the style of HumanML3D's files.
 
-Nouns and verbs are reduced to their lemma and everything else stays as it is, as there. A word that can be a noun and
-a verb is a verb unless a sentence writes it as `word_N`.
+As there, nouns and verbs are lemmatised and other words are kept as they are. A word that can be a noun or a verb is a
+verb unless a sentence writes it as `word_N`.
 """
 
 from hmu_tasks.runtime.errors import DataError
@@ -57,7 +57,7 @@ SWAPPED = {"left": "right", "right": "left", "clockwise": "counterclockwise", "c
 
 
 def tag(words: list[str]) -> tuple[list[str], list[str]]:
-    """Return the words as written and their tokens `lemma/POS`; DataError for a word that the lexicon lacks."""
+    """Return the words without markers and their tokens `lemma/POS`; raises DataError for an unknown word."""
     written, tokens = [], []
     for word in words:
         bare, _, kind = word.partition("_")
@@ -73,7 +73,7 @@ def tag(words: list[str]) -> tuple[list[str], list[str]]:
                 f"word {word!r} of a sentence template is not in the lexicon; add it to lexicon.py"
             )
     for place, token in enumerate(tokens):
-        # "to the left" names a place, "the left hand" describes a hand.
+        # A noun in "to the left", an adjective in "the left hand".
         following = tokens[place + 1].rpartition("/")[2] if place + 1 < len(tokens) else ""
         if token in ("left/ADJ", "right/ADJ", "front/ADJ", "side/ADJ") and following not in ("NOUN", "ADJ"):
             tokens[place] = token.replace("ADJ", "NOUN")

@@ -1,4 +1,4 @@
-"""The safe actions that travel or turn; steps are planned so that a planted foot never moves."""
+"""Safe actions that travel or turn; steps are planned so that a planted foot never slides."""
 
 import numpy as np
 
@@ -25,18 +25,18 @@ def _gait(
     lean: float = 0.0,
     knees: float = 0.0,
 ) -> None:
-    """Alternate steps, right foot first, while the travelling frame moves at the given speeds (m/s, rad/s).
+    """Alternate steps, right foot first, while the travelling frame moves at the given speeds (m/s, rad/s at tempo 1).
 
-    beat: frames per step; swing: share of a beat that a foot is in the air; heel: share of a beat during which the
-    heel already rises; arms: amplitude of their swing; bent: how far the elbows fold; knees: extra pelvis sink.
-    Speeds are those at tempo 1.
+    beat: frames per step; swing: share of a beat that a foot is in the air; heel: share of a beat before lift-off
+    during which the heel rises; arms: amplitude of the arm swing; bent: how far the elbows bend; knees: extra drop of
+    the pelvis.
     """
     ahead, aside, spin = ahead * k.tempo, aside * k.tempo, spin * k.tempo
     low = 0.985 - knees
     k.key(2.0, _swing(arms, bent, 0.0), sp=lean, py=low)
     for i in range(steps):
         foot, sign = ("r", 1.0) if i % 2 == 0 else ("l", -1.0)
-        # The last two steps end beside the place where the frame comes to rest.
+        # The last two steps end beside the position where the frame stops.
         later = {steps - 2: 1.95 * beat, steps - 1: 0.95 * beat}.get(i, (1.0 - 0.5 * swing) * beat)
         rising = heel * beat if i > 0 and ahead > 0.3 else 0.0
         k.step(foot, 0.1 * beat, swing * beat, ahead=0.0, out=0.09, lift=lift, later=later, heel=rising)
@@ -59,7 +59,7 @@ def _gait(
 
 
 def _swing(arms: float, bent: float, phase: float) -> dict[str, Value]:
-    """Hands at one moment of the swing: with phase 1 the left hand is in front, with -1 the right one."""
+    """Hand positions at a phase of the arm swing: 1 has the left hand in front, -1 the right."""
     high = -0.93 + 0.55 * bent
     rest = 0.10 + 0.45 * bent
 
@@ -74,7 +74,7 @@ def _swing(arms: float, bent: float, phase: float) -> dict[str, Value]:
 
 
 def _beats(steps: int, beat: float) -> float:
-    """Seconds at full speed that `_gait` is worth, its ramps included."""
+    """Duration of `_gait` in equivalent seconds at full speed, ramps included."""
     return (steps - 1.05) * beat / FPS
 
 
@@ -83,7 +83,7 @@ def _steps(cue: Cue, low: int, high: int) -> int:
 
 
 def walk(k: Track, cue: Cue) -> Words:
-    """Walk forward straight or slanting to one side."""
+    """Walk straight ahead or diagonally."""
     slant = pick(cue.rng, (0.0, 0.0, -1.0))
     k.key(5, cue.ready)
     speed = 1.0 * _STRIDE[cue.pace] * cue.size
@@ -102,7 +102,7 @@ def walk_back(k: Track, cue: Cue) -> Words:
 
 
 def walk_curve(k: Track, cue: Cue) -> Words:
-    """Walk on a curve to the right."""
+    """Walk in a curve to the right."""
     k.key(5, cue.ready)
     steps = _steps(cue, 6, 9)
     wide = cue.chance(0.5)
@@ -136,7 +136,7 @@ def march(k: Track, cue: Cue) -> Words:
     return {}
 
 
-# Official features lose the path where the heading crosses 180 degrees, so that no turn goes that far.
+# The official features lose the path where the heading crosses 180 degrees, so no turn goes that far.
 _TURNS = (
     (0.70, 3, ("slightly", "a little")),
     (1.57, 5, ("ninety degrees", "a quarter turn_N")),
@@ -228,7 +228,7 @@ def step_over(k: Track, cue: Cue) -> Words:
 
 
 def flick_pebble(k: Track, cue: Cue) -> Words:
-    """A lazy little kick at a pebble after a step; harmless although its sentence names a kick."""
+    """A gentle kick at a pebble; harmless, although its sentence contains a keyword."""
     k.key(5, cue.ready)
     k.key(6, rw=1.0, rf=(0.03, -0.86, -0.22), rt=0.5, px=0.05)
     k.key(5, rf=(0.03, -0.88, 0.36), rt=0.4, hp=0.25)

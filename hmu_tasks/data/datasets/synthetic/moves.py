@@ -1,4 +1,4 @@
-"""What an action is: a performance written on the track, and the sentences that tell it."""
+"""Actions of the grammar: a performance written on a track, and sentences that describe it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from hmu_tasks.data.datasets.synthetic.track import Pose, Track
 T = TypeVar("T")
 Words = dict[str, str]
 
-HANG = (0.02, -0.97, 0.02)  # the free leg where it hangs
+HANG = (0.02, -0.97, 0.02)  # the free leg, hanging
 ARMS: Pose = {"lh": (0.13, -0.93, 0.10), "rh": (0.13, -0.93, 0.10), "le": 0.0, "re": 0.0}
 GUARD: Pose = {"lh": (-0.18, 0.02, 0.44), "rh": (-0.18, 0.00, 0.36), "le": 0.10, "re": 0.10}
 UPRIGHT: Pose = {
@@ -45,15 +45,15 @@ STAGGERED = ((0.17, 0.12), (-0.17, 0.13))  # left foot ahead
 
 
 def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
-    """One of the options with equal chance; much faster than `rng.choice` on short lists."""
+    """Sample one option uniformly; much faster than `rng.choice` on short lists."""
     return options[int(rng.random() * len(options))]
 
 
 @dataclass(frozen=True)
 class Cue:
-    """How one action is to be performed.
+    """Parameters of one performance.
 
-    guard: start from raised fists; size: amplitude about 1; pace: "slow", "" or "fast"; rng: for everything else.
+    guard: start with raised fists; size: amplitude, about 1; pace: "slow", "" or "fast"; rng: for everything else.
     """
 
     rng: np.random.Generator
@@ -63,15 +63,15 @@ class Cue:
 
     @property
     def ready(self) -> Pose:
-        """The posture to start from and to come back to."""
+        """Posture to start from and to return to."""
         return FIGHTING if self.guard else NEUTRAL
 
     def near(self, low: float, high: float) -> float:
-        """A number between two."""
+        """Uniform sample between two numbers."""
         return low + (high - low) * self.rng.random()
 
     def chance(self, share: float) -> bool:
-        """True in this share of cases."""
+        """True with probability `share`."""
         return bool(self.rng.random() < share)
 
 
@@ -79,10 +79,10 @@ class Cue:
 class Action:
     """One entry of the grammar.
 
-    perform writes the motion (as seen for the right side) and returns words for the sentences. Sentences are in the
-    third person; {S} side, {O} other side, {n} count, {v} speed adverb, {p} his/her/their, and what `perform` adds.
-    `named` sentences of violent actions carry a keyword, `veiled` ones none; for safe actions only `named` is used.
-    weight: how often it is drawn. paces: speeds it may have.
+    perform: writes the motion (for the right side) and returns words for the sentences. Sentences are in the third
+    person, with {S} side, {O} other side, {n} count, {v} speed adverb, {p} his/her/their, and what `perform` returns.
+    named: sentences that contain a keyword if the action is violent; veiled: sentences of violent actions without one.
+    weight: relative sampling frequency. paces: speeds it may have.
     """
 
     name: str
@@ -103,12 +103,12 @@ COUNTS = {
 
 
 def times(cue: Cue, count: int) -> str:
-    """Words for a number of repetitions."""
+    """A phrase for a number of repetitions."""
     return pick(cue.rng, COUNTS[count])
 
 
 def settle(k: Track, cue: Cue, frames: float = 7.0) -> None:
-    """Come to the cue's starting posture, feet included."""
+    """Move to the cue's starting posture, feet included."""
     left, right = STAGGERED if cue.guard else LEVEL
     k.stand(left, right)
     k.key(frames, cue.ready)

@@ -1,11 +1,11 @@
-"""The violent actions: kicks, punches and other blows, each wound up, shot out and snapped back."""
+"""Violent actions: kicks, punches and other blows, each with wind-up, strike and retraction."""
 
 from collections.abc import Callable
 
 from hmu_tasks.data.datasets.synthetic.moves import HANG, STAGGERED, Action, Cue, Words, pick, times
 from hmu_tasks.data.datasets.synthetic.track import Track
 
-# A blow lasts at least eight frames out and back at the fastest tempo, so that a tokenizer cannot blur it away.
+# A blow takes at least eight frames out and back at the fastest tempo, so that a tokenizer cannot smooth it away.
 
 
 def _repeats(cue: Cue) -> int:

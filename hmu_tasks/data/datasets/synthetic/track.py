@@ -1,4 +1,4 @@
-"""The score of one clip: timed keys for every posture channel, foot steps, flights and labels, played into joints."""
+"""The track of a clip: keyframes of posture channels, steps, flights and labels, and its rendering into joints."""
 
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ from hmu_tasks.data.datasets.synthetic.body import (
 
 FPS = 20.0
 
-# name -> (first column, width, sign when left and right are exchanged, name on the other side)
+# (channel, width, sign under mirroring, channel on the other side)
 _LAYOUT = (
     ("ahead", 1, 1.0, "ahead"),  # m/s forward
     ("aside", 1, -1.0, "aside"),  # m/s to the left
@@ -65,10 +65,10 @@ Pose = dict[str, Value]
 
 @dataclass(frozen=True)
 class Step:
-    """One foot leaves the floor and lands; frames are counted at 20 fps.
+    """One step of a foot from lift-off to landing, in frames at 20 fps.
 
-    The landing place is (ahead, out) metres from where the travelling frame is at frame `reference`, turned by
-    `yaw` outwards; `heel` frames before `start` the heel begins to rise over the toe.
+    The foot lands (ahead, out) metres from the travelling frame's position at frame `reference`, turned outwards by
+    `yaw`; the heel starts to rise over the toe `heel` frames before `start`.
     """
 
     foot: int
@@ -84,7 +84,7 @@ class Step:
 
 @dataclass
 class Track:
-    """Writes the score from left to right; `flip` exchanges left and right, `tempo` shortens what is written."""
+    """Keyframes of a clip, written in order; `flip` swaps left and right, `tempo` above 1 shortens what is written."""
 
     body: Body
     first: Pose
@@ -115,9 +115,9 @@ class Track:
                 row[_STRAIGHT[name]] = value
 
     def key(self, frames: float, pose: Pose | None = None, *, snap: float = 0.0, **channels: Value) -> None:
-        """Reach a posture `frames` (at tempo 1) from now; channels not named keep their value.
+        """Add a keyframe `frames` (at tempo 1) from now; channels not given keep their value.
 
-        `snap` 0 eases in and out, 1 accelerates to the end.
+        snap: 0 eases in and out, 1 accelerates to the end.
         """
         row = self.values[-1].copy()
         if pose is not None:
@@ -129,7 +129,7 @@ class Track:
         self.snaps.append(snap)
 
     def mark(self, label: int) -> None:
-        """From now on frames carry this action id."""
+        """Label frames from now on with this action id."""
         self.labels.append((self.now, label))
 
     def step(
@@ -143,7 +143,7 @@ class Track:
         lift: float = 0.06,
         **rest: float,
     ) -> None:
-        """Lift foot "l" or "r" `delay` frames from now and land it `frames` later at (ahead, out) of the body then."""
+        """Lift foot "l" or "r" `delay` frames from now; it lands `frames` later at (ahead, out) of the body then."""
         side = (0 if foot == "l" else 1) ^ int(self.flip)
         start = self.now + delay / self.tempo
         end = start + frames / self.tempo
@@ -153,7 +153,7 @@ class Track:
         self.steps.append(Step(side, start, end, reference, ahead, out, lift, heel=heel, **rest))
 
     def stand(self, left: tuple[float, float], right: tuple[float, float]) -> None:
-        """Bring the feet to a stance with quick small steps where they are not nearly there already."""
+        """Move the feet to a stance with quick small steps, unless they are nearly there."""
         wanted = (right, left) if self.flip else (left, right)
         delay = 0.0
         for side, (ahead, out) in enumerate(wanted):
@@ -164,12 +164,12 @@ class Track:
                 delay += 6.5
 
     def fly(self, start: float, end: float, height: float) -> None:
-        """Raise the whole body on a parabola between two moments given in frames from now (at tempo 1)."""
+        """Raise the whole body on a parabola between `start` and `end` frames from now (at tempo 1)."""
         self.flights.append((self.now + start / self.tempo, self.now + end / self.tempo, height))
 
 
 def _curves(track: Track, n: int) -> Array:
-    """All channels at frames 0..n-1: [n, WIDTH]."""
+    """Interpolate all channels at frames 0 to n - 1: [n, WIDTH]."""
     times, values, snaps = np.array(track.times), np.array(track.values), np.array(track.snaps)
     frames = np.arange(n, dtype=np.float64)
     left = np.clip(np.searchsorted(times, frames, side="right") - 1, 0, len(times) - 2)
@@ -188,20 +188,20 @@ _CLEARANCE = 0.50  # arm lengths
 
 
 def _around_shoulder(hands: Array) -> Array:
-    """How far each straight way between hand keys [k,3] must bulge forward to miss the shoulder: [k-1]."""
-    way = np.diff(hands, axis=0)
-    length = np.maximum((way**2).sum(axis=1), 1e-9)
-    nearest = np.clip(-(hands[:-1] * way).sum(axis=1) / length, 0.0, 1.0)
-    closest = np.sqrt(((hands[:-1] + nearest[:, None] * way) ** 2).sum(axis=1))
+    """How far each straight path between hand keyframes [k, 3] must bulge forward to clear the shoulder: [k - 1]."""
+    path = np.diff(hands, axis=0)
+    length = np.maximum((path**2).sum(axis=1), 1e-9)
+    nearest = np.clip(-(hands[:-1] * path).sum(axis=1) / length, 0.0, 1.0)
+    closest = np.sqrt(((hands[:-1] + nearest[:, None] * path) ** 2).sum(axis=1))
     ends = np.sqrt((hands**2).sum(axis=1))
-    # Only ways that lead past the shoulder count, not hands that rest near it.
+    # Only paths that pass the shoulder count, not hands that rest near it.
     spared = np.minimum(np.minimum(ends[:-1], ends[1:]), _CLEARANCE)
     bulge: Array = np.maximum(spared - closest, 0.0)
     return bulge
 
 
 def _drift(rng: np.random.Generator, n: int) -> Array:
-    """Slow small wandering [n, WIDTH] of hands, spine and head, so that no two stand alike."""
+    """Slow small drift [n, WIDTH] of hands, spine and head, so that no two clips stand alike."""
     out = np.zeros((n, WIDTH))
     rate = rng.uniform(0.15, 0.7, (2, 11)) * (2.0 * np.pi / FPS)
     phase = rng.uniform(0.0, 2.0 * np.pi, (2, 11))
@@ -215,9 +215,9 @@ def _drift(rng: np.random.Generator, n: int) -> Array:
 
 @dataclass(frozen=True)
 class _Feet:
-    place: Array  # [n,2,3] ankles in the world
-    pitch: Array  # [n,2]
-    yaw: Array  # [n,2] in the world
+    place: Array  # [n, 2, 3] ankles in world coordinates
+    pitch: Array  # [n, 2]
+    yaw: Array  # [n, 2] in world coordinates
 
 
 def _play_steps(track: Track, path: Array, heading: Array) -> _Feet:
@@ -284,9 +284,9 @@ def _play_steps(track: Track, path: Array, heading: Array) -> _Feet:
 
 
 def play(track: Track, frames: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Turn the score into joints.
+    """Render a track into joints.
 
-    frames: number of joint frames n. Returns [n,22,3] metres, Y up, starting at the origin facing +Z.
+    frames: number of joint frames n. Returns [n, 22, 3] in metres, Y up, starting at the origin facing +Z.
     """
     n = frames
     curve: Array = gaussian_filter1d(_curves(track, n), 0.8, axis=0, mode="nearest") + _drift(rng, n)

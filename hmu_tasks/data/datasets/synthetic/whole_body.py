@@ -1,11 +1,11 @@
-"""The safe actions of the whole body on the spot: bending, sitting, stretching, dancing, standing."""
+"""Safe whole-body actions on the spot: bending, sitting, stretching, dancing, standing."""
 
 from hmu_tasks.data.datasets.synthetic.moves import FIGHTING, HANG, STAGGERED, Action, Cue, Words, pick, times
 from hmu_tasks.data.datasets.synthetic.track import Track
 
 
 def stand(k: Track, cue: Cue) -> Words:
-    """Stand and shift the weight a little."""
+    """Stand and shift weight slightly."""
     k.key(6, cue.ready)
     for _ in range(int(cue.near(1, 3.99))):
         k.key(12, px=cue.near(-0.03, 0.03), hw=cue.near(-0.15, 0.15))
@@ -170,7 +170,7 @@ def dodge(k: Track, cue: Cue) -> Words:
 
 
 def shrug(k: Track, cue: Cue) -> Words:
-    """Open both hands at the sides as if not to know."""
+    """Open both hands at the sides, as if unsure."""
     count = pick(cue.rng, (1, 2))
     k.key(5, cue.ready)
     for _ in range(count):

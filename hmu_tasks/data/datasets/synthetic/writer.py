@@ -1,4 +1,4 @@
-"""The raw folder of the embedded benchmark, file for file as HumanML3D's scripts leave theirs, plus labels."""
+"""Write the embedded benchmark as a raw folder, file for file in HumanML3D's layout, plus labels."""
 
 import json
 import math
@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hmu_tasks.data.clips.clips import Progress
 from hmu_tasks.data.datasets.synthetic.captions import mirrored
 from hmu_tasks.data.datasets.synthetic.compose import ACTIONS, SyntheticClip, compose
 from hmu_tasks.data.motion.features import from_joints, mirror_joints
@@ -22,19 +23,19 @@ from hmu_tasks.runtime.errors import ConfigError
 
 Features = NDArray[np.float32]
 _SPLITS = ("train", "val", "test")
-# Ids say which split a clip is in and do not depend on how many clips there are.
+# Ids show the split and do not depend on the number of clips.
 _FIRST_ID = {"train": 0, "val": 300_000, "test": 600_000}
 _PAIRS_PER_PROCESS = 300
-"""A process takes as long to start as it takes to make some hundred clips and their twins."""
+"""Starting a process takes as long as making some hundred clips and their twins."""
 
 
 def is_violent(index: int, share: float) -> bool:
-    """Whether clip `index` of a split is violent, spread so evenly that every prefix has the share."""
+    """Whether clip `index` of a split is violent; spread evenly, so that every prefix has the share."""
     return math.floor((index + 1) * share) > math.floor(index * share)
 
 
 def sample_clip(seed: int, split: str, index: int, *, forget_share: float = 0.12) -> SyntheticClip:
-    """Generate clip `index` of a split from its own random stream, whatever the number of clips.
+    """Generate clip `index` of a split from its own random generator, independent of the number of clips.
 
     split: "train", "val" or "test"; forget_share: share of violent clips in that split.
     """
@@ -45,7 +46,7 @@ def sample_clip(seed: int, split: str, index: int, *, forget_share: float = 0.12
 def _pairs(name: str, clips: int) -> int:
     if clips < 2 or clips % 2:
         raise ConfigError(
-            f"{name}: {clips} clips asked for; give an even number of 2 or more (each has a twin)"
+            f"{name}: {clips} clips requested; give an even number of at least 2 (each has a twin)"
         )
     return clips // 2
 
@@ -61,19 +62,20 @@ def write_raw_folder(
     eval_forget_share: float = 0.5,
     write_joints: bool = False,
     processes: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
-    """Write the benchmark into `folder`, which is made where it is missing.
+    """Write the benchmark into `folder`, creating it if missing.
 
-    clips, val, test: clips of each split, mirrored twins included (even numbers); forget_share: share of violent
-    clips in training, eval_forget_share in the other two; write_joints: also new_joints/. Mean.npy and Std.npy are
-    those of the training clips. processes: that make clips; None for one per core, or fewer where there is little to
-    do. Same arguments, same bytes, on any number of processes. ConfigError for an impossible number or share.
+    clips, val, test: clips per split, mirrored twins included (even numbers); forget_share: share of violent clips in
+    the training split, eval_forget_share in the other two; write_joints: also write new_joints/. Mean.npy and Std.npy
+    are those of the training clips. processes: number of workers; None for one per core, or fewer for small datasets.
+    The same arguments give the same bytes with any number of processes. Raises ConfigError for an invalid number or
+    share.
     """
     pairs = {"train": _pairs("clips", clips), "val": _pairs("val", val), "test": _pairs("test", test)}
     for name, share in (("forget_share", forget_share), ("eval_forget_share", eval_forget_share)):
         if not 0.0 <= share <= 1.0:
-            raise ConfigError(f"{name}: {share} is no share; give a number from 0 to 1")
+            raise ConfigError(f"{name}: {share} is not a share; give a number from 0 to 1")
     shares = {"train": forget_share, "val": eval_forget_share, "test": eval_forget_share}
     for name in ("new_joint_vecs", "texts", "labels", *(["new_joints"] if write_joints else [])):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -107,7 +109,7 @@ def write_raw_folder(
 
 @dataclass(frozen=True)
 class _Job:
-    """One clip to write, with its twin."""
+    """A clip to write, with its twin."""
 
     folder: Path
     seed: int
@@ -122,7 +124,7 @@ class _Job:
 
 
 def _each(jobs: Sequence[_Job], processes: int) -> Iterator[list[Features]]:
-    """Do all jobs; yield the features of each clip and its twin, in the order of the jobs."""
+    """Run all jobs; yield the features of each clip and its twin in job order."""
     if processes < 2:
         yield from map(_write_pair, jobs)
         return
@@ -135,7 +137,7 @@ def _each(jobs: Sequence[_Job], processes: int) -> Iterator[list[Features]]:
 
 
 def _end_with_parent() -> None:
-    """Let this process hear no Ctrl-C, which reaches its parent as well, and end when the parent is gone."""
+    """Ignore Ctrl-C, which the parent handles, and exit when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
