@@ -1,26 +1,13 @@
 """Step `report`: tables, plots, animations and one self-contained page from what the other steps wrote."""
 
-import itertools
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
-from hmu_tasks.evaluation.selected import selected_strength
-from hmu_tasks.methods import method_of
-from hmu_tasks.metrics.closures import with_closures
-from hmu_tasks.metrics.records import ENDS, Record
-from hmu_tasks.runtime.errors import DataError
-from hmu_tasks.runtime.files import read_json, replacing, replacing_folder, write_json
+from hmu_tasks.runtime.files import replacing, replacing_folder, write_json
 from hmu_tasks.viewer import curves, export, page, table, view
-from hmu_tasks.viewer.costs import CostRow, cost_of
-from hmu_tasks.viewer.inputs import ReportInputs, Sample
-from hmu_tasks.viewer.ranking import rank
-from hmu_tasks.viewer.table import Selection
+from hmu_tasks.viewer.inputs import ReportInputs
+from hmu_tasks.viewer.reading import read_inputs
 
 
 def run(params: Params) -> None:
@@ -60,152 +47,6 @@ def write_report(inputs: ReportInputs, target: Path) -> None:
     _write(target / "tradeoff.csv", curves.as_csv(curves.tradeoff_table(inputs)))
     _write(target / "attacks.csv", curves.as_csv(curves.attack_table(inputs)))
     _write(target / "index.html", page.render_page(inputs, plots, animations))
-
-
-def read_inputs(params: Params) -> ReportInputs:
-    """Gather what the other steps wrote; steps that were not run leave their part of the report out."""
-    records: list[Record] = [
-        row for path in _written(params, paths.EVALUATE, "metrics.json") for row in read_json(path)
-    ]
-    if not records:
-        raise DataError(
-            f"{paths.EVALUATE} holds no metrics.json of run.models and run.methods; run `dvc repro` so that models "
-            "are evaluated first"
-        )
-    records = with_closures(records)
-    selection, *others = _ordered(records, _selections(records, params))
-    usage = paths.CODEBOOK / "usage.parquet"
-    # The codebook's plots mark the codes that a method replaces, whichever method leads.
-    replacing_codes = [name for name in params.run.methods if method_of(name).replaces_codes]
-    replaced = next((one for one in (selection, *others) if one.method in replacing_codes), selection)
-    edited = next(iter(_edits_of(replaced)), {}).get("replaced", {})
-    return ReportInputs(
-        dataset=params.run.dataset,
-        concept=params.run.concept,
-        records=records,
-        selection=selection,
-        samples=_samples(params),
-        usage=pd.read_parquet(usage) if usage.exists() else None,
-        score=_score(params, replacing_codes),
-        edited={int(layer): codes for layer, codes in edited.items()},
-        histories={path.parent.name: pd.read_csv(path) for path in sorted(paths.TRAIN.glob("*/history.csv"))},
-        filtering=_optional(paths.SPLIT / "filter.json"),
-        validation=_optional(paths.VALIDATION),
-        params=params.model_dump(mode="json", by_alias=True),
-        digests=_digests(records),
-        others=others,
-        probes=[row for path in _written(params, paths.PROBE, "probe.json") for row in read_json(path)],
-        costs=_costs([selection, *others]),
-        headlines=_headlines(params),
-    )
-
-
-def _score(params: Params, methods: Sequence[str]) -> str:
-    """Column of usage.parquet by which the first of the `methods` that replace codes ranks them."""
-    ranked = (method_of(name).ranks_by for name in methods)
-    return next((by(params.unlearn[name]) for name, by in zip(methods, ranked, strict=True) if by), "ratio")
-
-
-def _selections(records: Sequence[Record], params: Params) -> list[Selection]:
-    """What was selected for each model and method that was measured, in the order of params.yaml.
-
-    A method with one strength has nothing to select. Where no method was measured, the original stands alone.
-    """
-    limit = params.report.retain_loss_limit
-    strengths: dict[tuple[str, str], set[int | None]] = {}
-    for record in records:
-        strengths.setdefault((record["model"], record["method"]), set()).add(record["strength"])
-    chosen = []
-    for model, method in ((model, method) for model in params.run.models for method in params.run.methods):
-        if (model, method) in strengths:
-            found = selected_strength(model, method, strengths=strengths[model, method] != {None})
-            chosen.append(
-                Selection(method, found.strength, found.reason, model=model, met=found.feasible, limit=limit)
-            )
-    return chosen or [
-        Selection("original", None, "no method was applied", model=params.run.models[0], limit=limit)
-    ]
-
-
-def _ordered(records: Sequence[Record], selections: Sequence[Selection]) -> list[Selection]:
-    """Order the selections by model and, within one, by the ranking, so that each model's best method leads."""
-    ordered: list[Selection] = []
-    for model in dict.fromkeys(one.model for one in selections):
-        mine = [one for one in selections if one.model == model]
-        ordered += [one.selection for one in rank(records, mine, model=model).standings] or mine
-    return ordered
-
-
-def _samples(params: Params) -> list[Sample]:
-    found = []
-    for path in _written(params, paths.EVALUATE, "samples.json"):
-        archive = path.with_suffix(".npz")
-        if not archive.exists():
-            raise DataError(f"{archive} is missing beside {path.name}; run the evaluate step again")
-        model, method = path.parts[-3:-1]
-        with np.load(archive) as motions:
-            for label in read_json(path):
-                strength = label.get("strength")
-                found.append(
-                    Sample(
-                        method,
-                        strength,
-                        str(label["split"]),
-                        str(label["prompt"]),
-                        str(label["clip_id"]),
-                        motions[label["key"]],
-                        fps=label["fps"],
-                        model="" if model == "real" else model,
-                    )
-                )
-    return found
-
-
-def _edits_of(selection: Selection) -> list[Mapping[str, Any]]:
-    """What the selected strength's edits say about themselves, one per edit seed."""
-    found = [
-        read_json(path) for path in sorted(paths.edits(selection.model, selection.method).glob("*/edit.json"))
-    ]
-    return [edit for edit in found if edit.get("strength") == selection.strength]
-
-
-def _costs(selections: Sequence[Selection]) -> list[CostRow]:
-    """Costs of D_r and of each selected edit; edits of one strength differ by their seed only, the first counts."""
-    found = []
-    for model in dict.fromkeys(one.model for one in selections):
-        retrain = Selection("retrain", None, "", model=model)
-        for one in (retrain, *(one for one in selections if one.model == model)):
-            found += [cost_of(model, one.method, edit) for edit in _edits_of(one)[:1]]
-    return found
-
-
-def _headlines(params: Params) -> dict[tuple[str, str], dict[str, float]]:
-    """The few numbers of each cell: what its evaluation and its probes wrote, cells that were left out excepted."""
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    for root in (paths.EVALUATE, paths.PROBE):
-        for path in _written(params, root, "headline.json"):
-            model, method = path.parts[-3:-1]
-            numbers = read_json(path)
-            if model != "real" and numbers:
-                found.setdefault((model, method), {}).update(numbers)
-    return found
-
-
-def _written(params: Params, root: Path, name: str) -> list[Path]:
-    """The files <root>/<model>/<method>/<name> of what is run: cells of an earlier matrix may lie beside them."""
-    run = params.run
-    cells = [(model, method) for model in run.models for method in (*ENDS, *run.methods)]
-    places = [root / model / method / name for model, method in (("real", "real"), *cells)]
-    return sorted(path for path in places if path.exists())
-
-
-def _digests(records: Sequence[Record]) -> dict[str, str]:
-    named = {f"{r['model']}/{r['method']}/{r['edit']}": r["bundle"] for r in records if r.get("bundle")}
-    return dict(itertools.islice(sorted(named.items()), 64))
-
-
-def _optional(path: Path) -> Mapping[str, Any] | None:
-    return read_json(path) if path.exists() else None
 
 
 def _write(target: Path, text: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_world import tiny_params
 
-from hmu_tasks import evaluate, report, train, unlearn
+from hmu_tasks import evaluate, train, unlearn
 from hmu_tasks.config import paths
 from hmu_tasks.methods import METHODS, method_of
 from hmu_tasks.methods.shared.knobs import TunedKnobs
@@ -19,6 +19,7 @@ from hmu_tasks.models import MODELS
 from hmu_tasks.models.generators.bundle import COMPONENTS, Bundle, load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.networks import weights
+from hmu_tasks.viewer.reading import read_inputs
 from hmu_tasks.viewer.summary import summarise
 
 CPU = torch.device("cpu")
@@ -143,7 +144,7 @@ def test_the_second_model_goes_through_evaluation(matrix: Path) -> None:
     choice = json.loads((paths.evaluation("bamm", "uce") / "selection.json").read_text())
     assert choice["strength"] in (0, 100)
     both = tiny_params({"run": {"models": ["momask", "bamm"], "methods": ["lcr", "uce"]}})
-    inputs = report.read_inputs(both)
+    inputs = read_inputs(both)
     chosen = [inputs.selection, *inputs.others]
     assert [(one.model, one.method) for one in chosen if one.model == "bamm"] == [("bamm", "uce")]
     assert {one.method for one in chosen if one.model == "momask"} >= {"lcr"}

@@ -12,6 +12,7 @@ from hmu_tasks.config.params import load
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.viewer.costs import CostRow
+from hmu_tasks.viewer.reading import read_inputs
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(Path(__file__).parent / "viewer"))
@@ -81,7 +82,7 @@ def params_of(**run):
 def test_cells_of_an_earlier_matrix_are_left_out(project):
     for model, method in (("momask", "erasure"), ("bamm", "lcr")):
         shutil.copytree(paths.evaluation("momask", "lcr"), paths.evaluation(model, method))
-    inputs = report.read_inputs(params_of(models=["momask"], methods=["lcr"]))
+    inputs = read_inputs(params_of(models=["momask"], methods=["lcr"]))
     assert {(one.model, one.method) for one in (inputs.selection, *inputs.others)} == {("momask", "lcr")}
     assert {row["model"] for row in inputs.records} == {"real", "momask"}
     assert {row["method"] for row in inputs.records if row["model"] == "momask"} == {
@@ -99,13 +100,13 @@ def test_a_method_with_one_strength_stands_beside_the_others(project):
         if (row["model"], row["method"], row.get("strength")) == ("momask", "lcr", 16)
     ]
     write_json(paths.evaluation("momask", "uce") / "metrics.json", rows)
-    inputs = report.read_inputs(params_of(models=["momask"], methods=["lcr", "uce"]))
+    inputs = read_inputs(params_of(models=["momask"], methods=["lcr", "uce"]))
     chosen = {(one.method, one.strength) for one in (inputs.selection, *inputs.others)}
     assert chosen == {("lcr", 16), ("uce", None)}
 
 
 def test_inputs_are_gathered_from_the_steps_folders(project):
-    inputs = report.read_inputs(load())
+    inputs = read_inputs(load())
     assert (inputs.selection.model, inputs.selection.method, inputs.selection.strength) == (
         "momask",
         "lcr",
@@ -149,7 +150,7 @@ def test_best_method_of_a_model_leads(project):
         if row["metric"] == "r1":
             row |= {"mean": 0.8, "low": 0.8, "high": 0.8, "values": [0.8] * len(row["values"])}
     write_json(paths.evaluation("momask", "erasure") / "metrics.json", better)
-    inputs = report.read_inputs(params_of(models=["momask", "bamm"], methods=["lcr", "erasure", "npo"]))
+    inputs = read_inputs(params_of(models=["momask", "bamm"], methods=["lcr", "erasure", "npo"]))
     assert [(one.model, one.method) for one in (inputs.selection, *inputs.others)] == [
         ("momask", "erasure"),
         ("momask", "lcr"),
@@ -178,10 +179,10 @@ def test_step_writes_every_file(project):
 def test_without_evaluations_the_message_says_what_to_run(project):
     shutil.rmtree(paths.EVALUATE)
     with pytest.raises(DataError, match="dvc repro"):
-        report.read_inputs(load())
+        read_inputs(load())
 
 
 def test_samples_without_their_motions_are_named(project):
     (paths.evaluation("momask", "lcr") / "samples.npz").unlink()
     with pytest.raises(DataError, match=r"samples\.npz is missing"):
-        report.read_inputs(load())
+        read_inputs(load())

@@ -9,15 +9,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hmu_tasks import report as report_step
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params, flat
 from hmu_tasks.models.networks import weights
-from hmu_tasks.register import gather, limits_of
 from hmu_tasks.registry import manifest
 from hmu_tasks.registry.card import Origin, card_text, description
 from hmu_tasks.registry.evidence import Evidence
 from hmu_tasks.registry.gate import Decision, decide
+from hmu_tasks.registry.gathering import gather, limits_of
 from hmu_tasks.registry.moves import CANDIDATE, CHAMPION
 from hmu_tasks.registry.packing import Clock, pack
 from hmu_tasks.registry.versions import (
@@ -36,6 +35,7 @@ from hmu_tasks.tracking import lineage
 from hmu_tasks.tracking.step_run import StepRun, step_run
 from hmu_tasks.viewer import page
 from hmu_tasks.viewer.inputs import Sample
+from hmu_tasks.viewer.reading import read_inputs
 from hmu_tasks.viewer.table import Selection
 
 NOTE_LIMIT = 8000  # characters that MLflow keeps of a tag
@@ -168,7 +168,7 @@ def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Ori
 def _draw(params: Params, evidence: Evidence, target: Path) -> None:
     """Draw this very edit before and after, for the first prompt of each kind."""
     target.mkdir()
-    inputs = report_step.read_inputs(params)
+    inputs = read_inputs(params)
     strength = next((r["strength"] for r in inputs.records if r.get("edit") == evidence.edit), None)
     chosen = Selection(evidence.method, strength, "registered", model=evidence.model)
     samples: list[Sample] = []

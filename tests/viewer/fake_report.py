@@ -326,7 +326,7 @@ VALIDATION = {
 
 
 def make_inputs(*, violence: bool = True, probes: bool = True, full: bool = True) -> ReportInputs:
-    from hmu_tasks.report import with_closures
+    from hmu_tasks.metrics.closures import with_closures
 
     if not full:
         records = with_closures(make_records(violence=violence, probes=probes))

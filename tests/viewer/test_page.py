@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from fake_report import SELECTION, make_history, make_inputs, make_records
 
-from hmu_tasks.report import with_closures, write_report
+from hmu_tasks.metrics.closures import with_closures
+from hmu_tasks.report import write_report
 from hmu_tasks.viewer import page
 from hmu_tasks.viewer.inputs import ReportInputs
 from hmu_tasks.viewer.summary import note, summarise

@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from fake_report import ERASURE, SELECTION, make_history, make_records, make_usage
 
-from hmu_tasks.report import with_closures
+from hmu_tasks.metrics.closures import with_closures
 from hmu_tasks.viewer import codeplots, drawing, plots
 
 

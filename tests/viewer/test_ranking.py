@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from fake_report import ERASURE, SELECTION, make_matrix, make_probes
 
-from hmu_tasks.report import with_closures
+from hmu_tasks.metrics.closures import with_closures
 from hmu_tasks.viewer.attacks import attacks
 from hmu_tasks.viewer.intervals import crossed_interval, spread
 from hmu_tasks.viewer.ranking import rank

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fake_report import SELECTION, K, make_records
 
-from hmu_tasks.report import with_closures
+from hmu_tasks.metrics.closures import with_closures
 from hmu_tasks.viewer import summary, table
 from hmu_tasks.viewer.grid import grid_markdown, grid_text
 from hmu_tasks.viewer.intervals import crossed_interval

@@ -1,0 +1,126 @@
+"""The evidence of one edit, gathered from what the steps wrote, and the gate's limits from params.yaml."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hmu_tasks.config import paths
+from hmu_tasks.config.params import Params
+from hmu_tasks.data.clips import packed
+from hmu_tasks.data.motion.layout import layout_of
+from hmu_tasks.evaluation.selected import selected_edits
+from hmu_tasks.metrics import ROLES, metrics
+from hmu_tasks.metrics.records import ENDS, ProbeRecord, Record
+from hmu_tasks.models.networks import weights
+from hmu_tasks.models.networks.lengths import UNIT
+from hmu_tasks.registry.evidence import Evidence, families, figures, of_edit, probe_figures
+from hmu_tasks.registry.gate import GateLimits, better
+from hmu_tasks.runtime.errors import ConfigError, DataError
+from hmu_tasks.runtime.files import read_json
+from hmu_tasks.tracking import lineage
+
+LONGEST = 196  # frames: 49 tokens, as far as the transformers' positions go in every configuration
+
+
+def limits_of(params: Params) -> GateLimits:
+    """Read the gate's limits; raises ConfigError for a figure that the evaluation does not know."""
+    knobs = params.register_
+    for role, named in (("forget", knobs.forget), ("retain", knobs.retain)):
+        for name in named:
+            split = name.partition("/")[0]
+            wanted = ("lower", "retrain") if role == "forget" else ("higher", "lower")
+            if ROLES.get(split) != role or better(name) not in wanted:
+                splits = [split for split, other in ROLES.items() if other == role]
+                known = [
+                    name for name, one in metrics().items() if one.better.get(ROLES[splits[0]]) in wanted
+                ]
+                raise ConfigError(
+                    f"register.{role} names {name!r}; it must be <split>/<metric> with one of the splits "
+                    f"{', '.join(splits)} and one of the metrics {', '.join(known)}"
+                )
+    values = knobs.model_dump()
+    return GateLimits(**{**values, "probes": tuple(values["probes"])})
+
+
+def gather(params: Params, model: str, method: str, edit: str | None = None) -> Evidence:
+    """Collect everything that the gate reads of one edit.
+
+    Raises DataError where the edit was not made or not evaluated, or where its files changed since.
+    """
+    params.check(model, method)
+    if method in ENDS:
+        raise ConfigError(f"{method!r} is a reference and no unlearned model; register a method")
+    tables = {name: _records(model, name) for name in (method, "original")}
+    if (paths.evaluation(model, "retrain") / "metrics.json").exists():
+        tables["retrain"] = _records(model, "retrain")
+    chosen = edit or next(iter(selected_edits(model, method)))
+    rows = of_edit(tables[method], chosen)
+    bundle = _bundle_digest(paths.edits(model, method) / chosen, rows)
+    strength = rows[0]["strength"]
+    probed = {name: _probes(model, name, table) for name, table in {**tables, method: rows}.items()}
+    motions = packed.load(paths.CLIPS)
+    clips = lineage.read_lock(Path()).outputs().get(paths.CLIPS.as_posix())
+    return Evidence(
+        model=model,
+        dataset=str(rows[0]["dataset"]),
+        concept=str(rows[0]["concept"]),
+        method=method,
+        edit=chosen,
+        bundle=bundle,
+        figures=figures(rows),
+        original=figures(tables["original"]),
+        retrain=figures(tables.get("retrain", ())),
+        draws=len({row["edit"] for row in tables[method] if row["strength"] == strength}),
+        contracts=bool(read_json(paths.VALIDATION)["success"]) if paths.VALIDATION.exists() else None,
+        judges={_ROLE.get(name, "edited"): _judge(model, name, table) for name, table in tables.items()},
+        data=f"md5:{clips}" if clips else f"sha256:{weights.digest(paths.CLIPS)}",
+        probes=probe_figures(probed[method]),
+        original_probes=probe_figures(probed["original"]),
+        retrain_probes=probe_figures(probed.get("retrain", ())),
+        families=families(row for rows in probed.values() for row in rows),
+        fps=motions.fps,
+        joints=layout_of(len(motions.mean)).joints,
+        shortest=-(-params.ingest.min_frames // UNIT) * UNIT,
+        longest=LONGEST,
+    )
+
+
+_ROLE = {"original": "original", "retrain": "retrain"}
+
+
+def _records(model: str, method: str) -> Sequence[Record]:
+    path = paths.evaluation(model, method) / "metrics.json"
+    if not path.exists():
+        raise DataError(f"{path} is missing; run `dvc repro` so that {method} is evaluated first")
+    found: Sequence[Record] = read_json(path)
+    return found
+
+
+def _bundle_digest(folder: Path, rows: Sequence[Record]) -> str:
+    """Digest of the bundle's files as they are now, which must be that of the evaluated ones."""
+    recorded = read_json(folder / "bundle.json")["components"]
+    found = weights.combine({name: weights.digest(folder / name) for name in recorded})
+    evaluated = {row["bundle"] for row in rows}
+    if evaluated != {found}:
+        raise DataError(
+            f"{folder} is not the bundle that was evaluated ({found[:12]}, evaluated: "
+            f"{', '.join(sorted(digest[:12] for digest in evaluated))}); run `dvc repro`"
+        )
+    return found
+
+
+def _judge(model: str, method: str, rows: Sequence[Record]) -> str:
+    """Digest of the evaluator behind the figures of a cell; raises DataError where its records do not name just one."""
+    found = {row.get("evaluator") for row in rows}
+    if len(found) != 1 or None in found:
+        place = paths.evaluation(model, method) / "metrics.json"
+        raise DataError(f"{place} does not name the one evaluator behind its figures; run `dvc repro`")
+    return str(found.pop())
+
+
+def _probes(model: str, method: str, evaluated: Sequence[Record]) -> list[ProbeRecord]:
+    """Records of the attacks on the very bundles that were evaluated, where probes were run."""
+    path = paths.PROBE / model / method / "probe.json"
+    if not path.exists():
+        return []
+    bundles = {row.get("bundle") for row in evaluated}
+    return [row for row in read_json(path) if row.get("bundle") in bundles]
