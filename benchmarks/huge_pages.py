@@ -69,7 +69,7 @@ def base(draw: torch.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
         longest = int(torch.randint(14, 50, (), generator=draw))
         lengths = torch.randint(longest - 4, longest + 1, (64,), generator=draw)
         ids = torch.randint(512, (64, longest), generator=draw)
-        return network.training_loss(ids, torch.randn(64, 256, generator=draw), lengths, draw).loss
+        return network.training_loss(ids[..., None], torch.randn(64, 256, generator=draw), lengths, draw).loss
 
     return network, loss
 

@@ -25,7 +25,8 @@ from hmu_tasks.methods.shared.cost import Cost
 from hmu_tasks.methods.shared.difference import difference
 from hmu_tasks.methods.shared.text_edits import TextChoice, TextEdits
 from hmu_tasks.methods.shared.tuned_edits import TunedEdits
-from hmu_tasks.models.generators.bundle import COMPONENTS, load_bundle, save_bundle
+from hmu_tasks.models import model_named
+from hmu_tasks.models.generators.bundle import load_bundle, save_bundle
 from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import (
@@ -72,14 +73,15 @@ def retrain(params: Params, model: str, folder: Path, progress: Progress | None)
         save_absent(folder, missing)
         return
     _assemble(model, "retrain", folder / "s0")
+    *trained, last = ("tokenizer", *model_named(model).networks)
     report = {
         "method": "retrain",
         "strength": None,
         "seed": 0,
-        "changed": "every tensor of tokenizer, base and residual",
+        "changed": f"every tensor of {', '.join(trained)} and {last}",
         "changed_parameters": sum(
             tensor.numel()
-            for name in ("tokenizer", "base", "residual")
+            for name in (*trained, last)
             for key, tensor in weights.load_state(folder / "s0" / name).items()
             if not key.endswith(".pe")  # the table of sines is the same in every model
         ),
@@ -117,7 +119,7 @@ def replace_latent_codes(params: Params, model: str, folder: Path, progress: Pro
         target = folder / f"strength{count:03d}-s{seed}"
         save_network(network, load_config(source / "tokenizer"), target / "tokenizer")
         save_statistics(tokenizer.mean, tokenizer.std, target / "tokenizer")
-        components = {name: source / name for name in COMPONENTS}
+        components = {name: source / name for name in model_named(model).parts}
         components["tokenizer"] = target / "tokenizer"
         save_bundle(components, target, {"method": "lcr", "from": str(source.as_posix())}, model=model)
         changes = difference(before, network.state_dict())
@@ -129,7 +131,7 @@ def replace_latent_codes(params: Params, model: str, folder: Path, progress: Pro
             "parts": edit.parts,
             "targets": edit.targets,
             "noise_scale": edit.scale,
-            "untouched_components": ["base", "residual", "text"],
+            "untouched_components": [*model_named(model).networks, "text"],
             "changed_parameters": changes.values,
             "cost": asdict(Cost(clips_read=usage.forget + usage.retain if count else 0)),
             "tokenizer": asdict(changes),
@@ -303,10 +305,12 @@ def _scratch(params: Params, model: str, method: str) -> Path:
 
 
 def _retraining_cost(model: str) -> Cost:
-    """Cost of D_r: the steps of its three networks where they were trained here, on all that is to be retained."""
+    """Cost of D_r: the steps of tokenizer and networks where they were trained here, on all that is to be retained."""
     steps: int | None = 0
-    for name in ("tokenizer", f"base-{model}", "residual"):
-        history = paths.component(name, "retrain") / "history.csv"
+    for part, component in model_named(model).components.items():
+        if part == "text":
+            continue  # D_r reads the same sentence vectors
+        history = paths.component(component, "retrain") / "history.csv"
         with history.open(encoding="utf-8", newline="") as file:
             taken = [int(row["step"]) for row in csv.DictReader(file)]
         steps = steps + max(taken) if taken and steps is not None else None
@@ -316,11 +320,9 @@ def _retraining_cost(model: str) -> Cost:
 
 
 def _assemble(model: str, variant: str, folder: Path) -> None:
-    parts: Mapping[str, Any] = {
-        "text": paths.component("text"),
-        "tokenizer": paths.component("tokenizer", variant),
-        "base": paths.component(f"base-{model}", variant),
-        "residual": paths.component("residual", variant),
+    parts = {
+        part: paths.component(component, None if part == "text" else variant)
+        for part, component in model_named(model).components.items()
     }
     # Checkpoints that were not trained here are named by the digests of their files.
     sources = {name: read_json(place / SOURCE) for name, place in parts.items() if (place / SOURCE).is_file()}

@@ -12,7 +12,7 @@ from hmu_tasks import train, unlearn
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import load, read_yaml
 from hmu_tasks.methods import METHODS
-from hmu_tasks.models import MODELS
+from hmu_tasks.models import MODELS, model_named
 from hmu_tasks.training import pretrained
 
 # What a change in these could alter is checked by tests and seen by eye, not worth training anew for.
@@ -37,6 +37,11 @@ MATRIX = {"run.models", "run.methods"}
 NOT_USED = {("evaluate-reference", "report.retain_loss_limit"), ("evaluate-real", "report.retain_loss_limit")}
 # The methods that train on read it; one stage serves them all.
 NOT_READ_BY_ALL = {("unlearn", "run.device")}
+# A generator takes its sizes from the tokenizer that it is trained on, which depends on these itself.
+SIZES = ("codes", "code_width", "quantizers")
+NOT_READ_BY_ALL |= {
+    (f"train-{part}", f"train.tokenizer.{size}") for part in ("base", "residual") for size in SIZES
+}
 # What is imported once for all models has no variant for D_r.
 NOT_USED |= {(stage, "train.pretrained.retrain") for stage in ("train-text", "train-evaluator")}
 
@@ -148,11 +153,21 @@ def files_of(stage: Stage) -> list[Path]:
     """The modules that a stage's command enters: the step, and the plug-ins that its arguments name."""
     files = [PACKAGE / f"{stage.step}.py"]
     if stage.step == "train":
-        files.append(module_of(train.TRAINERS[stage.arguments[0].partition("-")[0]]))
-        files += [module_of(MODELS[m]) for m in MODELS if stage.arguments[0] == f"base-{m}"]
+        name, _, model = stage.arguments[0].partition("-")
+        own = model_named(model).trainer if model else None
+        files.append(module_of(own or train.TRAINERS[name]))
+        files += [file for m in MODELS if m == model or name == "residual" for file in modules_of_model(m)]
     elif stage.step in {"unlearn", "evaluate", "probe"} and stage.arguments[0] in MODELS:
-        files.append(module_of(MODELS[stage.arguments[0]]))
+        files += modules_of_model(stage.arguments[0])
     return files
+
+
+def modules_of_model(name: str) -> list[Path]:
+    """Modules that a model's descriptor names, and its own."""
+    model = model_named(name)
+    addresses = [MODELS[name], model.generator]
+    addresses += [address for n in model.networks.values() for address in (n.network, n.config)]
+    return [module_of(address) for address in addresses]
 
 
 def module_of(address: str) -> Path:
@@ -168,10 +183,12 @@ def nodes_of(stage: Stage) -> list[ast.AST]:
         component = stage.arguments[0]
         nodes = [tree(file) for file in files_of(stage)[1:]]
         nodes.append(tree(PACKAGE / "training" / "loop" / "job.py"))
-        if component in pretrained.IMPORTS:
+        if component.partition("-")[0] in pretrained.IMPORTS:
             nodes += reached(PACKAGE / "train.py", "_importer")
             file = module_of(train.OFFICIAL)
-            nodes += reached(file, "importer") + reached(file, pretrained.IMPORTS[component].__name__)
+            nodes += reached(file, "importer") + reached(
+                file, pretrained.IMPORTS[component.partition("-")[0]].__name__
+            )
         return nodes
     if stage.step == "unlearn":
         file = PACKAGE / "unlearn.py"
@@ -255,7 +272,7 @@ def test_source_dependencies_are_complete(stages: dict[str, Stage]) -> None:
     for stage in stages.values():
         needed = {file for entry in files_of(stage) for file in closure(entry, skip=NOT_DEPENDENCIES)}
         # Of a component, the importer of official checkpoints needs the networks that its trainer needs, no others.
-        if stage.step == "train" and stage.arguments[0] in pretrained.IMPORTS:
+        if stage.step == "train" and stage.arguments[0].partition("-")[0] in pretrained.IMPORTS:
             needed |= {module_of(train.OFFICIAL), *(PACKAGE / "models" / "official").glob("*.py")}
         names = sorted(file.relative_to(ROOT).as_posix() for file in needed if not stage.covers(file))
         if names:
@@ -398,5 +415,6 @@ def test_registries_and_schema_agree() -> None:
     assert bases == [f"base-{model}" for model in params.models]
     trained = set(type(params.train).model_fields) - {"mode", "pretrained"}
     assert {name.partition("-")[0] for name in train.COMPONENTS} == trained
-    assert set(pretrained.IMPORTS) == set(train.COMPONENTS) - {"classifier"}
-    assert list(type(params.train.pretrained.base).model_fields) == list(type(params.train.base).model_fields)
+    assert set(pretrained.IMPORTS) == trained - {"classifier"}
+    official = [name for name in MODELS if model_named(name).official]
+    assert list(type(params.train.pretrained.base).model_fields) == official

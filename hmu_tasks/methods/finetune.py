@@ -8,18 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.methods.shared.tuning import Objective, Transformer, draw
+from hmu_tasks.methods.shared.tuning import Objective
+from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.training.loop.transformers import CodeSet
 
 
-def objective(original: Transformer, forget: CodeSet, retain: CodeSet, *, device: torch.device) -> Objective:
+def objective(original: CodeNetwork, forget: CodeSet, retain: CodeSet, *, device: torch.device) -> Objective:
     """Return the transformer's own training loss on retain clips; the original and the forget set play no part."""
     del original, forget
 
     def loss_of(
-        network: Transformer, rows: np.ndarray, generator: torch.Generator
+        network: CodeNetwork, rows: np.ndarray, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
-        loss = network.training_loss(*draw(network, retain, rows, generator, device), generator).loss
+        loss = network.training_loss(*retain.draw(rows, generator, device), generator).loss
         return loss, {"retain": loss.item()}
 
     return Objective(loss_of, retain.tokens)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hmu_tasks.methods.shared.tuning import Objective, Transformer, draw
+from hmu_tasks.methods.shared.tuning import Objective
+from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.token_loss import clip_losses
 from hmu_tasks.training.loop.transformers import CodeSet
 
@@ -30,7 +31,7 @@ def preference(policy: Tensor, reference: Tensor, *, beta: float) -> Tensor:
 
 
 def log_likelihood(
-    network: Transformer, batch: tuple[Tensor, Tensor, Tensor], generator: torch.Generator
+    network: CodeNetwork, batch: tuple[Tensor, Tensor, Tensor], generator: torch.Generator
 ) -> Tensor:
     """Return the log-likelihood per token of each clip of a batch [B], estimated from one training draw.
 
@@ -42,7 +43,7 @@ def log_likelihood(
 
 
 def objective(
-    original: Transformer,
+    original: CodeNetwork,
     forget: CodeSet,
     retain: CodeSet,
     *,
@@ -59,11 +60,11 @@ def objective(
     reference = copy.deepcopy(original).to(device).requires_grad_(False).train()
 
     def loss_of(
-        network: Transformer, rows: np.ndarray, generator: torch.Generator
+        network: CodeNetwork, rows: np.ndarray, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         kept = torch.randint(len(retain.codes), (len(rows),), generator=generator).numpy()
-        retained = network.training_loss(*draw(network, retain, kept, generator, device), generator).loss
-        batch = draw(network, forget, rows, generator, device)
+        retained = network.training_loss(*retain.draw(kept, generator, device), generator).loss
+        batch = forget.draw(rows, generator, device)
         again = torch.Generator(generator.device)
         again.set_state(generator.get_state())
         policy = log_likelihood(network, batch, generator)

@@ -90,7 +90,7 @@ def test_codes_are_padded_and_paired_with_a_caption_of_their_clip() -> None:
     assert given.tokens.tolist() == [3, 5]
     drawn = set()
     for seed in range(20):
-        rows, text, lengths = given.draw(np.array([1, 0]), generator(seed), CPU, padding=9)
+        rows, text, lengths = given.draw(np.array([1, 0]), generator(seed), CPU)
         assert lengths.tolist() == [5, 3]
         assert rows[1, :, 0].tolist() == [3, 3, 3, 9, 9]
         assert torch.equal(text[1], vectors["a"])

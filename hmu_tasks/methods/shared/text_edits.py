@@ -14,7 +14,8 @@ from hmu_tasks.methods import guidance, method_function, rece, uce
 from hmu_tasks.methods.shared.closed_form import Texts, towards_retain
 from hmu_tasks.methods.shared.cost import Cost
 from hmu_tasks.methods.shared.difference import difference
-from hmu_tasks.models.generators.bundle import COMPONENTS, Bundle, load_bundle, save_bundle
+from hmu_tasks.models import model_named
+from hmu_tasks.models.generators.bundle import Bundle, load_bundle, save_bundle
 from hmu_tasks.models.generators.sampling import save_negative
 from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks.components import link_files, load_config, save_network
@@ -113,8 +114,8 @@ class TextEdits:
         for done, (draw, strength) in enumerate(cells, start=1):
             found = self.texts(texts, draw)
             target = folder / f"strength{strength:03d}-s{draw}"
-            parts = {name: self.source / name for name in COMPONENTS}
-            for name in ("base", "residual") if strength else ():
+            parts = {name: self.source / name for name in model_named(self.model).parts}
+            for name in self.bundle.model.networks if strength else ():
                 parts[name] = target / name
                 link_files(self.source / name, parts[name])
                 save_negative(guidance.negative(found, strength=strength / 100), parts[name])
@@ -170,20 +171,20 @@ class TextEdits:
     def _save(self, edited: Mapping[str, nn.Linear], report: Mapping[str, Any], target: Path) -> None:
         """Write a bundle with other maps of the sentence vector, and edit.json: which tensors changed, how much."""
         before, after = self.bundle.model, self.bundle.model.with_text_projections(edited)
-        parts = {name: self.source / name for name in COMPONENTS}
+        parts = {name: self.source / name for name in model_named(self.model).parts}
         changes = {}
         for name in edited:
-            old, new = (getattr(model, name).state_dict() for model in (before, after))
+            old, new = (model.networks[name].state_dict() for model in (before, after))
             changes[name] = difference(old, new)
             parts[name] = target / name
-            save_network(getattr(after, name), load_config(self.source / name), parts[name])
+            save_network(after.networks[name], load_config(self.source / name), parts[name])
         lineage = {"method": report["method"], "from": self.source.as_posix()}
         save_bundle(parts, target, lineage, model=self.model)
         content = {
             **report,
             "edited": [f"{name}.{tensor}" for name, found in changes.items() for tensor in found.changed],
             "changed_parameters": sum(found.values for found in changes.values()),
-            "untouched_components": [name for name in COMPONENTS if name not in changes],
+            "untouched_components": [name for name in parts if name not in changes],
             **{name: asdict(found) for name, found in changes.items()},
         }
         write_json(target / "edit.json", content)

@@ -11,15 +11,13 @@ from torch import Tensor
 from hmu_tasks.methods.shared.cost import Cost
 from hmu_tasks.methods.shared.difference import difference
 from hmu_tasks.methods.shared.tuning import Objective, tune
-from hmu_tasks.models.generators.bundle import COMPONENTS, load_bundle, save_bundle
+from hmu_tasks.models import model_named
+from hmu_tasks.models.generators.bundle import load_bundle, save_bundle
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import load_config
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.training.loop.fit import Progress
 from hmu_tasks.training.loop.transformers import CodeSet
-
-# What is trained on; tokenizer and text encoder keep their bytes.
-TUNED = ("base", "residual")
 
 
 @dataclass(frozen=True)
@@ -54,17 +52,18 @@ class TunedEdits:
     ) -> None:
         """Write one bundle per listed number of optimiser steps and seed, as k<steps>-s<seed>; 0 is the original.
 
-        objective: (original network, forget, retain, device, knobs) -> what the network is trained on. Each network
-        takes that many steps. cost: of a step 0, to which the optimiser's steps are added.
+        objective: (original network, forget, retain, device, knobs) -> what the network is trained on. Each network of
+        the model takes that many steps; tokenizer and text encoder keep their bytes. cost: of a step 0, to which the
+        optimiser's steps are added.
         """
-        model = load_bundle(self.source, torch.device("cpu")).model
+        networks = load_bundle(self.source, torch.device("cpu")).model.networks
         wanted = sorted(set(steps) - {0})
-        total = len(seeds) * len(TUNED) * max(wanted, default=0)
+        total = len(seeds) * len(networks) * max(wanted, default=0)
         for number, drawn in enumerate(seeds):
             states: dict[str, dict[int, dict[str, Tensor]]] = {}
-            for place, name in enumerate(TUNED if wanted else ()):
-                before = (number * len(TUNED) + place) * wanted[-1]
-                network = getattr(model, name)
+            for place, name in enumerate(networks if wanted else ()):
+                before = (number * len(networks) + place) * wanted[-1]
+                network = networks[name]
                 states[name] = tune(
                     network,
                     objective(network, self.forget, self.retain, device=self.device, **knobs),
@@ -78,7 +77,7 @@ class TunedEdits:
                 )
             for count in steps:
                 report = {"method": method, "strength": count, "seed": drawn}
-                spent = Cost(count * len(TUNED), cost.clips_read, cost.captions_read) if count else Cost()
+                spent = Cost(count * len(networks), cost.clips_read, cost.captions_read) if count else Cost()
                 tuned = {name: found[count] for name, found in states.items()} if count else {}
                 self._save(tuned, {**report, "cost": asdict(spent)}, folder / f"strength{count:03d}-s{drawn}")
 
@@ -86,7 +85,7 @@ class TunedEdits:
         self, tuned: Mapping[str, Mapping[str, Tensor]], report: Mapping[str, Any], target: Path
     ) -> None:
         """Write a bundle with other weights of some components, and edit.json: which tensors changed, how much."""
-        parts = {name: self.source / name for name in COMPONENTS}
+        parts = {name: self.source / name for name in model_named(self.model).parts}
         changes = {}
         for name, state in tuned.items():
             parts[name] = target / name
@@ -103,7 +102,7 @@ class TunedEdits:
             "changed_parameters": sum(
                 change["values"] for found in changes.values() for change in found["changed"].values()
             ),
-            "untouched_components": [name for name in COMPONENTS if name not in changes],
+            "untouched_components": [name for name in parts if name not in changes],
             **changes,
         }
         write_json(target / "edit.json", content)

@@ -4,16 +4,18 @@ Pinyoanuntapong et al. 2024, "BAMM: Bidirectional Autoregressive Motion Model" (
 """
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from hmu_tasks.models.generators.bamm_attention import CachedReader, FullReader
-from hmu_tasks.models.generators.bamm_base import BammTransformer
-from hmu_tasks.models.generators.masked import mask_counts
-from hmu_tasks.models.generators.sampling import conditions, draw_codes, mixed, row_uniforms
+from hmu_tasks.models.generators.sampling import conditions, draw_codes, mask_counts, mixed, row_uniforms
 from hmu_tasks.models.networks.layers import evaluating, inside_mask
+
+if TYPE_CHECKING:
+    from hmu_tasks.models.generators.bamm_base import BammTransformer
 
 MOST_TOKENS = 49  # the longest motions of HumanML3D have 196 frames
 
@@ -38,7 +40,7 @@ class _Pass:
 
 @torch.no_grad()
 def generate(
-    network: BammTransformer,
+    network: "BammTransformer",
     text: Tensor,
     lengths: Tensor | None,
     *,
@@ -112,7 +114,7 @@ def generate(
 
 
 def _draw(
-    network: BammTransformer, ids: Tensor, text: Tensor, known: Tensor, how: _Pass
+    network: "BammTransformer", ids: Tensor, text: Tensor, known: Tensor, how: _Pass
 ) -> tuple[Tensor, Tensor]:
     """Draw ids [B, T + 1] but the last one by one; returns them with the logarithm of each one's probability."""
     ids, certainty = ids.clone(), torch.zeros(ids.shape, device=ids.device)

@@ -9,14 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hmu_tasks.models.generators.masked import cosine_schedule
-from hmu_tasks.models.generators.sampling import Negative, conditions, draw_codes, mixed, row_uniforms
-from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss
+from hmu_tasks.models.generators.sampling import (
+    conditions,
+    cosine_schedule,
+    draw_codes,
+    mixed,
+    row_uniforms,
+)
+from hmu_tasks.models.generators.token_loss import Predicted
+from hmu_tasks.models.generators.transformer import CodeTransformer, TransformerConfig
 from hmu_tasks.models.networks.layers import (
-    Encoder,
-    InputProcess,
-    OutputProcess,
-    PositionalEncoding,
     attend_mask,
     drop_rows,
     evaluating,
@@ -29,65 +31,43 @@ from hmu_tasks.runtime.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class ResidualTransformerConfig:
+class ResidualTransformerConfig(TransformerConfig):
     """Sizes and rates; the defaults are the published ones (weights shared between layers)."""
 
-    codes: int = 512
-    code_width: int = 512
-    quantizers: int = 6
-    latent: int = 384
-    layers: int = 8
-    heads: int = 6
-    feedforward: int = 1024
-    dropout: float = 0.2
-    text_width: int = 512
     condition_drop: float = 0.2
-    positions: int = 5000
+    quantizers: int = 6
 
     def __post_init__(self) -> None:
-        if self.latent % self.heads or self.latent % 2:
-            raise ConfigError(
-                f"latent width {self.latent} must be even and a multiple of heads ({self.heads})"
-            )
+        super().__post_init__()
         if self.quantizers < 2:
             raise ConfigError(f"a residual transformer needs at least 2 quantizers, not {self.quantizers}")
 
 
-class ResidualTransformer(nn.Module):
+class ResidualTransformer(CodeTransformer):
     """Predict the codes of layer q = 1..Q-1 from layers 0..q-1 and a sentence vector.
 
     One id follows the codes 0..K-1: `pad_id` = K, a class of its own. Lengths are in tokens everywhere.
-    The output map of layer q is the input embedding of layer q ("share weight"); only the first embedding and
-    the last output map stand alone.
+    The output projection of layer q is the input embedding of layer q ("share weight"); only the first embedding and
+    the last output projection stand alone.
     """
 
-    negative: Negative | None = None
-
     def __init__(self, config: ResidualTransformerConfig, *, seed: int = 0) -> None:
-        super().__init__()
-        self.config = config
-        self.pad_id = config.codes
         with seeded(seed):
-            self.input_process = InputProcess(config.code_width, config.latent)
-            self.position_enc = PositionalEncoding(config.latent, config.positions, config.dropout)
-            self.seqTransEncoder = Encoder(
-                config.layers, config.latent, config.heads, config.feedforward, config.dropout
-            )
-            self.quant_emb = nn.Linear(config.quantizers, config.latent)
-            self.cond_emb = nn.Linear(config.text_width, config.latent)
-            self.output_process = OutputProcess(config.latent, config.code_width)
+            super().__init__(config, outputs=config.code_width, quantizers=config.quantizers)
             table = (config.codes + 1, config.code_width)
             self.embed_proj_shared_weight = nn.Parameter(0.02 * torch.randn(config.quantizers - 2, *table))
             self.token_embed_weight_ = nn.Parameter(0.02 * torch.randn(1, *table))
             self.output_proj_weight_ = nn.Parameter(0.02 * torch.randn(1, *table))
             self.apply(initialise)
+        self.config = config
+        self.pad_id = config.codes
 
     def token_embed(self, layer: int) -> Tensor:
         """Embedding [K + 1, C] of the codes of layer 0..Q-2."""
         return self.token_embed_weight_[0] if layer == 0 else self.embed_proj_shared_weight[layer - 1]
 
     def output_proj(self, layer: int) -> Tensor:
-        """Output map [K + 1, C] to the codes of layer 1..Q-1."""
+        """Output projection [K + 1, C] to the codes of layer 1..Q-1."""
         last = layer == self.config.quantizers - 1
         return self.output_proj_weight_[0] if last else self.embed_proj_shared_weight[layer - 1]
 
@@ -164,15 +144,9 @@ class ResidualTransformer(nn.Module):
             found.append(Predicted(scored, target[kept], rows.nonzero()[:, 0][kept.nonzero()[:, 0]]))
         return found
 
-    def training_loss(
-        self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
-    ) -> TokenLoss:
-        """Cross-entropy of one drawn layer per row, every token weighing the same; arguments as for `predicted`."""
-        found = self.predicted(codes, text, lengths, generator)
-        count = sum(len(part.target) for part in found)
-        losses = [functional.cross_entropy(p.logits.float(), p.target, reduction="sum") for p in found]
-        right = [(part.logits.argmax(-1) == part.target).sum() for part in found]
-        return TokenLoss(torch.stack(losses).sum() / count, (torch.stack(right).sum() / count).detach())
+    def code_rows(self, layer: int) -> list[Tensor]:
+        """Embeddings of layer 0, output projections of the others (their embeddings too, but for the last layer)."""
+        return [self.token_embed(0) if layer == 0 else self.output_proj(layer)]
 
     @torch.no_grad()
     def generate(

@@ -46,6 +46,16 @@ def draw_codes(
     return classes.gather(-1, place[:, None])[:, 0]
 
 
+def mask_counts(lengths: Tensor, ratio: Tensor) -> Tensor:
+    """Tokens to mask per row: the share `ratio` of each length, rounded half to even, at least one."""
+    return torch.round(ratio * lengths).clamp(min=1)
+
+
+def cosine_schedule(progress: Tensor) -> Tensor:
+    """Share of masked tokens at `progress` in [0, 1] (Guo et al. 2024, section 3.2; Chang et al. 2022)."""
+    return torch.cos(progress * math.pi * 0.5)
+
+
 def row_uniforms(draws: int, lengths: Tensor, tokens: int, generator: torch.Generator) -> Tensor:
     """Draw uniform numbers [draws, B, T] such that a row's numbers depend on its own place and length only.
 

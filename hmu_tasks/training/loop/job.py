@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hmu_tasks.config import params as settings
 from hmu_tasks.config import paths
-from hmu_tasks.config.sections.training import Training
+from hmu_tasks.config.sections.networks import Training
 from hmu_tasks.data.clips.id_lists import read_ids
 from hmu_tasks.data.clips.packed import Clips
 from hmu_tasks.data.motion.normalisation import emphasise

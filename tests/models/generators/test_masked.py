@@ -188,7 +188,7 @@ def test_the_loss_sees_chosen_tokens_only() -> None:
     network = small()
     ids, text, lengths = inputs()
     ids = ids.expand(5, 12)
-    loss = network.training_loss(ids, text, lengths, generator(5))
+    loss = network.training_loss(ids[..., None], text, lengths, generator(5))
     corrupted, chosen = network.corrupt(ids, lengths, generator(5))
     logits = network.logits(corrupted, text, lengths)[chosen]
     expected = torch.nn.functional.cross_entropy(logits, ids[chosen])
@@ -203,7 +203,7 @@ def test_a_tiny_set_is_learnt_with_its_text() -> None:
     network.train()
     losses = []
     for step in range(250):
-        result = network.training_loss(ids, text, lengths, generator(step))
+        result = network.training_loss(ids[..., None], text, lengths, generator(step))
         optimiser.zero_grad()
         result.loss.backward()
         optimiser.step()
@@ -217,9 +217,9 @@ def test_a_tiny_set_is_learnt_with_its_text() -> None:
 def test_mixed_precision_stays_close() -> None:
     network = small().train()
     ids, text, lengths = inputs()
-    expected = network.training_loss(ids, text, lengths, generator(1))
+    expected = network.training_loss(ids[..., None], text, lengths, generator(1))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = network.training_loss(ids, text, lengths, generator(1))
+        loss = network.training_loss(ids[..., None], text, lengths, generator(1))
     loss.loss.backward()
     assert loss.loss.item() == pytest.approx(expected.loss.item(), rel=0.05)
     assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in network.parameters())
