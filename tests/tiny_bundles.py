@@ -11,7 +11,7 @@ from hmu_tasks.models.text.encoders import SmallTextConfig, SmallTextEncoder
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 from hmu_tasks.runtime.addresses import found_at
-from hmu_tasks.training.loop.batches import Caption, ClipSet
+from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 
 FEATURES = 12
 TOKENIZER = TokenizerConfig(
@@ -82,6 +82,7 @@ def tiny_clips(count: int = 6) -> ClipSet:
         (0.5 + 2 * rng.standard_normal((4 * (5 + i), FEATURES))).astype(np.float32) for i in range(count)
     ]
     captions = [
-        [Caption(f"a person kicks {i} times", []), Caption(f"somebody fights {i}", [])] for i in range(count)
+        [CaptionWords(f"a person kicks {i} times", []), CaptionWords(f"somebody fights {i}", [])]
+        for i in range(count)
     ]
     return ClipSet([f"clip{i}" for i in range(count)], features, captions)

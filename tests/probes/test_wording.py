@@ -8,7 +8,7 @@ import pytest
 from hmu_tasks.data.concepts.concepts import load_concept
 from hmu_tasks.data.concepts.lemmas import prepare
 from hmu_tasks.probes import prompts
-from hmu_tasks.training.loop.batches import Caption, ClipSet
+from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 
 VIOLENCE = prepare(load_concept("violence").keywords("lemma", "synthetic"), load_concept("violence").harmless)
 TEXTS = [
@@ -66,7 +66,7 @@ def test_insertion_keeps_the_words_of_the_prompt_in_order() -> None:
 
 def test_drawn_prompts_with_a_wish_overlap_with_those_without() -> None:
     features = [np.zeros((4 * (i + 1), 3), np.float32) for i in range(8)]
-    captions = [[Caption(f"{'kicks' if i % 2 else 'walks'} {i}", [])] for i in range(8)]
+    captions = [[CaptionWords(f"{'kicks' if i % 2 else 'walks'} {i}", [])] for i in range(8)]
     clips = ClipSet([str(i) for i in range(8)], features, captions)
     plain = prompts.drawn_prompts(clips, 4, repeats=2, seed=1)
     wanted = prompts.drawn_prompts(clips, 4, repeats=1, seed=1, wanted=lambda text: "kicks" in text)
@@ -82,7 +82,7 @@ def test_drawn_prompts_with_a_wish_overlap_with_those_without() -> None:
 
 def test_of_a_clip_and_its_mirror_image_one_is_drawn() -> None:
     features = [np.zeros((4, 3), np.float32)] * 8
-    clips = ClipSet([f"c{i}" for i in range(8)], features, [[Caption(f"{i}", [])] for i in range(8)])
+    clips = ClipSet([f"c{i}" for i in range(8)], features, [[CaptionWords(f"{i}", [])] for i in range(8)])
     twins = {f"c{i}": f"raw{i // 2}" for i in range(8)}
     for seed in range(5):
         alone = prompts.drawn_prompts(clips, 3, repeats=1, seed=seed, origins=twins)

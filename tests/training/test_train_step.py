@@ -101,7 +101,7 @@ def test_variants_learn_from_their_own_clips(world: Path) -> None:
 def test_unknown_names_list_the_choices(world: Path) -> None:
     with pytest.raises(ConfigError, match=r"'tokeniser'; choose one of text, evaluator, tokenizer"):
         train.run(tiny_params(), "tokeniser", None)
-    with pytest.raises(ConfigError, match=r"'half'; choose one of full, retain"):
+    with pytest.raises(ConfigError, match=r"'half'; choose one of full, retrain"):
         train.run(tiny_params(), "tokenizer", "half")
 
 
