@@ -134,7 +134,7 @@ def test_words_in_the_place_of_captions(world: Path, method: str) -> None:
 
 def test_more_draws_of_captions_differ(world: Path) -> None:
     unlearn.run(tiny_params({"unlearn": {"uce": {"strengths": [100], "seeds": [0, 1]}}}), "momask", "uce")
-    first, second = (paths.edits("momask", "uce") / f"k100-s{seed}" for seed in (0, 1))
+    first, second = (paths.edits("momask", "uce") / f"strength100-s{seed}" for seed in (0, 1))
     assert weights.digest(first / "base") != weights.digest(second / "base")
 
 
