@@ -4,10 +4,15 @@ Its ids are paths with sub-folders, and may hold spaces and underscores; its sem
 """
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from hmu_tasks.data.datasets.raw import Source
+from hmu_tasks.data.datasets import Dataset
 from hmu_tasks.runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from hmu_tasks.data.datasets.raw import Source
+
+DATASET = Dataset(name="motionx", finder="hmu_tasks.data.datasets.motionx:find", fps=30.0, tagged=False)
 
 # Where the preparation script of its authors writes the 263 features, and where others keep them.
 MOTIONS: Final = ("motion_data/vector_263", "vector_263", "new_joint_vecs")
@@ -19,8 +24,10 @@ CONVERT: Final = (
 )
 
 
-def find(folder: Path) -> Source:
+def find(folder: Path) -> "Source":
     """Find motions and texts; DataError names what is missing, and how SMPL-X parameters are converted."""
+    from hmu_tasks.data.datasets.raw import Source
+
     if not folder.is_dir():
         raise DataError(
             f"{folder} is no folder; set ingest.source to the folder of Motion-X (see docs/data.md)"
@@ -40,7 +47,7 @@ def find(folder: Path) -> Source:
         folder,
         motions,
         texts,
-        fps=30.0,
+        fps=DATASET.fps,
         bare_captions=True,
         widths={
             322: CONVERT,
