@@ -1,4 +1,4 @@
-"""Step `ingest`: read a raw dataset folder, or draw the synthetic one, into the packed clips of data/clips."""
+"""Step `ingest`: read a raw dataset folder, or generate the synthetic one, into the packed clips of data/clips."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, replace

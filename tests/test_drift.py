@@ -293,6 +293,18 @@ def test_networks_depend_on_no_concept_contract_or_method(stages: dict[str, Stag
             assert [name for name in idle if stage.covers(PACKAGE / name)] == [], stage.name
 
 
+def test_components_depend_on_no_networks_but_their_own(stages: dict[str, Stage]) -> None:
+    """A new text encoder or generator trains no tokenizer and no evaluator again."""
+    idle = {
+        "tokenizer": ("text", "generators", "evaluators"),
+        "evaluator": ("text", "generators", "tokenizer"),
+    }
+    idle |= {"text": ("generators",), "classifier": ("text", "generators")}
+    for stage in stages.values():
+        for folder in idle.get(stage.arguments[0], ()) if stage.step == "train" else ():
+            assert not stage.covers(PACKAGE / "models" / folder / "new.py"), stage.name
+
+
 def test_params_exist(stages: dict[str, Stage], values: dict[str, Any]) -> None:
     for stage in stages.values():
         for key in stage.params:

@@ -69,6 +69,7 @@ from hmu_tasks.config import paths
 from hmu_tasks.methods import METHODS
 from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.training.pretrained import importer
 import torch
 
 section = YAML(typ="safe").load("train:\\n  base:\\n" + Path("section.yaml").read_text())
@@ -95,6 +96,8 @@ rows = json.loads((paths.probing("mlp", "lcr") / "probe.json").read_text())
 print(json.dumps({
     "shapes": [m.shape for m in motions],
     "finite": all(bool((m == m).all()) for m in motions),
+    "importers": [importer(knobs, f"base-{name}", "full") is not None for name in ("mlp", "momask")],
+    "revived": [row["reason"] for row in rows if row["attack"] == "revival-predicted"],
     "parts": sorted(index["components"]),
     "changed": edit["changed"],
     "steps": [one["cost"]["gradient_steps"] for one in npo],
@@ -110,6 +113,8 @@ def test_a_model_that_is_no_transformer(world: Path) -> None:
     found = json.loads(run(MODEL, world).splitlines()[-1])
     assert found["shapes"] == [[40, 263], [64, 263]]
     assert found["finite"]
+    assert found["importers"] == [False, True]
+    assert found["revived"] == ["the networks have no embeddings or output projections of single codes"]
     assert found["parts"] == ["mlp", "text", "tokenizer"]
     assert found["changed"] == "every tensor of tokenizer and mlp"
     assert found["steps"] == [0, 1, 3]

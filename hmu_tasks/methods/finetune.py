@@ -20,7 +20,7 @@ def objective(original: CodeNetwork, forget: CodeSet, retain: CodeSet, *, device
     def loss_of(
         network: CodeNetwork, rows: np.ndarray, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
-        loss = network.training_loss(*retain.draw(rows, generator, device), generator).loss
+        loss = network.training_loss(*retain.batch(rows, generator, device), generator).loss
         return loss, {"retain": loss.item()}
 
     return Objective(loss_of, retain.tokens)

@@ -63,8 +63,8 @@ def objective(
         network: CodeNetwork, rows: np.ndarray, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         kept = torch.randint(len(retain.codes), (len(rows),), generator=generator).numpy()
-        retained = network.training_loss(*retain.draw(kept, generator, device), generator).loss
-        batch = forget.draw(rows, generator, device)
+        retained = network.training_loss(*retain.batch(kept, generator, device), generator).loss
+        batch = forget.batch(rows, generator, device)
         again = torch.Generator(generator.device)
         again.set_state(generator.get_state())
         policy = log_likelihood(network, batch, generator)

@@ -59,7 +59,7 @@ def vector_attacks(
         generator = torch.Generator(device=bench.device).manual_seed(bench.seed + 53)
 
         def loss(vectors: Tensor, step: int) -> Tensor:
-            del step  # what is hidden is drawn anew at every step
+            del step  # what is hidden is chosen again at every step
             return guided_loss(
                 bundle.model,
                 wanted_codes,

@@ -28,8 +28,9 @@ def guided_loss(
 ) -> Tensor:
     """Cross-entropy of codes under the logits that sampling uses, summed over rows of equal weight.
 
-    codes: [B, T, Q]; text: [B, W], may ask for a gradient; lengths: [B] tokens. What is hidden is drawn as in training.
-    In contrast to the training loss, the text is guided, and steered away from a negative text where there is one.
+    codes: [B, T, Q]; text: [B, W], may ask for a gradient; lengths: [B] tokens. What is hidden is chosen as in
+    training. In contrast to the training loss, the text is guided, and steered away from a negative text where there
+    is one.
     """
     total = codes.new_zeros((), dtype=torch.float32)
     scored = model.guided(codes, text, lengths, cfg_scale=cfg_scale, generator=generator)

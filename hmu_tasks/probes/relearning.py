@@ -24,7 +24,7 @@ from hmu_tasks.training.loop.transformers import CodeSet
 
 RATE = 5e-4
 BATCH = 16
-STREAM = 11  # of the draw of clips, apart from the training's own streams
+STREAM = 11  # of the choice of clips, apart from the training's own streams
 
 
 def relearn(
@@ -38,10 +38,10 @@ def relearn(
     seed: int,
     device: torch.device,
 ) -> Mapping[int, Bundle]:
-    """Train the networks on with `shots` drawn forget clips; one attacked bundle per number of steps.
+    """Train the networks on with `shots` random forget clips; one attacked bundle per number of steps.
 
     clips: forget clips of the training split with their captions. steps: optimiser steps of each
-    network, at a constant rate. The draw of clips depends on the seed alone; fewer shots are the first of more.
+    network, at a constant rate. The choice of clips depends on the seed alone; fewer shots are the first of more.
 
     The attacker has the edited bundle, a few clips, and nothing of the original. Clips become codes through the
     bundle's own encoder and *edited* codebooks, and motions come from the same codebooks. Where rows were replaced
@@ -56,15 +56,15 @@ def relearn(
             f"relearning with {shots} shots needs as many forget clips, but the training split has {len(clips.ids)}; "
             "ask for fewer shots"
         )
-    drawn = np.random.default_rng([seed, STREAM]).permutation(len(clips.ids))[:shots]
-    captions = [[caption.text for caption in clips.captions[i]] for i in drawn]
+    chosen = np.random.default_rng([seed, STREAM]).permutation(len(clips.ids))[:shots]
+    captions = [[caption.text for caption in clips.captions[i]] for i in chosen]
     vectors = embed_texts(bundle.text, [text for row in captions for text in row])
-    known = CodeSet(bundle.model.tokenizer.encode([clips.features[i] for i in drawn]), captions, vectors)
+    known = CodeSet(bundle.model.tokenizer.encode([clips.features[i] for i in chosen]), captions, vectors)
 
     def loss_of(
         network: CodeNetwork, rows: np.ndarray, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
-        return network.training_loss(*known.draw(rows, generator, device), generator).loss, {}
+        return network.training_loss(*known.batch(rows, generator, device), generator).loss, {}
 
     def learnt(name: str) -> dict[int, CodeNetwork]:
         network = bundle.model.networks[name]

@@ -1,7 +1,7 @@
 """Revival: an edit is taken back, by somebody who has the original weights or by somebody who must guess.
 
-Whoever has the original puts one component back (`restore`), or single layers of the codebooks. Whoever has not looks
-for codebook rows that stand out and puts the likeliest row in the place of each (`revive`).
+Whoever has the original puts one component back (`restore`), or single layers of the codebooks. Whoever has not
+searches for codebook rows that stand out and puts the likeliest row in the place of each (`revive`).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -7,7 +7,7 @@ from hmu_tasks.training.loop.job import Job
 
 
 def train(job: Job, model: str) -> History:
-    """Train the network that belongs to `model` alone; what it is, the model's descriptor says."""
+    """Train the network that belongs to `model` alone; its descriptor names the classes."""
     described = model_named(model)
     knobs = getattr(job.params.train.base, model)
     return train_network(job, described.networks[described.own], knobs, seed_of=described.own)

@@ -1,4 +1,4 @@
-"""Components taken from official checkpoints instead of being trained here: `train.mode: pretrained`."""
+"""Components read from official checkpoints instead of being trained: `train.mode: pretrained`."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -37,7 +37,7 @@ def importer(params: settings.Params, component: str, variant: str | None) -> Ca
 
 
 def absent(job: Job) -> History:
-    """Leave a component of D_r out, and say why."""
+    """Leave a component of D_r out; its config.json gives the reason."""
     save_absent(job.folder, NO_RETRAINED)
     return History()
 

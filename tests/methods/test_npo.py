@@ -73,7 +73,7 @@ def test_steps_make_forget_clips_unlikely_and_keep_the_others(kind: npo.Loss) ->
     student = network().train().requires_grad_(True)
 
     def likelihood(known: CodeSet) -> float:
-        read = known.draw(ROWS, generator(), CPU)
+        read = known.batch(ROWS, generator(), CPU)
         with torch.no_grad():
             return float(npo.log_likelihood(student.eval(), read, generator()).mean())
 

@@ -30,7 +30,7 @@ def losses(bundle: Bundle, clips: ClipSet) -> list[float]:
         total = 0.0
         for seed in range(4):
             generator = torch.Generator().manual_seed(seed)
-            codes, text, lengths = known.draw(np.arange(len(clips.ids)), generator, CPU)
+            codes, text, lengths = known.batch(np.arange(len(clips.ids)), generator, CPU)
             with torch.no_grad():
                 total += float(network.training_loss(codes, text, lengths, generator).loss)
         found.append(total / 4)

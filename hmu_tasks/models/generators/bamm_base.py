@@ -86,7 +86,7 @@ class BammTransformer(BaseTransformer):
 
         ids: [B, T] codes, anything beyond the length; lengths: [B]. Half of the rows are read strictly from
         left to right; in the others each token is known with probability 1/2. A share of the codes, uniform
-        between 0 and 1/2, becomes random; it is drawn per row, not per batch as in the released code.
+        between 0 and 1/2, becomes random; the share is sampled per row, not per batch as in the released code.
         Returns input [B, T + 1], target [B, T + 1] (codes, the end, padding), and the known positions.
         """
         rows, columns = ids.shape[0], ids.shape[1] + 1
@@ -94,12 +94,12 @@ class BammTransformer(BaseTransformer):
         target = torch.where(inside, functional.pad(ids, (0, 1)), self.pad_id)
         target = target.scatter(1, lengths[:, None], self.end_id)
 
-        def draw(*shape: int) -> Tensor:
+        def random(*shape: int) -> Tensor:
             return uniform(shape, generator, ids.device)
 
-        known = (draw(rows, 1) < 0.5) & (draw(rows, columns) < 0.5) & with_end
-        replaced = (draw(rows, columns) < 0.5 * draw(rows, 1)) & inside
-        other = (draw(rows, columns) * self.config.codes).long().clamp(max=self.config.codes - 1)
+        known = (random(rows, 1) < 0.5) & (random(rows, columns) < 0.5) & with_end
+        replaced = (random(rows, columns) < 0.5 * random(rows, 1)) & inside
+        other = (random(rows, columns) * self.config.codes).long().clamp(max=self.config.codes - 1)
         return torch.where(replaced, other, target), target, known
 
     def predicted(

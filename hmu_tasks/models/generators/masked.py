@@ -12,10 +12,10 @@ from torch.nn import functional
 from hmu_tasks.models.generators.sampling import (
     conditions,
     cosine_schedule,
-    draw_codes,
     mask_counts,
     mixed,
     row_uniforms,
+    sample_codes,
 )
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss
@@ -83,7 +83,7 @@ class MaskTransformer(BaseTransformer):
     def corrupt(self, ids: Tensor, lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Choose the tokens to predict and hide them (Guo et al. 2024, section 3.2).
 
-        The share to predict follows the cosine schedule of a uniform draw per row. Of the chosen tokens 10 %
+        The share to predict follows the cosine schedule of a uniform number per row. Of the chosen tokens 10 %
         become a random code, 88 % of the rest the mask, and the others stay. Shares are of a row's own
         length, not of the padded
         one as in the released code: the same in expectation, and every row has at least one token to predict.
@@ -170,11 +170,11 @@ class MaskTransformer(BaseTransformer):
         generator: torch.Generator,
         noise: Tensor | None = None,
     ) -> Tensor:
-        """Draw base codes by iterative masked decoding (Guo et al. 2024, section 3.4).
+        """Sample base codes by iterative masked decoding (Guo et al. 2024, section 3.4).
 
         text: [B, W]. lengths: [B] tokens, at least 1. steps: forward passes. top_k: share of codes cut away.
         temperature: 0 = greedy. noise: [steps, B, T, K] Gumbel noise that decides in the place of
-        `generator`. Returns [B, max length] int64, -1 at padding. A row's draws depend on the generator, its
+        `generator`. Returns [B, max length] int64, -1 at padding. A row's codes depend on the generator, its
         place in the batch and its own length, never on the lengths of the others.
         """
         lengths = lengths.to(text.device)
@@ -194,15 +194,15 @@ class MaskTransformer(BaseTransformer):
                 ids = torch.where(masked, self.mask_id, ids)
                 logits = self._guided(ids, text, inside, masked, cfg_scale)
                 logits = logits.reshape(-1, self.config.codes).float()
-                drawn = draw_codes(
+                sampled = sample_codes(
                     logits,
                     top_k=top_k,
                     temperature=temperature,
                     uniforms=uniforms[step][masked],
                     noise=None if noise is None else noise[step, :, :tokens][masked],
                 )
-                ids[masked] = drawn
-                certainty = logits.gather(1, drawn[:, None])[:, 0] - logits.logsumexp(1)
+                ids[masked] = sampled
+                certainty = logits.gather(1, sampled[:, None])[:, 0] - logits.logsumexp(1)
                 # Tokens kept so far are never hidden again.
                 scores = torch.full_like(scores, torch.inf).masked_scatter(masked, certainty.exp())
         return torch.where(inside, ids, -1)

@@ -12,9 +12,9 @@ from torch.nn import functional
 from hmu_tasks.models.generators.sampling import (
     conditions,
     cosine_schedule,
-    draw_codes,
     mixed,
     row_uniforms,
+    sample_codes,
 )
 from hmu_tasks.models.generators.token_loss import Predicted
 from hmu_tasks.models.generators.transformer import CodeTransformer, TransformerConfig
@@ -116,21 +116,21 @@ class ResidualTransformer(CodeTransformer):
         logits = scored(history.repeat(times, 1, 1), torch.cat(texts), inside.repeat(times, 1))
         return mixed(logits.chunk(times), cfg_scale, self.negative)
 
-    def draw_layers(self, rows: int, generator: torch.Generator, device: torch.device) -> Tensor:
-        """Draw the layer to predict for each row, [B] in 1..Q-1, low layers more often (cosine schedule)."""
+    def sample_layers(self, rows: int, generator: torch.Generator, device: torch.device) -> Tensor:
+        """Sample the layer to predict for each row, [B] in 1..Q-1, low layers more often (cosine schedule)."""
         share = 1.0 - cosine_schedule(uniform((rows,), generator, device))
         return torch.round(share * (self.config.quantizers - 2)).long() + 1
 
     def predicted(
         self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> list[Predicted]:
-        """Draw a layer for each row and score its codes, layer by layer; the text is dropped for some while training.
+        """Sample a layer for each row and score its codes, layer by layer; the text is dropped for some while training.
 
         codes: [B, T, Q], anything beyond the length. text: [B, W]. lengths: [B] tokens, at least 1.
         """
         inside = inside_mask(lengths, codes.shape[1])
         codes = torch.where(inside[..., None] & (codes >= 0), codes, self.pad_id)
-        layers = self.draw_layers(len(codes), generator, codes.device)
+        layers = self.sample_layers(len(codes), generator, codes.device)
         if self.training and self.config.condition_drop > 0:
             text = drop_rows(text, self.config.condition_drop, generator)
         with seeded(generator, codes.device):
@@ -163,35 +163,35 @@ class ResidualTransformer(CodeTransformer):
         noise: Tensor | None = None,
         padding_class: bool = False,
     ) -> Tensor:
-        """Draw the codes of the further layers, one forward pass each (Guo et al. 2024, section 3.4).
+        """Sample the codes of the further layers, one forward pass each (Guo et al. 2024, section 3.4).
 
         base_ids: [B, T] codes of layer 0. text: [B, W]. lengths: [B] tokens. layers: how many layers to
         return in all, None = Q. noise: [Q - 1, B, T, K + 1] Gumbel noise that decides in the place of
         `generator`.
-        padding_class: True also draws the padding class within a motion, as the released code does; it comes
+        padding_class: True also samples the padding class within a motion, as the released code does; it comes
         out as -1 and decodes to a zero vector.
-        Returns [B, T, layers] int64, -1 at padding. Draws depend on other rows as little as in the base
+        Returns [B, T, layers] int64, -1 at padding. Codes depend on other rows as little as in the base
         model.
         """
         lengths = lengths.to(text.device)
         inside = inside_mask(lengths, base_ids.shape[1])
         total = self.config.quantizers if layers is None else layers
         uniforms = row_uniforms(self.config.quantizers - 1, lengths, base_ids.shape[1], generator)
-        drawn = [torch.where(inside & (base_ids >= 0), base_ids, self.pad_id)]
+        sampled = [torch.where(inside & (base_ids >= 0), base_ids, self.pad_id)]
         history: Tensor | float = 0.0
         with evaluating(self):
             for layer in range(1, total):
-                history = history + functional.embedding(drawn[-1], self.token_embed(layer - 1))
+                history = history + functional.embedding(sampled[-1], self.token_embed(layer - 1))
                 logits = self._guided(history, layer, text, inside, cfg_scale)[inside].float()
                 if not padding_class:
                     logits[:, self.pad_id] = -torch.inf
-                codes = draw_codes(
+                codes = sample_codes(
                     logits,
                     top_k=top_k,
                     temperature=temperature,
                     uniforms=uniforms[layer - 1][inside],
                     noise=None if noise is None else noise[layer - 1][inside],
                 )
-                drawn.append(torch.full_like(base_ids, self.pad_id).masked_scatter(inside, codes))
-        codes = torch.stack(drawn, dim=-1)
+                sampled.append(torch.full_like(base_ids, self.pad_id).masked_scatter(inside, codes))
+        codes = torch.stack(sampled, dim=-1)
         return torch.where(codes == self.pad_id, -1, codes)

@@ -39,8 +39,8 @@ class Sampling:
 class TextToMotion(ABC):
     """A model: sentence vectors and lengths in, motion out. Methods make new models, they never change one in place.
 
-    A sub-class is a frozen dataclass with one more field per network, a `CodeNetwork` each, and says how they sample
-    (`sample`) and score given codes (`guided`). All else follows.
+    A sub-class is a frozen dataclass with one more field per network, a `CodeNetwork` each, and defines how they
+    sample (`sample`) and score given codes (`guided`). All else follows.
     """
 
     tokenizer: Tokenizer
@@ -74,12 +74,12 @@ class TextToMotion(ABC):
         """Score given codes with the logits that sampling uses, guidance and a negative text included.
 
         codes: [B, T, Q], anything beyond the length; text: [B, W], may ask for a gradient; lengths: [B] tokens. Which
-        codes are scored, and which of the others can be read, is drawn from `generator` as in training.
+        codes are scored, and which of the others can be read, follows from `generator` as in training.
         """
 
     @property
     def predicts_lengths(self) -> bool:
-        """Whether the model says where a motion ends where no length is given."""
+        """Whether the model predicts the length of a motion where none is given."""
         return False
 
     @property

@@ -24,7 +24,7 @@ class TwoStage(TextToMotion):
 
     @property
     def predicts_lengths(self) -> bool:
-        """Whether the base transformer says where a motion ends."""
+        """Whether the base transformer predicts where a motion ends."""
         return self.base.predicts_lengths
 
     def sample(

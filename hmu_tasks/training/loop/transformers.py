@@ -25,16 +25,16 @@ class CodeSet:
         """Lengths in tokens, [N]."""
         return np.array([len(c) for c in self.codes])
 
-    def draw(
+    def batch(
         self, rows: np.ndarray, generator: torch.Generator, device: torch.device
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return codes [B, T, Q], zero beyond the length, a random sentence vector per clip [B, W], lengths [B]."""
         chosen = [self.codes[i] for i in rows]
         lengths = torch.tensor([len(c) for c in chosen])
         codes = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True)
-        draws = torch.rand(len(rows), generator=generator).tolist()
+        numbers = torch.rand(len(rows), generator=generator).tolist()
         text = torch.stack(
-            [self.text[i][int(draw * len(self.text[i]))] for i, draw in zip(rows, draws, strict=True)]
+            [self.text[i][int(number * len(self.text[i]))] for i, number in zip(rows, numbers, strict=True)]
         )
         return codes.to(device), text.to(device), lengths.to(device)
 
@@ -53,7 +53,7 @@ def fit_codes(
     """Train a network with its own training loss (for MoMask's: Guo et al. 2024, sections 3.2 and 3.3)."""
 
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        result = network.training_loss(*train.draw(rows, generator, device), generator)
+        result = network.training_loss(*train.batch(rows, generator, device), generator)
         return result.loss, {"loss": result.loss.item(), "accuracy": float(result.accuracy)}
 
     def validate() -> float:
@@ -61,7 +61,7 @@ def fit_codes(
         losses = []
         for start in range(0, len(val.codes), schedule.batch):
             rows = np.arange(start, min(start + schedule.batch, len(val.codes)))
-            losses.append(network.training_loss(*val.draw(rows, generator, device), generator).loss.item())
+            losses.append(network.training_loss(*val.batch(rows, generator, device), generator).loss.item())
         return float(np.mean(losses))
 
     return fit(

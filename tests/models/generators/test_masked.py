@@ -11,7 +11,7 @@ from hmu_tasks.models.generators.masked import (
     cosine_schedule,
     mask_counts,
 )
-from hmu_tasks.models.generators.sampling import draw_codes, kept_classes
+from hmu_tasks.models.generators.sampling import kept_classes, sample_codes
 from hmu_tasks.models.networks.layers import inside_mask
 from hmu_tasks.runtime.errors import ConfigError
 
@@ -156,13 +156,13 @@ def test_impossible_lengths_and_sizes_are_refused() -> None:
 def test_draws_follow_the_truncated_distribution() -> None:
     logits = torch.tensor([0.0, 2.0, 1.0, -1.0, -9.0]).repeat(40000, 1)
     uniforms = torch.rand(40000, generator=generator())
-    drawn = draw_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms)
+    drawn = sample_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms)
     share = torch.bincount(drawn, minlength=5) / 40000
     expected = torch.zeros(5)
     expected[:3] = (logits[0, :3] / 2.0).softmax(0)
     torch.testing.assert_close(share, expected, atol=0.01, rtol=0)
     noise = -torch.log(-torch.log(torch.rand(40000, 5, generator=generator()).clamp(min=1e-20)))
-    drawn = draw_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms, noise=noise)
+    drawn = sample_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms, noise=noise)
     torch.testing.assert_close(torch.bincount(drawn, minlength=5) / 40000, expected, atol=0.01, rtol=0)
 
 
