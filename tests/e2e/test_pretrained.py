@@ -145,7 +145,7 @@ def test_without_a_retrained_model_the_report_says_why_no_gap_is_closed(root: Pa
     selection = read(root / paths.evaluation("momask", "lcr") / "selection.json")
     assert selection["closure"] is None
     assert selection["metric"] == "strength"
-    reason = "no gap closure, for there is no D_r: no checkpoint of a model retrained on the retain set is published"
+    reason = "no gap closure, for there is no D_r: no model retrained on the retain set is published"
     assert reason in selection["reason"]
     assert reason in " ".join((root / "reports/summary.txt").read_text(encoding="utf-8").split())
     assert read(root / paths.evaluation("momask", "retrain") / "metrics.json") == []
@@ -215,9 +215,7 @@ def test_what_cannot_be_imported_leaves_nothing_behind(fresh: Path) -> None:
 
 
 def test_components_that_are_absent_say_so_when_they_are_wanted(root: Path) -> None:
-    with pytest.raises(
-        WeightsError, match=r"tokenizer-retrain holds no network: no checkpoint of a model retrained"
-    ):
+    with pytest.raises(WeightsError, match=r"tokenizer-retrain holds no network: no model retrained"):
         load_tokenizer(root / paths.component("tokenizer", "retrain"), CPU)
 
 
