@@ -68,7 +68,7 @@ def base(generator: torch.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
     def loss() -> Tensor:
         longest = int(torch.randint(14, 50, (), generator=generator))
         lengths = torch.randint(longest - 4, longest + 1, (64,), generator=generator)
-        ids = torch.randint(512, (64, longest), generator=generator)
+        ids = torch.randint(512, (64, longest, 1), generator=generator)
         return network.training_loss(ids, torch.randn(64, 256, generator=generator), lengths, generator).loss
 
     return network, loss

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from hmu_tasks.data.datasets.synthetic import write_raw_folder
+from hmu_tasks.data.datasets.synthetic.writer import write_raw_folder
 
 
 def main() -> None:

@@ -88,7 +88,7 @@ def validate() -> None:
 @app.command()
 def train(
     component: Annotated[
-        str, typer.Argument(help="text, evaluator, tokenizer, base-momask, base-bamm, residual, classifier")
+        str, typer.Argument(help="text, evaluator, tokenizer, base-<model>, residual, classifier")
     ],
     variant: Annotated[
         str | None, typer.Argument(help="full: all clips; retain: the retain set only (D_r)")

@@ -9,8 +9,11 @@ from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips.clips import OnBad, Progress, Skipped
 from hmu_tasks.data.clips.packed import PackReport, pack
-from hmu_tasks.data.datasets import dataset_of, finder, raw_writer
+from hmu_tasks.data.datasets import Dataset, dataset_named
 from hmu_tasks.data.datasets.raw import RawFolder
+from hmu_tasks.data.datasets.stream import ClipStream
+from hmu_tasks.data.motion.layout import layout_of
+from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import replacing_folder, write_json
 
@@ -28,16 +31,16 @@ def run(params: Params, progress: Progress | None = None) -> IngestReport:
     """Pack the dataset of params.yaml into data/clips; a generated or converted one is first written to data/raw/."""
     knobs = params.ingest
     source = knobs.source
-    writer = raw_writer(params.run.dataset)
-    if writer is not None:
-        source = paths.RAW / params.run.dataset
-        settings = getattr(knobs, params.run.dataset).model_dump()
+    dataset = dataset_named(params.run.dataset)
+    if dataset.writer is not None:
+        source = paths.RAW / dataset.name
+        settings = getattr(knobs, dataset.name).model_dump() if dataset.section else {}
         with replacing_folder(source) as folder:
-            writer(folder, seed=params.run.seed, progress=progress, **settings)
+            found_at(dataset.writer)(folder, seed=params.run.seed, progress=progress, **settings)
     return ingest(
         source,
         paths.CLIPS,
-        dataset=params.run.dataset,
+        dataset=dataset.name,
         fps=knobs.fps,
         min_frames=knobs.min_frames,
         max_frames=knobs.max_frames,
@@ -62,14 +65,15 @@ def ingest(
     fps: of the raw motions; None for the dataset's default. The folder's own Mean.npy and Std.npy are kept; without
     them, both are computed over the training clips. On DataError, `target` is left as it was.
     """
-    found = replace(finder(dataset)(source), fps=fps or dataset_of(dataset).fps)
-    raw = RawFolder(found, min_frames=min_frames, max_frames=max_frames, on_bad=on_bad)
+    raw = _opened(
+        dataset_named(dataset), source, fps=fps, min_frames=min_frames, max_frames=max_frames, on_bad=on_bad
+    )
     with replacing_folder(target) as folder:
         try:
             packed = pack(
                 raw.clips(progress),
                 folder,
-                layout=found.layout,
+                layout=raw.layout,
                 statistics=raw.statistics(),
                 actions=raw.actions,
             )
@@ -78,6 +82,25 @@ def ingest(
         report = IngestReport(packed, tuple(raw.skipped), dict(raw.converted))
         write_json(folder / "ingest.json", as_record(report, dataset))
     return report
+
+
+def _opened(
+    dataset: Dataset, source: Path, *, fps: float | None, min_frames: int, max_frames: int, on_bad: OnBad
+) -> RawFolder | ClipStream:
+    """Open a raw folder with the dataset's own reader, or as one in HumanML3D's layout."""
+    rate = fps or dataset.fps
+    if dataset.reader is None:
+        assert dataset.finder is not None, f"{dataset.name} has neither reader nor finder"
+        found = replace(found_at(dataset.finder)(source), fps=rate)
+        return RawFolder(found, min_frames=min_frames, max_frames=max_frames, on_bad=on_bad)
+    return ClipStream(
+        found_at(dataset.reader)(source, rate),
+        folder=source,
+        layout=layout_of(dataset.width),
+        min_frames=min_frames,
+        max_frames=max_frames,
+        on_bad=on_bad,
+    )
 
 
 def as_record(report: IngestReport, dataset: str) -> dict[str, object]:
@@ -91,7 +114,7 @@ def as_record(report: IngestReport, dataset: str) -> dict[str, object]:
     }
 
 
-def _counts(raw: RawFolder) -> str:
+def _counts(raw: RawFolder | ClipStream) -> str:
     """Summarise skipped ids for the error raised when no clip remains."""
     reasons = Counter(entry.reason for entry in raw.skipped)
     if raw.on_bad == "error" or not reasons:

@@ -5,18 +5,17 @@ import json
 import shutil
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params, flat
-from hmu_tasks.models import MODELS
+from hmu_tasks.models import MODELS, model_named
 from hmu_tasks.models.networks.components import SOURCE
 from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.networks.weights import digest
+from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.code_digest import code_digest
 from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.files import replacing_folder
@@ -90,9 +89,10 @@ def run(params: Params, component: str, variant: str | None, progress: Progress 
 
 
 def trainer(component: str) -> Callable[[Job], History]:
-    """Return what trains a component; `base-<model>` is the base transformer of that model."""
+    """Return what trains a component; `base-<model>` is the network that belongs to this model alone."""
     name, _, model = component.partition("-")
-    found: Callable[..., History] = _found(TRAINERS[name])
+    own = model_named(model).trainer if model else None
+    found: Callable[..., History] = found_at(own or TRAINERS[name])
     return partial(found, model=model) if model else found
 
 
@@ -100,13 +100,8 @@ def _importer(params: Params, component: str, variant: str | None) -> Callable[[
     """Return what reads a component from official checkpoints; None where it is to be trained."""
     if params.train.mode != "pretrained":
         return None
-    importer: Callable[..., Callable[[Job], History] | None] = _found(OFFICIAL)
+    importer: Callable[..., Callable[[Job], History] | None] = found_at(OFFICIAL)
     return importer(params, component, variant)
-
-
-def _found(address: str) -> Any:
-    module, _, name = address.partition(":")
-    return getattr(import_module(module), name)
 
 
 def upstream(component: str, variant: str | None) -> list[Path]:

@@ -5,7 +5,7 @@ import json
 import resource
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from hmu_tasks.methods.shared.cost import Cost
 from hmu_tasks.methods.shared.difference import Difference, difference
 from hmu_tasks.methods.shared.edit import Edit
 from hmu_tasks.methods.shared.inputs import Inputs
-from hmu_tasks.models.generators.bundle import COMPONENTS, save_bundle
+from hmu_tasks.models import model_named
+from hmu_tasks.models.generators.bundle import save_bundle
 from hmu_tasks.models.generators.sampling import save_negative
 from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks import weights
@@ -53,14 +54,15 @@ def retrain(model: str, folder: Path) -> None:
         save_absent(folder, missing)
         return
     _assemble(model, "retrain", folder / "s0")
+    *trained, last = ("tokenizer", *model_named(model).networks)
     report = {
         "method": "retrain",
         "strength": None,
         "seed": 0,
-        "changed": "every tensor of tokenizer, base and residual",
+        "changed": f"every tensor of {', '.join(trained)} and {last}",
         "changed_parameters": sum(
             tensor.numel()
-            for name in ("tokenizer", "base", "residual")
+            for name in (*trained, last)
             for key, tensor in weights.load_state(folder / "s0" / name).items()
             if not key.endswith(".pe")  # the table of sines is the same in every model
         ),
@@ -163,11 +165,13 @@ def _save(edit: Edit, method: AnyMethod, model: str, source: Path, folder: Path,
     """Write an edit as a full bundle, with edit.json: which tensors changed and that all others kept their bytes."""
     prefix = "" if edit.strength is None else f"strength{edit.strength:03d}-"
     target = folder / f"{prefix}s{seed}"
-    beside = {} if edit.negative is None else dict.fromkeys(("base", "residual"), edit.negative)
-    foreign = sorted({*edit.states, *beside} - {*method.changes})
+    known = model_named(model)
+    changeable = method.changed_parts(tuple(known.networks))
+    beside = {} if edit.negative is None else dict.fromkeys(known.networks, edit.negative)
+    foreign = sorted({*edit.states, *beside} - {*changeable})
     if foreign:
         raise ConfigError(f"{method.name} changes {', '.join(foreign)}, which its descriptor does not name")
-    parts = {name: source / name for name in COMPONENTS}
+    parts = {name: source / name for name in known.parts}
     for name in {**edit.states, **beside}:
         parts[name] = target / name
         link_files(source / name, parts[name])
@@ -179,11 +183,15 @@ def _save(edit: Edit, method: AnyMethod, model: str, source: Path, folder: Path,
         save_negative(negative, parts[name])
     save_bundle(parts, target, {"method": method.name, "from": source.as_posix()}, model=model)
     report = {"method": method.name, "strength": edit.strength, "seed": seed, "cost": asdict(edit.cost)}
-    write_json(target / "edit.json", {**report, **edit.report, **_proof(edit, method, changes)})
+    write_json(
+        target / "edit.json", {**report, **edit.report, **_proof(edit, known.parts, changeable, changes)}
+    )
 
 
-def _proof(edit: Edit, method: AnyMethod, changes: Mapping[str, Difference]) -> dict[str, Any]:
-    """What edit.json says about the changed components."""
+def _proof(
+    edit: Edit, parts: Sequence[str], changeable: Sequence[str], changes: Mapping[str, Difference]
+) -> dict[str, Any]:
+    """What edit.json says about the changed parts; changeable: those that the method may change at all."""
     found: dict[str, Any] = {"changed_parameters": sum(change.values for change in changes.values())}
     if edit.proof.edited:
         found["edited"] = [
@@ -191,7 +199,7 @@ def _proof(edit: Edit, method: AnyMethod, changes: Mapping[str, Difference]) -> 
         ]
     if edit.proof.untouched:
         # Components that the method never changes, then those that this edit leaves alone.
-        never, kept = sorted({*COMPONENTS} - {*method.changes}), sorted({*method.changes} - {*changes})
+        never, kept = sorted({*parts} - {*changeable}), sorted({*changeable} - {*changes})
         found["untouched_components"] = [*never, *kept]
     for name, change in changes.items():
         found[name] = asdict(change)
@@ -201,10 +209,12 @@ def _proof(edit: Edit, method: AnyMethod, changes: Mapping[str, Difference]) -> 
 
 
 def _retraining_cost(model: str) -> Cost:
-    """Cost of D_r: the steps of its three networks where they were trained here, on all that is to be retained."""
+    """Cost of D_r: the steps of tokenizer and networks where they were trained here, on all that is to be retained."""
     steps: int | None = 0
-    for name in ("tokenizer", f"base-{model}", "residual"):
-        history = paths.component(name, "retrain") / "history.csv"
+    for part, component in model_named(model).components.items():
+        if part == "text":
+            continue  # D_r reads the same sentence vectors
+        history = paths.component(component, "retrain") / "history.csv"
         with history.open(encoding="utf-8", newline="") as file:
             taken = [int(row["step"]) for row in csv.DictReader(file)]
         steps = steps + max(taken) if taken and steps is not None else None
@@ -214,11 +224,9 @@ def _retraining_cost(model: str) -> Cost:
 
 
 def _assemble(model: str, variant: str, folder: Path) -> None:
-    parts: Mapping[str, Any] = {
-        "text": paths.component("text"),
-        "tokenizer": paths.component("tokenizer", variant),
-        "base": paths.component(f"base-{model}", variant),
-        "residual": paths.component("residual", variant),
+    parts = {
+        part: paths.component(component, None if part == "text" else variant)
+        for part, component in model_named(model).components.items()
     }
     # Checkpoints that were not trained here are named by the digests of their files.
     sources = {name: read_json(place / SOURCE) for name, place in parts.items() if (place / SOURCE).is_file()}

@@ -12,7 +12,7 @@ from hmu_tasks.data.clips.id_lists import ROLES, read_ids
 from hmu_tasks.data.clips.packed import read_table
 from hmu_tasks.data.contracts import tables
 from hmu_tasks.data.contracts.expectations import ContractLimits, SuiteResult, as_record, check
-from hmu_tasks.data.datasets import dataset_of
+from hmu_tasks.data.datasets import dataset_named
 from hmu_tasks.runtime.errors import ContractError, DataError
 from hmu_tasks.runtime.files import replacing_folder, write_json
 from hmu_tasks.viewer.validation import write_site
@@ -26,7 +26,7 @@ def run(params: Params, progress: Progress | None = None) -> Path:
     Raises ContractError with a table of the broken contracts, after writing the site; data/validation.json is written
     only if every contract holds.
     """
-    dataset = dataset_of(params.run.dataset)
+    dataset = dataset_named(params.run.dataset)
     limits = ContractLimits(
         frames=(params.ingest.min_frames, params.ingest.max_frames),
         fps=params.ingest.fps or dataset.fps,

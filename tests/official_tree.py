@@ -187,7 +187,7 @@ PARAMS: dict[str, Any] = {
     "text": {"encoder": "clip", "clip_folder": "raw/clip"},
     "pretrained": {
         "source": "raw/checkpoints",
-        "retain": "absent",
+        "retrain": "absent",
         "tokenizer": RVQ,
         "base": {"momask": MASK, "bamm": BAMM},
         "residual": RESIDUAL,

@@ -55,7 +55,7 @@ def add_edit(root: Path, name: str) -> None:
     """Make a further edit out of the selected one, with other codebooks and the same figures."""
     import torch
 
-    from hmu_tasks.models.generators.bundle import COMPONENTS
+    from hmu_tasks.models import model_named
     from hmu_tasks.models.networks import weights
     from hmu_tasks.models.networks.components import load_config
     from hmu_tasks.runtime.files import read_json, write_json
@@ -68,7 +68,7 @@ def add_edit(root: Path, name: str) -> None:
     state[key] = state[key] + torch.full_like(state[key], 0.01 * len(name))
     tokenizer = edits / name / "tokenizer"
     weights.save(state, load_config(tokenizer), tokenizer)
-    parts = {part: edits / name / part for part in COMPONENTS}
+    parts = {part: edits / name / part for part in model_named("momask").parts}
     index = read_json(edits / name / "bundle.json")
     index["components"] = {part: weights.digest(folder) for part, folder in parts.items()}
     index["digest"] = weights.combine(index["components"])

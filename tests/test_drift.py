@@ -13,7 +13,7 @@ from hmu_tasks.config import paths
 from hmu_tasks.config.params import load, read_yaml
 from hmu_tasks.methods import METHODS, method_of
 from hmu_tasks.metrics.records import ENDS
-from hmu_tasks.models import MODELS
+from hmu_tasks.models import MODELS, model_named
 from hmu_tasks.training import pretrained
 
 # What a change in these could alter is checked by tests and seen by eye, not worth training anew for.
@@ -37,6 +37,11 @@ NOT_KNOBS = {"run.track"}
 MATRIX = {"run.models", "run.methods"}
 # `evaluate` picks a knob only for methods that have one; the references and the data have none.
 NOT_USED = {("evaluate-reference", "report.retain_loss_limit"), ("evaluate-real", "report.retain_loss_limit")}
+# A generator takes its sizes from the tokenizer that it is trained on, which depends on these itself.
+SIZES = ("codes", "code_width", "quantizers")
+NOT_READ_BY_ALL = {
+    (f"train-{part}", f"train.tokenizer.{size}") for part in ("base", "residual") for size in SIZES
+}
 # What is imported once for all models has no variant for D_r.
 NOT_USED |= {(stage, "train.pretrained.retrain") for stage in ("train-text", "train-evaluator")}
 
@@ -148,13 +153,23 @@ def files_of(stage: Stage) -> list[Path]:
     """The modules that a stage's command enters: the step, and the plug-ins that its arguments name."""
     files = [PACKAGE / f"{stage.step}.py"]
     if stage.step == "train":
-        files.append(module_of(train.TRAINERS[stage.arguments[0].partition("-")[0]]))
-        files += [module_of(MODELS[m]) for m in MODELS if stage.arguments[0] == f"base-{m}"]
+        name, _, model = stage.arguments[0].partition("-")
+        own = model_named(model).trainer if model else None
+        files.append(module_of(own or train.TRAINERS[name]))
+        files += [file for m in MODELS if m == model or name == "residual" for file in modules_of_model(m)]
     elif stage.step in {"unlearn", "evaluate", "probe"} and stage.arguments[0] in MODELS:
-        files.append(module_of(MODELS[stage.arguments[0]]))
+        files += modules_of_model(stage.arguments[0])
         if stage.step == "unlearn" and stage.arguments[1] in METHODS:
             files.append(module_of(METHODS[stage.arguments[1]]))
     return files
+
+
+def modules_of_model(name: str) -> list[Path]:
+    """Modules that a model's descriptor names, and its own."""
+    model = model_named(name)
+    addresses = [MODELS[name], model.generator]
+    addresses += [address for n in model.networks.values() for address in (n.network, n.config)]
+    return [module_of(address) for address in addresses]
 
 
 def module_of(address: str) -> Path:
@@ -170,10 +185,12 @@ def nodes_of(stage: Stage) -> list[ast.AST]:
         component = stage.arguments[0]
         nodes = [tree(file) for file in files_of(stage)[1:]]
         nodes.append(tree(PACKAGE / "training" / "loop" / "job.py"))
-        if component in pretrained.IMPORTS:
+        if component.partition("-")[0] in pretrained.IMPORTS:
             nodes += reached(PACKAGE / "train.py", "_importer")
             file = module_of(train.OFFICIAL)
-            nodes += reached(file, "importer") + reached(file, pretrained.IMPORTS[component].__name__)
+            nodes += reached(file, "importer") + reached(
+                file, pretrained.IMPORTS[component.partition("-")[0]].__name__
+            )
         return nodes
     if stage.step == "unlearn":
         entry = stage.arguments[1] if stage.arguments[1] in ENDS else "apply"
@@ -272,7 +289,7 @@ def test_source_dependencies_are_complete(stages: dict[str, Stage]) -> None:
     for stage in stages.values():
         needed = {file for entry in files_of(stage) for file in closure(entry, skip=NOT_DEPENDENCIES)}
         # Of a component, the importer of official checkpoints needs the networks that its trainer needs, no others.
-        if stage.step == "train" and stage.arguments[0] in pretrained.IMPORTS:
+        if stage.step == "train" and stage.arguments[0].partition("-")[0] in pretrained.IMPORTS:
             needed |= {module_of(train.OFFICIAL), *(PACKAGE / "models" / "official").glob("*.py")}
         names = sorted(file.relative_to(ROOT).as_posix() for file in needed if not stage.covers(file))
         if names:
@@ -318,6 +335,18 @@ def test_networks_depend_on_no_concept_contract_or_method(stages: dict[str, Stag
     for stage in stages.values():
         if stage.step == "train":
             assert [name for name in idle if stage.covers(PACKAGE / name)] == [], stage.name
+
+
+def test_components_depend_on_no_networks_but_their_own(stages: dict[str, Stage]) -> None:
+    """A new text encoder or generator trains no tokenizer and no evaluator again."""
+    idle = {
+        "tokenizer": ("text", "generators", "evaluators"),
+        "evaluator": ("text", "generators", "tokenizer"),
+    }
+    idle |= {"text": ("generators",), "classifier": ("text", "generators")}
+    for stage in stages.values():
+        for folder in idle.get(stage.arguments[0], ()) if stage.step == "train" else ():
+            assert not stage.covers(PACKAGE / "models" / folder / "new.py"), stage.name
 
 
 def test_params_exist(stages: dict[str, Stage], values: dict[str, Any]) -> None:
@@ -377,13 +406,9 @@ def rerun(stages: dict[str, Stage], changed: set[str]) -> set[str]:
 
 def test_a_knob_of_lcr_reruns_only_lcr(stages: dict[str, Stage], values: dict[str, Any]) -> None:
     for leaf in leaves(values["unlearn"]["lcr"], "unlearn.lcr."):
-        assert rerun(stages, {leaf}) == {
-            "unlearn@momask-lcr",
-            "evaluate@momask-lcr",
-            "probe@momask-lcr",
-            "register@momask-lcr",
-            "report",
-        }
+        steps = ("unlearn", "evaluate", "probe", "register")
+        cells = {f"{step}@{model}-lcr" for step in steps for model in values["run"]["models"]}
+        assert rerun(stages, {leaf}) == {*cells, "report"}
 
 
 def test_a_knob_of_the_evaluation_trains_nothing(stages: dict[str, Stage]) -> None:
@@ -440,5 +465,6 @@ def test_registries_and_schema_agree() -> None:
     assert bases == [f"base-{model}" for model in params.models]
     trained = set(type(params.train).model_fields) - {"mode", "pretrained"}
     assert {name.partition("-")[0] for name in train.COMPONENTS} == trained
-    assert set(pretrained.IMPORTS) == set(train.COMPONENTS) - {"classifier"}
-    assert list(type(params.train.pretrained.base).model_fields) == list(type(params.train.base).model_fields)
+    assert set(pretrained.IMPORTS) == trained - {"classifier"}
+    official = [name for name in MODELS if model_named(name).official]
+    assert list(type(params.train.pretrained.base).model_fields) == official

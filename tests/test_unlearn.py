@@ -12,7 +12,8 @@ from hmu_tasks import codebook, unlearn
 from hmu_tasks.config import paths
 from hmu_tasks.methods import method_of
 from hmu_tasks.methods.shared.codes import load_usage
-from hmu_tasks.models.generators.bundle import COMPONENTS, load_bundle
+from hmu_tasks.models import model_named
+from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
 from hmu_tasks.runtime.errors import ConfigError, DataError, WeightsError
@@ -32,7 +33,7 @@ def state(bundle: Path, component: str) -> dict[str, torch.Tensor]:
 
 def changed(one: Path, other: Path) -> set[str]:
     names = set()
-    for component in COMPONENTS:
+    for component in model_named(MODEL).parts:
         before, after = state(one, component), state(other, component)
         assert before.keys() == after.keys()
         names |= {f"{component}.{k}" for k in before if not torch.equal(before[k], after[k])}

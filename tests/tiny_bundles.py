@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from hmu_tasks.models import model_class
+from hmu_tasks.models import model_named
 from hmu_tasks.models.generators.bundle import Bundle
-from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
 from hmu_tasks.models.text.encoders import SmallTextConfig, SmallTextEncoder
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
+from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 
 FEATURES = 12
@@ -37,19 +37,20 @@ def tiny_bundle(model: str = "momask", *, seed: int = 0, text_width: int = 6) ->
         "layers": 1,
         "heads": 2,
     }
-    kind = model_class(model)
+    kind = model_named(model)
     spectrum = 10.0 ** -torch.linspace(0.0, 2.5, 8)
     books = torch.randn(TOKENIZER.quantizers, TOKENIZER.codes, 8, generator=random) * spectrum
     network = RVQVAE(TOKENIZER, seed=seed).with_codebooks(books)
-    whole = kind(
-        Tokenizer(network.eval(), torch.full((FEATURES,), 0.5), torch.full((FEATURES,), 2.0)),
-        kind.network(kind.config(**sizes, feedforward=16), seed=seed).eval(),
-        ResidualTransformer(
-            ResidualTransformerConfig(**sizes, feedforward=16, quantizers=TOKENIZER.quantizers), seed=seed
-        ).eval(),
+    networks = {}
+    for name, described in kind.networks.items():
+        more = {"quantizers": TOKENIZER.quantizers} if name == "residual" else {}
+        config = found_at(described.config)(**sizes, feedforward=16, **more)
+        networks[name] = found_at(described.network)(config, seed=seed).eval()
+    whole = found_at(kind.generator)(
+        Tokenizer(network.eval(), torch.full((FEATURES,), 0.5), torch.full((FEATURES,), 2.0)), **networks
     )
     text = SmallTextEncoder(SmallTextConfig(width=text_width, word_width=4, buckets=64), seed=seed).eval()
-    for part in (whole.tokenizer.network, whole.base, whole.residual, text):
+    for part in (whole.tokenizer.network, *networks.values(), text):
         part.requires_grad_(False)  # as in a bundle that is read from its folder
     return Bundle(whole, text, f"bundle-{seed}", f"text-{seed}", f"generator-{seed}")
 
@@ -61,16 +62,11 @@ def with_books(bundle: Bundle, books: torch.Tensor) -> Bundle:
 
 def state(bundle: Bundle) -> dict[str, torch.Tensor]:
     """A copy of every tensor of a bundle by name."""
-    parts = {
-        "tokenizer": bundle.model.tokenizer.network,
-        "base": bundle.model.base,
-        "residual": bundle.model.residual,
-        "text": bundle.text,
-    }
+    parts = {"tokenizer": bundle.model.tokenizer.network, **bundle.model.networks, "text": bundle.text}
     return {
         f"{part}.{name}": values.detach().clone()
         for part, network in parts.items()
-        for name, values in network.state_dict().items()  # type: ignore[attr-defined]
+        for name, values in network.state_dict().items()
     }
 
 

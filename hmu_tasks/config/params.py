@@ -1,7 +1,7 @@
 """The only reader of params.yaml: frozen models of all sections, so that a typo fails at once with its key path."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -14,15 +14,21 @@ from hmu_tasks.config.sections.probing import Probe
 from hmu_tasks.config.sections.section import Section
 from hmu_tasks.config.sections.training import Base, Codebook, Train
 from hmu_tasks.config.sections.unlearning import Unlearn
+from hmu_tasks.data.datasets import DATASETS, dataset_named
 from hmu_tasks.methods import METHODS
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    DatasetName = str
+else:
+    DatasetName = Literal[*DATASETS]
 
 
 class Run(Section):
     """What is run: dataset, concept, seed, device, tracking; the models and methods that dvc.yaml crosses."""
 
-    dataset: Literal["synthetic", "humanml3d", "motionx", "kitml", "bvh"]
+    dataset: DatasetName
     concept: str
     seed: Annotated[int, Field(ge=0)]
     device: Literal["auto", "cpu", "cuda"]
@@ -80,19 +86,10 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
-    def _bvh_folder_is_a_dependency(self) -> "Params":
-        folder, written = self.ingest.bvh.folder, paths.RAW / "bvh"
-        if self.run.dataset != "bvh":
-            return self
-        if folder != self.ingest.source:
-            raise ValueError(
-                f"ingest.source is {self.ingest.source}, but ingest.bvh.folder is {folder}: name the folder of the BVH "
-                "files in both, so that the pipeline runs again when a file changes"
-            )
-        if folder == written or folder in written.parents or written in folder.parents:
-            raise ValueError(
-                f"ingest.bvh.folder {folder} and {written}, which is written anew, lie in one another"
-            )
+    def _dataset_can_be_read(self) -> "Params":
+        dataset = dataset_named(self.run.dataset)
+        if dataset.check is not None:
+            dataset.check(self.ingest, paths.RAW / dataset.name)
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hmu_tasks.config.sections.section import Rate
-from hmu_tasks.methods.method import Colour, Method
+from hmu_tasks.methods.method import NETWORKS, Colour, Method
 from hmu_tasks.methods.shared.knobs import TextKnobs
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ METHOD = Method(
     label="linear erasure",
     short="erasure",
     section=Erasure,
-    changes=("base", "residual"),
+    changes=(NETWORKS,),
     apply=apply,
     colour=Colour("#56b4e9", "#8ad0ff"),
     marker="P",

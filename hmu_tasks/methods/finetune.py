@@ -7,7 +7,7 @@ trained on, tokenizer and text encoder stay. Nothing is pushed out: what is no l
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hmu_tasks.methods.method import Colour, Method, Strength
+from hmu_tasks.methods.method import NETWORKS, Colour, Method, Strength
 from hmu_tasks.methods.shared.knobs import TunedKnobs
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from hmu_tasks.methods.shared.edit import Edit
     from hmu_tasks.methods.shared.inputs import Inputs
-    from hmu_tasks.methods.shared.tuning import Objective, Transformer
+    from hmu_tasks.methods.shared.tuning import Objective
+    from hmu_tasks.models.generators.code_network import CodeNetwork
     from hmu_tasks.training.loop.transformers import CodeSet
 
 
@@ -33,17 +34,17 @@ def apply(given: "Inputs", knobs: Finetune, *, seed: int) -> "Iterator[Edit]":
 
 
 def objective(
-    original: "Transformer", forget: "CodeSet", retain: "CodeSet", device: "torch.device"
+    original: "CodeNetwork", forget: "CodeSet", retain: "CodeSet", device: "torch.device"
 ) -> "Objective":
     """Return the transformer's own training loss on retain clips; the original and the forget set play no part."""
-    from hmu_tasks.methods.shared.tuning import Objective, draw
+    from hmu_tasks.methods.shared.tuning import Objective
 
     del original, forget
 
     def loss_of(
-        network: "Transformer", rows: "np.ndarray", generator: "torch.Generator"
+        network: "CodeNetwork", rows: "np.ndarray", generator: "torch.Generator"
     ) -> "tuple[Tensor, dict[str, float]]":
-        loss = network.training_loss(*draw(network, retain, rows, generator, device), generator).loss
+        loss = network.training_loss(*retain.batch(rows, generator, device), generator).loss
         return loss, {"retain": loss.item()}
 
     return Objective(loss_of, retain.tokens)
@@ -53,7 +54,7 @@ METHOD = Method(
     name="finetune",
     label="fine-tuned",
     section=Finetune,
-    changes=("base", "residual"),
+    changes=(NETWORKS,),
     apply=apply,
     colour=Colour("#6a51a3", "#a894dc"),
     marker="<",

@@ -8,7 +8,7 @@ concept.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hmu_tasks.methods.method import Colour, Method, Strength
+from hmu_tasks.methods.method import NETWORKS, Colour, Method, Strength
 from hmu_tasks.methods.shared.knobs import TextKnobs
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ METHOD = Method(
     label="negative guidance",
     short="guidance",
     section=Guidance,
-    changes=("base", "residual"),  # files beside their weights
+    changes=(NETWORKS,),  # files beside their weights
     apply=apply,
     colour=Colour("#8b7355", "#b79c79"),
     marker="X",

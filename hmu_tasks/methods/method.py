@@ -4,7 +4,7 @@ Loading descriptors must stay cheap, for every step parses params.yaml against t
 torch and our networks inside their functions.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
 
@@ -84,11 +84,15 @@ class Colour:
     dark: str
 
 
+NETWORKS = "networks"
+"""In `changes`: every network of the model, whatever these are called."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Method(Generic[K]):
     """What a method is called and drawn with, its knobs, what it may change, and how it is applied.
 
-    name: the module's, the section's and the folder's name. changes: components whose files an edit may change.
+    name: the module's, the section's and the folder's name. changes: parts of a bundle whose files an edit may change.
     marker: of matplotlib. short: label where a column is narrow. ranks_by: of a method that replaces codebook rows, the
     column of usage.parquet that it ranks codes by; such edits list their codes as `replaced`.
     """
@@ -108,6 +112,10 @@ class Method(Generic[K]):
     def replaces_codes(self) -> bool:
         """Whether edits overwrite codebook rows."""
         return self.ranks_by is not None
+
+    def changed_parts(self, networks: Sequence[str]) -> tuple[str, ...]:
+        """Name the parts of a bundle that the method may change; networks: those of the model."""
+        return tuple(part for name in self.changes for part in (networks if name == NETWORKS else (name,)))
 
     def titled(self, strength: int | None) -> str:
         """Label and strength, such as `LCR, K = 16`."""

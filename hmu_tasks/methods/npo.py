@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from hmu_tasks.config.sections.section import Rate
-from hmu_tasks.methods.method import Colour, Method, Strength
+from hmu_tasks.methods.method import NETWORKS, Colour, Method, Strength
 from hmu_tasks.methods.shared.knobs import TunedKnobs
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from hmu_tasks.methods.shared.edit import Edit
     from hmu_tasks.methods.shared.inputs import Inputs
-    from hmu_tasks.methods.shared.tuning import Objective, Transformer
+    from hmu_tasks.methods.shared.tuning import Objective
+    from hmu_tasks.models.generators.code_network import CodeNetwork
     from hmu_tasks.training.loop.transformers import CodeSet
 
 Loss = Literal["npo", "ascent"]
@@ -57,7 +58,7 @@ def preference(policy: "Tensor", reference: "Tensor", *, beta: float) -> "Tensor
 
 
 def log_likelihood(
-    network: "Transformer", batch: "tuple[Tensor, Tensor, Tensor]", generator: "torch.Generator"
+    network: "CodeNetwork", batch: "tuple[Tensor, Tensor, Tensor]", generator: "torch.Generator"
 ) -> "Tensor":
     """Return the log-likelihood per token of each clip of a batch [B], estimated from one training sample.
 
@@ -71,7 +72,7 @@ def log_likelihood(
 
 
 def objective(
-    original: "Transformer",
+    original: "CodeNetwork",
     forget: "CodeSet",
     retain: "CodeSet",
     device: "torch.device",
@@ -87,16 +88,16 @@ def objective(
     """
     import torch
 
-    from hmu_tasks.methods.shared.tuning import Objective, draw
+    from hmu_tasks.methods.shared.tuning import Objective
 
     reference = copy.deepcopy(original).to(device).requires_grad_(False).train()
 
     def loss_of(
-        network: "Transformer", rows: "np.ndarray", generator: "torch.Generator"
+        network: "CodeNetwork", rows: "np.ndarray", generator: "torch.Generator"
     ) -> "tuple[Tensor, dict[str, float]]":
         kept = torch.randint(len(retain.codes), (len(rows),), generator=generator).numpy()
-        retained = network.training_loss(*draw(network, retain, kept, generator, device), generator).loss
-        batch = draw(network, forget, rows, generator, device)
+        retained = network.training_loss(*retain.batch(kept, generator, device), generator).loss
+        batch = forget.batch(rows, generator, device)
         again = torch.Generator(generator.device)
         again.set_state(generator.get_state())
         policy = log_likelihood(network, batch, generator)
@@ -116,7 +117,7 @@ METHOD = Method(
     name="npo",
     label="NPO",
     section=Npo,
-    changes=("base", "residual"),
+    changes=(NETWORKS,),
     apply=apply,
     colour=Colour("#3d4f5c", "#a9bccb"),
     marker=">",

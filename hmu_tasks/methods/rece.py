@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from hmu_tasks.config.sections.section import Rate
-from hmu_tasks.methods.method import Colour, Method
+from hmu_tasks.methods.method import NETWORKS, Colour, Method
 from hmu_tasks.methods.shared.knobs import ConceptKnobs
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ METHOD = Method(
     name="rece",
     label="RECE",
     section=Rece,
-    changes=("base", "residual"),
+    changes=(NETWORKS,),
     apply=apply,
     colour=Colour("#cc79a7", "#e29ac2"),
     marker="v",

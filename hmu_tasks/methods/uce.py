@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hmu_tasks.methods.method import Colour, Method
+from hmu_tasks.methods.method import NETWORKS, Colour, Method
 from hmu_tasks.methods.shared.knobs import ConceptKnobs
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ METHOD = Method(
     name="uce",
     label="UCE",
     section=Uce,
-    changes=("base", "residual"),
+    changes=(NETWORKS,),
     apply=apply,
     colour=Colour("#e69f00", "#f0b429"),
     marker="^",

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from safetensors.torch import save as to_bytes
@@ -14,28 +13,25 @@ from hmu_tasks.models.networks import weights
 from hmu_tasks.models.text.encoders import ClipTextEncoder, TextEncoder
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 
-GENERATOR = ("text", "base", "residual")
-
 
 def exchanged(bundle: Bundle, **parts: Any) -> Bundle:
-    """Return a bundle with other `text`, `tokenizer`, `base` or `residual`; the rest is shared, the input stays as is.
+    """Return a bundle with other parts, by name; the rest is shared, and the input stays as it is.
 
-    Digests follow from the input's and from the contents of the new parts. Where text, base and residual stay, so does
-    the digest of the generator: the codes that were drawn for the input are those of the result.
+    Digests follow from the input's and from the contents of the new parts. Where text encoder and networks stay, so
+    does the digest of the generator: the codes that were sampled for the input are those of the result.
     """
-    if not parts or not set(parts) <= {*GENERATOR, "tokenizer"}:
-        raise ValueError(
-            f"a bundle has text, tokenizer, base and residual; asked to exchange {sorted(parts)}"
-        )
+    known = ("text", *bundle.model.parts)
+    if not parts or not set(parts) <= set(known):
+        raise ValueError(f"a bundle has {', '.join(known)}; asked to exchange {sorted(parts)}")
     found = {name: part_digest(part) for name, part in parts.items()}
-    drawing = {name: digest for name, digest in found.items() if name in GENERATOR}
+    sampling = {name: digest for name, digest in found.items() if name != "tokenizer"}
     text: TextEncoder = parts.get("text", bundle.text)
     return Bundle(
-        model=replace(bundle.model, **{name: part for name, part in parts.items() if name != "text"}),
+        model=bundle.model.with_parts(**{name: part for name, part in parts.items() if name != "text"}),
         text=text,
         digest=_combined(bundle.digest, found),
         text_digest=_combined(bundle.text_digest, {k: v for k, v in found.items() if k == "text"}),
-        generator_digest=_combined(bundle.generator_digest, drawing),
+        generator_digest=_combined(bundle.generator_digest, sampling),
     )
 
 

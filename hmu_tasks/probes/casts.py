@@ -27,7 +27,7 @@ def to_bfloat16(bundle: Bundle) -> Bundle:
 def to_integers(bundle: Bundle, *, bits: int = 8) -> Bundle:
     """Round every matrix to signed integers of `bits` bits and back; vectors (biases, norms) stay as they are.
 
-    Symmetric, one scale per output channel: a row of a linear map, embedding or codebook, a filter of a convolution.
+    Symmetric, one scale per output channel: a row of a linear layer, embedding or codebook, a filter of a convolution.
     With the largest magnitude m of a channel, the scale is s = m / (2^(bits - 1) - 1) and the error at most s / 2.
     bits: 2 to 16.
     """
@@ -49,13 +49,7 @@ def to_integers(bundle: Bundle, *, bits: int = 8) -> Bundle:
 
 
 def _cast(bundle: Bundle, cast: Cast) -> Bundle:
-    model = bundle.model
-    parts = {
-        "text": bundle.text,
-        "tokenizer": model.tokenizer,
-        "base": model.base,
-        "residual": model.residual,
-    }
+    parts = {"text": bundle.text, **bundle.model.parts}
     return exchanged(bundle, **{name: _part(part, cast) for name, part in parts.items()})
 
 

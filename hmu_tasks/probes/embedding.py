@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.probes.bench import Bench
-from hmu_tasks.probes.likelihood import base_codes, guided_loss
+from hmu_tasks.probes.likelihood import guided_loss, padded_codes
 from hmu_tasks.probes.outcome import Attack, Outcome
 from hmu_tasks.probes.vectors import descend, imitation, within_ball
 from hmu_tasks.training.loop.batches import ClipSet
@@ -31,7 +31,7 @@ class Budget:
 def vector_attacks(
     bench: Bench, bundle: Bundle, original: Bundle, clips: ClipSet, budget: Budget
 ) -> list[Attack]:
-    """Return `closed-form` (needs the original's maps) and `gradient` (needs the bundle and forget clips).
+    """Return `closed-form` (needs the original's projections) and `gradient` (needs the bundle and forget clips).
 
     clips: forget clips of the training split. Records give the mean distance that the vectors moved, as
     a share of their norm.
@@ -45,8 +45,8 @@ def vector_attacks(
 
     def closed_form() -> list[Outcome]:
         start = bench.vectors(bundle, texts)
-        maps = (bundle.model.text_projections, original.model.text_projections)
-        found = within_ball(imitation(*maps, start, ridge=budget.ridge), start, radius=budget.radius)
+        projections = (bundle.model.text_projections, original.model.text_projections)
+        found = within_ball(imitation(*projections, start, ridge=budget.ridge), start, radius=budget.radius)
         return outcome("closed-form", found, start, {"ridge": budget.ridge})
 
     def gradient() -> list[Outcome]:
@@ -55,14 +55,14 @@ def vector_attacks(
         wanted = sorted({int(i) for i in rows.ravel()})
         codes = bundle.model.tokenizer.encode([clips.features[i] for i in wanted], batch=bench.batch)
         known = dict(zip(wanted, codes, strict=True))
-        ids, lengths = base_codes([known[int(i)] for i in rows.ravel()], bench.device)
+        wanted_codes, lengths = padded_codes([known[int(i)] for i in rows.ravel()], bench.device)
         generator = torch.Generator(device=bench.device).manual_seed(bench.seed + 53)
 
         def loss(vectors: Tensor, step: int) -> Tensor:
-            del step  # what is hidden is drawn anew at every step
+            del step  # what is hidden is chosen again at every step
             return guided_loss(
-                bundle.model.base,
-                ids,
+                bundle.model,
+                wanted_codes,
                 vectors.repeat_interleave(rows.shape[1], dim=0),
                 lengths,
                 cfg_scale=bench.sampling.cfg,

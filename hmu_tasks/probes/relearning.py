@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.methods.shared.tuning import Objective, Transformer, draw, tune
+from hmu_tasks.methods.shared.tuning import Objective, tune
 from hmu_tasks.models.generators.bundle import Bundle
+from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.text.embeddings import embed_texts
 from hmu_tasks.probes.attacked import exchanged
 from hmu_tasks.runtime.errors import DataError
@@ -23,7 +24,7 @@ from hmu_tasks.training.loop.transformers import CodeSet
 
 RATE = 5e-4
 BATCH = 16
-STREAM = 11  # of the draw of clips, apart from the training's own streams
+STREAM = 11  # of the choice of clips, apart from the training's own streams
 
 
 def relearn(
@@ -37,14 +38,14 @@ def relearn(
     seed: int,
     device: torch.device,
 ) -> Mapping[int, Bundle]:
-    """Train base and residual transformer on with `shots` drawn forget clips; one attacked bundle per number of steps.
+    """Train the networks on with `shots` random forget clips; one attacked bundle per number of steps.
 
-    clips: forget clips of the training split with their captions. steps: optimiser steps of each of the two
-    transformers, at a constant rate. The draw of clips depends on the seed alone; fewer shots are the first of more.
+    clips: forget clips of the training split with their captions. steps: optimiser steps of each
+    network, at a constant rate. The choice of clips depends on the seed alone; fewer shots are the first of more.
 
     The attacker has the edited bundle, a few clips, and nothing of the original. Clips become codes through the
     bundle's own encoder and *edited* codebooks, and motions come from the same codebooks. Where rows were replaced
-    (LCR), hardly any latent of a clip is nearest to a row that was overwritten, so that the transformers learn to say
+    (LCR), hardly any latent of a clip is nearest to a row that was overwritten, so that the networks learn to say
     the motion in codes that stayed: what the edited codebooks can still spell bounds what relearning regains.
     Raises DataError where there are fewer clips than shots.
     """
@@ -55,18 +56,18 @@ def relearn(
             f"relearning with {shots} shots needs as many forget clips, but the training split has {len(clips.ids)}; "
             "ask for fewer shots"
         )
-    drawn = np.random.default_rng([seed, STREAM]).permutation(len(clips.ids))[:shots]
-    captions = [[caption.text for caption in clips.captions[i]] for i in drawn]
+    chosen = np.random.default_rng([seed, STREAM]).permutation(len(clips.ids))[:shots]
+    captions = [[caption.text for caption in clips.captions[i]] for i in chosen]
     vectors = embed_texts(bundle.text, [text for row in captions for text in row])
-    known = CodeSet(bundle.model.tokenizer.encode([clips.features[i] for i in drawn]), captions, vectors)
+    known = CodeSet(bundle.model.tokenizer.encode([clips.features[i] for i in chosen]), captions, vectors)
 
     def loss_of(
-        network: Transformer, rows: np.ndarray, generator: torch.Generator
+        network: CodeNetwork, rows: np.ndarray, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
-        return network.training_loss(*draw(network, known, rows, generator, device), generator).loss, {}
+        return network.training_loss(*known.batch(rows, generator, device), generator).loss, {}
 
-    def learnt(name: str) -> dict[int, Transformer]:
-        network = getattr(bundle.model, name)
+    def learnt(name: str) -> dict[int, CodeNetwork]:
+        network = bundle.model.networks[name]
         # The loop keeps its checkpoint on disk; an attack of seconds is not worth continuing.
         with TemporaryDirectory() as scratch:
             states = tune(
@@ -82,11 +83,14 @@ def relearn(
             )
         return {count: _with_weights(network, state) for count, state in states.items()}
 
-    bases, residuals = learnt("base"), learnt("residual")
-    return {count: exchanged(bundle, base=bases[count], residual=residuals[count]) for count in bases}
+    found = {name: learnt(name) for name in bundle.model.networks}
+    return {
+        count: exchanged(bundle, **{name: states[count] for name, states in found.items()})
+        for count in sorted(set(steps))
+    }
 
 
-def _with_weights(network: Transformer, state: Mapping[str, Tensor]) -> Transformer:
+def _with_weights(network: CodeNetwork, state: Mapping[str, Tensor]) -> CodeNetwork:
     """Return a copy of a network with other weights; what it holds beside them, as a text to steer away from, stays."""
     other = copy.deepcopy(network)
     other.load_state_dict(state)

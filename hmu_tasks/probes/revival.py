@@ -1,10 +1,9 @@
 """Revival: an edit is taken back, by somebody who has the original weights or by somebody who must guess.
 
-Whoever has the original puts one component back (`restore`), or single layers of the codebooks. Whoever has not looks
-for codebook rows that stand out and puts the likeliest row in the place of each (`revive`).
+Whoever has the original puts one component back (`restore`), or single layers of the codebooks. Whoever has not
+searches for codebook rows that stand out and puts the likeliest row in the place of each (`revive`).
 """
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,17 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hmu_tasks.models.generators.bamm_base import BammTransformer
 from hmu_tasks.models.generators.bundle import Bundle
-from hmu_tasks.models.generators.masked import MaskTransformer
 from hmu_tasks.models.generators.text_to_motion import TextToMotion
 from hmu_tasks.probes.attacked import exchanged, part_digest
 from hmu_tasks.probes.detection import odd_rows
 
-COMPONENTS = ("tokenizer", "base", "residual")
 Replacement = Literal["nearest", "similar", "predicted", "avoided"]
-# Logit bias of a code that is never to be drawn; finite, so that it survives bfloat16 and guidance.
-NEVER = -1e4
 
 
 @dataclass(frozen=True)
@@ -42,10 +36,11 @@ class Revival:
 
 
 def changed_components(bundle: Bundle, original: Bundle) -> list[str]:
-    """Name the components, of tokenizer, base and residual, whose weights (or negative text) are not the original's."""
-    parts = ((getattr(whole.model, name) for whole in (bundle, original)) for name in COMPONENTS)
-    same = [part_digest(one) == part_digest(other) for one, other in parts]
-    return [name for name, equal in zip(COMPONENTS, same, strict=True) if not equal]
+    """Name the parts of the model, tokenizer and networks, whose weights (or negative text) are not the original's."""
+    known = original.model.parts
+    return [
+        name for name, part in bundle.model.parts.items() if part_digest(part) != part_digest(known[name])
+    ]
 
 
 def restorable(bundle: Bundle, original: Bundle) -> list[str]:
@@ -59,14 +54,15 @@ def restorable(bundle: Bundle, original: Bundle) -> list[str]:
 
 
 def restore(bundle: Bundle, original: Bundle, *, component: str) -> Bundle:
-    """Put one component of the original back: `tokenizer`, `base` or `residual`; the others stay as they are.
+    """Put one part of the original's model back, its tokenizer or a network; the others stay as they are.
 
-    A text to steer away from goes with the component that carries it. After an edit of one component alone, what comes
-    back is the original.
+    A text to steer away from goes with the network that carries it. After an edit of one part alone, what comes back is
+    the original.
     """
-    if component not in COMPONENTS:
-        raise ValueError(f"{component!r} cannot be put back; choose one of {', '.join(COMPONENTS)}")
-    return exchanged(bundle, **{component: getattr(original.model, component)})
+    known = original.model.parts
+    if component not in known:
+        raise ValueError(f"{component!r} cannot be put back; choose one of {', '.join(known)}")
+    return exchanged(bundle, **{component: known[component]})
 
 
 def restore_layers(bundle: Bundle, original: Bundle, *, layers: Sequence[int]) -> Bundle:
@@ -85,9 +81,10 @@ def revive(bundle: Bundle, original: Bundle, *, replacement: Replacement = "pred
 
     original: only to count how many suspects are right; the attack itself never reads it.
     replacement: what stands in for a suspected row. `nearest`: the nearest row that is not suspected. `similar`: the
-    row of the unsuspected code that the transformers treat most alike, by the cosine of its token embeddings and output
-    maps. `predicted`: a linear map from these to rows, fitted to the unsuspected ones by ridge regression. `avoided`:
-    the base transformer never draws a suspected code again, and the further layers take `similar` rows.
+    row of the unsuspected code that the networks treat most alike, by the cosine of its embeddings and output
+    projections. `predicted`: a linear function of these, fitted to the unsuspected rows by ridge regression.
+    `avoided`: suspected codes of layer 0 are never sampled again, and all layers take `similar` rows. Those three do
+    not apply to a model whose networks have no such weights.
     """
     books, source = bundle.model.codebooks, original.model.codebooks
     if trained_anew(books, source):
@@ -95,6 +92,10 @@ def revive(bundle: Bundle, original: Bundle, *, replacement: Replacement = "pred
     edited = (books != source).any(dim=2).cpu()
     if not bool(edited.any()):
         return _no("no codebook was changed")
+    if replacement != "nearest" and not all(bundle.model.code_rows(layer) for layer in range(len(books))):
+        return _no("the networks have no embeddings or output projections of single codes")
+    if replacement == "avoided" and not bundle.model.without_codes(0, torch.zeros_like(books[0, :, 0]) > 0):
+        return _no("no network can leave a code of layer 0 out")
     odd = torch.stack([odd_rows(book) for book in books])
     suspected = {layer: torch.nonzero(rows).flatten().tolist() for layer, rows in enumerate(odd)}
     right, all_odd, all_edited = int((odd & edited).sum()), int(odd.sum()), int(edited.sum())
@@ -127,41 +128,21 @@ def _replaced(bundle: Bundle, odd: Tensor, replacement: Replacement) -> Bundle:
     for layer, book in enumerate(books):
         bad = odd[layer]
         if bool(bad.any()) and not bool(bad.all()):
-            traits = _traits(bundle.model, layer)
+            traits = _traits(bundle.model, layer) if row_of is not _nearest else book
             books[layer, bad] = row_of(book.double(), traits, bad).to(books.dtype)
     found = _with_books(bundle, books)
-    return exchanged(found, base=_avoiding(bundle, odd[0])) if replacement == "avoided" else found
+    return exchanged(found, **bundle.model.without_codes(0, odd[0])) if replacement == "avoided" else found
 
 
 def _with_books(bundle: Bundle, books: Tensor) -> Bundle:
     return exchanged(bundle, tokenizer=bundle.model.with_codebooks(books).tokenizer)
 
 
-def _avoiding(bundle: Bundle, bad: Tensor) -> MaskTransformer | BammTransformer:
-    """Return a copy of the base transformer that never draws the codes marked in bad [K]."""
-    base = copy.deepcopy(_base(bundle.model))
-    bias = base.output_process.poseFinal.bias
-    with torch.no_grad():
-        bias[: len(bad)].masked_fill_(bad, NEVER)
-    return base
-
-
-def _base(model: TextToMotion) -> MaskTransformer | BammTransformer:
-    base = model.base
-    assert isinstance(base, MaskTransformer | BammTransformer)
-    return base
-
-
 @torch.no_grad()
 def _traits(model: TextToMotion, layer: int) -> Tensor:
-    """What the transformers know of a layer's codes: token embeddings and output maps side by side, [K, W]."""
+    """What the networks know of a layer's codes, standardised and side by side: [K, W]."""
     codes = model.codebooks.shape[1]
-    base, residual = _base(model), model.residual
-    if layer == 0:
-        maps = [base.token_emb.weight, base.output_process.poseFinal.weight, residual.token_embed(0)]
-    else:
-        maps = [residual.output_proj(layer)]  # the embedding too, for all layers but the last
-    parts = [part[:codes].double() for part in maps]
+    parts = [part[:codes].double() for part in model.code_rows(layer)]
     return torch.cat([(part - part.mean(dim=0)) / part.std() for part in parts], dim=1)
 
 

@@ -21,6 +21,13 @@ from hmu_tasks.tracking.store import clear_errors
 PACKAGE = Path(__file__).resolve().parents[1]
 SERVED = Path(__file__).with_name("serving.py")
 LIBRARIES = ("models", "data")  # folders whose code a version carries
+# Single modules that these import.
+FILES = (
+    "__init__.py",
+    *(f"runtime/{name}.py" for name in ("__init__", "addresses", "cache", "code_digest", "errors", "files")),
+    "config/__init__.py",
+    *(f"config/sections/{name}.py" for name in ("__init__", "networks", "section")),
+)
 REQUIRED = ("mlflow", "numpy", "pandas", "safetensors", "torch", "pydantic", "ruamel.yaml")
 EXAMPLE = {"columns": ["prompt", "seconds", "seed"], "data": [["a person walks forward", 4.0, 0]]}
 
@@ -98,9 +105,8 @@ def _copy_code(target: Path) -> None:
     unwanted = shutil.ignore_patterns("__pycache__", "*.pyc")
     for name in LIBRARIES:
         shutil.copytree(PACKAGE / name, target / name, ignore=unwanted)
-    runtime = ("__init__", "cache", "code_digest", "errors", "files")
-    for name in ("__init__.py", *(f"runtime/{one}.py" for one in runtime)):
-        (target / name).parent.mkdir(exist_ok=True)
+    for name in FILES:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(PACKAGE / name, target / name)
     known = {path.relative_to(target).with_suffix("").as_posix() for path in target.rglob("*.py")}
     for needed in _imports(SERVED):

@@ -25,11 +25,12 @@ from hmu_tasks.training.loop.coded import tokenizer_with_codes
 from hmu_tasks.training.loop.fit import History, Progress, Schedule, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
-CHUNK = 512  # clips that are rebuilt at once
+CHUNK = 512  # clips that are decoded at once
+FALSE_POSITIVES = 0.015  # rate on safe validation motions that the threshold is calibrated to
 
 
 def rebuilt_clips(tokenizer: Tokenizer, codes: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Decode the codes [T_i, Q] of N clips -> N float16 arrays [4 T_i, D].
+    """Decode the codes [T_i, Q] of N clips: N float16 arrays [4 T_i, D].
 
     All reconstructions of a dataset are in memory at once; half precision is far finer than what they miss.
     """
@@ -55,10 +56,10 @@ def train_classifier(
     checkpoint: Path | None,
     progress: Progress | None,
 ) -> Trained:
-    """Train on per-frame labels.
+    """Train the classifier on per-frame labels.
 
-    versions: for each clip its versions (the real one, then reconstructions), raw features [F_i, D]; one is drawn
-        per step, and noise and a little smoothing are added, so that no fine texture gives a version away.
+    versions: for each clip its versions (the real one, then reconstructions), raw features [F_i, D]; one is chosen
+        per step at random, and noise and a little smoothing are added, so that no fine texture gives a version away.
     violent: for each clip its frame labels [F_i], 0 or 1.
     """
     lengths = np.array([len(v[0]) for v in versions])
@@ -67,9 +68,9 @@ def train_classifier(
         features = torch.zeros(len(rows), int(lengths[rows].max()), len(mean))
         target = torch.zeros(features.shape[:2])
         inside = torch.zeros(features.shape[:2])
-        draws = torch.rand(len(rows), generator=generator).tolist()
-        for b, (i, draw) in enumerate(zip(rows, draws, strict=True)):
-            clip = versions[i][int(draw * len(versions[i]))]
+        chosen = torch.rand(len(rows), generator=generator).tolist()
+        for b, (i, share) in enumerate(zip(rows, chosen, strict=True)):
+            clip = versions[i][int(share * len(versions[i]))]
             features[b, : len(clip)] = (torch.from_numpy(np.array(clip, np.float32)) - mean) / std
             target[b, : len(clip)] = torch.from_numpy(violent[i][: len(clip)].astype(np.float32))
             inside[b, : len(clip)] = 1.0
@@ -90,7 +91,10 @@ def train_classifier(
 
 
 def train(job: Job) -> History:
-    """The violence classifier, calibrated on the validation split; only for datasets with action labels."""
+    """Train and calibrate the classifier; where a dataset has no action labels, config.json records that.
+
+    It sees every clip as recorded and as rebuilt by both tokenizers, so that it learns no traces of decoding.
+    """
     clips = packed.load(paths.CLIPS)
     if clips.actions is None:
         write_json(job.folder / "config.json", {"labels": False})
@@ -126,7 +130,7 @@ def train(job: Job) -> History:
     safe = [group[:2] for group, frames in zip(versions(val), labels["val"], strict=True) if not frames.any()]
     real_and_rebuilt = [np.array(motion, np.float32) for group in safe for motion in group]
     scores = score_clips(network, real_and_rebuilt, mean.to(device), std.to(device))
-    threshold = calibrate(scores, false_positive_rate=0.015)
+    threshold = calibrate(scores, false_positive_rate=FALSE_POSITIVES)
     save_network(
         network.cpu(), {"labels": True, "network": asdict(network.config), "threshold": threshold}, job.folder
     )

@@ -16,15 +16,16 @@ from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 from hmu_tasks.training.loop.fit import History, Progress, Schedule, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
+MAX_WORDS = 40  # of a caption; the published evaluator reads 20, but clips here hold up to three actions
 WORD_DROP = 0.05  # share of words replaced by `unk`, so that masked captions (MM-Safe) are no unseen input
 
 
 def drop_words(captions: list[CaptionWords], generator: torch.Generator) -> list[list[str]]:
-    """Replace a few words by `unk`; returns the tokens of each caption."""
+    """Replace the share WORD_DROP of the words by `unk`; returns the tokens of each caption."""
     return [
         [
-            f"{UNKNOWN}/OTHER" if draw < WORD_DROP else token
-            for token, draw in zip(
+            f"{UNKNOWN}/OTHER" if number < WORD_DROP else token
+            for token, number in zip(
                 c.tokens, torch.rand(len(c.tokens), generator=generator).tolist(), strict=True
             )
         ]
@@ -70,7 +71,7 @@ def train_evaluator(
 
     def pair_loss(clips: ClipSet, rows: np.ndarray, generator: torch.Generator, *, training: bool) -> Tensor:
         features, lengths = clips.padded(rows, mean, std)
-        captions = clips.draw_captions(rows, generator)
+        captions = clips.sample_captions(rows, generator)
         tokens = drop_words(captions, generator) if training else [c.tokens for c in captions]
         return contrastive_loss(tower.embed(tokens), evaluator.embed_motion(features.to(device), lengths))
 
@@ -85,12 +86,12 @@ def train_evaluator(
         losses = [pair_loss(val, g, generator, training=False).item() for g in groups if len(g) > 1]
         return float(np.mean(losses)) if losses else 0.0
 
-    # A contrastive batch of clips of one length would let length alone tell pairs apart the less; keep lengths mixed.
-    mixed = np.zeros(len(train.ids))
+    # Lengths stay mixed in a batch: among clips of one length, a pair could not be told by its length.
+    unsorted = np.zeros(len(train.ids))
     return fit(
         evaluator,
         loss_of,
-        mixed,
+        unsorted,
         schedule=schedule,
         seed=seed,
         device=device,
@@ -101,13 +102,8 @@ def train_evaluator(
     )
 
 
-MAX_WORDS = (
-    40  # caption words that the evaluator reads; longer than the published 20, since clips hold three actions
-)
-
-
 def train(job: Job) -> History:
-    """The text-motion evaluator that all figures rest on."""
+    """Train the text-motion evaluator on all clips; every retrieval metric and FID rests on it."""
     clips = packed.load(paths.CLIPS)
     mean, std = statistics(clips)
     knobs = job.params.train.evaluator

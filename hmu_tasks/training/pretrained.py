@@ -1,10 +1,12 @@
-"""Components taken from official checkpoints instead of being trained here: `train.mode: pretrained`."""
+"""Components read from official checkpoints instead of being trained: `train.mode: pretrained`."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from hmu_tasks.config import params as settings
 from hmu_tasks.config import paths
+from hmu_tasks.models import model_named
 from hmu_tasks.models.evaluators.words import GloveWords
 from hmu_tasks.models.generators.length import save_length
 from hmu_tasks.models.networks import weights
@@ -14,6 +16,7 @@ from hmu_tasks.models.official.clip import import_clip
 from hmu_tasks.models.official.glove import FILES, read_glove
 from hmu_tasks.models.official.networks import Official, Upstream
 from hmu_tasks.models.text.encoders import load_text
+from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import WeightsError
 from hmu_tasks.runtime.files import read_json, write_json
 from hmu_tasks.training.loop.fit import History
@@ -25,15 +28,16 @@ NO_RETRAINED = "no model retrained on the retain set is published, and train.pre
 def importer(params: settings.Params, component: str, variant: str | None) -> Callable[[Job], History] | None:
     """Return what makes a component without training it; None where it is to be trained."""
     retrain = params.train.pretrained.retrain
-    if component not in IMPORTS or (variant, retrain) == ("retrain", "train"):
+    name, _, model = component.partition("-")
+    if name not in IMPORTS or (model and model_named(model).official is None):
         return None
-    if (variant, retrain) == ("retrain", "absent"):
-        return absent
-    return IMPORTS[component]
+    if variant == "retrain" and retrain in ("train", "absent"):
+        return None if retrain == "train" else absent
+    return partial(IMPORTS[name], model=model) if model else IMPORTS[name]
 
 
 def absent(job: Job) -> History:
-    """Leave a component of D_r out, and say why."""
+    """Leave a component of D_r out; its config.json gives the reason."""
     save_absent(job.folder, NO_RETRAINED)
     return History()
 
@@ -60,16 +64,13 @@ def tokenizer(job: Job) -> History:
     return _write(job, networks.read_tokenizer(_place(job, job.params.train.pretrained.tokenizer)))
 
 
-def base_momask(job: Job) -> History:
-    """MoMask's masked transformer."""
-    place = _place(job, job.params.train.pretrained.base.momask)
-    return _write(job, networks.read_mask_transformer(place, _upstream(job)))
-
-
-def base_bamm(job: Job) -> History:
-    """BAMM's transformer."""
-    place = _place(job, job.params.train.pretrained.base.bamm)
-    return _write(job, networks.read_bamm(place, _upstream(job)))
+def base(job: Job, model: str) -> History:
+    """The network that belongs to `model` alone, read by what its descriptor names."""
+    address = model_named(model).official
+    assert address is not None
+    read: Callable[[Path, Upstream], Official] = found_at(address)
+    place = _place(job, getattr(job.params.train.pretrained.base, model))
+    return _write(job, read(place, _upstream(job)))
 
 
 def residual(job: Job) -> History:
@@ -93,12 +94,11 @@ def evaluator(job: Job) -> History:
     return _write(job, official, [folder / name for name in FILES])
 
 
-IMPORTS: dict[str, Callable[[Job], History]] = {
+IMPORTS: dict[str, Callable[..., History]] = {
     "text": text,
     "evaluator": evaluator,
     "tokenizer": tokenizer,
-    "base-momask": base_momask,
-    "base-bamm": base_bamm,
+    "base": base,
     "residual": residual,
 }
 

@@ -9,10 +9,7 @@ from torch import Tensor, nn
 
 from hmu_tasks.config import paths
 from hmu_tasks.data.clips import packed
-from hmu_tasks.models.evaluators.evaluator import (
-    MotionEncoderBiGRU,
-    contrastive_loss,
-)
+from hmu_tasks.models.evaluators.evaluator import MotionEncoderBiGRU, contrastive_loss
 from hmu_tasks.models.networks.components import save_network
 from hmu_tasks.models.networks.layers import seeded
 from hmu_tasks.models.official.clip import import_clip
@@ -57,12 +54,12 @@ def train_text(
     """
 
     def loss_on(
-        clips: ClipSet, latents: Sequence[np.ndarray], rows: np.ndarray, draw: torch.Generator
+        clips: ClipSet, latents: Sequence[np.ndarray], rows: np.ndarray, generator: torch.Generator
     ) -> Tensor:
         chosen = [torch.from_numpy(latents[i]) for i in rows]
         lengths = torch.tensor([len(c) for c in chosen])
         padded = nn.utils.rnn.pad_sequence(chosen, batch_first=True).to(device)
-        texts = [caption.text for caption in clips.draw_captions(rows, draw)]
+        texts = [caption.text for caption in clips.sample_captions(rows, generator)]
         return contrastive_loss(pair.project(pair.text(texts)), pair.motion(padded, lengths))
 
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -75,7 +72,7 @@ def train_text(
         groups = [order[s : s + schedule.batch] for s in range(0, len(order), schedule.batch)]
         return float(np.mean([loss_on(val, val_latents, g, generator).item() for g in groups]))
 
-    # Clips of all lengths in one batch, as in training of the evaluator: equal lengths would be an easy hint withheld.
+    # Lengths stay mixed in a batch, as in training of the evaluator.
     return fit(
         pair,
         loss_of,
@@ -94,10 +91,10 @@ def train_text(
 def whiten(
     encoder: SmallTextEncoder, texts: Sequence[str], *, shrinkage: float = 0.05, length: float = 10.0
 ) -> None:
-    """Give the sentence vectors of `texts` nearly equal variance in all directions, by the encoder's last linear map.
+    """Give the sentence vectors of `texts` nearly equal variance in all directions, by the encoder's last linear layer.
 
     Contrastive training leaves most of the variance in a dozen directions, and a transformer that reads a sentence
-    through one small linear map learns those long before the rest (Su et al. 2021, "Whitening Sentence
+    through one small projection learns those long before the rest (Su et al. 2021, "Whitening Sentence
     Representations", algorithm 1). shrinkage: this share of the mean variance is added to every direction's, so that
     empty directions are not blown up. length: mean length of the vectors afterwards, about that of CLIP's.
     """
@@ -105,15 +102,15 @@ def whiten(
     mean = vectors.mean(0)
     variance, directions = torch.linalg.eigh((vectors - mean).T @ (vectors - mean) / len(vectors))
     spread = (variance.clamp(min=0.0) + shrinkage * variance.mean()).rsqrt()
-    map_ = (directions * spread) @ directions.T
-    map_ *= length / ((vectors - mean) @ map_).norm(dim=1).mean()
+    whitening = (directions * spread) @ directions.T
+    whitening *= length / ((vectors - mean) @ whitening).norm(dim=1).mean()
     weight, bias = encoder.out.weight.double(), encoder.out.bias.double()
-    encoder.out.weight.copy_(map_ @ weight)
-    encoder.out.bias.copy_(map_ @ (bias - mean))
+    encoder.out.weight.copy_(whitening @ weight)
+    encoder.out.bias.copy_(whitening @ (bias - mean))
 
 
 def train(job: Job) -> History:
-    """The text encoder: trained against the original tokenizer's latents (small), or copied from a folder (CLIP)."""
+    """Train the small text encoder against the original tokenizer's latents, or copy CLIP from its folder."""
     knobs = job.params.train.text
     if knobs.encoder == "clip":
         import_clip(knobs.clip_folder, job.folder)

@@ -22,9 +22,9 @@ def windows(
     """Cut one random window from each clip (a shorter clip is repeated at its last frame): [B, window, D]."""
     starts = torch.rand(len(rows), generator=generator).tolist()
     cut = np.empty((len(rows), window, len(mean)), np.float32)
-    for b, (i, draw) in enumerate(zip(rows, starts, strict=True)):
+    for b, (i, place) in enumerate(zip(rows, starts, strict=True)):
         clip = clips.features[i]
-        start = int(draw * (max(len(clip) - window, 0) + 1))
+        start = int(place * (max(len(clip) - window, 0) + 1))
         piece = clip[start : start + window]
         cut[b, : len(piece)] = piece
         cut[b, len(piece) :] = piece[-1]
@@ -78,7 +78,7 @@ def train_tokenizer(
 
 
 def train(job: Job) -> History:
-    """The RVQ-VAE of one variant."""
+    """Train the RVQ-VAE of one variant, and write it with the statistics that normalise its input."""
     knobs = job.params.train.tokenizer
     clips = packed.load(paths.CLIPS)
     mean, std = statistics(clips, knobs.feature_bias)
@@ -104,7 +104,7 @@ def train(job: Job) -> History:
         mean=mean,
         std=std,
         window=knobs.window,
-        **job.common("tokenizer", knobs, draw=knobs.seed),
+        **job.common("tokenizer", knobs, offset=knobs.seed),
     )
     save_network(network.cpu(), asdict(config), job.folder)
     save_statistics(mean, std, job.folder)

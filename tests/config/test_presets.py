@@ -7,11 +7,12 @@ import pytest
 
 from hmu_tasks.config import presets
 from hmu_tasks.config.params import Params, load
-from hmu_tasks.data.datasets import dataset_of, finder
+from hmu_tasks.data.datasets import dataset_named
 from hmu_tasks.models.generators.bamm_base import BammConfig
 from hmu_tasks.models.generators.masked import MaskTransformerConfig
 from hmu_tasks.models.generators.residual import ResidualTransformerConfig
 from hmu_tasks.models.tokenizer.rvq import TokenizerConfig
+from hmu_tasks.runtime.addresses import found_at
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = {"humanml3d": 40, "motionx": 24, "kitml": 24}
@@ -29,8 +30,10 @@ def preset(request: pytest.FixtureRequest, tmp_path: Path) -> Params:
 def test_length_limits_are_those_of_the_official_loader(preset: Params) -> None:
     name = preset.run.dataset
     assert preset.ingest.source == Path("data/raw") / name
-    assert callable(finder(name))
-    assert dataset_of(name).writer is None
+    dataset = dataset_named(name)
+    assert dataset.writer is None
+    assert dataset.finder is not None
+    assert callable(found_at(dataset.finder))
     assert (preset.ingest.min_frames, preset.ingest.max_frames) == (REAL[name], 200)
     assert (preset.filter.rule, preset.filter.matches) == ("substring", 1)
 

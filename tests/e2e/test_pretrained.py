@@ -28,9 +28,10 @@ from hmu_tasks import codebook, evaluate, ingest, report, train, unlearn, valida
 from hmu_tasks import filter as divide
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
+from hmu_tasks.models import model_named
 from hmu_tasks.models.evaluators.evaluator import load_evaluator
 from hmu_tasks.models.evaluators.words import load_words
-from hmu_tasks.models.generators.bundle import COMPONENTS, load_bundle
+from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.generators.length import load_length
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
@@ -100,7 +101,7 @@ def test_the_bundle_is_the_checkpoints(root: Path) -> None:
 
 def test_the_lineage_names_every_file_by_its_digest(root: Path) -> None:
     lineage = read(root / paths.edits("momask", "original") / "s0/bundle.json")["lineage"]
-    assert set(lineage["sources"]) == set(COMPONENTS)
+    assert set(lineage["sources"]) == set(model_named("momask").parts)
     files = lineage["sources"]["tokenizer"]["files"]
     assert set(files) == {
         f"{RVQ}/{n}" for n in ("model/net_best_fid.tar", "opt.txt", "meta/mean.npy", "meta/std.npy")
@@ -144,7 +145,7 @@ def test_without_a_retrained_model_the_report_says_why_no_gap_is_closed(root: Pa
     selection = read(root / paths.evaluation("momask", "lcr") / "selection.json")
     assert selection["closure"] is None
     assert selection["metric"] == "strength"
-    reason = "no gap closure, for there is no D_r: no checkpoint of a model retrained on the retain set is published"
+    reason = "no gap closure, for there is no D_r: no model retrained on the retain set is published"
     assert reason in selection["reason"]
     assert reason in " ".join((root / "reports/summary.txt").read_text(encoding="utf-8").split())
     assert read(root / paths.evaluation("momask", "retrain") / "metrics.json") == []
@@ -214,9 +215,7 @@ def test_what_cannot_be_imported_leaves_nothing_behind(fresh: Path) -> None:
 
 
 def test_components_that_are_absent_say_so_when_they_are_wanted(root: Path) -> None:
-    with pytest.raises(
-        WeightsError, match=r"tokenizer-retrain holds no network: no checkpoint of a model retrained"
-    ):
+    with pytest.raises(WeightsError, match=r"tokenizer-retrain holds no network: no model retrained"):
         load_tokenizer(root / paths.component("tokenizer", "retrain"), CPU)
 
 

@@ -8,9 +8,8 @@ from matplotlib.lines import Line2D
 from modules import ROOT
 
 from hmu_tasks.methods import METHODS, method_of
-from hmu_tasks.methods.method import Knobs
+from hmu_tasks.methods.method import NETWORKS, Knobs
 from hmu_tasks.metrics.records import ENDS
-from hmu_tasks.models.generators.bundle import COMPONENTS
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.viewer import drawing, summary
 
@@ -30,7 +29,7 @@ def test_a_descriptor_is_complete(name: str) -> None:
     assert method.name == name == METHODS[name].rpartition(".")[2]
     assert name not in ENDS
     assert issubclass(method.section, Knobs)
-    assert set(method.changes) <= set(COMPONENTS)
+    assert set(method.changes) <= {NETWORKS, "tokenizer", "text"}
     assert method.changes
     assert method.marker in Line2D.markers
     assert method.strength.written.count("{}") == 1

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from hmu_tasks.methods import finetune, npo
-from hmu_tasks.methods.shared.tuning import draw
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.training.loop.transformers import CodeSet
 
@@ -74,7 +73,7 @@ def test_steps_make_forget_clips_unlikely_and_keep_the_others(kind: npo.Loss) ->
     student = network().train().requires_grad_(True)
 
     def likelihood(known: CodeSet) -> float:
-        read = draw(student, known, ROWS, generator(), CPU)
+        read = known.batch(ROWS, generator(), CPU)
         with torch.no_grad():
             return float(npo.log_likelihood(student.eval(), read, generator()).mean())
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hmu_tasks.methods.shared.tuning import Objective, Transformer, tune
+from hmu_tasks.methods.shared.tuning import Objective, tune
+from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.runtime.errors import WeightsError
 
@@ -31,13 +32,13 @@ def objective(*, die_at: int | None = None) -> Objective:
     taken = 0
 
     def loss_of(
-        student: Transformer, rows: np.ndarray, generator: torch.Generator
+        student: CodeNetwork, rows: np.ndarray, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         nonlocal taken
         taken += 1
         if taken == die_at:
             raise Killed
-        codes = torch.from_numpy(rows)[:, None].remainder(8).repeat(1, 5)
+        codes = torch.from_numpy(rows)[:, None].remainder(8).repeat(1, 5)[..., None]
         lengths = torch.full((len(rows),), 5)
         loss = student.training_loss(codes, torch.ones(len(rows), 4), lengths, generator).loss
         return loss, {"loss": loss.item()}

@@ -26,14 +26,13 @@ def losses(bundle: Bundle, clips: ClipSet) -> list[float]:
     vectors = embed_texts(bundle.text, [text for row in captions for text in row])
     known = CodeSet(bundle.model.tokenizer.encode(clips.features), captions, vectors)
     found = []
-    for network in (bundle.model.base, bundle.model.residual):
+    for network in bundle.model.networks.values():
         total = 0.0
         for seed in range(4):
             generator = torch.Generator().manual_seed(seed)
-            codes, text, lengths = known.draw(np.arange(len(clips.ids)), generator, CPU, network.pad_id)  # type: ignore[attr-defined]
-            read = codes if network is bundle.model.residual else codes[..., 0]
+            codes, text, lengths = known.batch(np.arange(len(clips.ids)), generator, CPU)
             with torch.no_grad():
-                total += float(network.training_loss(read, text, lengths, generator).loss)  # type: ignore[attr-defined]
+                total += float(network.training_loss(codes, text, lengths, generator).loss)
         found.append(total / 4)
     return found
 
@@ -51,8 +50,8 @@ def test_the_clips_are_learnt_and_the_input_stays(model: str) -> None:
         after = state(attacked)
         changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
         assert changed == {"base", "residual"}
-        networks = (attacked.model.base, attacked.model.residual)
-        assert not any(n.training or any(p.requires_grad for p in n.parameters()) for n in networks)  # type: ignore[attr-defined]
+        networks = attacked.model.networks.values()
+        assert not any(n.training or any(p.requires_grad for p in n.parameters()) for n in networks)
     digests = [bundle.generator_digest, *(b.generator_digest for b in found.values())]
     assert len(set(digests)) == 3
     assert found[2].text_digest == bundle.text_digest

@@ -11,7 +11,7 @@ from hmu_tasks.methods.rece import adversarial
 from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.models.generators.sampling import Negative
-from hmu_tasks.probes.likelihood import base_codes, guided_loss
+from hmu_tasks.probes.likelihood import guided_loss, padded_codes
 from hmu_tasks.probes.vectors import descend, imitation, within_ball
 
 SIZES: dict[str, Any] = {"codes": 12, "code_width": 8, "latent": 8, "layers": 1, "heads": 2, "feedforward": 8}
@@ -87,12 +87,12 @@ def test_steering_makes_the_codes_more_likely(kind: type[Any], negative: Negativ
         base.cond_emb.weight.data = torch.randn(8, 6)  # an untrained map hardly reads the text
     base.eval().requires_grad_(False).negative = negative
     rng = np.random.default_rng(0)
-    ids, lengths = base_codes([rng.integers(12, size=(t, 2)) for t in (3, 7, 5)], torch.device("cpu"))
+    codes, lengths = padded_codes([rng.integers(12, size=(t, 2)) for t in (3, 7, 5)], torch.device("cpu"))
     start = texts().float()
 
     def loss(vectors: Tensor, seed: int) -> Tensor:
         draw = torch.Generator().manual_seed(seed)
-        return guided_loss(base, ids, vectors, lengths, cfg_scale=2.0, generator=draw)
+        return guided_loss(base, codes, vectors, lengths, cfg_scale=2.0, generator=draw)
 
     found = descend(start, loss, radius=0.5, steps=12)
     assert sum(float(loss(found, s)) for s in range(50, 70)) < sum(
@@ -103,9 +103,9 @@ def test_steering_makes_the_codes_more_likely(kind: type[Any], negative: Negativ
 
 def test_the_loss_without_guidance_is_the_training_loss_of_one_row() -> None:
     base = MaskTransformer(MaskTransformerConfig(**SIZES), seed=3).eval()
-    ids, lengths = base_codes([np.arange(14).reshape(7, 2) % 12], torch.device("cpu"))
+    codes, lengths = padded_codes([np.arange(14).reshape(7, 2) % 12], torch.device("cpu"))
     ours = guided_loss(
-        base, ids, texts(1).float(), lengths, cfg_scale=1.0, generator=torch.Generator().manual_seed(4)
+        base, codes, texts(1).float(), lengths, cfg_scale=1.0, generator=torch.Generator().manual_seed(4)
     )
-    theirs = base.training_loss(ids, texts(1).float(), lengths, torch.Generator().manual_seed(4)).loss
+    theirs = base.training_loss(codes, texts(1).float(), lengths, torch.Generator().manual_seed(4)).loss
     torch.testing.assert_close(ours, theirs)

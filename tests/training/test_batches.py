@@ -55,9 +55,9 @@ def test_padding_is_zero_and_the_rest_normalised() -> None:
 
 def test_every_caption_is_drawn() -> None:
     clips = three()
-    drawn = {clips.draw_captions([2], generator(seed))[0].text for seed in range(30)}
+    drawn = {clips.sample_captions([2], generator(seed))[0].text for seed in range(30)}
     assert drawn == {"2 0", "2 1", "2 2"}
-    assert clips.draw_captions([0, 1, 2], generator(4)) == clips.draw_captions([0, 1, 2], generator(4))
+    assert clips.sample_captions([0, 1, 2], generator(4)) == clips.sample_captions([0, 1, 2], generator(4))
 
 
 def test_words_are_dropped_now_and_then() -> None:
@@ -90,9 +90,9 @@ def test_codes_are_padded_and_paired_with_a_caption_of_their_clip() -> None:
     assert given.tokens.tolist() == [3, 5]
     drawn = set()
     for seed in range(20):
-        rows, text, lengths = given.draw(np.array([1, 0]), generator(seed), CPU, padding=9)
+        rows, text, lengths = given.batch(np.array([1, 0]), generator(seed), CPU)
         assert lengths.tolist() == [5, 3]
-        assert rows[1, :, 0].tolist() == [3, 3, 3, 9, 9]
+        assert rows[1, :, 0].tolist() == [3, 3, 3, 0, 0]
         assert torch.equal(text[1], vectors["a"])
         drawn.add(float(text[0, 0]))
     assert drawn == {1.0, 2.0}

@@ -1,37 +1,15 @@
 """Sections of params.yaml: ingest, filter, validate."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
-from hmu_tasks.config.sections.section import Count, Range, Rate, Section, Share
-
-
-class Synthetic(Section):
-    """Size and composition of the embedded benchmark."""
-
-    clips: Annotated[int, Field(ge=40)]
-    val: Annotated[int, Field(ge=16)]
-    test: Annotated[int, Field(ge=16)]
-    forget_share: Share
-    eval_forget_share: Share
+from hmu_tasks.config.sections.section import Count, Range, Rate, Section
+from hmu_tasks.data.datasets import DATASETS, dataset_named
 
 
-class Bvh(Section):
-    """A folder of BVH files with a captions table."""
-
-    folder: Path
-    captions: Path
-    skeleton: str
-    units: Literal["auto", "m", "cm", "inch"] | Rate
-    up: Literal["auto", "y", "z"]
-    mirror: bool
-    longest: Annotated[int, Field(ge=4)]
-    on_bad: Literal["error", "skip"]
-
-
-class Ingest(Section):
+class _Ingest(Section):
     """How raw clips are read."""
 
     source: Path
@@ -39,14 +17,29 @@ class Ingest(Section):
     min_frames: Annotated[int, Field(ge=4)]
     max_frames: Annotated[int, Field(ge=8)]
     on_bad: Literal["error", "skip"]
-    synthetic: Synthetic
-    bvh: Bvh
 
     @model_validator(mode="after")
-    def _limits_are_ordered(self) -> "Ingest":
+    def _limits_are_ordered(self) -> "_Ingest":
         if self.min_frames >= self.max_frames:
             raise ValueError(f"min_frames {self.min_frames} must be below max_frames {self.max_frames}")
         return self
+
+
+if TYPE_CHECKING:
+
+    class Ingest(_Ingest):
+        """Sections of single datasets follow from DATASETS."""
+else:
+    Ingest = create_model(
+        "Ingest",
+        __base__=_Ingest,
+        __doc__=_Ingest.__doc__,
+        **{
+            dataset.name: (dataset.section, ...)
+            for dataset in map(dataset_named, DATASETS)
+            if dataset.section is not None
+        },
+    )
 
 
 class Filter(Section):

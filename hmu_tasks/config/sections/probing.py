@@ -1,10 +1,17 @@
 """Section of params.yaml: probe."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from hmu_tasks.config.sections.section import Count, Rate, Section, Share
+from hmu_tasks.models import MODELS, model_named
+
+if TYPE_CHECKING:
+    Part = str
+else:
+    # Tokenizer and networks of all models; an attack leaves out what a model does not have.
+    Part = Literal[*dict.fromkeys(p for name in MODELS for p in model_named(name).parts if p != "text")]
 
 
 class Embedding(Section):
@@ -44,7 +51,7 @@ class Probe(Section):
     embedding: Embedding
     relearning: Relearning
     revival: list[Literal["nearest", "similar", "predicted", "avoided"]]
-    restored: list[Literal["tokenizer", "base", "residual"]]
+    restored: list[Part]
     precision: list[Literal["bf16", "int8"]]
 
     @model_validator(mode="after")

@@ -1,36 +1,13 @@
 """Sections of params.yaml about training and what is read from official checkpoints."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
+from hmu_tasks.config.sections.networks import Training, Transformer
 from hmu_tasks.config.sections.section import Count, Drop, Rate, Section
-
-
-class Training(Section):
-    """Optimiser steps, batch size and learning rate of one component."""
-
-    steps: Count
-    batch: Count
-    rate: Rate
-
-
-class Transformer(Training):
-    """A masked or residual transformer."""
-
-    latent: Annotated[int, Field(ge=8, multiple_of=2)]
-    layers: Count
-    heads: Count
-    feedforward: Count
-    dropout: Drop
-    condition_drop: Drop
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> "Transformer":
-        if self.latent % self.heads:
-            raise ValueError(f"latent {self.latent} must be a multiple of heads {self.heads}")
-        return self
+from hmu_tasks.models import MODELS, model_named
 
 
 class Text(Training):
@@ -68,24 +45,34 @@ class Tokenizer(Training):
     window: Annotated[int, Field(ge=8, multiple_of=4)]
 
 
-class Base(Section):
-    """The text-to-motion models' own base transformers, by model name."""
+_MODELS = [model_named(name) for name in MODELS]
 
-    momask: Transformer
-    bamm: Transformer
+if TYPE_CHECKING:
+
+    class Base(Section):
+        """Fields follow from MODELS."""
+
+    class PretrainedBase(Section):
+        """Fields follow from MODELS."""
+else:
+    Base = create_model(
+        "Base",
+        __base__=Section,
+        __doc__="The network that belongs to each text-to-motion model alone, by model.",
+        **{model.name: (model.section, ...) for model in _MODELS},
+    )
+    PretrainedBase = create_model(
+        "PretrainedBase",
+        __base__=Section,
+        __doc__="Official checkpoints of the models that have one, by model.",
+        **{model.name: (Path, ...) for model in _MODELS if model.official is not None},
+    )
 
 
 class Classifier(Training):
     """The motion-side violence classifier (only for datasets with action labels)."""
 
     width: Count
-
-
-class PretrainedBase(Section):
-    """The text-to-motion models' own base transformers, by model name."""
-
-    momask: Path
-    bamm: Path
 
 
 class Pretrained(Section):

@@ -1,59 +1,55 @@
-"""Datasets and motion representations: readers, features, the packed clips that every later step reads."""
+"""Datasets: each is a module that reads one kind of raw folder, with its descriptor inside."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hmu_tasks.config.sections.section import Section
+
+# Addresses of descriptors, in modules that import no numpy: params.yaml is checked against them.
+DATASETS: dict[str, str] = {
+    "synthetic": "hmu_tasks.data.datasets.synthetic:DATASET",
+    "humanml3d": "hmu_tasks.data.datasets.humanml3d:DATASET",
+    "motionx": "hmu_tasks.data.datasets.motionx:DATASET",
+    "kitml": "hmu_tasks.data.datasets.kitml:DATASET",
+    "bvh": "hmu_tasks.data.datasets.bvh:DATASET",
+}
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """How a dataset comes in. Addresses instead of functions: `--help` must not wait for numpy.
+    """How a dataset comes in. It has a `reader` or a `finder`, addresses of functions both.
 
-    finder: what finds motions, texts and split lists in the raw folder (`humanml3d.find` and its like).
-    writer: what makes that folder, in HumanML3D's layout; None where the user brings it.
-    fps: frames per second of its motions, where `ingest.fps` names no other. width: features per frame.
-    mirrored: whether it holds mirrored twins. tagged: whether its captions have tokens all or none.
+    reader: (folder, fps) -> iterator of `Clip`, and of `Skipped` for what cannot be used. finder: for a raw folder in
+    HumanML3D's layout, (folder) -> `raw.Source`; the folder is then read by `raw.RawFolder`.
+    writer: address of what makes that folder, (folder, seed, progress, knobs of its section); None where the user
+    brings it. section: schema of `ingest.<name>` in params.yaml, where the dataset has knobs of its own. check: raises
+    ValueError where the section `ingest` asks for what cannot be; it also gets the folder that `writer` fills.
+    fps: frames per second of the motions, where `ingest.fps` names no other. width: features per frame. mirrored:
+    whether there are mirrored twins. tagged: whether captions have tokens, all or none.
     """
 
-    finder: str = "hmu_tasks.data.datasets.humanml3d:find"
+    name: str
+    reader: str | None = None
+    finder: str | None = None
     writer: str | None = None
+    section: "type[Section] | None" = None
+    check: Callable[[Any, Path], None] | None = None
     fps: float = 20.0
     width: int = 263
     mirrored: bool = True
     tagged: bool = True
 
 
-DATASETS: dict[str, Dataset] = {
-    "synthetic": Dataset(writer="hmu_tasks.data.datasets.synthetic:write_raw_folder"),
-    "humanml3d": Dataset(),
-    "motionx": Dataset(finder="hmu_tasks.data.datasets.motionx:find", fps=30.0, tagged=False),
-    "kitml": Dataset(finder="hmu_tasks.data.datasets.kitml:find", fps=12.5, width=251),
-    "bvh": Dataset(writer="hmu_tasks.data.datasets.bvh:write_raw_folder"),
-}
-
-
-def dataset_of(name: str) -> Dataset:
-    """Return a dataset by name; ConfigError lists the known ones."""
+def dataset_named(name: str) -> Dataset:
+    """Return the descriptor of a dataset; ConfigError lists the known ones."""
     if name not in DATASETS:
         raise ConfigError(f"unknown dataset {name!r}; choose one of {', '.join(DATASETS)}")
-    return DATASETS[name]
-
-
-def finder(name: str) -> Callable[..., Any]:
-    """Return the function that finds a dataset's files in its raw folder: (folder) -> raw.Source."""
-    return _imported(dataset_of(name).finder)
-
-
-def raw_writer(name: str) -> Callable[..., None] | None:
-    """Return the function that writes a dataset's raw folder, or None where the user brings it."""
-    address = dataset_of(name).writer
-    return None if address is None else _imported(address)
-
-
-def _imported(address: str) -> Callable[..., Any]:
-    module, _, name = address.partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), name)
+    found: Dataset = found_at(DATASETS[name])
+    assert found.name == name, f"{DATASETS[name]} is called {found.name!r}"
     return found

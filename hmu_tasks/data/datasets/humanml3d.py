@@ -1,16 +1,24 @@
 """HumanML3D's raw folder, as its authors' scripts write it: new_joint_vecs/ID.npy, texts/ID.txt, split lists."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hmu_tasks.data.datasets.raw import Source
+from hmu_tasks.data.datasets import Dataset
 from hmu_tasks.runtime.errors import DataError
 
+if TYPE_CHECKING:
+    from hmu_tasks.data.datasets.raw import Source
 
-def find(folder: Path) -> Source:
+DATASET = Dataset(name="humanml3d", finder="hmu_tasks.data.datasets.humanml3d:find")
+
+
+def find(folder: Path) -> "Source":
     """Locate motions and texts; raises DataError if the folder or part of it is missing.
 
     `new_joints`, `train_val.txt` and `all.txt` are not needed and not read.
     """
+    from hmu_tasks.data.datasets.raw import Source
+
     motions, texts = parts(folder, "HumanML3D")
     return Source(folder, motions, texts, widths={251: "KIT-ML's features; set run.dataset: kitml"})
 

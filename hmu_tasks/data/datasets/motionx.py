@@ -4,10 +4,15 @@ Ids are paths with sub-folders and may contain spaces and underscores; semantic 
 """
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from hmu_tasks.data.datasets.raw import Source
+from hmu_tasks.data.datasets import Dataset
 from hmu_tasks.runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from hmu_tasks.data.datasets.raw import Source
+
+DATASET = Dataset(name="motionx", finder="hmu_tasks.data.datasets.motionx:find", fps=30.0, tagged=False)
 
 # Where the authors' preparation script writes the 263 features, and other common places.
 MOTIONS: Final = ("motion_data/vector_263", "vector_263", "new_joint_vecs")
@@ -19,8 +24,10 @@ CONVERT: Final = (
 )
 
 
-def find(folder: Path) -> Source:
+def find(folder: Path) -> "Source":
     """Locate motions and texts; raises DataError naming what is missing, or how to convert SMPL-X parameters."""
+    from hmu_tasks.data.datasets.raw import Source
+
     if not folder.is_dir():
         raise DataError(
             f"{folder} is not a directory; set ingest.source to the folder of Motion-X (see docs/data.md)"
@@ -40,7 +47,7 @@ def find(folder: Path) -> Source:
         folder,
         motions,
         texts,
-        fps=30.0,
+        fps=DATASET.fps,
         bare_captions=True,
         widths={
             322: CONVERT,

@@ -9,7 +9,7 @@ frame rate instead of always 20 fps.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -71,6 +71,7 @@ class RawFolder:
         if on_bad not in ("error", "skip"):
             raise ConfigError(f"on_bad is {on_bad!r}; choose one of error, skip")
         self.source = source
+        self.layout = source.layout
         self.min_frames = min_frames
         self.max_frames = max_frames
         self.on_bad = on_bad
@@ -133,7 +134,7 @@ class RawFolder:
                 if progress is not None:
                     progress(done, total)
         if self._stopped:
-            raise DataError(self._refusal())
+            raise DataError(refusal(self.source.folder, f"{len(self)} listed ids", self.skipped))
 
     def _clips_of(self, raw_id: str, split: str) -> Iterator[Clip]:
         motion = self._inside(self.source.motions, raw_id, ".npy")
@@ -197,14 +198,9 @@ class RawFolder:
         return captions
 
     def _fits(self, clip_id: str, frames: int) -> bool:
-        if frames < self.min_frames:
-            reason, detail = "too short", f"{frames} frames; the minimum is {self.min_frames}"
-        elif frames >= self.max_frames:
-            reason, detail = "too long", f"{frames} frames; the maximum is {self.max_frames - 1}"
-        else:
-            return True
-        self.skipped.append(Skipped(clip_id, reason, detail, damaged=False))
-        return False
+        fault = wrong_length(clip_id, frames, self.min_frames, self.max_frames)
+        self.skipped += [fault] if fault else []
+        return fault is None
 
     def _mirrored(self, raw_id: str, clip_id: str) -> str | None:
         """Id of the clip that this one mirrors: file names of twins are the original's with an M in front."""
@@ -217,22 +213,6 @@ class RawFolder:
     def _bad(self, raw_id: str, reason: str, detail: str) -> None:
         self._stopped = self.on_bad == "error"
         self.skipped.append(Skipped(raw_id, reason, detail))
-
-    def _refusal(self) -> str:
-        damaged = [entry for entry in self.skipped if entry.damaged]
-        lines = [
-            f"{self.source.folder}: {len(damaged)} faults in {len(self)} listed ids; nothing was ingested"
-        ]
-        for reason, count in Counter(entry.reason for entry in damaged).items():
-            lines.append(f"  {reason}: {count}")
-            examples = [entry for entry in damaged if entry.reason == reason][:NAMED]
-            lines += [f"    {entry.id}: {entry.detail}" for entry in examples]
-            lines += ["    …"] if count > NAMED else []
-        lines.append(
-            "Repair these, remove them from the split lists, or set ingest.on_bad: skip to continue without "
-            "them; data/clips/ingest.json then lists them all"
-        )
-        return "\n".join(lines)
 
     def _hint(self, motion: Path) -> str:
         """What a motion of an unexpected width probably is, if known."""
@@ -268,6 +248,36 @@ class RawFolder:
             if foreign or ".." in parts or ".." in raw_id.split("\\"):
                 raise DataError(f"{file}: id {raw_id!r} leads out of the folder; remove it from the list")
         return ids
+
+
+def wrong_length(clip_id: str, frames: int, min_frames: int, max_frames: int) -> Skipped | None:
+    """Reason why a clip is skipped; None if it has at least `min_frames` and fewer than `max_frames`."""
+    if frames < min_frames:
+        return Skipped(clip_id, "too short", f"{frames} frames; the minimum is {min_frames}", damaged=False)
+    if frames >= max_frames:
+        return Skipped(
+            clip_id, "too long", f"{frames} frames; the maximum is {max_frames - 1}", damaged=False
+        )
+    return None
+
+
+def refusal(folder: Path, read: str, skipped: Sequence[Skipped]) -> str:
+    """Message of an ingest that stops at damaged clips: counts and examples by reason, and what to do.
+
+    read: what was read, such as "32 listed ids".
+    """
+    damaged = [entry for entry in skipped if entry.damaged]
+    lines = [f"{folder}: {len(damaged)} faults in {read}; nothing was ingested"]
+    for reason, count in Counter(entry.reason for entry in damaged).items():
+        lines.append(f"  {reason}: {count}")
+        examples = [entry for entry in damaged if entry.reason == reason][:NAMED]
+        lines += [f"    {entry.id}: {entry.detail}" for entry in examples]
+        lines += ["    …"] if count > NAMED else []
+    lines.append(
+        "Repair these, remove them from the split lists, or set ingest.on_bad: skip to continue without "
+        "them; data/clips/ingest.json then lists them all"
+    )
+    return "\n".join(lines)
 
 
 def _segments(

@@ -114,4 +114,4 @@ def reading_cost(knobs: TextKnobs, texts: Texts, *, extra_sampling: float = 1.0)
 def states_with(model: TextToMotion, edited: Mapping[str, nn.Linear]) -> dict[str, dict[str, Tensor]]:
     """State dicts of the transformers with other projections."""
     after = model.with_text_projections(edited)
-    return {name: getattr(after, name).state_dict() for name in edited}
+    return {name: after.networks[name].state_dict() for name in edited}

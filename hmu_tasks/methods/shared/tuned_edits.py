@@ -1,4 +1,4 @@
-"""Edits by training: base and residual transformer go on training, one training for all strengths of a seed."""
+"""Edits by training: each network of a model trains on, one training for all strengths of a seed."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -9,26 +9,26 @@ from hmu_tasks.methods.shared.cost import Cost
 from hmu_tasks.methods.shared.edit import Edit, Proof
 from hmu_tasks.methods.shared.inputs import Inputs
 from hmu_tasks.methods.shared.knobs import TunedKnobs
-from hmu_tasks.methods.shared.tuning import Objective, Transformer, tune
+from hmu_tasks.methods.shared.tuning import Objective, tune
+from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.training.loop.fit import Progress
 from hmu_tasks.training.loop.transformers import CodeSet
 
-TUNED = ("base", "residual")
-MakeObjective = Callable[[Transformer, CodeSet, CodeSet, torch.device], Objective]
+MakeObjective = Callable[[CodeNetwork, CodeSet, CodeSet, torch.device], Objective]
 
 
 def tuned_edits(
     given: Inputs, knobs: TunedKnobs, objective: MakeObjective, *, seed: int, reads: Sequence[Role]
 ) -> Iterator[Edit]:
-    """Yield an edit per number of optimiser steps, which each of the two transformers takes; 0 is the original.
+    """Yield an edit per number of optimiser steps, which each network takes; 0 is the original.
 
     objective: (original network, forget, retain, device) -> what the network is trained on. reads: the sets of clips
     that it looks at.
     """
-    model, steps = given.bundle.model, sorted({*knobs.strengths} - {0})
+    networks, steps = given.bundle.model.networks, sorted({*knobs.strengths} - {0})
     states = {}
-    for place, name in enumerate(TUNED if steps else ()):
-        network = getattr(model, name)
+    for place, name in enumerate(networks if steps else ()):
+        network = networks[name]
         states[name] = tune(
             network,
             objective(network, given.coded["forget"], given.coded["retain"], given.device),
@@ -38,14 +38,14 @@ def tuned_edits(
             seed=given.seed + 1000 * seed + sum(name.encode()),
             device=given.device,
             scratch=given.scratch / f"s{seed}" / name,
-            progress=_after(place * steps[-1], len(TUNED) * steps[-1], given.progress),
+            progress=_after(place * steps[-1], len(networks) * steps[-1], given.progress),
         )
     for count in knobs.strengths:
         clips = [row for role in reads for row in given.clip_captions[role]] if count else []
         yield Edit(
             strength=count,
             states={name: found[count] for name, found in states.items()} if count else {},
-            cost=Cost(count * len(TUNED), len(clips), sum(len(row) for row in clips)),
+            cost=Cost(count * len(networks), len(clips), sum(len(row) for row in clips)),
             proof=Proof(rows=False),  # nearly all of them, thousands to a table
         )
 

@@ -13,14 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.models.generators.bamm_base import BammTransformer
-from hmu_tasks.models.generators.masked import MaskTransformer
-from hmu_tasks.models.generators.residual import ResidualTransformer
+from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.networks import weights
 from hmu_tasks.training.loop.fit import Progress, Schedule, fit
-from hmu_tasks.training.loop.transformers import CodeSet
-
-Transformer = MaskTransformer | BammTransformer | ResidualTransformer
 
 
 @dataclass(frozen=True)
@@ -31,23 +26,12 @@ class Objective:
     named values). lengths: [N] tokens of those clips.
     """
 
-    loss_of: Callable[[Transformer, np.ndarray, torch.Generator], tuple[Tensor, dict[str, float]]]
+    loss_of: Callable[[CodeNetwork, np.ndarray, torch.Generator], tuple[Tensor, dict[str, float]]]
     lengths: np.ndarray
 
 
-def draw(
-    network: Transformer, clips: CodeSet, rows: np.ndarray, generator: torch.Generator, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what a transformer's training loss reads of some clips: codes, sentence vectors [B, W], lengths [B].
-
-    The base transformer reads the codes of layer 0, [B, T]; the residual one those of all layers, [B, T, Q].
-    """
-    codes, text, lengths = clips.draw(rows, generator, device, network.pad_id)
-    return codes if isinstance(network, ResidualTransformer) else codes[..., 0], text, lengths
-
-
 def tune(
-    network: Transformer,
+    network: CodeNetwork,
     objective: Objective,
     *,
     steps: Sequence[int],

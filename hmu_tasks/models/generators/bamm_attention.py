@@ -1,4 +1,4 @@
-"""Which rows BAMM's transformer reads from which, and reading one row at a time with remembered keys and values."""
+"""Attention mask of BAMM's transformer, and decoding one row at a time with a KV cache."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from hmu_tasks.models.networks.layers import Encoder, EncoderLayer
 
 
 def reading_order(known: Tensor) -> Tensor:
-    """Return which row may read which, [B, 1, 1 + T, 1 + T] booleans, the text being row 0.
+    """Return the attention mask, [B, 1, 1 + T, 1 + T] booleans (row attends to column), the text being row 0.
 
     known: [B, T] true where a token is given in advance. The text and the known tokens are read from
     everywhere and read each other only; the others also read from left to right (Pinyoanuntapong et al. 2024,

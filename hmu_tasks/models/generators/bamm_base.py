@@ -10,14 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hmu_tasks.models.generators.bamm_attention import reading_order
-from hmu_tasks.models.generators.masked import MaskTransformerConfig
-from hmu_tasks.models.generators.sampling import Negative, conditions, mixed
+from hmu_tasks.models.generators.bamm_decoding import generate
+from hmu_tasks.models.generators.sampling import conditions, mixed
+from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss
+from hmu_tasks.models.generators.transformer import BaseTransformer, TransformerConfig
 from hmu_tasks.models.networks.layers import (
-    Encoder,
-    InputProcess,
-    OutputProcess,
-    PositionalEncoding,
     drop_rows,
     initialise,
     inside_mask,
@@ -25,35 +23,31 @@ from hmu_tasks.models.networks.layers import (
     uniform,
 )
 
+# The released code guides the second pass with 3 where the first has 4.
+SECOND_PASS = 0.75
+
 
 @dataclass(frozen=True)
-class BammConfig(MaskTransformerConfig):
+class BammConfig(TransformerConfig):
     """Sizes and rates, the same as those of MoMask's base; the defaults are the published ones."""
 
 
-class BammTransformer(nn.Module):
+class BammTransformer(BaseTransformer):
     """Predict each code from the sentence vector, the codes before it, and those that are known in advance.
 
     Three ids follow the codes 0..K-1: `end_id` = K (a class of its own), `pad_id` = K + 1, and one that is
     never read: the published checkpoints have a row for it. Lengths are in tokens everywhere.
     """
 
-    negative: Negative | None = None
+    predicts_lengths = True
 
     def __init__(self, config: BammConfig, *, seed: int = 0) -> None:
-        super().__init__()
-        self.config = config
-        self.end_id, self.pad_id = config.codes, config.codes + 1
         with seeded(seed):
-            self.input_process = InputProcess(config.code_width, config.latent)
-            self.position_enc = PositionalEncoding(config.latent, config.positions, config.dropout)
-            self.seqTransEncoder = Encoder(
-                config.layers, config.latent, config.heads, config.feedforward, config.dropout
-            )
-            self.cond_emb = nn.Linear(config.text_width, config.latent)
-            self.output_process = OutputProcess(config.latent, config.codes + 1)
+            super().__init__(config, outputs=config.codes + 1)
             self.token_emb = nn.Embedding(config.codes + 3, config.code_width)
             self.apply(initialise)
+        self.config = config
+        self.end_id, self.pad_id = config.codes, config.codes + 1
 
     def sequence(self, ids: Tensor, text: Tensor) -> Tensor:
         """Put the sentence vector before the tokens: ids [B, T], text [B, W] -> [B, 1 + T, latent].
@@ -92,7 +86,7 @@ class BammTransformer(nn.Module):
 
         ids: [B, T] codes, anything beyond the length; lengths: [B]. Half of the rows are read strictly from
         left to right; in the others each token is known with probability 1/2. A share of the codes, uniform
-        between 0 and 1/2, becomes random; it is drawn per row, not per batch as in the released code.
+        between 0 and 1/2, becomes random; the share is sampled per row, not per batch as in the released code.
         Returns input [B, T + 1], target [B, T + 1] (codes, the end, padding), and the known positions.
         """
         rows, columns = ids.shape[0], ids.shape[1] + 1
@@ -100,35 +94,65 @@ class BammTransformer(nn.Module):
         target = torch.where(inside, functional.pad(ids, (0, 1)), self.pad_id)
         target = target.scatter(1, lengths[:, None], self.end_id)
 
-        def draw(*shape: int) -> Tensor:
+        def random(*shape: int) -> Tensor:
             return uniform(shape, generator, ids.device)
 
-        known = (draw(rows, 1) < 0.5) & (draw(rows, columns) < 0.5) & with_end
-        replaced = (draw(rows, columns) < 0.5 * draw(rows, 1)) & inside
-        other = (draw(rows, columns) * self.config.codes).long().clamp(max=self.config.codes - 1)
+        known = (random(rows, 1) < 0.5) & (random(rows, columns) < 0.5) & with_end
+        replaced = (random(rows, columns) < 0.5 * random(rows, 1)) & inside
+        other = (random(rows, columns) * self.config.codes).long().clamp(max=self.config.codes - 1)
         return torch.where(replaced, other, target), target, known
 
     def predicted(
-        self, ids: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
+        self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> list[Predicted]:
-        """Score all tokens and the end; the text is dropped for some rows while training.
+        """Score all tokens of layer 0 and the end; the text is dropped for some rows while training.
 
-        ids: [B, T] codes, anything beyond the length. text: [B, W]. lengths: [B] tokens, at least 1.
+        codes: [B, T, Q], anything beyond the length. text: [B, W]. lengths: [B] tokens, at least 1.
         """
-        read, target, known = self.corrupt(ids, lengths, generator)
+        read, target, known = self.corrupt(codes[..., 0], lengths, generator)
         if self.training and self.config.condition_drop > 0:
             text = drop_rows(text, self.config.condition_drop, generator)
-        with seeded(generator, ids.device):
+        with seeded(generator, codes.device):
             hidden = self.seqTransEncoder(self.sequence(read, text), reading_order(known))[:, :-1]
         wanted = inside_mask(lengths + 1, target.shape[1])
         return [Predicted(self.output_process(hidden[wanted]), target[wanted], wanted.nonzero()[:, 0])]
 
+    def guided(
+        self,
+        codes: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        *,
+        cfg_scale: float,
+        generator: torch.Generator,
+    ) -> list[Predicted]:
+        """Score all tokens of layer 0 and the end with guided logits; see `TextToMotion.guided`."""
+        read, target, known = self.corrupt(codes[..., 0], lengths, generator)
+        logits = self.logits(read, text, known=known, cfg_scale=cfg_scale)[:, :-1]
+        wanted = inside_mask(lengths + 1, target.shape[1])
+        return [Predicted(logits[wanted], target[wanted], wanted.nonzero()[:, 0])]
+
     def training_loss(
-        self, ids: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
+        self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> TokenLoss:
         """Cross-entropy of all tokens and the end, every row weighing the same; arguments as for `predicted`."""
-        (found,) = self.predicted(ids, text, lengths, generator)
+        (found,) = self.predicted(codes, text, lengths, generator)
         weights = (1.0 / (len(lengths) * (lengths + 1.0)))[found.clip]
         losses = functional.cross_entropy(found.logits.float(), found.target, reduction="none")
         accuracy = (found.logits.argmax(-1) == found.target).float().mean()
         return TokenLoss((losses * weights).sum(), accuracy.detach())
+
+    def sample(
+        self, text: Tensor, lengths: Tensor | None, *, sampling: Sampling, generator: torch.Generator
+    ) -> Tensor:
+        """Sample codes of layer 0 in two passes, whatever `sampling.steps` says; without lengths it predicts them."""
+        return generate(
+            self,
+            text,
+            lengths,
+            cfg_scale=sampling.cfg,
+            second_cfg_scale=SECOND_PASS * sampling.cfg,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            generator=generator,
+        )

@@ -4,26 +4,28 @@ Pinyoanuntapong et al. 2024, "BAMM: Bidirectional Autoregressive Motion Model" (
 """
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from hmu_tasks.models.generators.bamm_attention import CachedReader, FullReader
-from hmu_tasks.models.generators.bamm_base import BammTransformer
-from hmu_tasks.models.generators.masked import mask_counts
-from hmu_tasks.models.generators.sampling import conditions, draw_codes, mixed, row_uniforms
+from hmu_tasks.models.generators.sampling import conditions, mask_counts, mixed, row_uniforms, sample_codes
 from hmu_tasks.models.networks.layers import evaluating, inside_mask
+
+if TYPE_CHECKING:
+    from hmu_tasks.models.generators.bamm_base import BammTransformer
 
 MOST_TOKENS = 49  # the longest motions of HumanML3D have 196 frames
 
 
 @dataclass(frozen=True)
 class _Pass:
-    """How one pass draws.
+    """Settings of one decoding pass.
 
-    end: whether the end of the motion may be drawn (never as the first token). keep: leave the known tokens
-    in place while the others are drawn.
+    end: whether the end of the motion may be sampled (never as the first token). keep: leave the known tokens
+    in place while the others are sampled.
     """
 
     cfg_scale: float
@@ -38,7 +40,7 @@ class _Pass:
 
 @torch.no_grad()
 def generate(
-    network: BammTransformer,
+    network: "BammTransformer",
     text: Tensor,
     lengths: Tensor | None,
     *,
@@ -52,18 +54,18 @@ def generate(
     cached: bool = True,
     published: bool = False,
 ) -> Tensor:
-    """Draw base codes from left to right, then draw half of them anew around the others.
+    """Sample base codes from left to right, then half of them again around the others.
 
-    text: [B, W]. lengths: [B] tokens, at least 1; None = the model says where a motion ends, after `most`
+    text: [B, W]. lengths: [B] tokens, at least 1; None = the model predicts where a motion ends, after `most`
     tokens at the latest. cfg_scale, second_cfg_scale: guidance of the two passes (4 and 3 in the released
     code). top_k: share of classes cut away (the released code cuts none). temperature: 0 = greedy.
     noise: [2, B, T, K + 1] Gumbel noise that decides in the place of `generator`.
-    cached: False reads everything anew for each token; the codes are the same.
+    cached: False computes all rows again for each token, without the KV cache; the codes are the same.
     published: True decodes as released. That code loses the certainties of the first pass and sorts ties in
     no fixed order, so the half that it frees depends on the machine; here ties are freed from the left. It also
-    overwrites the tokens that stay while it draws the others, and puts them back at the end. False is what
-    the paper describes: the least certain half is drawn anew, and the rest stays in place throughout.
-    Returns [B, longest] int64, -1 beyond a row's length. A row's draws depend on the generator, its place in
+    overwrites the tokens that stay while it samples the others, and puts them back at the end. False is what
+    the paper describes: the least certain half is sampled again, and the rest stays in place throughout.
+    Returns [B, longest] int64, -1 beyond a row's length. A row's codes depend on the generator, its place in
     the batch and its own length (`most` where lengths are not given), never on the lengths of the others.
     """
     if lengths is not None:
@@ -91,7 +93,7 @@ def generate(
         noise=None if noise is None else noise[1],
         end=False,
         keep=not published,
-        # A row may only be remembered while the tokens that all others read stay the same.
+        # Keys and values of a row may only be cached while the tokens that all others read stay the same.
         cached=cached and not published,
     )
     with evaluating(network):
@@ -112,9 +114,9 @@ def generate(
 
 
 def _draw(
-    network: BammTransformer, ids: Tensor, text: Tensor, known: Tensor, how: _Pass
+    network: "BammTransformer", ids: Tensor, text: Tensor, known: Tensor, how: _Pass
 ) -> tuple[Tensor, Tensor]:
-    """Draw ids [B, T + 1] but the last one by one; returns them with the logarithm of each one's probability."""
+    """Sample ids [B, T + 1], but for the last, one by one; returns them with their log-probabilities."""
     ids, certainty = ids.clone(), torch.zeros(ids.shape, device=ids.device)
     texts = conditions(text, how.cfg_scale, network.negative)
     times = len(texts)
@@ -126,14 +128,14 @@ def _draw(
         logits = mixed(logits.chunk(times), how.cfg_scale, network.negative).float()
         if not how.end or place == 0:
             logits = logits[:, : network.end_id]
-        drawn = draw_codes(
+        sampled = sample_codes(
             logits,
             top_k=how.top_k,
             temperature=how.temperature,
             uniforms=how.uniforms[:, place],
             noise=None if how.noise is None else how.noise[:, place, : logits.shape[1]],
         )
-        certainty[:, place] = logits.gather(1, drawn[:, None])[:, 0] - logits.logsumexp(1)
-        ids[:, place] = torch.where(known[:, place], ids[:, place], drawn) if how.keep else drawn
+        certainty[:, place] = logits.gather(1, sampled[:, None])[:, 0] - logits.logsumexp(1)
+        ids[:, place] = torch.where(known[:, place], ids[:, place], sampled) if how.keep else sampled
         sequence[:, place + 1] = network.token(ids[:, place], place + 1).repeat(times, 1)
     return ids, certainty

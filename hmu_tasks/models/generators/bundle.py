@@ -1,6 +1,6 @@
-"""Model bundles on disk: bundle.json and one folder per component, each checked strictly when read.
+"""Model bundles on disk: bundle.json and one folder per part, each checked strictly when read.
 
-A bundle is a folder with bundle.json and one sub-folder per component: tokenizer, base, residual, text.
+A bundle is a folder with bundle.json and one sub-folder per part: text encoder, tokenizer, and the model's networks.
 """
 
 from collections.abc import Mapping
@@ -10,18 +10,17 @@ from typing import Any
 
 import torch
 
-from hmu_tasks.models import MODELS, model_class
-from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
+from hmu_tasks.models import MODELS, Network, model_named
+from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.sampling import with_negative
 from hmu_tasks.models.generators.text_to_motion import TextToMotion
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import build_config, link_files, load_config, load_weights
 from hmu_tasks.models.text.encoders import TextEncoder, load_text
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
+from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import WeightsError
 from hmu_tasks.runtime.files import read_json, write_json
-
-COMPONENTS = ("text", "tokenizer", "base", "residual")
 
 
 @dataclass(frozen=True)
@@ -32,18 +31,19 @@ class Bundle:
     text: TextEncoder
     digest: str
     text_digest: str
-    generator_digest: str  # of everything that draws codes: text, base and residual
+    generator_digest: str  # of everything that samples codes: text encoder and networks
 
 
 def save_bundle(parts: Mapping[str, Path], folder: Path, lineage: Mapping[str, Any], *, model: str) -> None:
-    """Write a bundle from component folders, with bundle.json: each component's digest, the whole's, the lineage.
+    """Write a bundle from the folders of its parts, with bundle.json: each part's digest, the whole's, the lineage.
 
-    model: a name of MODELS, which says what the base transformer is.
+    parts: a folder for each of `Model.parts`. model: a name of MODELS.
     """
-    for name in COMPONENTS:
+    names = model_named(model).parts
+    for name in names:
         if parts[name] != folder / name:
             link_files(parts[name], folder / name)
-    digests = {name: weights.digest(folder / name) for name in COMPONENTS}
+    digests = {name: weights.digest(folder / name) for name in names}
     index = {
         "model": model,
         "components": digests,
@@ -54,31 +54,34 @@ def save_bundle(parts: Mapping[str, Path], folder: Path, lineage: Mapping[str, A
 
 
 def load_bundle(folder: Path, device: torch.device) -> Bundle:
-    """Read a bundle; raises WeightsError when a component's files are not those that bundle.json names."""
+    """Read a bundle; raises WeightsError when the files of a part are not those that bundle.json names."""
     try:
         index = read_json(folder / "bundle.json")
         recorded, name = dict(index["components"]), str(index["model"])
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise WeightsError(f"{folder} is no model bundle: bundle.json cannot be read ({error})") from error
-    found = {name: weights.digest(folder / name) for name in COMPONENTS}
-    changed = [name for name in COMPONENTS if found[name] != recorded.get(name)]
-    if changed:
-        raise WeightsError(f"bundle {folder}: {', '.join(changed)} differ from what bundle.json records")
     if name not in MODELS:
         raise WeightsError(f"bundle {folder} holds the unknown model {name!r}; known: {', '.join(MODELS)}")
-    kind = model_class(name)
-    base_config = build_config(kind.config, load_config(folder / "base"), folder / "base")
-    base = with_negative(
-        load_weights(kind.network(base_config), folder / "base", device), folder / "base", device
-    )
-    place = folder / "residual"
-    residual_config = build_config(ResidualTransformerConfig, load_config(place), place)
-    residual = with_negative(load_weights(ResidualTransformer(residual_config), place, device), place, device)
-    model = kind(load_tokenizer(folder / "tokenizer", device), base, residual)
+    kind = model_named(name)
+    found = {part: weights.digest(folder / part) for part in kind.parts}
+    changed = [part for part in kind.parts if found[part] != recorded.get(part)]
+    if changed:
+        raise WeightsError(f"bundle {folder}: {', '.join(changed)} differ from what bundle.json records")
+    networks = {
+        part: _load_network(network, folder / part, device) for part, network in kind.networks.items()
+    }
+    model: TextToMotion = found_at(kind.generator)(load_tokenizer(folder / "tokenizer", device), **networks)
     return Bundle(
         model=model,
         text=load_text(folder / "text", device),
         digest=weights.combine(found),
         text_digest=found["text"],
-        generator_digest=weights.combine({k: found[k] for k in ("text", "base", "residual")}),
+        generator_digest=weights.combine({part: found[part] for part in ("text", *networks)}),
     )
+
+
+def _load_network(described: Network, folder: Path, device: torch.device) -> CodeNetwork:
+    """Read a network with the text that it steers away from, where it has one."""
+    config = build_config(found_at(described.config), load_config(folder), folder)
+    network: CodeNetwork = found_at(described.network)(config)
+    return with_negative(load_weights(network, folder, device), folder, device)

@@ -3,20 +3,24 @@
 Guo et al. 2024, "MoMask: Generative Masked Modeling of 3D Human Motions" (arXiv 2312.00063), section 3.2.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hmu_tasks.models.generators.sampling import Negative, conditions, draw_codes, mixed, row_uniforms
+from hmu_tasks.models.generators.sampling import (
+    conditions,
+    cosine_schedule,
+    mask_counts,
+    mixed,
+    row_uniforms,
+    sample_codes,
+)
+from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss
+from hmu_tasks.models.generators.transformer import BaseTransformer, TransformerConfig
 from hmu_tasks.models.networks.layers import (
-    Encoder,
-    InputProcess,
-    OutputProcess,
-    PositionalEncoding,
     attend_mask,
     drop_rows,
     evaluating,
@@ -25,66 +29,26 @@ from hmu_tasks.models.networks.layers import (
     seeded,
     uniform,
 )
-from hmu_tasks.runtime.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class MaskTransformerConfig:
-    """Sizes and rates; the defaults are the published ones.
-
-    positions: rows of the table of positions, the longest sequence that can be read.
-    """
-
-    codes: int = 512
-    code_width: int = 512
-    latent: int = 384
-    layers: int = 8
-    heads: int = 6
-    feedforward: int = 1024
-    dropout: float = 0.2
-    text_width: int = 512
-    condition_drop: float = 0.1
-    positions: int = 5000
-
-    def __post_init__(self) -> None:
-        if self.latent % self.heads or self.latent % 2:
-            raise ConfigError(
-                f"latent width {self.latent} must be even and a multiple of heads ({self.heads})"
-            )
+class MaskTransformerConfig(TransformerConfig):
+    """Sizes and rates; the defaults are the published ones."""
 
 
-def mask_counts(lengths: Tensor, ratio: Tensor) -> Tensor:
-    """Tokens to mask per row: the share `ratio` of each length, rounded half to even, at least one."""
-    return torch.round(ratio * lengths).clamp(min=1)
-
-
-def cosine_schedule(progress: Tensor) -> Tensor:
-    """Share of masked tokens at `progress` in [0, 1] (Guo et al. 2024, section 3.2; Chang et al. 2022)."""
-    return torch.cos(progress * math.pi * 0.5)
-
-
-class MaskTransformer(nn.Module):
+class MaskTransformer(BaseTransformer):
     """Predict masked codes from the unmasked ones and a sentence vector.
 
     Two ids follow the codes 0..K-1: `mask_id` = K and `pad_id` = K + 1. Lengths are in tokens everywhere.
     """
 
-    negative: Negative | None = None
-
     def __init__(self, config: MaskTransformerConfig, *, seed: int = 0) -> None:
-        super().__init__()
-        self.config = config
-        self.mask_id, self.pad_id = config.codes, config.codes + 1
         with seeded(seed):
-            self.input_process = InputProcess(config.code_width, config.latent)
-            self.position_enc = PositionalEncoding(config.latent, config.positions, config.dropout)
-            self.seqTransEncoder = Encoder(
-                config.layers, config.latent, config.heads, config.feedforward, config.dropout
-            )
-            self.cond_emb = nn.Linear(config.text_width, config.latent)
-            self.output_process = OutputProcess(config.latent, config.codes)
+            super().__init__(config, outputs=config.codes)
             self.token_emb = nn.Embedding(config.codes + 2, config.code_width)
             self.apply(initialise)
+        self.config = config
+        self.mask_id, self.pad_id = config.codes, config.codes + 1
 
     def hidden(self, ids: Tensor, text: Tensor, inside: Tensor) -> Tensor:
         """Run the transformer; ids [B, T] with special ids, text [B, W], inside [B, T] -> [B, T, latent]."""
@@ -119,7 +83,7 @@ class MaskTransformer(nn.Module):
     def corrupt(self, ids: Tensor, lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Choose the tokens to predict and hide them (Guo et al. 2024, section 3.2).
 
-        The share to predict follows the cosine schedule of a uniform draw per row. Of the chosen tokens 10 %
+        The share to predict follows the cosine schedule of a uniform number per row. Of the chosen tokens 10 %
         become a random code, 88 % of the rest the mask, and the others stay. Shares are of a row's own
         length, not of the padded
         one as in the released code: the same in expectation, and every row has at least one token to predict.
@@ -140,12 +104,13 @@ class MaskTransformer(nn.Module):
         return torch.where(hidden, self.mask_id, corrupted), chosen
 
     def predicted(
-        self, ids: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
+        self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> list[Predicted]:
-        """Draw tokens to hide and score them; the text is dropped for some rows while training.
+        """Hide random tokens of layer 0 and score them; the text is dropped for some rows while training.
 
-        ids: [B, T] codes, anything beyond the length. text: [B, W]. lengths: [B] tokens, at least 1.
+        codes: [B, T, Q], anything beyond the length. text: [B, W]. lengths: [B] tokens, at least 1.
         """
+        ids = codes[..., 0]
         corrupted, chosen = self.corrupt(ids, lengths, generator)
         if self.training and self.config.condition_drop > 0:
             text = drop_rows(text, self.config.condition_drop, generator)
@@ -153,13 +118,44 @@ class MaskTransformer(nn.Module):
             hidden = self.hidden(corrupted, text, inside_mask(lengths, ids.shape[1]))
         return [Predicted(self.output_process(hidden[chosen]), ids[chosen], chosen.nonzero()[:, 0])]
 
+    def guided(
+        self,
+        codes: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        *,
+        cfg_scale: float,
+        generator: torch.Generator,
+    ) -> list[Predicted]:
+        """Score the hidden tokens of layer 0 with guided logits; see `TextToMotion.guided`."""
+        ids = codes[..., 0]
+        read, hidden = self.corrupt(ids, lengths, generator)
+        logits = self.logits(read, text, lengths, cfg_scale)
+        return [Predicted(logits[hidden], ids[hidden], hidden.nonzero()[:, 0])]
+
     def training_loss(
-        self, ids: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
+        self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> TokenLoss:
         """Cross-entropy of the hidden tokens, every token weighing the same; arguments as for `predicted`."""
-        (found,) = self.predicted(ids, text, lengths, generator)
+        (found,) = self.predicted(codes, text, lengths, generator)
         accuracy = (found.logits.argmax(-1) == found.target).float().mean()
         return TokenLoss(functional.cross_entropy(found.logits.float(), found.target), accuracy.detach())
+
+    def sample(
+        self, text: Tensor, lengths: Tensor | None, *, sampling: Sampling, generator: torch.Generator
+    ) -> Tensor:
+        """Sample codes of layer 0 by `generate`; raises ValueError without lengths, which it does not predict."""
+        if lengths is None:
+            raise ValueError("MoMask needs the lengths of the motions; only BAMM predicts them")
+        return self.generate(
+            text,
+            lengths,
+            steps=sampling.steps,
+            cfg_scale=sampling.cfg,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            generator=generator,
+        )
 
     @torch.no_grad()
     def generate(
@@ -174,11 +170,11 @@ class MaskTransformer(nn.Module):
         generator: torch.Generator,
         noise: Tensor | None = None,
     ) -> Tensor:
-        """Draw base codes by iterative masked decoding (Guo et al. 2024, section 3.4).
+        """Sample base codes by iterative masked decoding (Guo et al. 2024, section 3.4).
 
         text: [B, W]. lengths: [B] tokens, at least 1. steps: forward passes. top_k: share of codes cut away.
         temperature: 0 = greedy. noise: [steps, B, T, K] Gumbel noise that decides in the place of
-        `generator`. Returns [B, max length] int64, -1 at padding. A row's draws depend on the generator, its
+        `generator`. Returns [B, max length] int64, -1 at padding. A row's codes depend on the generator, its
         place in the batch and its own length, never on the lengths of the others.
         """
         lengths = lengths.to(text.device)
@@ -198,15 +194,15 @@ class MaskTransformer(nn.Module):
                 ids = torch.where(masked, self.mask_id, ids)
                 logits = self._guided(ids, text, inside, masked, cfg_scale)
                 logits = logits.reshape(-1, self.config.codes).float()
-                drawn = draw_codes(
+                sampled = sample_codes(
                     logits,
                     top_k=top_k,
                     temperature=temperature,
                     uniforms=uniforms[step][masked],
                     noise=None if noise is None else noise[step, :, :tokens][masked],
                 )
-                ids[masked] = drawn
-                certainty = logits.gather(1, drawn[:, None])[:, 0] - logits.logsumexp(1)
+                ids[masked] = sampled
+                certainty = logits.gather(1, sampled[:, None])[:, 0] - logits.logsumexp(1)
                 # Tokens kept so far are never hidden again.
                 scores = torch.full_like(scores, torch.inf).masked_scatter(masked, certainty.exp())
         return torch.where(inside, ids, -1)

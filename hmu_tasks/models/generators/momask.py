@@ -3,36 +3,27 @@
 Guo et al. 2024, "MoMask: Generative Masked Modeling of 3D Human Motions" (arXiv 2312.00063).
 """
 
-from dataclasses import dataclass
+from hmu_tasks.config.sections.networks import Transformer
+from hmu_tasks.models import Model, Network
 
-import torch
-from torch import Tensor
+RESIDUAL = Network(
+    component="residual",
+    network="hmu_tasks.models.generators.residual:ResidualTransformer",
+    config="hmu_tasks.models.generators.residual:ResidualTransformerConfig",
+)
 
-from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
-from hmu_tasks.models.generators.text_to_motion import Sampling, TextToMotion
-
-
-@dataclass(frozen=True)
-class MoMask(TextToMotion):
-    """MoMask: the base transformer fills in masked tokens, all at once at first, in a few steps."""
-
-    base: MaskTransformer
-
-    network = MaskTransformer
-    config = MaskTransformerConfig
-
-    def draw_base(
-        self, text: Tensor, lengths: Tensor | None, *, sampling: Sampling, generator: torch.Generator
-    ) -> Tensor:
-        """Draw base codes by masked decoding; raises ValueError without lengths: MoMask predicts none."""
-        if lengths is None:
-            raise ValueError("MoMask needs the lengths of the motions; only BAMM predicts them")
-        return self.base.generate(
-            text,
-            lengths,
-            steps=sampling.steps,
-            cfg_scale=sampling.cfg,
-            temperature=sampling.temperature,
-            top_k=sampling.top_k,
-            generator=generator,
-        )
+MODEL = Model(
+    name="momask",
+    label="MoMask",
+    section=Transformer,
+    generator="hmu_tasks.models.generators.two_stage:TwoStage",
+    networks={
+        "base": Network(
+            component="base-momask",
+            network="hmu_tasks.models.generators.masked:MaskTransformer",
+            config="hmu_tasks.models.generators.masked:MaskTransformerConfig",
+        ),
+        "residual": RESIDUAL,
+    },
+    official="hmu_tasks.models.official.networks:read_mask_transformer",
+)

@@ -9,14 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hmu_tasks.models.generators.masked import cosine_schedule
-from hmu_tasks.models.generators.sampling import Negative, conditions, draw_codes, mixed, row_uniforms
-from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss
+from hmu_tasks.models.generators.sampling import (
+    conditions,
+    cosine_schedule,
+    mixed,
+    row_uniforms,
+    sample_codes,
+)
+from hmu_tasks.models.generators.token_loss import Predicted
+from hmu_tasks.models.generators.transformer import CodeTransformer, TransformerConfig
 from hmu_tasks.models.networks.layers import (
-    Encoder,
-    InputProcess,
-    OutputProcess,
-    PositionalEncoding,
     attend_mask,
     drop_rows,
     evaluating,
@@ -29,65 +31,43 @@ from hmu_tasks.runtime.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class ResidualTransformerConfig:
+class ResidualTransformerConfig(TransformerConfig):
     """Sizes and rates; the defaults are the published ones (weights shared between layers)."""
 
-    codes: int = 512
-    code_width: int = 512
-    quantizers: int = 6
-    latent: int = 384
-    layers: int = 8
-    heads: int = 6
-    feedforward: int = 1024
-    dropout: float = 0.2
-    text_width: int = 512
     condition_drop: float = 0.2
-    positions: int = 5000
+    quantizers: int = 6
 
     def __post_init__(self) -> None:
-        if self.latent % self.heads or self.latent % 2:
-            raise ConfigError(
-                f"latent width {self.latent} must be even and a multiple of heads ({self.heads})"
-            )
+        super().__post_init__()
         if self.quantizers < 2:
             raise ConfigError(f"a residual transformer needs at least 2 quantizers, not {self.quantizers}")
 
 
-class ResidualTransformer(nn.Module):
+class ResidualTransformer(CodeTransformer):
     """Predict the codes of layer q = 1..Q-1 from layers 0..q-1 and a sentence vector.
 
     One id follows the codes 0..K-1: `pad_id` = K, a class of its own. Lengths are in tokens everywhere.
-    The output map of layer q is the input embedding of layer q ("share weight"); only the first embedding and
-    the last output map stand alone.
+    The output projection of layer q is the input embedding of layer q ("share weight"); only the first embedding and
+    the last output projection stand alone.
     """
 
-    negative: Negative | None = None
-
     def __init__(self, config: ResidualTransformerConfig, *, seed: int = 0) -> None:
-        super().__init__()
-        self.config = config
-        self.pad_id = config.codes
         with seeded(seed):
-            self.input_process = InputProcess(config.code_width, config.latent)
-            self.position_enc = PositionalEncoding(config.latent, config.positions, config.dropout)
-            self.seqTransEncoder = Encoder(
-                config.layers, config.latent, config.heads, config.feedforward, config.dropout
-            )
-            self.quant_emb = nn.Linear(config.quantizers, config.latent)
-            self.cond_emb = nn.Linear(config.text_width, config.latent)
-            self.output_process = OutputProcess(config.latent, config.code_width)
+            super().__init__(config, outputs=config.code_width, quantizers=config.quantizers)
             table = (config.codes + 1, config.code_width)
             self.embed_proj_shared_weight = nn.Parameter(0.02 * torch.randn(config.quantizers - 2, *table))
             self.token_embed_weight_ = nn.Parameter(0.02 * torch.randn(1, *table))
             self.output_proj_weight_ = nn.Parameter(0.02 * torch.randn(1, *table))
             self.apply(initialise)
+        self.config = config
+        self.pad_id = config.codes
 
     def token_embed(self, layer: int) -> Tensor:
         """Embedding [K + 1, C] of the codes of layer 0..Q-2."""
         return self.token_embed_weight_[0] if layer == 0 else self.embed_proj_shared_weight[layer - 1]
 
     def output_proj(self, layer: int) -> Tensor:
-        """Output map [K + 1, C] to the codes of layer 1..Q-1."""
+        """Output projection [K + 1, C] to the codes of layer 1..Q-1."""
         last = layer == self.config.quantizers - 1
         return self.output_proj_weight_[0] if last else self.embed_proj_shared_weight[layer - 1]
 
@@ -136,21 +116,21 @@ class ResidualTransformer(nn.Module):
         logits = scored(history.repeat(times, 1, 1), torch.cat(texts), inside.repeat(times, 1))
         return mixed(logits.chunk(times), cfg_scale, self.negative)
 
-    def draw_layers(self, rows: int, generator: torch.Generator, device: torch.device) -> Tensor:
-        """Draw the layer to predict for each row, [B] in 1..Q-1, low layers more often (cosine schedule)."""
+    def sample_layers(self, rows: int, generator: torch.Generator, device: torch.device) -> Tensor:
+        """Sample the layer to predict for each row, [B] in 1..Q-1, low layers more often (cosine schedule)."""
         share = 1.0 - cosine_schedule(uniform((rows,), generator, device))
         return torch.round(share * (self.config.quantizers - 2)).long() + 1
 
     def predicted(
         self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> list[Predicted]:
-        """Draw a layer for each row and score its codes, layer by layer; the text is dropped for some while training.
+        """Sample a layer for each row and score its codes, layer by layer; the text is dropped for some while training.
 
         codes: [B, T, Q], anything beyond the length. text: [B, W]. lengths: [B] tokens, at least 1.
         """
         inside = inside_mask(lengths, codes.shape[1])
         codes = torch.where(inside[..., None] & (codes >= 0), codes, self.pad_id)
-        layers = self.draw_layers(len(codes), generator, codes.device)
+        layers = self.sample_layers(len(codes), generator, codes.device)
         if self.training and self.config.condition_drop > 0:
             text = drop_rows(text, self.config.condition_drop, generator)
         with seeded(generator, codes.device):
@@ -164,15 +144,9 @@ class ResidualTransformer(nn.Module):
             found.append(Predicted(scored, target[kept], rows.nonzero()[:, 0][kept.nonzero()[:, 0]]))
         return found
 
-    def training_loss(
-        self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
-    ) -> TokenLoss:
-        """Cross-entropy of one drawn layer per row, every token weighing the same; arguments as for `predicted`."""
-        found = self.predicted(codes, text, lengths, generator)
-        count = sum(len(part.target) for part in found)
-        losses = [functional.cross_entropy(p.logits.float(), p.target, reduction="sum") for p in found]
-        right = [(part.logits.argmax(-1) == part.target).sum() for part in found]
-        return TokenLoss(torch.stack(losses).sum() / count, (torch.stack(right).sum() / count).detach())
+    def code_rows(self, layer: int) -> list[Tensor]:
+        """Embeddings of layer 0, output projections of the others (their embeddings too, but for the last layer)."""
+        return [self.token_embed(0) if layer == 0 else self.output_proj(layer)]
 
     @torch.no_grad()
     def generate(
@@ -189,35 +163,35 @@ class ResidualTransformer(nn.Module):
         noise: Tensor | None = None,
         padding_class: bool = False,
     ) -> Tensor:
-        """Draw the codes of the further layers, one forward pass each (Guo et al. 2024, section 3.4).
+        """Sample the codes of the further layers, one forward pass each (Guo et al. 2024, section 3.4).
 
         base_ids: [B, T] codes of layer 0. text: [B, W]. lengths: [B] tokens. layers: how many layers to
         return in all, None = Q. noise: [Q - 1, B, T, K + 1] Gumbel noise that decides in the place of
         `generator`.
-        padding_class: True also draws the padding class within a motion, as the released code does; it comes
+        padding_class: True also samples the padding class within a motion, as the released code does; it comes
         out as -1 and decodes to a zero vector.
-        Returns [B, T, layers] int64, -1 at padding. Draws depend on other rows as little as in the base
+        Returns [B, T, layers] int64, -1 at padding. Codes depend on other rows as little as in the base
         model.
         """
         lengths = lengths.to(text.device)
         inside = inside_mask(lengths, base_ids.shape[1])
         total = self.config.quantizers if layers is None else layers
         uniforms = row_uniforms(self.config.quantizers - 1, lengths, base_ids.shape[1], generator)
-        drawn = [torch.where(inside & (base_ids >= 0), base_ids, self.pad_id)]
+        sampled = [torch.where(inside & (base_ids >= 0), base_ids, self.pad_id)]
         history: Tensor | float = 0.0
         with evaluating(self):
             for layer in range(1, total):
-                history = history + functional.embedding(drawn[-1], self.token_embed(layer - 1))
+                history = history + functional.embedding(sampled[-1], self.token_embed(layer - 1))
                 logits = self._guided(history, layer, text, inside, cfg_scale)[inside].float()
                 if not padding_class:
                     logits[:, self.pad_id] = -torch.inf
-                codes = draw_codes(
+                codes = sample_codes(
                     logits,
                     top_k=top_k,
                     temperature=temperature,
                     uniforms=uniforms[layer - 1][inside],
                     noise=None if noise is None else noise[layer - 1][inside],
                 )
-                drawn.append(torch.full_like(base_ids, self.pad_id).masked_scatter(inside, codes))
-        codes = torch.stack(drawn, dim=-1)
+                sampled.append(torch.full_like(base_ids, self.pad_id).masked_scatter(inside, codes))
+        codes = torch.stack(sampled, dim=-1)
         return torch.where(codes == self.pad_id, -1, codes)

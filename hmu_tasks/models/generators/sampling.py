@@ -1,4 +1,4 @@
-"""Drawing codes from logits: top-k truncation, temperature, and random numbers that padding cannot shift."""
+"""Sampling of codes from logits: top-k truncation, temperature, and random numbers that padding cannot shift."""
 
 import math
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ def kept_classes(classes: int, top_k: float) -> int:
     return max(1, math.ceil((1.0 - top_k) * classes))
 
 
-def draw_codes(
+def sample_codes(
     logits: Tensor, *, top_k: float, temperature: float, uniforms: Tensor, noise: Tensor | None = None
 ) -> Tensor:
-    """Draw one class per row from the most likely classes.
+    """Sample one class per row from the most likely classes.
 
     logits: [N, K]. top_k: share of classes cut away. temperature: 0 takes the most likely class.
     uniforms: [N] numbers in [0, 1), turned into classes through the cumulative distribution.
-    noise: [N, K] Gumbel noise; where given, it decides in the place of `uniforms` (Gumbel-max draw).
+    noise: [N, K] Gumbel noise; where given, it decides in the place of `uniforms` (the Gumbel-max trick).
     Returns [N] int64.
     """
     values, classes = logits.topk(kept_classes(logits.shape[-1], top_k), dim=-1)
@@ -46,17 +46,27 @@ def draw_codes(
     return classes.gather(-1, place[:, None])[:, 0]
 
 
-def row_uniforms(draws: int, lengths: Tensor, tokens: int, generator: torch.Generator) -> Tensor:
-    """Draw uniform numbers [draws, B, T] such that a row's numbers depend on its own place and length only.
+def mask_counts(lengths: Tensor, ratio: Tensor) -> Tensor:
+    """Tokens to mask per row: the share `ratio` of each length, rounded half to even, at least one."""
+    return torch.round(ratio * lengths).clamp(min=1)
 
-    Each row gets a seed from `generator` and draws for its own tokens, so that neither padding nor the
-    lengths of other rows change what is drawn for it. lengths: [B] tokens.
+
+def cosine_schedule(progress: Tensor) -> Tensor:
+    """Share of masked tokens at `progress` in [0, 1] (Guo et al. 2024, section 3.2; Chang et al. 2022)."""
+    return torch.cos(progress * math.pi * 0.5)
+
+
+def row_uniforms(count: int, lengths: Tensor, tokens: int, generator: torch.Generator) -> Tensor:
+    """Uniform numbers [count, B, T] such that a row's numbers depend on its own place and length only.
+
+    Each row gets a seed from `generator` for its own tokens, so that neither padding nor the
+    lengths of other rows change its numbers. lengths: [B] tokens.
     """
     seeds = torch.randint(2**62, (len(lengths),), generator=generator, device=generator.device).tolist()
-    out = torch.zeros(draws, len(lengths), tokens)
+    out = torch.zeros(count, len(lengths), tokens)
     for row, (seed, length) in enumerate(zip(seeds, lengths.tolist(), strict=True)):
         own = torch.Generator().manual_seed(seed)
-        out[:, row, :length] = uniform((draws, length), own, out.device)
+        out[:, row, :length] = uniform((count, length), own, out.device)
     return out.to(lengths.device)
 
 

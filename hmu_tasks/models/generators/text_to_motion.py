@@ -1,17 +1,18 @@
-"""The abstract text-to-motion model: tokenizer, base transformer and residual transformer as one."""
+"""The contract of a text-to-motion model: a tokenizer and the networks that sample its codes, as one."""
 
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, Self
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.models.generators.residual import ResidualTransformer
+from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.sampling import Negative
+from hmu_tasks.models.generators.token_loss import Predicted
 from hmu_tasks.models.networks.device import mixed_precision
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
@@ -21,7 +22,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Sampling:
-    """Decoding steps, CFG scales of base and residual transformer, temperature, and share of logits cut away."""
+    """How codes are sampled; a model takes what it has a use for.
+
+    steps: decoding steps. cfg: scale of classifier-free guidance. residual_cfg: the same for a residual transformer.
+    temperature: of the softmax. top_k: share of the codes that is cut away, the least likely first.
+    """
 
     steps: int = 10
     cfg: float = 4.0
@@ -30,34 +35,66 @@ class Sampling:
     top_k: float = 0.9
 
 
-class BaseTransformer(Protocol):
-    """A transformer that draws the codes of the first quantizer layer; a network of PyTorch."""
-
-    cond_emb: nn.Linear
-    negative: Negative | None
-
-
 @dataclass(frozen=True)
 class TextToMotion(ABC):
-    """The whole model: text embeddings and lengths in, motion out. Methods replace parts, they never change them."""
+    """A model: sentence vectors and lengths in, motion out. Methods make new models, they never change one in place.
+
+    A sub-class is a frozen dataclass with one more field per network, a `CodeNetwork` each, and defines how they
+    sample (`sample`) and score given codes (`guided`). All else follows.
+    """
 
     tokenizer: Tokenizer
-    base: BaseTransformer
-    residual: ResidualTransformer
-
-    # The base transformer's class and that of its configuration.
-    network: ClassVar[type[Any]]
-    config: ClassVar[type[Any]]
-    predicts_lengths: ClassVar[bool] = False
 
     @abstractmethod
-    def draw_base(
-        self, text: Tensor, lengths: Tensor | None, *, sampling: Sampling, generator: torch.Generator
+    def sample(
+        self,
+        text: Tensor,
+        lengths: Tensor | None,
+        *,
+        sampling: Sampling,
+        streams: Mapping[str, torch.Generator],
     ) -> Tensor:
-        """Draw the codes of layer 0: text [B, W], lengths [B] tokens -> [B, longest] int64, -1 beyond a length.
+        """Sample the codes of all layers: text [B, W] -> [B, longest, Q] int64, -1 beyond a length.
 
-        lengths: None asks a model that predicts lengths to do so; others raise ValueError.
+        lengths: [B] tokens; None asks a model that predicts lengths to do so, others raise ValueError. streams: a
+        generator per network, on the device of the text; what is sampled for a row should depend on that row alone
+        (`sampling.row_uniforms`).
         """
+
+    @abstractmethod
+    def guided(
+        self,
+        codes: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        *,
+        cfg_scale: float,
+        generator: torch.Generator,
+    ) -> list[Predicted]:
+        """Score given codes with the logits that sampling uses, guidance and a negative text included.
+
+        codes: [B, T, Q], anything beyond the length; text: [B, W], may ask for a gradient; lengths: [B] tokens. Which
+        codes are scored, and which of the others can be read, follows from `generator` as in training.
+        """
+
+    @property
+    def predicts_lengths(self) -> bool:
+        """Whether the model predicts the length of a motion where none is given."""
+        return False
+
+    @property
+    def networks(self) -> dict[str, CodeNetwork]:
+        """The networks by name, in the order in which they sample."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "tokenizer"}
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """Tokenizer and networks by name; a bundle holds these and the text encoder."""
+        return {"tokenizer": self.tokenizer, **self.networks}
+
+    def with_parts(self, **parts: Any) -> Self:
+        """Return a model with other parts, by name, that shares everything else."""
+        return replace(self, **parts)
 
     @property
     def codebooks(self) -> Tensor:
@@ -66,8 +103,8 @@ class TextToMotion(ABC):
 
     @property
     def text_projections(self) -> dict[str, nn.Linear]:
-        """The linear maps of the text embedding that closed-form edits may change."""
-        return {"base": self.base.cond_emb, "residual": self.residual.cond_emb}
+        """The projections of the sentence vector, by network, that closed-form edits may change."""
+        return {name: network.cond_emb for name, network in self.networks.items()}
 
     def with_codebooks(self, codebooks: Tensor) -> Self:
         """Return a model that decodes with `codebooks` [Q, K, C] and shares everything else."""
@@ -75,21 +112,28 @@ class TextToMotion(ABC):
         return replace(self, tokenizer=replace(self.tokenizer, network=network))
 
     def with_text_projections(self, projections: Mapping[str, nn.Linear]) -> Self:
-        """Return a model with other maps of the text embedding, by component, that shares everything else."""
-        parts: dict[str, Any] = {}
+        """Return a model with other projections of the sentence vector, by network, that shares everything else."""
+        parts = {name: copy.deepcopy(self.networks[name]) for name in projections}
         for name, linear in projections.items():
-            parts[name] = copy.deepcopy(getattr(self, name))
             parts[name].cond_emb = linear
-        return replace(self, **parts)
+        return self.with_parts(**parts)
 
     def with_negative(self, negative: Negative) -> Self:
-        """Return a model that steers away from a text at every draw, with the same weights."""
-        parts = {name: copy.copy(getattr(self, name)) for name in ("base", "residual")}
-        for (
-            network
-        ) in parts.values():  # a shallow copy: it shares the weights, and only it gets the attribute
+        """Return a model that steers away from a text whenever it samples, with the same weights."""
+        # A shallow copy shares the weights, and only it gets the attribute.
+        parts = {name: copy.copy(network) for name, network in self.networks.items()}
+        for network in parts.values():
             network.negative = negative
-        return replace(self, **parts)
+        return self.with_parts(**parts)
+
+    def code_rows(self, layer: int) -> list[Tensor]:
+        """What the networks know of a layer's codes: embeddings and output projections, [>= K, width] each."""
+        return [rows for network in self.networks.values() for rows in network.code_rows(layer)]
+
+    def without_codes(self, layer: int, codes: Tensor) -> dict[str, CodeNetwork]:
+        """Copies of the networks that sample a layer, by name, that never sample the codes marked in `codes` [K]."""
+        copies = {name: network.without_codes(layer, codes) for name, network in self.networks.items()}
+        return {name: network for name, network in copies.items() if network is not None}
 
     @torch.no_grad()
     def generate_codes(
@@ -102,34 +146,23 @@ class TextToMotion(ABC):
         batch: int = 128,
         progress: Progress | None = None,
     ) -> list[np.ndarray]:
-        """Draw codes for each prompt: the first layer by the base transformer, the rest by the residual one.
+        """Sample codes for each prompt.
 
         text: [B, W] sentence vectors. frames: B lengths in frames (cut to a multiple of four); None where the
         model is to predict them. Returns B int64 arrays [frames_i // 4, Q]. Prompts of similar length share a
-        batch; what is drawn for a prompt does not depend on the size of the batches.
+        batch; what is sampled for a prompt does not depend on the size of the batches.
         """
         tokens = None if frames is None else np.array([f // UNIT for f in frames])
         order = np.arange(len(text)) if tokens is None else np.argsort(tokens, kind="stable")
         codes: list[np.ndarray] = [np.empty(0)] * len(order)
-        # A stream of its own for each transformer: prompts take their numbers in order, however they are batched.
-        second = torch.Generator(device=generator.device)
-        second.manual_seed(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
+        streams = self._streams(generator)
         done = 0
         for start in range(0, len(order), batch):
             rows = order[start : start + batch]
             lengths = None if tokens is None else torch.from_numpy(tokens[rows]).to(text.device)
             with mixed_precision(text.device):
-                ids = self.draw_base(text[rows], lengths, sampling=sampling, generator=generator)
-                lengths = (ids >= 0).sum(dim=1)
-                full = self.residual.generate(
-                    ids,
-                    text[rows],
-                    lengths,
-                    cfg_scale=sampling.residual_cfg,
-                    temperature=sampling.temperature,
-                    top_k=sampling.top_k,
-                    generator=second,
-                )
+                full = self.sample(text[rows], lengths, sampling=sampling, streams=streams)
+            lengths = (full[..., 0] >= 0).sum(dim=1)
             for i, row, length in zip(rows, full.cpu().numpy(), lengths.tolist(), strict=True):
                 codes[i] = row[:length]
             done += len(rows)
@@ -147,8 +180,18 @@ class TextToMotion(ABC):
         batch: int = 128,
         progress: Progress | None = None,
     ) -> list[np.ndarray]:
-        """Draw one motion per prompt: raw features [frames_i // 4 * 4, D]."""
+        """Sample one motion per prompt: raw features [frames_i // 4 * 4, D]."""
         codes = self.generate_codes(
             text, frames, sampling=sampling, generator=generator, batch=batch, progress=progress
         )
         return self.tokenizer.decode(codes, batch=batch)
+
+    def _streams(self, generator: torch.Generator) -> dict[str, torch.Generator]:
+        """A generator per network: prompts take their numbers in order, however they are batched."""
+        first, *others = self.networks
+        streams = {first: generator}
+        for name in others:
+            seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
+            streams[name] = torch.Generator(device=generator.device)
+            streams[name].manual_seed(seed)
+        return streams

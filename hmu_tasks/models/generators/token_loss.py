@@ -18,7 +18,7 @@ class TokenLoss:
 
 @dataclass(frozen=True)
 class Predicted:
-    """Tokens that one training draw asks for: scores [N, K] of the codes, the codes [N], and the clip [N] of each."""
+    """Tokens to predict in one training example of each clip: logits [N, K], codes [N], and the clip [N] of each."""
 
     logits: Tensor
     target: Tensor

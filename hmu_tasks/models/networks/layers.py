@@ -1,4 +1,4 @@
-"""Parts that the transformers share: post-norm encoder, positions, input and output maps, seeded draws.
+"""Parts that the transformers share: post-norm encoder, positions, input and output projections, seeded random numbers.
 
 Parameter names are those of the published MoMask checkpoints, so that official weights load unchanged.
 """
@@ -18,7 +18,7 @@ def seeded(source: int | torch.Generator, device: torch.device | None = None) ->
 
     torch's dropout and initialisers know no generator of their own, hence the borrowed and restored global
     state.
-    source: a seed, or a generator from which one seed is drawn. device: also seeded where it is a CUDA
+    source: a seed, or a generator from which one seed is taken. device: also seeded where it is a CUDA
     device.
     """
     if isinstance(source, int):
@@ -43,7 +43,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def uniform(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
-    """Draw from [0, 1) where the generator lives and move the numbers to `device`."""
+    """Uniform numbers in [0, 1), generated on the generator's device and moved to `device`."""
     return torch.rand(shape, generator=generator, device=generator.device).to(device)
 
 
@@ -165,7 +165,7 @@ class Encoder(nn.Module):
 
 
 class InputProcess(nn.Module):
-    """Linear map of token vectors into the transformer's width."""
+    """Projection of token vectors into the transformer's width."""
 
     def __init__(self, code_width: int, width: int) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ class InputProcess(nn.Module):
 
 
 class OutputProcess(nn.Module):
-    """BERT's prediction head: dense, GELU, layer norm, output map."""
+    """BERT's prediction head: dense, GELU, layer norm, output projection."""
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
@@ -203,7 +203,7 @@ def attend_mask(inside: Tensor, extra: int) -> Tensor | None:
 
 
 def initialise(module: nn.Module) -> None:
-    """BERT's initialisation of linear maps, embeddings and norms, as the published transformers use it."""
+    """BERT's initialisation of linear layers, embeddings and norms, as the published transformers use it."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
         if isinstance(module, nn.Linear):

@@ -1,4 +1,4 @@
-"""Clips and captions in the form that training loops draw from."""
+"""Clips and captions in the form that training loops read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,13 +40,14 @@ class ClipSet:
             out[b, : lengths[b]] = (torch.from_numpy(np.array(self.features[i])) - mean) / std
         return out, lengths
 
-    def draw_captions(
+    def sample_captions(
         self, rows: Sequence[int] | np.ndarray, generator: torch.Generator
     ) -> list[CaptionWords]:
-        """Draw one caption for each clip."""
-        draws = torch.rand(len(rows), generator=generator).tolist()
+        """Choose a random caption of each clip."""
+        numbers = torch.rand(len(rows), generator=generator).tolist()
         return [
-            self.captions[i][int(draw * len(self.captions[i]))] for i, draw in zip(rows, draws, strict=True)
+            self.captions[i][int(number * len(self.captions[i]))]
+            for i, number in zip(rows, numbers, strict=True)
         ]
 
 

@@ -1,4 +1,4 @@
-"""What the transformers are trained on: codes of a variant's clips with the sentence vectors of their captions."""
+"""What generators are trained on: codes of a variant's clips with the sentence vectors of their captions."""
 
 from hmu_tasks.config import paths
 from hmu_tasks.data.clips import packed
@@ -10,11 +10,14 @@ from hmu_tasks.training.loop.job import Job, split_of
 from hmu_tasks.training.loop.transformers import CodeSet
 
 
-def code_sets(job: Job) -> tuple[CodeSet, CodeSet, int]:
-    """Encode the variant's clips with the variant's tokenizer; returns training and validation codes, text width."""
+def code_sets(job: Job) -> tuple[CodeSet, CodeSet, dict[str, int]]:
+    """Encode a variant's clips with its tokenizer: training codes, validation codes, and the sizes of both inputs.
+
+    sizes: quantizers Q, codes K and code_width C of the codebooks, text_width W of the sentence vectors.
+    """
     clips = packed.load(paths.CLIPS)
     encoder = load_text(paths.component("text"), job.device)
-    _, codes = tokenizer_with_codes(job, clips, job.variant)
+    tokenizer, codes = tokenizer_with_codes(job, clips, job.variant)
     sets = [split_of(clips, split, job.variant) for split in ("train", "val")]
     texts = [c.text for s in sets for row in s.captions for c in row]
     vectors = embed_texts(encoder, texts, cache=paths.CACHE, digest=weights.digest(paths.component("text")))
@@ -22,4 +25,6 @@ def code_sets(job: Job) -> tuple[CodeSet, CodeSet, int]:
         CodeSet([codes[i] for i in s.ids], [[c.text for c in row] for row in s.captions], vectors)
         for s in sets
     )
-    return train, val, encoder.width
+    quantizers, count, width = tokenizer.codebooks.shape
+    sizes = {"quantizers": quantizers, "codes": count, "code_width": width, "text_width": encoder.width}
+    return train, val, sizes

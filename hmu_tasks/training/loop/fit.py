@@ -79,7 +79,7 @@ class Averages:
 
 
 def step_seed(seed: int, step: int) -> int:
-    """Seed of one training step, so that a resumed run draws what an undisturbed one draws."""
+    """Seed of one training step, so that a resumed run sees the random numbers of an undisturbed one."""
     return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
 
 
@@ -206,7 +206,7 @@ def _evaluate(
     state: dict[str, Any],
     history: History,
 ) -> bool:
-    """Measure on the validation split; say whether patience has run out."""
+    """Validate, keep the best weights, and return whether patience has run out."""
     if validate is None:
         return False
     model.eval()

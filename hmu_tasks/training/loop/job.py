@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hmu_tasks.config import params as settings
 from hmu_tasks.config import paths
-from hmu_tasks.config.sections.training import Training
+from hmu_tasks.config.sections.networks import Training
 from hmu_tasks.data.clips.id_lists import read_ids
 from hmu_tasks.data.clips.packed import Clips
 from hmu_tasks.data.motion.normalisation import emphasise
@@ -21,7 +21,11 @@ from hmu_tasks.training.loop.fit import Progress, Schedule
 
 @dataclass(frozen=True)
 class Job:
-    """One training job: the knobs, the variant, the folder to fill, where its resumable state lies, the progress."""
+    """One training job.
+
+    variant: `full`, `retrain`, or None for a component without variants. folder: to be filled with the component.
+    checkpoint: file of its resumable state. progress: called with (steps done, steps in all).
+    """
 
     params: settings.Params
     variant: str | None
@@ -34,12 +38,12 @@ class Job:
         """Device to train on."""
         return pick_device(self.params.run.device)
 
-    def seed(self, name: str, draw: int = 0) -> int:
-        """Seed of a component; both variants of one component start from the same."""
-        return self.params.run.seed + sum(name.encode()) + draw
+    def seed(self, name: str, offset: int = 0) -> int:
+        """Seed of a component, the same for both of its variants; offset: for another seed of this component alone."""
+        return self.params.run.seed + sum(name.encode()) + offset
 
     def common(
-        self, name: str, knobs: Training, *, evaluations: int = 10, draw: int = 0, **more: Any
+        self, name: str, knobs: Training, *, evaluations: int = 10, offset: int = 0, **more: Any
     ) -> dict[str, Any]:
         """Arguments that every trainer takes."""
         schedule = Schedule(
@@ -51,7 +55,7 @@ class Job:
         )
         return {
             "schedule": schedule,
-            "seed": self.seed(name, draw),
+            "seed": self.seed(name, offset),
             "device": self.device,
             "checkpoint": self.checkpoint,
             "progress": self.progress,

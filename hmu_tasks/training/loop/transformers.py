@@ -1,31 +1,14 @@
-"""Training of the masked base transformer and of the residual transformer on codes and sentence vectors."""
+"""Clips as codes with the sentence vectors of their captions, and the training of a network on them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.training.loop.fit import Progress, Schedule, Trained, fit
-
-
-class TokenLoss(Protocol):
-    """Cross-entropy over predicted codes and the share predicted right."""
-
-    @property
-    def loss(self) -> Tensor:
-        """Mean cross-entropy."""
-        ...
-
-    @property
-    def accuracy(self) -> Tensor:
-        """Share of right predictions."""
-        ...
-
-
-Predict = Callable[[Tensor, Tensor, Tensor, torch.Generator], TokenLoss]
 
 
 class CodeSet:
@@ -42,41 +25,35 @@ class CodeSet:
         """Lengths in tokens, [N]."""
         return np.array([len(c) for c in self.codes])
 
-    def draw(
-        self, rows: np.ndarray, generator: torch.Generator, device: torch.device, padding: int
+    def batch(
+        self, rows: np.ndarray, generator: torch.Generator, device: torch.device
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return codes [B, T, Q] filled up with `padding`, one drawn sentence vector per clip [B, W], lengths [B]."""
+        """Return codes [B, T, Q], zero beyond the length, a random sentence vector per clip [B, W], lengths [B]."""
         chosen = [self.codes[i] for i in rows]
         lengths = torch.tensor([len(c) for c in chosen])
-        codes = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=padding)
-        draws = torch.rand(len(rows), generator=generator).tolist()
+        codes = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True)
+        numbers = torch.rand(len(rows), generator=generator).tolist()
         text = torch.stack(
-            [self.text[i][int(draw * len(self.text[i]))] for i, draw in zip(rows, draws, strict=True)]
+            [self.text[i][int(number * len(self.text[i]))] for i, number in zip(rows, numbers, strict=True)]
         )
         return codes.to(device), text.to(device), lengths.to(device)
 
 
-def train_transformer(
-    network: nn.Module,
-    predict: Predict,
+def fit_codes(
+    network: CodeNetwork,
     train: CodeSet,
     val: CodeSet,
     *,
-    padding: int,
     schedule: Schedule,
     seed: int,
     device: torch.device,
     checkpoint: Path | None,
     progress: Progress | None,
 ) -> Trained:
-    """Train the base transformer (Guo et al. 2024, section 3.2) or the residual one (section 3.3).
-
-    predict: (codes [B, T, Q], text [B, W], lengths [B], generator) -> loss and accuracy of `network`.
-    """
+    """Train a network with its own training loss (for MoMask's: Guo et al. 2024, sections 3.2 and 3.3)."""
 
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        codes, text, lengths = train.draw(rows, generator, device, padding)
-        result = predict(codes, text, lengths, generator)
+        result = network.training_loss(*train.batch(rows, generator, device), generator)
         return result.loss, {"loss": result.loss.item(), "accuracy": float(result.accuracy)}
 
     def validate() -> float:
@@ -84,8 +61,7 @@ def train_transformer(
         losses = []
         for start in range(0, len(val.codes), schedule.batch):
             rows = np.arange(start, min(start + schedule.batch, len(val.codes)))
-            codes, text, lengths = val.draw(rows, generator, device, padding)
-            losses.append(predict(codes, text, lengths, generator).loss.item())
+            losses.append(network.training_loss(*val.batch(rows, generator, device), generator).loss.item())
         return float(np.mean(losses))
 
     return fit(

@@ -11,8 +11,9 @@ from hmu_tasks.config import params
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.clips.arrays import GrowingArray
 from hmu_tasks.data.clips.clips import Actions, Caption, Clip
-from hmu_tasks.data.datasets import DATASETS, raw_writer
+from hmu_tasks.data.datasets import DATASETS, dataset_named
 from hmu_tasks.data.motion.normalisation import RunningStatistics, Statistics
+from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import ConfigError, DataError
 
 
@@ -215,10 +216,11 @@ def test_a_failed_ingest_keeps_the_old_output(raw, tmp_path):
 
 
 def test_datasets_are_known_by_name():
-    assert raw_writer("humanml3d") is None
-    assert callable(raw_writer("synthetic"))
+    assert dataset_named("humanml3d").writer is None
+    assert callable(found_at(dataset_named("synthetic").writer))
+    assert {dataset_named(name).name for name in DATASETS} == set(DATASETS)
     with pytest.raises(ConfigError, match=", ".join(DATASETS)):
-        raw_writer("motion")
+        dataset_named("motion")
 
 
 def test_the_step_generates_packs_and_is_reproducible(tmp_path, monkeypatch):

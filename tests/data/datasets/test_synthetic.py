@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from running import processes_in
 
-from hmu_tasks.data.datasets.synthetic import ACTIONS, SyntheticClip, sample_clip, write_raw_folder
 from hmu_tasks.data.datasets.synthetic.captions import mirrored
-from hmu_tasks.data.datasets.synthetic.compose import MAX_FRAMES, MIN_FRAMES, compose
+from hmu_tasks.data.datasets.synthetic.compose import ACTIONS, MAX_FRAMES, MIN_FRAMES, SyntheticClip, compose
 from hmu_tasks.data.datasets.synthetic.lexicon import tag
+from hmu_tasks.data.datasets.synthetic.writer import sample_clip, write_raw_folder
 from hmu_tasks.data.motion.features import from_joints, mirror_joints
 from hmu_tasks.data.motion.recovery import to_joints
 from hmu_tasks.data.motion.skeleton import PARENTS
@@ -266,7 +266,7 @@ def test_folder_is_complete_reproducible_and_grows_without_change(tmp_path: Path
 
 WRITE = """
 from pathlib import Path
-from hmu_tasks.data.datasets.synthetic import write_raw_folder
+from hmu_tasks.data.datasets.synthetic.writer import write_raw_folder
 if __name__ == "__main__":
     write_raw_folder(Path("raw"), clips=100_000, seed=1, test=2, val=2, processes=2)
 """

@@ -116,7 +116,7 @@ def test_examples_have_the_published_shares() -> None:
 def test_every_row_weighs_the_same() -> None:
     network = BammTransformer(SMALL).eval()
     ids, text, lengths = inputs()
-    loss = network.training_loss(ids, text, lengths, generator(5)).loss
+    loss = network.training_loss(ids[..., None], text, lengths, generator(5)).loss
     read, target, known = network.corrupt(ids, lengths, generator(5))
     logits = network.logits(read, text, known=known)
     rows = [
@@ -125,7 +125,7 @@ def test_every_row_weighs_the_same() -> None:
     ]
     torch.testing.assert_close(loss, torch.stack(rows).mean(), atol=1e-5, rtol=1e-5)
     other = torch.where(inside_mask(lengths, 12), ids, 3)
-    assert torch.equal(network.training_loss(other, text, lengths, generator(5)).loss, loss)
+    assert torch.equal(network.training_loss(other[..., None], text, lengths, generator(5)).loss, loss)
 
 
 def test_a_tiny_set_is_learnt_with_its_text_and_lengths() -> None:
@@ -135,7 +135,7 @@ def test_a_tiny_set_is_learnt_with_its_text_and_lengths() -> None:
     network.train()
     losses = []
     for step in range(250):
-        result = network.training_loss(ids, text, lengths, generator(step))
+        result = network.training_loss(ids[..., None], text, lengths, generator(step))
         optimiser.zero_grad()
         result.loss.backward()
         optimiser.step()

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from hmu_tasks.config import paths
+from hmu_tasks.models import model_named
 from hmu_tasks.models.evaluators.classifier import load_classifier
 from hmu_tasks.models.evaluators.evaluator import load_evaluator
-from hmu_tasks.models.generators.bundle import COMPONENTS, Bundle, load_bundle, save_bundle
+from hmu_tasks.models.generators.bundle import Bundle, load_bundle, save_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import (
@@ -28,6 +29,7 @@ from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
 from hmu_tasks.runtime.errors import WeightsError
 
 CPU = torch.device("cpu")
+COMPONENTS = model_named("momask").parts
 BUNDLE = paths.edits("momask", "original") / "s0"
 
 

@@ -11,7 +11,7 @@ from hmu_tasks.models.generators.masked import (
     cosine_schedule,
     mask_counts,
 )
-from hmu_tasks.models.generators.sampling import draw_codes, kept_classes
+from hmu_tasks.models.generators.sampling import kept_classes, sample_codes
 from hmu_tasks.models.networks.layers import inside_mask
 from hmu_tasks.runtime.errors import ConfigError
 
@@ -156,13 +156,13 @@ def test_impossible_lengths_and_sizes_are_refused() -> None:
 def test_draws_follow_the_truncated_distribution() -> None:
     logits = torch.tensor([0.0, 2.0, 1.0, -1.0, -9.0]).repeat(40000, 1)
     uniforms = torch.rand(40000, generator=generator())
-    drawn = draw_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms)
+    drawn = sample_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms)
     share = torch.bincount(drawn, minlength=5) / 40000
     expected = torch.zeros(5)
     expected[:3] = (logits[0, :3] / 2.0).softmax(0)
     torch.testing.assert_close(share, expected, atol=0.01, rtol=0)
     noise = -torch.log(-torch.log(torch.rand(40000, 5, generator=generator()).clamp(min=1e-20)))
-    drawn = draw_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms, noise=noise)
+    drawn = sample_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms, noise=noise)
     torch.testing.assert_close(torch.bincount(drawn, minlength=5) / 40000, expected, atol=0.01, rtol=0)
 
 
@@ -188,7 +188,7 @@ def test_the_loss_sees_chosen_tokens_only() -> None:
     network = small()
     ids, text, lengths = inputs()
     ids = ids.expand(5, 12)
-    loss = network.training_loss(ids, text, lengths, generator(5))
+    loss = network.training_loss(ids[..., None], text, lengths, generator(5))
     corrupted, chosen = network.corrupt(ids, lengths, generator(5))
     logits = network.logits(corrupted, text, lengths)[chosen]
     expected = torch.nn.functional.cross_entropy(logits, ids[chosen])
@@ -203,7 +203,7 @@ def test_a_tiny_set_is_learnt_with_its_text() -> None:
     network.train()
     losses = []
     for step in range(250):
-        result = network.training_loss(ids, text, lengths, generator(step))
+        result = network.training_loss(ids[..., None], text, lengths, generator(step))
         optimiser.zero_grad()
         result.loss.backward()
         optimiser.step()
@@ -217,9 +217,9 @@ def test_a_tiny_set_is_learnt_with_its_text() -> None:
 def test_mixed_precision_stays_close() -> None:
     network = small().train()
     ids, text, lengths = inputs()
-    expected = network.training_loss(ids, text, lengths, generator(1))
+    expected = network.training_loss(ids[..., None], text, lengths, generator(1))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = network.training_loss(ids, text, lengths, generator(1))
+        loss = network.training_loss(ids[..., None], text, lengths, generator(1))
     loss.loss.backward()
     assert loss.loss.item() == pytest.approx(expected.loss.item(), rel=0.05)
     assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in network.parameters())

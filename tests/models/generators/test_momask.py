@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
-from hmu_tasks.models.generators.momask import MoMask
 from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
 from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.models.generators.two_stage import TwoStage
 from hmu_tasks.models.networks.lengths import UNIT, equal_length_batches
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
@@ -41,11 +41,11 @@ def tokenizer() -> Tokenizer:
 
 
 @pytest.fixture(scope="module")
-def model(tokenizer: Tokenizer) -> MoMask:
+def model(tokenizer: Tokenizer) -> TwoStage:
     sizes = {"codes": 8, "code_width": 4, "text_width": 6, "latent": 16, "layers": 1, "heads": 2}
     base = MaskTransformer(MaskTransformerConfig(**sizes, feedforward=16)).eval()
     residual = ResidualTransformer(ResidualTransformerConfig(**sizes, feedforward=16, quantizers=2)).eval()
-    return MoMask(tokenizer, base, residual)
+    return TwoStage(tokenizer, base, residual)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 64])
@@ -77,7 +77,7 @@ def test_nothing_in_nothing_out(tokenizer: Tokenizer) -> None:
     assert tokenizer.decode([]) == []
 
 
-def test_motions_have_the_lengths_asked_for(model: MoMask) -> None:
+def test_motions_have_the_lengths_asked_for(model: TwoStage) -> None:
     text = torch.randn(len(FRAMES), 6, generator=torch.Generator().manual_seed(0))
     done: list[tuple[int, int]] = []
 
@@ -108,7 +108,7 @@ def test_motions_have_the_lengths_asked_for(model: MoMask) -> None:
         np.testing.assert_array_equal(motion, expected)
 
 
-def test_other_codebooks_make_another_model_and_leave_this_one(model: MoMask) -> None:
+def test_other_codebooks_make_another_model_and_leave_this_one(model: TwoStage) -> None:
     before = {k: v.clone() for k, v in model.tokenizer.network.state_dict().items()}
     edited = model.with_codebooks(model.codebooks + 1)
     assert torch.equal(edited.codebooks, model.codebooks + 1)

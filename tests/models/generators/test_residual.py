@@ -129,7 +129,7 @@ def test_the_padding_class_is_drawn_only_on_demand() -> None:
 
 
 def test_layers_follow_the_published_schedule() -> None:
-    layers = ResidualTransformer(SMALL).draw_layers(20000, generator(), torch.device("cpu"))
+    layers = ResidualTransformer(SMALL).sample_layers(20000, generator(), torch.device("cpu"))
     share = torch.bincount(layers, minlength=4)[1:] / 20000
     # round((1 - cos(u pi / 2)) * 2) + 1 for uniform u
     bounds = torch.acos(1 - torch.tensor([0.25, 0.75])) * 2 / torch.pi
@@ -141,7 +141,7 @@ def test_the_loss_is_that_of_the_drawn_layers_within_the_length() -> None:
     network = small()
     codes, text, lengths = inputs()
     loss = network.training_loss(codes, text, lengths, generator(5))
-    layers = network.draw_layers(5, generator(5), torch.device("cpu"))
+    layers = network.sample_layers(5, generator(5), torch.device("cpu"))
     logits, targets = [], []
     for row, (layer, length) in enumerate(zip(layers.tolist(), lengths.tolist(), strict=True)):
         own = slice(row, row + 1)

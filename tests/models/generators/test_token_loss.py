@@ -28,18 +28,17 @@ NETWORKS = {
 }
 
 
-def batch(name: str) -> tuple[Tensor, Tensor, Tensor]:
+def batch() -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
-    shape = (5, 9, 3) if name == "residual" else (5, 9)
-    codes = torch.randint(12, shape, generator=generator)
+    codes = torch.randint(12, (5, 9, 3), generator=generator)
     return codes, torch.randn(5, 8, generator=generator), torch.tensor([9, 4, 1, 7, 9])
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_clips_make_up_the_training_loss(name: str) -> None:
     network = NETWORKS[name]().train()
-    loss = network.training_loss(*batch(name), torch.Generator().manual_seed(2)).loss
-    found = network.predicted(*batch(name), torch.Generator().manual_seed(2))
+    loss = network.training_loss(*batch(), torch.Generator().manual_seed(2)).loss
+    found = network.predicted(*batch(), torch.Generator().manual_seed(2))
     clips = torch.cat([part.clip for part in found])
     tokens = torch.bincount(clips, minlength=5)
     assert bool((tokens > 0).all())

@@ -1,5 +1,45 @@
 """Convert folders of BVH motion capture on any skeleton, with a captions table, into HumanML3D's layout."""
 
-from hmu_tasks.data.datasets.bvh.writer import write_raw_folder
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-__all__ = ["write_raw_folder"]
+from pydantic import Field
+
+from hmu_tasks.config.sections.section import Rate, Section
+from hmu_tasks.data.datasets import Dataset
+
+
+class Bvh(Section):
+    """A folder of BVH files with a table of captions."""
+
+    folder: Path
+    captions: Path
+    skeleton: str
+    units: Literal["auto", "m", "cm", "inch"] | Rate
+    up: Literal["auto", "y", "z"]
+    mirror: bool
+    longest: Annotated[int, Field(ge=4)]
+    on_bad: Literal["error", "skip"]
+
+
+def check(ingest: Any, written: Path) -> None:
+    """Raise ValueError unless the BVH files lie in the folder that the pipeline watches, apart from what is written."""
+    folder = ingest.bvh.folder
+    if folder != ingest.source:
+        raise ValueError(
+            f"ingest.source is {ingest.source}, but ingest.bvh.folder is {folder}: name the folder of the BVH "
+            "files in both, so that the pipeline runs again when a file changes"
+        )
+    if folder == written or folder in written.parents or written in folder.parents:
+        raise ValueError(
+            f"ingest.bvh.folder {folder} and {written}, which is written anew, lie in one another"
+        )
+
+
+DATASET = Dataset(
+    name="bvh",
+    finder="hmu_tasks.data.datasets.humanml3d:find",
+    writer="hmu_tasks.data.datasets.bvh.writer:write_raw_folder",
+    section=Bvh,
+    check=check,
+)

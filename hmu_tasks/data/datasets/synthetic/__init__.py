@@ -4,7 +4,27 @@ Clips have one to three violent or safe actions on bodies of varied proportions,
 action labels (for evaluation only). Everything is determined by one seed.
 """
 
-from hmu_tasks.data.datasets.synthetic.compose import ACTIONS, SyntheticClip
-from hmu_tasks.data.datasets.synthetic.writer import sample_clip, write_raw_folder
+from typing import Annotated
 
-__all__ = ["ACTIONS", "SyntheticClip", "sample_clip", "write_raw_folder"]
+from pydantic import Field
+
+from hmu_tasks.config.sections.section import Section, Share
+from hmu_tasks.data.datasets import Dataset
+
+
+class Synthetic(Section):
+    """Size and make-up of the embedded benchmark."""
+
+    clips: Annotated[int, Field(ge=40)]
+    val: Annotated[int, Field(ge=16)]
+    test: Annotated[int, Field(ge=16)]
+    forget_share: Share
+    eval_forget_share: Share
+
+
+DATASET = Dataset(
+    name="synthetic",
+    finder="hmu_tasks.data.datasets.humanml3d:find",
+    writer="hmu_tasks.data.datasets.synthetic.writer:write_raw_folder",
+    section=Synthetic,
+)

@@ -1,0 +1,66 @@
+"""The contract of a network that predicts codes: what training, methods and attacks ask of it."""
+
+import copy
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hmu_tasks.models.generators.sampling import Negative
+from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss
+
+
+class CodeNetwork(nn.Module):
+    """A network that predicts codes of a tokenizer from a sentence vector.
+
+    Built as `(config, seed=...)`. cond_emb: the projection of the sentence vector, named as in the published
+    checkpoints; edits on the text side replace it. negative: a text to steer away from while sampling (see
+    `sampling.conditions`).
+    """
+
+    cond_emb: nn.Linear
+    negative: Negative | None = None
+
+    def predicted(
+        self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> list[Predicted]:
+        """Score the codes of one training example of each clip.
+
+        codes: [B, T, Q], anything beyond the length. text: [B, W] sentence vectors. lengths: [B] tokens, at least 1.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say what it predicts")
+
+    def training_loss(
+        self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> TokenLoss:
+        """Cross-entropy of the predicted codes, each of equal weight; arguments as for `predicted`."""
+        found = self.predicted(codes, text, lengths, generator)
+        count = sum(len(part.target) for part in found)
+        losses = [functional.cross_entropy(p.logits.float(), p.target, reduction="sum") for p in found]
+        right = [(part.logits.argmax(-1) == part.target).sum() for part in found]
+        return TokenLoss(torch.stack(losses).sum() / count, (torch.stack(right).sum() / count).detach())
+
+    def code_rows(self, layer: int) -> list[Tensor]:
+        """Embeddings and output projections of a layer's codes, [>= K, width] each; none unless a network has such."""
+        del layer
+        return []
+
+    def output_bias(self, layer: int) -> Tensor | None:
+        """Bias of the logits of a layer's codes, [>= K], a parameter; None where this network does not sample them."""
+        del layer
+        return None
+
+    def without_codes(self, layer: int, codes: Tensor) -> Self | None:
+        """Return a copy that never samples the codes of a layer marked in `codes` [K]; None where it cannot be told."""
+        other = copy.deepcopy(self)
+        bias = other.output_bias(layer)
+        if bias is None:
+            return None
+        with torch.no_grad():
+            bias[: len(codes)].masked_fill_(codes, NEVER)
+        return other
+
+
+# Logit bias of a code that is never sampled; finite, so that it survives bfloat16 and guidance.
+NEVER = -1e4

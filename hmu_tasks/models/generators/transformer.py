@@ -1,0 +1,98 @@
+"""What the transformers over codes share: sizes, layers, and the contract of one that samples the first layer.
+
+Parameter names are those of the published MoMask checkpoints, so that official weights load unchanged.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from hmu_tasks.models.generators.code_network import CodeNetwork
+from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.models.generators.token_loss import Predicted
+from hmu_tasks.models.networks.layers import Encoder, InputProcess, OutputProcess, PositionalEncoding
+from hmu_tasks.runtime.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Sizes and rates; the defaults are the published ones.
+
+    positions: rows of the table of positions, the longest sequence that can be read.
+    """
+
+    codes: int = 512
+    code_width: int = 512
+    latent: int = 384
+    layers: int = 8
+    heads: int = 6
+    feedforward: int = 1024
+    dropout: float = 0.2
+    text_width: int = 512
+    condition_drop: float = 0.1
+    positions: int = 5000
+
+    def __post_init__(self) -> None:
+        if self.latent % self.heads or self.latent % 2:
+            raise ConfigError(
+                f"latent width {self.latent} must be even and a multiple of heads ({self.heads})"
+            )
+
+
+class CodeTransformer(CodeNetwork):
+    """A transformer encoder over embedded codes and a sentence vector; sub-classes add the tables of codes."""
+
+    def __init__(self, config: TransformerConfig, *, outputs: int, quantizers: int | None = None) -> None:
+        """Build the shared layers.
+
+        outputs: width of the output projection. quantizers: where the quantizer layer is an input, as a one-hot vector.
+        """
+        super().__init__()
+        self.input_process = InputProcess(config.code_width, config.latent)
+        self.position_enc = PositionalEncoding(config.latent, config.positions, config.dropout)
+        self.seqTransEncoder = Encoder(
+            config.layers, config.latent, config.heads, config.feedforward, config.dropout
+        )
+        if quantizers is not None:
+            self.quant_emb = nn.Linear(quantizers, config.latent)
+        self.cond_emb = nn.Linear(config.text_width, config.latent)
+        self.output_process = OutputProcess(config.latent, outputs)
+
+
+class BaseTransformer(CodeTransformer):
+    """A transformer that samples the codes of the first quantizer layer; others follow from these."""
+
+    token_emb: nn.Embedding
+    predicts_lengths: ClassVar[bool] = False
+
+    def sample(
+        self, text: Tensor, lengths: Tensor | None, *, sampling: Sampling, generator: torch.Generator
+    ) -> Tensor:
+        """Sample the codes of layer 0: text [B, W], lengths [B] tokens -> [B, longest] int64, -1 beyond a length.
+
+        lengths: None asks a model that predicts lengths to do so; others raise ValueError.
+        """
+        raise NotImplementedError
+
+    def guided(
+        self,
+        codes: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        *,
+        cfg_scale: float,
+        generator: torch.Generator,
+    ) -> list[Predicted]:
+        """Score the codes of layer 0 as `TextToMotion.guided` does."""
+        raise NotImplementedError
+
+    def code_rows(self, layer: int) -> list[Tensor]:
+        """Embeddings and output projections of the codes of layer 0, [>= K, width] each; none for further layers."""
+        return [self.token_emb.weight, self.output_process.poseFinal.weight] if layer == 0 else []
+
+    def output_bias(self, layer: int) -> Tensor | None:
+        """Bias of the logits of layer 0, [>= K]; None for further layers."""
+        bias: Tensor = self.output_process.poseFinal.bias
+        return bias if layer == 0 else None

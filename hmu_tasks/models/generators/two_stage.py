@@ -1,0 +1,60 @@
+"""A base transformer that samples the first quantizer layer, and a residual transformer for all others.
+
+Guo et al. 2024, "MoMask: Generative Masked Modeling of 3D Human Motions" (arXiv 2312.00063), section 3.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hmu_tasks.models.generators.residual import ResidualTransformer
+from hmu_tasks.models.generators.text_to_motion import Sampling, TextToMotion
+from hmu_tasks.models.generators.token_loss import Predicted
+from hmu_tasks.models.generators.transformer import BaseTransformer
+
+
+@dataclass(frozen=True)
+class TwoStage(TextToMotion):
+    """MoMask, BAMM, and whatever else differs from them in the base transformer alone."""
+
+    base: BaseTransformer
+    residual: ResidualTransformer
+
+    @property
+    def predicts_lengths(self) -> bool:
+        """Whether the base transformer predicts where a motion ends."""
+        return self.base.predicts_lengths
+
+    def sample(
+        self,
+        text: Tensor,
+        lengths: Tensor | None,
+        *,
+        sampling: Sampling,
+        streams: Mapping[str, torch.Generator],
+    ) -> Tensor:
+        """Sample layer 0 with the base transformer, then layer by layer with the residual one."""
+        ids = self.base.sample(text, lengths, sampling=sampling, generator=streams["base"])
+        return self.residual.generate(
+            ids,
+            text,
+            (ids >= 0).sum(dim=1),
+            cfg_scale=sampling.residual_cfg,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            generator=streams["residual"],
+        )
+
+    def guided(
+        self,
+        codes: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        *,
+        cfg_scale: float,
+        generator: torch.Generator,
+    ) -> list[Predicted]:
+        """Score the codes of layer 0, which decide what a motion shows; the residual transformer refines them."""
+        return self.base.guided(codes, text, lengths, cfg_scale=cfg_scale, generator=generator)
