@@ -1,10 +1,12 @@
 """`python -m hmu_tasks <step>`: the command line, one command per step; heavy imports stay inside the commands."""
 
 import errno
+import functools
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ParamSpec
 
 import typer
 
@@ -21,9 +23,24 @@ app = typer.Typer(
     help="Remove a concept from text-to-motion models and measure what is left. "
     "Each command is one step of dvc.yaml; `dvc repro` runs them all.",
 )
+P = ParamSpec("P")
+
+
+def recorded(step: Callable[P, None]) -> Callable[P, None]:
+    """Note in runs/side/steps when a step ran, how long and how it ended."""
+
+    @functools.wraps(step)
+    def run(*arguments: P.args, **options: P.kwargs) -> None:
+        from hmu_tasks.tracking import steps
+
+        with steps.recorded():
+            step(*arguments, **options)
+
+    return run
 
 
 @app.command()
+@recorded
 def ingest() -> None:
     """Read a raw dataset folder (or draw the synthetic one) into data/clips.
 
@@ -64,6 +81,7 @@ def ingest() -> None:
 
 
 @app.command("filter")
+@recorded
 def filter_() -> None:
     """Split the clips into forget and retain set, into data/split."""
     from hmu_tasks import filter as step
@@ -73,6 +91,7 @@ def filter_() -> None:
 
 
 @app.command()
+@recorded
 def validate() -> None:
     """Check the data contracts; a broken one stops the pipeline and names the clips."""
     from hmu_tasks import validate as step
@@ -82,6 +101,7 @@ def validate() -> None:
 
 
 @app.command()
+@recorded
 def train(
     component: Annotated[
         str, typer.Argument(help="text, evaluator, tokenizer, base-momask, base-bamm, residual, classifier")
@@ -99,6 +119,7 @@ def train(
 
 
 @app.command()
+@recorded
 def codebook() -> None:
     """Count which codes the forget and the retain set use, and score them."""
     from hmu_tasks import codebook as step
@@ -108,6 +129,7 @@ def codebook() -> None:
 
 
 @app.command()
+@recorded
 def unlearn(model: str, method: str) -> None:
     """Apply a method to a model: one bundle per edit, with the proof of what changed."""
     from hmu_tasks import unlearn as step
@@ -118,6 +140,7 @@ def unlearn(model: str, method: str) -> None:
 
 
 @app.command()
+@recorded
 def evaluate(model: str, method: str) -> None:
     """Generate, judge and measure every edit that a method made of a model (`real real`: the data itself)."""
     from hmu_tasks import evaluate as step
@@ -128,6 +151,7 @@ def evaluate(model: str, method: str) -> None:
 
 
 @app.command()
+@recorded
 def probe(model: str, method: str) -> None:
     """Attack the selected edit of a method (or `original`, `retrain`) and count how often the concept comes back."""
     from hmu_tasks import probe as step
@@ -138,6 +162,7 @@ def probe(model: str, method: str) -> None:
 
 
 @app.command()
+@recorded
 def report() -> None:
     """Write tables, plots, GIFs and the HTML page into reports/."""
     from hmu_tasks import report as step
@@ -147,6 +172,7 @@ def report() -> None:
 
 
 @app.command()
+@recorded
 def register(
     model: str,
     method: str,
@@ -166,6 +192,16 @@ def register(
         from hmu_tasks.registry import publish
 
         publish.run(load(), model, method, edit)
+
+
+@app.command()
+def mirror() -> None:
+    """Write what finished stages left to MLflow; what is there already is not written again."""
+    from hmu_tasks.tracking import mirror as work
+
+    written = work.run()
+    if written:
+        sys.stdout.write(f"{written} new runs in MLflow\n")
 
 
 Name = Annotated[str | None, typer.Argument(help="the registered model; needed where there are several")]

@@ -3,15 +3,13 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hmu_tasks.config import paths
-from hmu_tasks.config.params import Params, flat
+from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.concepts.concepts import PROBE_GROUPS, PROMPT_GROUPS, load_concept, load_prompts
 from hmu_tasks.data.concepts.lemmas import Keywords, lemma_hits, prepare
@@ -38,7 +36,6 @@ from hmu_tasks.probes.wording import suppression_probes, text_attacks
 from hmu_tasks.runtime.code_digest import code_digest
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
-from hmu_tasks.tracking.step_run import StepRun, step_run
 from hmu_tasks.training.loop.batches import ClipSet
 
 Record = dict[str, Any]
@@ -49,28 +46,8 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
     """Write probe.json: one record per attack on each probed edit of `method`, `original` and `retrain` included."""
     params.check(model, method)
     identity = params.identity(model, method)
-    target = paths.probing(model, method)
-    with step_run(
-        "probe",
-        f"{method} {model}",
-        params={**flat(params.probe.model_dump()), "seed": params.run.seed},
-        tags=identity,
-        root=Path(),
-        enabled=params.run.track,
-    ) as run:
-        with replacing_folder(target) as folder:
-            rows = _probed(params, identity, progress)
-            write_json(folder / "probe.json", rows)
-        _mirror(run, rows)
-        run.artifact(target / "probe.json")
-
-
-def _mirror(run: StepRun, rows: Iterable[Record]) -> None:
-    """Record one success rate per attack, the mean over edits."""
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        found.setdefault(f"{row['family']}/{row['attack']}", []).append(row["mean"])
-    run.metrics({name: float(np.mean(values)) for name, values in sorted(found.items())})
+    with replacing_folder(paths.probing(model, method)) as folder:
+        write_json(folder / "probe.json", _probed(params, identity, progress))
 
 
 def _probed(params: Params, identity: Mapping[str, Any], progress: Progress | None) -> list[Record]:

@@ -3,9 +3,7 @@
 import csv
 import hashlib
 import json
-import resource
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 import torch
 
 from hmu_tasks.config import paths
-from hmu_tasks.config.params import Params, flat
+from hmu_tasks.config.params import Params
 from hmu_tasks.config.sections.unlearning import Tuned
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.clips.id_lists import ROLES, id_list, read_ids
@@ -42,7 +40,6 @@ from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
 from hmu_tasks.runtime.code_digest import code_digest
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
-from hmu_tasks.tracking.step_run import step_run
 from hmu_tasks.training.loop.batches import clip_set
 from hmu_tasks.training.loop.transformers import CodeSet
 
@@ -205,31 +202,8 @@ METHODS = {
 def run(params: Params, model: str, method: str, progress: Progress | None = None) -> None:
     """Write one bundle per edit of `method` on `model`, each with edit.json."""
     params.check(model, method)
-    knobs = flat(getattr(params.unlearn, method).model_dump()) if hasattr(params.unlearn, method) else {}
-    target = paths.edits(model, method)
-    with step_run(
-        "unlearn",
-        f"{method} {model}",
-        params={**knobs, "seed": params.run.seed},
-        tags={"model": model, "method": method},
-        root=Path(),
-        enabled=params.run.track,
-    ) as run:
-        started = time.monotonic()
-        with replacing_folder(target) as folder:
-            METHODS[method](params, model, folder, progress)
-        edits = sorted(target.glob("*/edit.json"))
-        # What differs from machine to machine stays out of tracked files.
-        spent = {
-            "seconds": round(time.monotonic() - started, 2),
-            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-            "edits": len(edits),
-        }
-        write_json(paths.COSTS / f"unlearn-{model}-{method}.json", spent)
-        run.metrics(spent)
-        for edit in edits:
-            run.artifact(edit, folder=edit.parent.name)
-    # Only now: a run that failed to record itself finds its finished training again.
+    with replacing_folder(paths.edits(model, method)) as folder:
+        METHODS[method](params, model, folder, progress)
     for left in paths.SCRATCH.glob(f"unlearn-{model}-{method}-*"):
         shutil.rmtree(left, ignore_errors=True)
 

@@ -22,6 +22,7 @@ COMMANDS = (
     "evaluate",
     "probe",
     "report",
+    "mirror",
     "table",
     "preset",
 )

@@ -23,7 +23,9 @@ REPORTS = Path("reports")
 # Side folders: never tracked, safe to delete; they hold resumable training state, caches, sites and stores.
 SIDE = RUNS / "side"
 SCRATCH = SIDE / "scratch"
-COSTS = SIDE / "costs"
+STEPS = SIDE / "steps"  # when, how long and how each stage ran last
+LIVE = SIDE / "live"  # <component>.csv: the curves of a training, as far as it is
+MIRRORED = SIDE / "mirrored.json"  # what MLflow has already
 CACHE = SIDE / "cache" / code_digest("models")  # what other code of the models drew is not read
 VALIDATION_SITE = SIDE / "validation"
 

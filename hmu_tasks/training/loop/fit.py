@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,9 @@ from hmu_tasks.models.networks.weights import UNREADABLE
 from hmu_tasks.runtime.errors import DataError, WeightsError
 
 Progress = Callable[[int, int], None]
+Row = tuple[int, str, float]
+Curves = Callable[[Sequence[Row]], None]
+"""Takes all points so far, each time that there are new ones."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Stateful(Protocol):
 class History:
     """Curve points as rows (step, name, value), in the order in which they were measured."""
 
-    rows: list[tuple[int, str, float]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
 
     def add(self, step: int, name: str, value: float) -> None:
         """Append one point."""
@@ -138,6 +141,7 @@ def fit(
     checkpoint_every: int = 200,
     validate: Callable[[], float] | None = None,
     progress: Progress | None = None,
+    curves: Curves | None = None,
     mixed: bool = True,
     one_shape: bool = False,
 ) -> Trained:
@@ -188,6 +192,8 @@ def fit(
                 for name, value in averages.drain().items():
                     history.add(state["step"], name, value)
                 stop = _evaluate(model, validate, schedule, state, history)
+                if curves is not None:
+                    curves(history.rows)
             if progress is not None:
                 progress(state["step"], schedule.steps)
             last = stop or state["step"] == schedule.steps

@@ -16,18 +16,19 @@ from hmu_tasks.data.clips.packed import Clips
 from hmu_tasks.data.motion.normalisation import emphasise
 from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.training.loop.batches import ClipSet, clip_set
-from hmu_tasks.training.loop.fit import Progress, Schedule
+from hmu_tasks.training.loop.fit import Curves, Progress, Schedule
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training job: the knobs, the variant, the folder to fill, where its resumable state lies, the progress."""
+    """One training job: the knobs, the variant, the folder to fill, where its resumable state lies, what shows it."""
 
     params: settings.Params
     variant: str | None
     folder: Path
     checkpoint: Path
     progress: Progress | None
+    curves: Curves | None = None
 
     @property
     def device(self) -> torch.device:
@@ -55,6 +56,7 @@ class Job:
             "device": self.device,
             "checkpoint": self.checkpoint,
             "progress": self.progress,
+            "curves": self.curves,
         }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.training.loop.fit import Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.fit import Curves, Progress, Schedule, Trained, fit
 
 
 class TokenLoss(Protocol):
@@ -68,6 +68,7 @@ def train_transformer(
     device: torch.device,
     checkpoint: Path | None,
     progress: Progress | None,
+    curves: Curves | None = None,
 ) -> Trained:
     """Train the base transformer (Guo et al. 2024, section 3.2) or the residual one (section 3.3).
 
@@ -98,4 +99,5 @@ def train_transformer(
         checkpoint=checkpoint,
         validate=validate,
         progress=progress,
+        curves=curves,
     )
