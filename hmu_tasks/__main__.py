@@ -11,6 +11,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.runtime.loading import quick_imports
 from hmu_tasks.runtime.threads import limit_threads
 
 # No space left, quota used up, file larger than the limit that `ulimit -f` sets.
@@ -73,9 +74,10 @@ def ingest() -> None:
     goes on without them. The step prints how many were left out and why;
     data/clips/ingest.json names them all.
     """
-    from hmu_tasks import ingest as step
-    from hmu_tasks.config.params import load
-    from hmu_tasks.runtime.console import bar
+    with quick_imports():
+        from hmu_tasks import ingest as step
+        from hmu_tasks.config.params import load
+        from hmu_tasks.runtime.console import bar
 
     step.print_report(step.run(load(), bar("ingest")))
 
@@ -84,8 +86,9 @@ def ingest() -> None:
 @recorded
 def filter_() -> None:
     """Split the clips into forget and retain set, into data/split."""
-    from hmu_tasks import filter as step
-    from hmu_tasks.config.params import load
+    with quick_imports():
+        from hmu_tasks import filter as step
+        from hmu_tasks.config.params import load
 
     step.run(load())
 
@@ -94,8 +97,9 @@ def filter_() -> None:
 @recorded
 def validate() -> None:
     """Check the data contracts; a broken one stops the pipeline and names the clips."""
-    from hmu_tasks import validate as step
-    from hmu_tasks.config.params import load
+    with quick_imports():
+        from hmu_tasks import validate as step
+        from hmu_tasks.config.params import load
 
     step.run(load())
 
@@ -111,9 +115,10 @@ def train(
     ] = None,
 ) -> None:
     """Train one component; a killed run continues where it stopped."""
-    from hmu_tasks import train as step
-    from hmu_tasks.config.params import load
-    from hmu_tasks.runtime.console import bar
+    with quick_imports():
+        from hmu_tasks import train as step
+        from hmu_tasks.config.params import load
+        from hmu_tasks.runtime.console import bar
 
     step.run(load(), component, variant, bar(f"train {component} {variant or ''}".strip()))
 
@@ -122,8 +127,9 @@ def train(
 @recorded
 def codebook() -> None:
     """Count which codes the forget and the retain set use, and score them."""
-    from hmu_tasks import codebook as step
-    from hmu_tasks.config.params import load
+    with quick_imports():
+        from hmu_tasks import codebook as step
+        from hmu_tasks.config.params import load
 
     step.run(load())
 
@@ -132,9 +138,10 @@ def codebook() -> None:
 @recorded
 def unlearn(model: str, method: str) -> None:
     """Apply a method to a model: one bundle per edit, with the proof of what changed."""
-    from hmu_tasks import unlearn as step
-    from hmu_tasks.config.params import load
-    from hmu_tasks.runtime.console import bar
+    with quick_imports():
+        from hmu_tasks import unlearn as step
+        from hmu_tasks.config.params import load
+        from hmu_tasks.runtime.console import bar
 
     step.run(load(), model, method, bar(f"unlearn {model} {method}"))
 
@@ -143,9 +150,10 @@ def unlearn(model: str, method: str) -> None:
 @recorded
 def evaluate(model: str, method: str) -> None:
     """Generate, judge and measure every edit that a method made of a model (`real real`: the data itself)."""
-    from hmu_tasks import evaluate as step
-    from hmu_tasks.config.params import load
-    from hmu_tasks.runtime.console import bar
+    with quick_imports():
+        from hmu_tasks import evaluate as step
+        from hmu_tasks.config.params import load
+        from hmu_tasks.runtime.console import bar
 
     step.run(load(), model, method, bar(f"evaluate {model} {method}"))
 
@@ -154,9 +162,10 @@ def evaluate(model: str, method: str) -> None:
 @recorded
 def probe(model: str, method: str) -> None:
     """Attack the selected edit of a method (or `original`, `retrain`) and count how often the concept comes back."""
-    from hmu_tasks import probe as step
-    from hmu_tasks.config.params import load
-    from hmu_tasks.runtime.console import bar
+    with quick_imports():
+        from hmu_tasks import probe as step
+        from hmu_tasks.config.params import load
+        from hmu_tasks.runtime.console import bar
 
     step.run(load(), model, method, bar(f"probe {model} {method}"))
 
@@ -165,8 +174,9 @@ def probe(model: str, method: str) -> None:
 @recorded
 def report() -> None:
     """Write tables, plots, GIFs and the HTML page into reports/."""
-    from hmu_tasks import report as step
-    from hmu_tasks.config.params import load
+    with quick_imports():
+        from hmu_tasks import report as step
+        from hmu_tasks.config.params import load
 
     step.run(load())
 
@@ -185,7 +195,8 @@ def register(
     from hmu_tasks.config.params import load
 
     if decide_only:
-        from hmu_tasks import register as step
+        with quick_imports():
+            from hmu_tasks import register as step
 
         step.run(load(), model, method, edit)
     else:

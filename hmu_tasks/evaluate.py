@@ -72,7 +72,7 @@ def _open(params: Params) -> Session:
             for group, prompts in load_prompts(params.run.concept, params.filter.concepts).items()
             if prompts
         },
-        origins=origins(clips.table),
+        origins=origins(clips.columns),
         repeats=knobs.repeats,
         val_repeats=knobs.val_repeats,
         protocol=Protocol(

@@ -153,7 +153,7 @@ def _bench(params: Params) -> tuple[Bench, dict[str, ClipSet]]:
         knobs.prompts,
         repeats=knobs.repeats,
         seed=params.run.seed,
-        origins=origins(clips.table),
+        origins=origins(clips.columns),
     )
     bench = Bench(
         judge=judge,

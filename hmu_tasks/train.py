@@ -9,8 +9,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params, flat
 from hmu_tasks.models import MODELS
@@ -74,8 +72,7 @@ def run(params: Params, component: str, variant: str | None, progress: Progress 
     with shown, replacing_folder(target) as folder:
         job = Job(params, variant, folder, scratch / "checkpoint.pt", progress, shown)
         history = (imported or trainer(component))(job)
-        rows = pd.DataFrame(history.rows, columns=["step", "name", "value"])
-        rows.to_csv(folder / "history.csv", index=False, float_format="%.6g", lineterminator="\n")
+        (folder / "history.csv").write_text(history.csv(), encoding="utf-8")
     shutil.rmtree(scratch, ignore_errors=True)
     return target
 

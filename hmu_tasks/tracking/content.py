@@ -83,7 +83,11 @@ def _training(one: Finished) -> Content:
         if sections[0] == "train.pretrained" or not name.startswith("pretrained.")
     }
     with (one.output / "history.csv").open(encoding="utf-8", newline="") as file:
-        rows = [(row["name"], int(row["step"]), float(row["value"])) for row in csv.DictReader(file)]
+        rows = [
+            (row["name"], int(row["step"]), float(row["value"]))
+            for row in csv.DictReader(file)
+            if row["value"]  # empty for NaN
+        ]
     return Content(
         one.output.name,
         params,

@@ -4,7 +4,7 @@ MLflow is imported only then. A store that cannot be reached costs a line of war
 completes the run when dvc.lock vouches for the output (see `steps.fingerprint`).
 """
 
-import csv
+import math
 import os
 import sys
 import time
@@ -54,8 +54,8 @@ class LiveCurves:
     def __call__(self, rows: Rows) -> None:
         """Show the points that are new; rows: all points so far, of a continued training also the earlier ones."""
         with self._file.open("a", encoding="utf-8", newline="") as file:
-            lines = [(step, name, f"{value:.6g}") for step, name, value in rows[self._written :]]
-            csv.writer(file, lineterminator="\n").writerows(lines)
+            new = rows[self._written :]
+            file.writelines(f"{step},{name},{_written(value)}\n" for step, name, value in new)
         self._written = len(rows)
         if self._track and time.time() - self._started >= AFTER_SECONDS:
             with self._unless_unreachable():
@@ -82,8 +82,13 @@ class LiveCurves:
         if self._run is None:
             self._run = self._open()
         probe(self._run.uri)  # MLflow itself would hold the training up for minutes
-        new = [(f"train/{name}", step, float(f"{value:.6g}")) for step, name, value in rows[self._sent :]]
-        self._run.points(new)
+        self._run.points(
+            [
+                (f"train/{name}", step, float(_written(value)))
+                for step, name, value in rows[self._sent :]
+                if _written(value)
+            ]
+        )
         self._sent = len(rows)
 
     def _open(self) -> "StoreRun":
@@ -113,6 +118,11 @@ class LiveCurves:
         if self._monitor is not None:
             self._monitor.finish()
             self._monitor = None
+
+
+def _written(value: float) -> str:
+    """Write a value as history.csv does: six significant digits, NaN empty."""
+    return "" if math.isnan(value) else f"{value:.6g}"
 
 
 def _watch_machine(run: str, uri: str) -> Any:

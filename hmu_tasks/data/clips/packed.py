@@ -10,15 +10,14 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from simplemma import lemmatize
 
 from hmu_tasks.data.clips.arrays import GrowingArray, read_array
 from hmu_tasks.data.clips.clips import SPLITS, Actions, Clip
@@ -27,6 +26,9 @@ from hmu_tasks.data.clips.words import words_of
 from hmu_tasks.data.motion.layout import HUMANML3D, Layout, layout_of
 from hmu_tasks.data.motion.normalisation import RunningStatistics, Statistics
 from hmu_tasks.runtime.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CLIPS: Final = pa.schema(
     {
@@ -128,42 +130,70 @@ class Clips:
     """A packed dataset, frames memory-mapped; `load` opens one."""
 
     def __init__(self, folder: Path) -> None:
-        self.table: pd.DataFrame = _read_table(folder / "clips.parquet", _CLIPS)
-        self.captions: pd.DataFrame = _with_tokens(_read_table(folder / "captions.parquet", _CAPTIONS))
+        self._clips = _read_table(folder / "clips.parquet", _CLIPS)
+        self._captions = _with_tokens(_read_table(folder / "captions.parquet", _CAPTIONS))
         self.mean: NDArray[np.float32] = np.array(_read(folder / "mean.npy", (None,), "<f4"))
         self.layout: Layout = layout_of(len(self.mean))
         width = self.layout.width
         self.std: NDArray[np.float32] = np.array(_read(folder / "std.npy", (width,), "<f4"))
         self.actions: Actions | None = read_actions(folder)
-        frames = int(self.table["frames"].sum())
+        # `to_numpy` of a column would load pandas.
+        offsets, lengths = (
+            np.array(self._clips[name].to_pylist(), np.int64) for name in ("offset", "frames")
+        )
+        frames = int(lengths.sum())
         self._features = _read(folder / "features.npy", (frames, width), "<f4")
         self._labels = None if self.actions is None else _read(folder / "labels.npy", (frames,), "<i2")
-        offsets, lengths = self.table["offset"].to_numpy(), self.table["frames"].to_numpy()
         if (offsets != np.cumsum(lengths, dtype=np.int64) - lengths).any():
             raise DataError(
                 f"{folder / 'clips.parquet'} does not fit features.npy; run the ingest step again"
             )
         self._where = {
             clip_id: slice(int(offset), int(offset + length))
-            for clip_id, offset, length in zip(self.table["clip_id"], offsets, lengths, strict=True)
+            for clip_id, offset, length in zip(self.ids(), offsets, lengths, strict=True)
         }
+
+    @cached_property
+    def table(self) -> "pd.DataFrame":
+        """One row per clip; takes pandas, which loads in a quarter of a second."""
+        frame: pd.DataFrame = self._clips.to_pandas()
+        return frame
+
+    @cached_property
+    def captions(self) -> "pd.DataFrame":
+        """One row per caption, as a table like `table`."""
+        frame: pd.DataFrame = self._captions.to_pandas()
+        return frame
+
+    @cached_property
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the columns of `table` as lists, without pandas."""
+        columns: dict[str, list[Any]] = self._clips.to_pydict()
+        return columns
+
+    def caption_rows(self) -> list[tuple[str, str, str]]:
+        """Return clip id, text and tokens of every caption."""
+        columns = (self._captions[name].to_pylist() for name in ("clip_id", "caption", "tokens"))
+        return list(zip(*columns, strict=True))
 
     def __len__(self) -> int:
         """Count the clips."""
-        return len(self.table)
+        return int(self._clips.num_rows)
 
     def ids(self, split: str | None = None) -> list[str]:
         """Return the clip ids of a split (train, val, test), or all of them, in the dataset's order."""
+        ids: list[str] = self._clips["clip_id"].to_pylist()
         if split is None:
-            return list(self.table["clip_id"])
+            return ids
         if split not in SPLITS:
             raise DataError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
-        return list(self.table.loc[self.table["split"] == split, "clip_id"])
+        splits = self._clips["split"].to_pylist()
+        return [clip_id for clip_id, other in zip(ids, splits, strict=True) if other == split]
 
     @property
     def fps(self) -> float:
         """Frames per second of the clips; DataError where they differ."""
-        rates = self.table["fps"].unique()
+        rates = sorted(set(self._clips["fps"].to_pylist()))
         if len(rates) != 1:
             raise DataError(f"clips run at {len(rates)} frame rates; they must share one, run ingest again")
         return float(rates[0])
@@ -194,15 +224,21 @@ def load(folder: Path) -> Clips:
     return Clips(folder)
 
 
-def _with_tokens(captions: pd.DataFrame) -> pd.DataFrame:
+def _with_tokens(captions: pa.Table) -> pa.Table:
     """Give captions without tokens their words' dictionary forms, tagged OTHER as words of unknown kind are."""
-    bare = captions["tokens"].str.strip() == ""
-    if bare.any():
-        captions.loc[bare, "tokens"] = [
-            " ".join(f"{lemmatize(word, lang='en').lower()}/OTHER" for word in words_of(text))
-            for text in captions.loc[bare, "caption"]
-        ]
-    return captions
+    tokens: list[str] = captions["tokens"].to_pylist()
+    if all(one.strip() for one in tokens):
+        return captions
+    from simplemma import lemmatize
+
+    texts: list[str] = captions["caption"].to_pylist()
+    found = [
+        one
+        if one.strip()
+        else " ".join(f"{lemmatize(word, lang='en').lower()}/OTHER" for word in words_of(text))
+        for one, text in zip(tokens, texts, strict=True)
+    ]
+    return captions.set_column(_CAPTIONS.get_field_index("tokens"), "tokens", pa.array(found, pa.string()))
 
 
 def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
@@ -211,9 +247,10 @@ def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _read_table(file: Path, schema: pa.Schema) -> pd.DataFrame:
+def _read_table(file: Path, schema: pa.Schema) -> pa.Table:
     try:
-        table = pq.read_table(file)
+        with pq.ParquetFile(file) as opened:  # `read_table` would load pandas
+            table = opened.read()
     except FileNotFoundError:
         raise DataError(f"{file} is missing; run the ingest step first") from None
     except (OSError, pa.ArrowInvalid) as error:
@@ -222,8 +259,7 @@ def _read_table(file: Path, schema: pa.Schema) -> pd.DataFrame:
         raise DataError(
             f"{file} has columns {table.schema.names}, expected {schema.names}; run the ingest step again"
         )
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+    return table
 
 
 def _read(file: Path, shape: tuple[int | None, ...], descr: str) -> NDArray[Any]:
