@@ -36,7 +36,7 @@ class Content:
     """What a run shows.
 
     metrics: final values; points: curves as (name, step, value)
-    artifacts: files, each with the folder to put it in
+    artifacts: files, each with the folder to put it in; sources: files that were read beside these
     """
 
     name: str
@@ -45,11 +45,12 @@ class Content:
     metrics: Mapping[str, float] = field(default_factory=dict)
     points: list[tuple[str, int, float]] = field(default_factory=list)
     artifacts: list[tuple[Path, str | None]] = field(default_factory=list)
+    sources: list[Path] = field(default_factory=list)
 
     @property
     def files(self) -> list[Path]:
-        """The files that were read."""
-        return [path for path, _ in self.artifacts]
+        """Everything that was read."""
+        return [*(path for path, _ in self.artifacts), *self.sources]
 
 
 def content_of(one: Finished) -> Content:
@@ -95,6 +96,7 @@ def _training(one: Finished) -> Content:
         {name: value for name, _, value in rows},
         [(f"train/{name}", step, value) for name, step, value in rows],
         _present(one.output / "config.json", one.output / "source.json"),
+        [one.output / "history.csv"],
     )
 
 
@@ -140,17 +142,14 @@ def _probing(one: Finished) -> Content:
 
 
 def _params(one: Finished, *sections: str) -> dict[str, Any]:
-    """Name the knobs that a stage ran with: its own section's and the seed without a prefix, others in full."""
-    found = {}
-    for key, value in flat(dict(one.knobs)).items():
-        prefix = next((section for section in (*sections, "run") if _owns(section, key)), None)
+    """Name the knobs that a stage ran with: its own sections' and those of `run` without a prefix, others in full."""
+    found: dict[str, Any] = {}
+    knobs = flat(dict(one.knobs))
+    for key in sorted(knobs, key=lambda key: not key.startswith("run.")):  # the seed is the run's
+        prefix = next((one for one in ("run", *sections) if key.startswith(f"{one}.")), None)
         name = key if prefix is None or key in ("run.dataset", "run.concept") else key[len(prefix) + 1 :]
-        found[name] = value
+        found[key if name in found else name] = knobs[key]
     return found
-
-
-def _owns(section: str, key: str) -> bool:
-    return key.startswith(f"{section}.")
 
 
 def _identity(one: Finished) -> dict[str, str]:

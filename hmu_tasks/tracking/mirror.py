@@ -6,6 +6,7 @@ lists what the store has already; without news MLflow is not even imported.
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,11 +126,11 @@ def finished_stages(lock: lineage.Lock) -> "Iterator[Finished]":
     from hmu_tasks.tracking.content import STEPS, Finished
 
     for name, entry in lock.stages.items():
-        step, *arguments = entry["cmd"].split()[3:]  # python -m hmu_tasks <step> …
+        _, *module, step, arguments = [*str(entry["cmd"]).split(maxsplit=4), "", "", "", "", ""][:5]
         outs = [out for out in entry.get("outs", []) if "md5" in out]
-        if step in STEPS and outs:
+        if module == ["-m", "hmu_tasks"] and step in STEPS and outs:
             output, digest = Path(outs[0]["path"]), outs[0]["md5"]
-            yield Finished(name, step, tuple(arguments), output, digest, lock.params(name))
+            yield Finished(name, step, tuple(arguments.split()), output, digest, lock.params(name))
 
 
 def _readable(one: "Finished") -> "Content | None":
@@ -138,19 +139,24 @@ def _readable(one: "Finished") -> "Content | None":
 
     try:
         content = content_of(one)
-        kept = CACHE / one.digest[:2] / one.digest[2:]
-        if one.output.is_dir() and kept.exists():  # what DVC keeps of a folder is the list of its files
-            known = {item["relpath"]: item["md5"] for item in read_json(kept)}
-            wanted = [known.get(file.relative_to(one.output).as_posix()) for file in content.files]
-        else:
-            wanted = [None if one.output.is_dir() else one.digest for _ in content.files]
-        same = all(
-            md5 in (None, hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest())
-            for file, md5 in zip(content.files, wanted, strict=True)
-        )
+        return content if all(_is_vouched_for(one, file) for file in content.files) else None
     except FileNotFoundError:
         return None
-    return content if same else None
+    except (LookupError, ValueError) as error:
+        sys.stderr.write(f"warning: MLflow does not get {one.output}, which cannot be read: {error!r}\n")
+        return None
+
+
+def _is_vouched_for(one: "Finished", file: Path) -> bool:
+    """Compare a file with what DVC cached; True where that is not known."""
+    digest: str | None = one.digest
+    if one.output.is_dir():
+        listing = CACHE / one.digest[:2] / one.digest[2:]
+        if not listing.exists():
+            return True
+        known = {item["relpath"]: item["md5"] for item in read_json(listing)}
+        digest = known.get(file.relative_to(one.output).as_posix())
+    return digest == hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,8 @@ def test_points_arrive_while_it_runs_and_the_mirror_completes_that_run(root: Pat
     assert mirror.run() == 2
     (training,) = (one for one in children_of(root).to_dict("records") if one["step"] == "train")
     assert training["id"] == run
-    assert training["params"] == {"steps": "4", "seed": "3", "mode": "scratch", "sizes": "[1, 2]"}
+    wanted = {"steps": "4", "seed": "3", "mode": "scratch", "sizes": "[1, 2]", "train.tokenizer.seed": "7"}
+    assert training["params"] == wanted
     assert training["tags"]["hmu.input.data/clips"] == training["tags"]["hmu.data"]
     assert curve(root, run, "train/loss") == [(2, 2.0), (4, 1.5)]
     assert curve(root, run, "train/validation") == [(4, 0.25)]

@@ -1,5 +1,6 @@
 """The mirror: runs from files, once per output, below the pipeline run that made them."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tiny_world import tiny_params
-from written_project import Written, children_of, curve, runs_of, write_params
+from written_project import HISTORY, Written, children_of, curve, runs_of, write_params
 
 from hmu_tasks.config import paths
 from hmu_tasks.runtime.errors import HmuError
@@ -60,7 +61,8 @@ def test_children_share_one_parent_and_show_what_the_files_hold(root: Path) -> N
     by_step = {run["step"]: run for run in children.to_dict("records")}
     training = by_step["train"]
     assert training["name"] == "tokenizer-full"
-    assert training["params"] == {"seed": "3", "mode": "scratch", "steps": "4", "sizes": "[1, 2]"}
+    own = {"steps": "4", "sizes": "[1, 2]", "train.tokenizer.seed": "7"}
+    assert training["params"] == {"seed": "3", "mode": "scratch", **own}
     assert training["metrics"] == {
         "loss": 1.5,
         "validation": 0.25,
@@ -160,13 +162,35 @@ def test_outputs_that_are_not_here_or_not_those_of_the_lock_wait(root: Path) -> 
     digest = project.tokenizer()
     kept = root / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
     kept.parent.mkdir(parents=True)
-    kept.write_text(json.dumps([{"relpath": "config.json", "md5": "another"}]), encoding="utf-8")
+    files = {
+        name: hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+        for name, text in (("config.json", "{}\n"), ("history.csv", HISTORY))
+    }
+
+    def cached(**changes: str) -> None:
+        """DVC's list of the files of a folder."""
+        listed = [{"relpath": name, "md5": md5} for name, md5 in {**files, **changes}.items()]
+        kept.write_text(json.dumps(listed), encoding="utf-8")
+
+    cached(**{"history.csv": "another"})
     (root / "data/clips/ingest.json").unlink()
     assert mirror.run() == 0
     assert not (root / "runs/side/mlflow/mlflow.db").exists()
     project.clips()
-    kept.write_text(json.dumps([{"relpath": "config.json", "md5": "8a80554c91d9fca8acb82f023de02f11"}]))
+    cached()
     assert mirror.run() == 2
+
+
+def test_what_cannot_be_read_is_named_and_left_out(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Written(root)
+    project.stage("own", "report", "notes", {"a.txt": "a stage that is not mirrored"})
+    project.stages["own"]["cmd"] = "make notes"
+    project.stage(
+        "probe@momask-lcr", "probe momask lcr", "runs/probe/momask/lcr", {"probe.json": '[{"a": 1}]'}
+    )
+    project.evaluation()
+    assert mirror.run() == 1
+    assert "MLflow does not get runs/probe/momask/lcr" in capsys.readouterr().err
 
 
 def test_switched_off_it_touches_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ class Written:
             params={
                 "run.seed": 3,
                 "train.mode": "scratch",
-                "train.tokenizer": {"steps": 4, "sizes": [1, 2]},
+                "train.tokenizer": {"seed": 7, "steps": 4, "sizes": [1, 2]},
                 "train.pretrained.source": "nowhere",
             },
         )
