@@ -9,6 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED := 1
 LOCK := flock --nonblock --conflict-exit-code 75 .repro.lock
 BUSY := (code=$$?; [ $$code -ne 75 ] || echo "another make is already at work in this folder; wait for it to end" >&2; exit $$code)
+MIRROR := $(BIN)/python -m hmu_tasks mirror >/dev/null
 
 .PHONY: repro test check table clean-side server deploy worker
 .DEFAULT_GOAL := repro
@@ -20,8 +21,10 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 repro: $(BIN)/.installed
-	@$(LOCK) $(BIN)/python -m flows.repro $(if $(JOBS),--jobs $(JOBS)) || $(BUSY)
+	@$(LOCK) $(BIN)/python -m flows.repro $(if $(JOBS),--jobs $(JOBS)) || \
+	  (code=$$?; [ $$code -eq 75 ] || $(MIRROR); exit $$code) || $(BUSY)
 	@$(BIN)/python -m hmu_tasks table
+	@$(MIRROR)
 
 table: $(BIN)/.installed
 	@$(BIN)/python -m hmu_tasks table

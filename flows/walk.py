@@ -2,7 +2,6 @@
 
 import threading
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from flows.dispatch import LOST, dispatch
 from flows.form import Placement
 from flows.graph import Stage, changed_stages, longest_ways
 from flows.lockfile import lock_order, restore_lock_order
-from flows.recording import recorder
 from flows.slots import Slots
 from flows.stage import Console, Outcome, Processes, run_stage
 from flows.terminal import View, failures
@@ -186,27 +184,24 @@ def walk_graph(walk: Walk) -> dict[str, State[Any]]:
     walk.view.begin(len(changed))
     walk.is_through(*(name for name in walk.stages if name not in changed))
     futures: dict[str, PrefectFuture[Any]] = {}
-    with ExitStack() as open_while_walking:
-        if changed:
-            walk.environment |= open_while_walking.enter_context(recorder(walk.root))
-        try:
-            for one in stages:
-                # A task run takes its own name when it starts; until then the page shows that of the task.
-                futures[one.name] = stage.with_options(name=one.name).submit(
-                    one.name,
-                    one.name not in changed,
-                    walk,
-                    wait_for=[futures[need] for need in one.needs],
-                    return_state=False,
-                )
-            wait(list(futures.values()))
-        except BaseException:
-            # On cancellation the task threads are still reading from their stages; without this they would
-            # hold the flow until the stages end by themselves.
-            walk.processes.stop()
-            raise
-        finally:
-            restore_lock_order(walk.root, order_before, stages)
+    try:
+        for one in stages:
+            # A task run takes its own name when it starts; until then the page shows that of the task.
+            futures[one.name] = stage.with_options(name=one.name).submit(
+                one.name,
+                one.name not in changed,
+                walk,
+                wait_for=[futures[need] for need in one.needs],
+                return_state=False,
+            )
+        wait(list(futures.values()))
+    except BaseException:
+        # On cancellation the task threads are still reading from their stages; without this they would
+        # hold the flow until the stages end by themselves.
+        walk.processes.stop()
+        raise
+    finally:
+        restore_lock_order(walk.root, order_before, stages)
     return {name: future.state for name, future in futures.items()}
 
 

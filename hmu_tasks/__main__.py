@@ -1,16 +1,19 @@
 """`python -m hmu_tasks <step>`: the command line, one command per step; heavy imports stay inside the commands."""
 
 import errno
+import functools
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ParamSpec
 
 import typer
 
 from hmu_tasks.methods import METHODS
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.runtime.loading import quick_imports
 from hmu_tasks.runtime.threads import limit_threads
 
 # No space left, quota used up, file larger than the limit that `ulimit -f` sets.
@@ -25,9 +28,24 @@ app = typer.Typer(
     help="Remove a concept from text-to-motion models and measure what is left. "
     "Each command is one step of dvc.yaml; `dvc repro` runs them all.",
 )
+P = ParamSpec("P")
+
+
+def recorded(step: Callable[P, None]) -> Callable[P, None]:
+    """Note in runs/side/steps when a step ran, how long and how it ended."""
+
+    @functools.wraps(step)
+    def run(*arguments: P.args, **options: P.kwargs) -> None:
+        from hmu_tasks.tracking import steps
+
+        with steps.recorded():
+            step(*arguments, **options)
+
+    return run
 
 
 @app.command()
+@recorded
 def ingest() -> None:
     """Read a raw dataset folder (or draw the synthetic one) into data/clips.
 
@@ -60,32 +78,38 @@ def ingest() -> None:
     goes on without them. The step prints how many were left out and why;
     data/clips/ingest.json names them all.
     """
-    from hmu_tasks import ingest as step
-    from hmu_tasks.config.params import load
-    from hmu_tasks.runtime.console import bar
+    with quick_imports():
+        from hmu_tasks import ingest as step
+        from hmu_tasks.config.params import load
+        from hmu_tasks.runtime.console import bar
 
     step.print_report(step.run(load(), bar("ingest")))
 
 
 @app.command("filter")
+@recorded
 def filter_() -> None:
     """Split the clips into forget and retain set, into data/split."""
-    from hmu_tasks import filter as step
-    from hmu_tasks.config.params import load
+    with quick_imports():
+        from hmu_tasks import filter as step
+        from hmu_tasks.config.params import load
 
     step.run(load())
 
 
 @app.command()
+@recorded
 def validate() -> None:
     """Check the data contracts; a broken one stops the pipeline and names the clips."""
-    from hmu_tasks import validate as step
-    from hmu_tasks.config.params import load
+    with quick_imports():
+        from hmu_tasks import validate as step
+        from hmu_tasks.config.params import load
 
     step.run(load())
 
 
 @app.command()
+@recorded
 def train(
     component: Annotated[
         str, typer.Argument(help="text, evaluator, tokenizer, base-<model>, residual, classifier")
@@ -95,62 +119,74 @@ def train(
     ] = None,
 ) -> None:
     """Train one component; a killed run continues where it stopped."""
-    from hmu_tasks import train as step
-    from hmu_tasks.config.params import load
-    from hmu_tasks.runtime.console import bar
+    with quick_imports():
+        from hmu_tasks import train as step
+        from hmu_tasks.config.params import load
+        from hmu_tasks.runtime.console import bar
 
     step.run(load(), component, variant, bar(f"train {component} {variant or ''}".strip()))
 
 
 @app.command()
+@recorded
 def codebook() -> None:
     """Count which codes the forget and the retain set use, and score them."""
-    from hmu_tasks import codebook as step
-    from hmu_tasks.config.params import load
+    with quick_imports():
+        from hmu_tasks import codebook as step
+        from hmu_tasks.config.params import load
 
     step.run(load())
 
 
 @app.command()
+@recorded
 def unlearn(model: str, method: Method) -> None:
     """Apply a method to a model: one bundle per edit, with the proof of what changed."""
-    from hmu_tasks import unlearn as step
-    from hmu_tasks.config.params import load
-    from hmu_tasks.runtime.console import bar
+    with quick_imports():
+        from hmu_tasks import unlearn as step
+        from hmu_tasks.config.params import load
+        from hmu_tasks.runtime.console import bar
 
     step.run(load(), model, method, bar(f"unlearn {model} {method}"))
 
 
 @app.command()
+@recorded
 def evaluate(model: str, method: str) -> None:
     """Generate, judge and measure every edit that a method made of a model (`real real`: the data itself)."""
-    from hmu_tasks import evaluate as step
-    from hmu_tasks.config.params import load
-    from hmu_tasks.runtime.console import bar
+    with quick_imports():
+        from hmu_tasks import evaluate as step
+        from hmu_tasks.config.params import load
+        from hmu_tasks.runtime.console import bar
 
     step.run(load(), model, method, bar(f"evaluate {model} {method}"))
 
 
 @app.command()
+@recorded
 def probe(model: str, method: str) -> None:
     """Attack the selected edit of a method (or `original`, `retrain`) and count how often the concept comes back."""
-    from hmu_tasks import probe as step
-    from hmu_tasks.config.params import load
-    from hmu_tasks.runtime.console import bar
+    with quick_imports():
+        from hmu_tasks import probe as step
+        from hmu_tasks.config.params import load
+        from hmu_tasks.runtime.console import bar
 
     step.run(load(), model, method, bar(f"probe {model} {method}"))
 
 
 @app.command()
+@recorded
 def report() -> None:
     """Write tables, plots, GIFs and the HTML page into reports/."""
-    from hmu_tasks import report as step
-    from hmu_tasks.config.params import load
+    with quick_imports():
+        from hmu_tasks import report as step
+        from hmu_tasks.config.params import load
 
     step.run(load())
 
 
 @app.command()
+@recorded
 def register(
     model: str,
     method: str,
@@ -163,13 +199,24 @@ def register(
     from hmu_tasks.config.params import load
 
     if decide_only:
-        from hmu_tasks import register as step
+        with quick_imports():
+            from hmu_tasks import register as step
 
         step.run(load(), model, method, edit)
     else:
         from hmu_tasks.registry import publish
 
         publish.run(load(), model, method, edit)
+
+
+@app.command()
+def mirror() -> None:
+    """Write what finished stages left to MLflow; what is there already is not written again."""
+    from hmu_tasks.tracking import mirror as work
+
+    written = work.run()
+    if written:
+        sys.stdout.write(f"{written} new runs in MLflow\n")
 
 
 Name = Annotated[str | None, typer.Argument(help="the registered model; needed where there are several")]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hmu_tasks.config import paths
-from hmu_tasks.config.params import Params, flat
+from hmu_tasks.config.params import Params
 from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation.choice import choose
 from hmu_tasks.evaluation.intervals import records
@@ -27,7 +27,6 @@ from hmu_tasks.models.generators.bundle import Bundle, load_bundle
 from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks.components import absent_reason, save_absent
 from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
-from hmu_tasks.tracking.step_run import StepRun, step_run
 
 VALIDATION = ("forget-val", "retain-val")
 TEST = ("forget", "retain")
@@ -44,41 +43,14 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
     identity = params.identity(model, method)
     session = _open(params)
     target = paths.evaluation(model, method)
-    with step_run(
-        "evaluate",
-        f"{method} {model}",
-        params={**flat(params.evaluate.model_dump()), "seed": params.run.seed},
-        tags=identity,
-        root=Path(),
-        enabled=params.run.track,
-    ) as run:
-        with replacing_folder(target) as folder:
-            if model == "real":
-                rows, samples = real_rows(session, identity, _sample_rows(params, session))
-            else:
-                rows, samples = _edits(params, session, identity, folder, progress)
-            write_json(folder / "metrics.json", rows)
-            write_json(folder / "headline.json", _headline(rows, model, method))
-            _write_samples(samples, folder)
-        _record(run, rows)
-        for name in ("metrics.json", "selection.json"):
-            if (target / name).exists():
-                run.artifact(target / name)
-
-
-def _record(run: StepRun, rows: Sequence[Record]) -> None:
-    """Mirror the metrics: one value per split and metric, as a curve over the strength where there is one."""
-    points: dict[tuple[str, int], list[float]] = {}
-    for row in rows:
-        points.setdefault((f"{row['split']}/{row['metric']}", int(row["strength"] or 0)), []).append(
-            row["mean"]
-        )
-    names = sorted({name for name, _ in points})
-    for name in names:
-        run.curve(
-            name,
-            [(strength, float(np.mean(v))) for (key, strength), v in sorted(points.items()) if key == name],
-        )
+    with replacing_folder(target) as folder:
+        if model == "real":
+            rows, samples = real_rows(session, identity, _sample_rows(params, session))
+        else:
+            rows, samples = _edits(params, session, identity, folder, progress)
+        write_json(folder / "metrics.json", rows)
+        write_json(folder / "headline.json", _headline(rows, model, method))
+        _write_samples(samples, folder)
 
 
 def _headline(rows: Sequence[Record], model: str, method: str) -> dict[str, float]:

@@ -1,15 +1,13 @@
 """Step `probe`: attack the selected edits of a method, and count how often the concept comes back."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from hmu_tasks.config import paths
-from hmu_tasks.config.params import Params, flat
+from hmu_tasks.config.params import Params
 from hmu_tasks.data.concepts.concepts import PROBE_GROUPS, PROMPT_GROUPS
 from hmu_tasks.data.concepts.lemmas import Keywords, lemma_hits, prepare
 from hmu_tasks.evaluation.prompts import Prompts, written_prompts
@@ -36,7 +34,6 @@ from hmu_tasks.probes.tampering import (
 from hmu_tasks.probes.wording import suppression_probes, text_attacks
 from hmu_tasks.runtime.cache import key_of
 from hmu_tasks.runtime.files import replacing_folder, write_json
-from hmu_tasks.tracking.step_run import StepRun, step_run
 from hmu_tasks.training.loop.batches import ClipSet
 
 ASKED_HERE = set(PROBE_GROUPS) - set(PROMPT_GROUPS)  # groups that are no splits of the evaluation
@@ -58,29 +55,10 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
     """
     params.check(model, method)
     identity = params.identity(model, method)
-    target = paths.probing(model, method)
-    with step_run(
-        "probe",
-        f"{method} {model}",
-        params={**flat(params.probe.model_dump()), "seed": params.run.seed},
-        tags=identity,
-        root=Path(),
-        enabled=params.run.track,
-    ) as run:
-        with replacing_folder(target) as folder:
-            rows = _probed(params, identity, progress)
-            write_json(folder / "probe.json", rows)
-            write_json(folder / "headline.json", of_probes(rows))
-        _mirror(run, rows)
-        run.artifact(target / "probe.json")
-
-
-def _mirror(run: StepRun, rows: Iterable[ProbeRecord]) -> None:
-    """Record one success rate per attack, the mean over edits."""
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        found.setdefault(f"{row['family']}/{row['attack']}", []).append(row["mean"])
-    run.metrics({name: float(np.mean(values)) for name, values in sorted(found.items())})
+    with replacing_folder(paths.probing(model, method)) as folder:
+        rows = _probed(params, identity, progress)
+        write_json(folder / "probe.json", rows)
+        write_json(folder / "headline.json", of_probes(rows))
 
 
 def _probed(params: Params, identity: Mapping[str, str], progress: Progress | None) -> list[ProbeRecord]:

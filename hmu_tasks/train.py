@@ -7,19 +7,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
 from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params, flat
 from hmu_tasks.models import MODELS, model_named
-from hmu_tasks.models.networks.components import SOURCE
 from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.networks.weights import digest
 from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.code_digest import code_digest
 from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.files import replacing_folder
-from hmu_tasks.tracking.step_run import step_run
+from hmu_tasks.tracking.live import LiveCurves
 from hmu_tasks.training.loop.fit import History, Progress
 from hmu_tasks.training.loop.job import Job
 
@@ -65,25 +62,16 @@ def run(params: Params, component: str, variant: str | None, progress: Progress 
     imported = _importer(params, component, variant)
     section = component.partition("-")[0] if imported is None else "pretrained"
     knobs = flat(params.train.model_dump(mode="json")[section])
-    with step_run(
-        "train",
-        target.name,
+    shown = LiveCurves(
+        target,
         params={**knobs, "mode": params.train.mode, "seed": params.run.seed},
         tags={"component": component, "variant": variant or "all"},
-        root=Path(),
-        enabled=params.run.track,
-    ) as run:
-        with replacing_folder(target) as folder:
-            job = Job(params, variant, folder, scratch / "checkpoint.pt", progress)
-            history = (imported or trainer(component))(job)
-            rows = pd.DataFrame(history.rows, columns=["step", "name", "value"])
-            rows.to_csv(folder / "history.csv", index=False, float_format="%.6g", lineterminator="\n")
-        run.curve("train", rows)
-        run.metrics({name: value for _, name, value in history.rows})
-        for record in ("config.json", SOURCE):
-            if (target / record).exists():
-                run.artifact(target / record)
-    # Only now: a run that failed to record itself finds its finished training again.
+        track=params.run.track,
+    )
+    with shown, replacing_folder(target) as folder:
+        job = Job(params, variant, folder, scratch / "checkpoint.pt", progress, shown)
+        history = (imported or trainer(component))(job)
+        (folder / "history.csv").write_text(history.csv(), encoding="utf-8")
     shutil.rmtree(scratch, ignore_errors=True)
     return target
 

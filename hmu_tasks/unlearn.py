@@ -2,16 +2,14 @@
 
 import csv
 import json
-import resource
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hmu_tasks.config import paths
-from hmu_tasks.config.params import Params, flat
+from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.clips.id_lists import read_ids
 from hmu_tasks.methods import METHODS, method_of
@@ -30,7 +28,6 @@ from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.runtime.code_digest import code_digest
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
-from hmu_tasks.tracking.step_run import step_run
 
 
 def original(model: str, folder: Path) -> None:
@@ -74,36 +71,14 @@ def retrain(model: str, folder: Path) -> None:
 def run(params: Params, model: str, method: str, progress: Progress | None = None) -> None:
     """Write one bundle per edit of `method` on `model`, each with edit.json."""
     params.check(model, method)
-    section = params.unlearn[method].model_dump() if method in METHODS else {}
-    target = paths.edits(model, method)
-    with step_run(
-        "unlearn",
-        f"{method} {model}",
-        params={**flat(section), "seed": params.run.seed},
-        tags={"model": model, "method": method},
-        root=Path(),
-        enabled=params.run.track,
-    ) as run:
-        started = time.monotonic()
-        with replacing_folder(target) as folder:
-            if method in METHODS:
-                apply(params, model, method, folder, progress)
-            elif method == "retrain":
-                retrain(model, folder)
-            else:
-                original(model, folder)
-        edits = sorted(target.glob("*/edit.json"))
-        # What differs from machine to machine stays out of tracked files.
-        spent = {
-            "seconds": round(time.monotonic() - started, 2),
-            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-            "edits": len(edits),
-        }
-        write_json(paths.COSTS / f"unlearn-{model}-{method}.json", spent)
-        run.metrics(spent)
-        for edit in edits:
-            run.artifact(edit, folder=edit.parent.name)
-    # Only now: a run that failed to record itself finds its finished training again.
+    with replacing_folder(paths.edits(model, method)) as folder:
+        if method in METHODS:
+            apply(params, model, method, folder, progress)
+        elif method == "retrain":
+            retrain(model, folder)
+        else:
+            original(model, folder)
+    # Only now: a run that could not replace its folder finds its finished training again.
     for left in paths.SCRATCH.glob(f"unlearn-{model}-{method}-*"):
         shutil.rmtree(left, ignore_errors=True)
 

@@ -124,8 +124,10 @@ def test_help_reaches_nothing_heavy() -> None:
     modules = {node.module or "" for node in top if isinstance(node, ast.ImportFrom)}
     assert {name for name in modules if name.startswith("hmu_tasks")} == {
         "hmu_tasks.runtime.errors",
+        "hmu_tasks.runtime.loading",
         "hmu_tasks.runtime.threads",
     }
     runtime = PACKAGE / "runtime"
+    assert closure(runtime / "loading.py") == {runtime / "loading.py"}
     assert closure(runtime / "threads.py") == {runtime / "errors.py", runtime / "threads.py"}
     assert closure(runtime / "errors.py") == {runtime / "errors.py"}

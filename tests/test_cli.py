@@ -25,6 +25,7 @@ COMMANDS = (
     "evaluate",
     "probe",
     "report",
+    "mirror",
     "table",
     "preset",
 )

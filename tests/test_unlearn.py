@@ -148,10 +148,6 @@ def test_every_edit_says_what_it_cost(world: Path) -> None:
     retrain = cost("retrain")
     assert (retrain["gradient_steps"], retrain["clips_read"]) == (3 * 4, len(ids["retain"]))
     assert retrain["captions_read"] >= retrain["clips_read"]
-    side = json.loads((paths.COSTS / f"unlearn-{MODEL}-lcr.json").read_text())
-    assert side["edits"] == 2
-    assert side["seconds"] > 0
-    assert side["peak_memory_mb"] > 0
 
 
 def test_lists_of_codes_per_sub_concept_are_united(world: Path) -> None:

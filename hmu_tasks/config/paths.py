@@ -21,7 +21,9 @@ REPORTS = Path("reports")
 # Side folders: untracked and safe to delete; they hold resumable training state, caches, sites and stores.
 SIDE = RUNS / "side"
 SCRATCH = SIDE / "scratch"
-COSTS = SIDE / "costs"
+STEPS = SIDE / "steps"  # when, how long and how each stage last ran
+LIVE = SIDE / "live"  # <component>.csv: the curves of a training so far
+MIRRORED = SIDE / "mirrored.json"  # what MLflow has already
 CACHE = SIDE / "cache"
 VALIDATION_SITE = SIDE / "validation"
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import pandas as pd
 
 from hmu_tasks.data.concepts.concepts import Concept
 from hmu_tasks.data.concepts.matching import match
@@ -23,7 +22,12 @@ def keyword_test(
     def test(captions: Sequence[CaptionWords]) -> np.ndarray:
         asked = [(caption.text, " ".join(caption.tokens)) for caption in captions]
         new = [pair for pair in dict.fromkeys(asked) if pair not in known]
-        found = match(pd.DataFrame(new, columns=["caption", "tokens"]), concept, dataset=dataset, rule=rule)
+        found = match(
+            {"caption": [text for text, _ in new], "tokens": [tokens for _, tokens in new]},
+            concept,
+            dataset=dataset,
+            rule=rule,
+        )
         known.update(zip(new, map(bool, found), strict=True))
         return np.array([known[pair] for pair in asked], dtype=bool)
 

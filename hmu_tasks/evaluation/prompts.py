@@ -1,10 +1,9 @@
 """Prompt sets: captions of test clips with their lengths, and hand-written prompts that no template produces."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from hmu_tasks.config import paths
 from hmu_tasks.data.clips.id_lists import Role, id_list, read_ids
@@ -40,7 +39,7 @@ class Prompts:
         return Prompts(self.captions[rows], self.frames[rows], self.n, 1)
 
 
-def origins(clips: pd.DataFrame) -> dict[str, str]:
+def origins(clips: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Clip id -> the raw clip it comes from, for a mirror image that of its twin; what shares one is not independent.
 
     clips: columns clip_id, source, mirror_of.

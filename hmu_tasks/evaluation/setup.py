@@ -63,5 +63,5 @@ def open_setup(
             if rows
         },
         sampling=Sampling(**sampling),
-        origins=origins(clips.table),
+        origins=origins(clips.columns),
     )

@@ -32,7 +32,7 @@ from hmu_tasks.registry.versions import (
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.tracking import lineage
-from hmu_tasks.tracking.step_run import StepRun, step_run
+from hmu_tasks.tracking.runs import StoreRun, step_run
 from hmu_tasks.viewer import page
 from hmu_tasks.viewer.inputs import Sample
 from hmu_tasks.viewer.reading import read_inputs
@@ -181,7 +181,7 @@ def _draw(params: Params, evidence: Evidence, target: Path) -> None:
         (target / name).write_bytes(data)
 
 
-def _record(step: StepRun, evidence: Evidence) -> None:
+def _record(step: StoreRun, evidence: Evidence) -> None:
     """Mirror the figures with their limits, and the original's beside them."""
     values: dict[str, float | None] = {}
     for name, figure in evidence.figures.items():

@@ -1,1 +1,1 @@
-"""The record of runs in MLflow: the store, runs, pages, and where a run's inputs came from."""
+"""Runs in MLflow, written from files: the store, the mirror, live curves, and where a run's inputs came from."""

@@ -1,17 +1,15 @@
-"""Where a run comes from: which pipeline run started it, which commit, which inputs."""
+"""Where a run comes from: which pipeline run started it, on which commit, from which inputs."""
 
 import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import psutil
-from ruamel.yaml import YAML
-
-PIPELINE_VARIABLE = "HMU_PIPELINE_RUN"
+PIPELINE_VARIABLE = "HMU_PIPELINE"
 """Environment variable by which a flow tells its stages that they belong together."""
 QUIET_SECONDS = 1.0
 """A file that has not changed for so long is finished; a writer at work leaves less between two pieces."""
@@ -28,44 +26,56 @@ class Commit:
 
 
 def process_identity(pid: int) -> str | None:
-    """Name a process for as long as the store lives, None when it is gone.
+    """Name a process uniquely on this machine, None when it has ended.
 
-    A process id alone is used again after a while, so the time of its start goes with it.
+    Process ids are reused, so the time of the process's start is part of the name.
     """
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        # State and start are fields 3 and 22 of proc(5), counted behind the command name, which may itself contain
+        # spaces and brackets. Ticks since boot do not move with the wall clock.
+        fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8")[:8]
+        return None if fields[0] in {"Z", "X"} else f"{pid}-{fields[19]}-{boot}"
+    except (FileNotFoundError, ProcessLookupError):
+        return None if Path("/proc/self/stat").exists() else _identity_by_psutil(pid)
+
+
+def _identity_by_psutil(pid: int) -> str | None:
+    """Name a process on systems without /proc."""
+    import psutil
+
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        stat = Path(f"/proc/{pid}/stat")
-        if stat.exists():
-            # Ticks since boot do not move with the wall clock, unlike psutil's create_time; field 22 of
-            # proc(5), counted behind the command name, which may itself contain spaces and brackets.
-            started = stat.read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8")[:8]
-            return f"{pid}-{started}-{boot}"
-        return f"{pid}-{round(process.create_time())}"
-    except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
+        return None if process.status() == psutil.STATUS_ZOMBIE else f"{pid}-{round(process.create_time())}"
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
 
 
 def pipeline_key() -> str:
-    """Say which pipeline run this process belongs to.
+    """Name the pipeline run that this process belongs to.
 
-    The variable HMU_PIPELINE_RUN decides where it is set (the Prefect flow sets it); below a `dvc` process
-    all its stages share that process's identity; a step started by hand is a pipeline run of its own.
+    The variable HMU_PIPELINE decides where it is set (flows set it); all stages below one `dvc` process share that
+    process's identity; a step started by hand is a pipeline run of its own.
     """
+    return given_pipeline() or f"step-{socket.gethostname()}-{process_identity(os.getpid())}"
+
+
+def given_pipeline() -> str | None:
+    """Name the pipeline run by HMU_PIPELINE or by the `dvc` process above this one; None without either."""
     given = os.environ.get(PIPELINE_VARIABLE)
     if given:
         return given
-    host = socket.gethostname()
+    import psutil
+
     for parent in psutil.Process().parents():
         try:
             is_dvc = _is_dvc(parent.cmdline())
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
         if is_dvc:
-            return f"dvc-{host}-{process_identity(parent.pid)}"
-    return f"step-{host}-{process_identity(os.getpid())}"
+            return f"dvc-{socket.gethostname()}-{process_identity(parent.pid)}"
+    return None
 
 
 def _is_dvc(command: list[str]) -> bool:
@@ -92,17 +102,29 @@ def _git(root: Path, *arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def origin(root: Path) -> dict[str, str]:
+    """Return the tags of what this process works on: machine, process, commit."""
+    found = commit(root)
+    tags = {
+        "hmu.host": socket.gethostname(),
+        "hmu.process": process_identity(os.getpid()) or "",
+        "hmu.git.dirty": str(found.dirty).lower(),
+        "mlflow.source.type": "LOCAL",
+    }
+    return tags | ({"mlflow.source.git.commit": found.id} if found.id else {})
+
+
 @dataclass(frozen=True)
 class Lock:
-    """What dvc.lock says of finished stages; nothing where there is no dvc.lock yet.
+    """What dvc.lock tells of finished stages; nothing where there is no dvc.lock yet.
 
     stages: name -> its entry
     """
 
-    stages: Mapping[str, Mapping[str, Sequence[Mapping[str, str]]]]
+    stages: Mapping[str, Mapping[str, Any]]
 
     def outputs(self) -> dict[str, str]:
-        """Find the digest of everything that finished stages wrote: path -> digest."""
+        """Return the digest of everything that finished stages wrote: path -> digest."""
         return {
             out["path"]: out["md5"]
             for stage in self.stages.values()
@@ -110,30 +132,47 @@ class Lock:
             if "md5" in out
         }
 
-    def inputs(self, root: Path, stage: str | None, more: Iterable[Path] = ()) -> dict[str, str]:
-        """Find the digests of what a running stage reads: path -> digest.
+    def inputs(self, stage: str) -> dict[str, str]:
+        """Return the digests of what a finished stage read of earlier stages: path -> digest.
 
-        A running stage's own entry in dvc.lock is the one of its last run, so only the paths are taken from
-        there; the digests are those of the outputs of the stages before it, which are finished. Source files
-        are not listed: the commit stands for them. `more` adds paths, absolute or relative to `root`.
+        Source files are not listed: the commit stands for them.
         """
         outputs = self.outputs()
-        paths = {dep["path"] for dep in self.stages.get(stage or "", {}).get("deps", [])}
-        paths |= {Path(os.path.relpath(root / path, root)).as_posix() for path in more}
-        found = {}
-        for path in sorted(paths):
-            # A stage may read one file out of a folder that another stage wrote as a whole.
-            for candidate in (path, *(parent.as_posix() for parent in Path(path).parents)):
-                if candidate in outputs:
-                    found[candidate] = outputs[candidate]
-                    break
+        return {
+            dep["path"]: dep["md5"]
+            for dep in self.stages.get(stage, {}).get("deps", [])
+            if "md5" in dep and any(place in outputs for place in _upwards(dep["path"]))
+        }
+
+    def current(self, places: Sequence[Path]) -> dict[str, str]:
+        """Return the digests of outputs as they are now, for what no stage reads: path -> digest."""
+        outputs = self.outputs()
+        return {
+            found: outputs[found]
+            for place in places
+            for found in [next((one for one in _upwards(place.as_posix()) if one in outputs), None)]
+            if found is not None
+        }
+
+    def params(self, stage: str) -> dict[str, Any]:
+        """Return the parameters that a finished stage ran with: dotted key -> value."""
+        found: dict[str, Any] = self.stages.get(stage, {}).get("params", {}).get("params.yaml", {})
         return found
+
+
+def _upwards(path: str) -> list[str]:
+    """A stage may read one file out of a folder that another stage wrote as a whole."""
+    return [path, *(parent.as_posix() for parent in Path(path).parents)]
 
 
 def read_lock(root: Path) -> Lock:
     """Read dvc.lock in the project at `root`, waiting while it is being written."""
     path = root / "dvc.lock"
-    content = YAML(typ="safe").load(_settled_text(path)) if path.exists() else None
+    if not path.exists():
+        return Lock({})
+    from ruamel.yaml import YAML
+
+    content = YAML(typ="safe").load(_settled_text(path))
     return Lock((content or {}).get("stages", {}))
 
 

@@ -1,16 +1,19 @@
-"""Runs in the MLflow store: a step's run below the parent of its pipeline run."""
+"""Runs in the MLflow store: one per step, below the parent of its pipeline run."""
 
 import json
 import os
 import socket
 import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.tracking import lineage
-from hmu_tasks.tracking.step_run import DATA_FOLDER, DATA_TAG, Opening, Points, StepRun
+from hmu_tasks.tracking.notes import EXPERIMENT_NOTE, STEP_NOTES
 from hmu_tasks.tracking.store import (
     clear_errors,
     new_client,
@@ -20,36 +23,209 @@ from hmu_tasks.tracking.store import (
     tracking_uri,
     without_password,
 )
-from hmu_tasks.tracking.views import experiment_tags
 
 EXPERIMENT = "hmu"
-_SAMPLE_SECONDS = 30
+DATA_FOLDER = "data/clips"
+DATA_TAG = "hmu.data"
+"""Tag with the digest of the clips in dvc.lock; absent before they are ingested."""
+Points = Sequence[tuple[str, int, float]]
+"""Values of metrics: name, step, value."""
 _COMMANDS = {"dvc": "dvc repro", "prefect": "python -m flows.pipeline", "step": "python -m hmu_tasks"}
 """What started a pipeline run, by the first word of its key."""
 
 
-class StoreRun(StepRun):
-    """An open run in the store that `uri` names."""
+@dataclass(frozen=True)
+class Opening:
+    """What is known of a step when its run is opened.
 
-    def __init__(self, client: Any, uri: str, root: Path, *, experiment: str, parent: str, run: str) -> None:
-        """Take the MlflowClient and the identifiers of experiment, parent run and run."""
-        self.client, self.uri = client, uri
-        self.run_id = run
-        self._root, self._experiment, self._parent = root, experiment, parent
-        self._monitor = _watch_machine(run, uri)
+    pipeline: key that the steps of one pipeline run share
+    name: MLflow's list shows about fourteen letters of it, so what differs should come first
+    params: knobs under dotted names
+    origin: tags that also fit the parent run: machine, process, commit, data
+    tags: further tags of the step's run
+    start: seconds since 1970
+    """
+
+    pipeline: str
+    step: str
+    name: str
+    params: Mapping[str, Any]
+    origin: Mapping[str, str]
+    tags: Mapping[str, str]
+    start: float
+
+    def all_tags(self) -> dict[str, str]:
+        """Return the tags of the step's run; MLflow's own pages show those named `mlflow.…`."""
+        shown = {"mlflow.source.name": self.step, "mlflow.note.content": STEP_NOTES.get(self.step, "")}
+        return {**self.origin, "hmu.step": self.step, **{k: v for k, v in shown.items() if v}, **self.tags}
+
+
+class Store:
+    """The experiment `hmu` in the store that MLFLOW_TRACKING_URI names, or in this checkout's own.
+
+    client: the MlflowClient
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Open it; raises HmuError where it cannot be reached."""
+        self.root, self.uri = root, tracking_uri(root)
+        probe(self.uri)
+        with clear_errors(self.uri), store_lock(self.uri, root):
+            self.client = new_client(self.uri)  # creates the tables of a fresh store
+            self.experiment = _experiment(self.client, self.uri, root)
+            self._close_dead_runs()
+
+    def open_run(self, opening: Opening) -> "StoreRun":
+        """Open a step's run, and its parent where it is the first."""
+        with clear_errors(self.uri):
+            with store_lock(self.uri, self.root):
+                parent = self._parent_run(opening)
+                tags = opening.all_tags() | {"mlflow.parentRunId": parent}
+                created = self.client.create_run(
+                    self.experiment, _milliseconds(opening.start), tags, opening.name
+                )
+                self.client.update_run(parent, status="RUNNING")
+            run = StoreRun(self, str(created.info.run_id), parent, tags)
+            run.params(opening.params)
+            run.data(opening.origin.get(DATA_TAG))
+        return run
+
+    def find(self, tags: Mapping[str, str]) -> "StoreRun | None":
+        """Find the newest run below a parent that has all of these tags."""
+        query = " AND ".join(f"tags.\"{name}\" = '{_quoted(value)}'" for name, value in tags.items())
+        with clear_errors(self.uri):
+            found = self.client.search_runs(
+                [self.experiment], query, max_results=1, order_by=["attributes.start_time DESC"]
+            )
+        for run in found:
+            if "mlflow.parentRunId" in run.data.tags:
+                own = run.data.tags
+                return StoreRun(self, str(run.info.run_id), own["mlflow.parentRunId"], own)
+        return None
+
+    def settle(self, parent: str) -> None:
+        """Give the parent the state of its children: the last run of each step counts; called under the lock.
+
+        No process knows when the last stage of a pipeline run has ended, so the parent ends with each child and is
+        opened again by the next.
+        """
+        children = self.client.search_runs(
+            [self.experiment],
+            f"tags.\"mlflow.parentRunId\" = '{parent}'",
+            order_by=["attributes.start_time ASC"],
+        )
+        last = {
+            run.data.tags.get("hmu.stage")
+            or (run.data.tags.get("hmu.step"), run.info.run_name): run.info.status
+            for run in children
+        }
+        if "RUNNING" not in last.values():
+            status = "FINISHED" if set(last.values()) <= {"FINISHED"} else "FAILED"
+            end = max((run.info.end_time or 0 for run in children), default=0)
+            self.client.set_terminated(parent, status, end or None)
+
+    def _parent_run(self, opening: Opening) -> str:
+        """Find the parent run of this pipeline run, or open it; called under the lock."""
+        key = _quoted(opening.pipeline)
+        query = f"tags.\"hmu.pipeline\" = '{key}'"
+        found = self.client.search_runs(
+            [self.experiment], query, max_results=1, order_by=["attributes.start_time ASC"]
+        )
+        if found:
+            return str(found[0].info.run_id)
+        # MLflow's column shows about twenty letters.
+        title = time.strftime("run %m-%d %H:%M:%S", time.localtime(opening.start))
+        command = _COMMANDS.get(key.partition("-")[0], "dvc repro")
+        note = f"One run of the pipeline, started by `{command}`; its steps are the runs below it."
+        tags = {
+            **opening.origin,
+            "hmu.step": "pipeline",
+            "hmu.pipeline": key,
+            "mlflow.source.name": command,
+            "mlflow.note.content": note,
+        }
+        created = self.client.create_run(self.experiment, _milliseconds(opening.start), tags, title)
+        return str(created.info.run_id)
+
+    def _close_dead_runs(self) -> None:
+        """Mark as KILLED what a SIGKILL left RUNNING on this machine; called under the lock."""
+        query = f"attributes.status = 'RUNNING' AND tags.\"hmu.host\" = '{_quoted(socket.gethostname())}'"
+        parents = set()
+        for run in self.client.search_runs([self.experiment], query):
+            identity = run.data.tags.get("hmu.process", "")
+            parent = run.data.tags.get("mlflow.parentRunId")
+            if parent and lineage.process_identity(int(identity.split("-")[0] or 0)) != identity:
+                self.client.set_terminated(run.info.run_id, "KILLED")
+                parents.add(parent)
+        for parent in parents:
+            self.settle(parent)
+
+
+class StoreRun:
+    """A run of a step in the store."""
+
+    def __init__(self, store: Store, run: str, parent: str, tags: Mapping[str, str]) -> None:
+        """Take the identifiers of the run and of its parent, and the tags that the run has."""
+        self.store, self.run_id, self.parent, self.tags = store, run, parent, tags
+        self.client, self.uri = store.client, store.uri
+
+    def complete(self, opening: Opening) -> None:
+        """Add what was not known yet when the run was opened."""
+        for name, value in opening.all_tags().items():
+            if name not in self.tags:
+                self.tag(name, value)
+        self.params(opening.params)
+        if DATA_TAG not in self.tags:
+            self.data(opening.origin.get(DATA_TAG))
+
+    def metrics(self, values: Mapping[str, float | None]) -> None:
+        """Record final values; missing ones (None) are left out."""
+        self.points([(name, 0, float(value)) for name, value in values.items() if value is not None])
 
     def points(self, points: Points) -> None:
-        """Record values in few requests."""
+        """Record values of any metrics at any steps, in few requests."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
+        now = _milliseconds(time.time())
         batch = [Metric(metric_name(name), value, now, step) for name, step, value in points]
         with clear_errors(self.uri):
             for start in range(0, len(batch), 1000):  # MLflow's limit for one request
                 self.client.log_batch(self.run_id, metrics=batch[start : start + 1000])
 
+    def steps_of(self, name: str) -> set[int]:
+        """Return the steps at which a metric has been recorded."""
+        with clear_errors(self.uri):
+            return {point.step for point in self.client.get_metric_history(self.run_id, metric_name(name))}
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Record parameters; those that are recorded already stay."""
+        from mlflow.entities import Param
+
+        with clear_errors(self.uri):
+            known = self.client.get_run(self.run_id).data.params
+            batch = [
+                Param(name, text[:6000])
+                for name, text in ((metric_name(key)[:250], _text(value)) for key, value in values.items())
+                if name not in known
+            ]
+            for start in range(0, len(batch), 100):  # MLflow's limit for one request
+                self.client.log_batch(self.run_id, params=batch[start : start + 100])
+
+    def data(self, digest: str | None) -> None:
+        """Name the clips with their digest in the column *Dataset*, once an ingest stage has written them."""
+        from mlflow.entities import Dataset, DatasetInput
+
+        if digest is not None:
+            # MLflow keeps 36 letters of a digest, and a DVC folder's md5 has 32 and its suffix `.dir`.
+            data = Dataset(DATA_FOLDER, digest[:36], "dvc", json.dumps({"path": DATA_FOLDER, "md5": digest}))
+            with clear_errors(self.uri):
+                self.client.log_inputs(self.run_id, [DatasetInput(data)])
+
     def artifact(self, path: Path, folder: str | None = None) -> None:
-        """Copy a file or a folder."""
+        """Store a copy of a file, or of a folder under its own name; `folder` puts it below that name.
+
+        Raises HmuError when there is nothing at `path`.
+        """
         if not path.exists():
             raise HmuError(f"{path} cannot be recorded in MLflow: it does not exist")
         with clear_errors(self.uri):
@@ -64,66 +240,51 @@ class StoreRun(StepRun):
         with clear_errors(self.uri):
             self.client.set_tag(self.run_id, name, str(value))
 
-    def close(self, status: str, error: str = "") -> None:
-        """End the run and settle its parent."""
-        self._end_watch()
+    def close(self, status: str, error: str = "", end: float | None = None) -> None:
+        """End the run as FINISHED, FAILED or KILLED, and settle its parent; `error` says in a tag why."""
         if error:
             self.tag("hmu.error", error)
-        with clear_errors(self.uri), store_lock(self.uri, self._root):
-            self.client.set_terminated(self.run_id, status)
-            _settle(self.client, self._experiment, self._parent)
+        with clear_errors(self.uri), store_lock(self.uri, self.store.root):
+            self.client.set_terminated(self.run_id, status, _milliseconds(end or time.time()))
+            self.store.settle(self.parent)
 
-    def _end_watch(self) -> None:
-        monitor = self._monitor
-        if monitor is None:
-            return
-        monitor.finish()
-        with clear_errors(self.uri):
-            # MLflow drops the last, unfinished half minute, and with it all of a short step.
-            for part in monitor.monitors:
-                part.clear_metrics()
-            monitor.collect_metrics()
-            monitor.publish_metrics(monitor.aggregate_metrics())
-            monitor.mlflow_logger.flush()
+
+@contextmanager
+def step_run(
+    step: str,
+    name: str,
+    *,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    inputs: Iterable[Path] = (),
+    root: Path,
+) -> Iterator[StoreRun]:
+    """Open a run for work that MLflow itself is part of, and close it: FINISHED, FAILED, KILLED on Ctrl-C.
+
+    params, tags: knobs under dotted names, and tags beside the git commit and the digests
+    inputs: outputs of stages, whose digests in dvc.lock are recorded
+    root: folder of dvc.yaml
+    Raises HmuError when the store cannot be reached; there is no fallback to another store.
+    """
+    lock = lineage.read_lock(root)
+    data = lock.outputs().get(DATA_FOLDER)
+    digests = {f"hmu.input.{path}": digest for path, digest in lock.current([*inputs]).items()}
+    origin = lineage.origin(root) | ({DATA_TAG: data} if data else {})
+    opening = Opening(lineage.pipeline_key(), step, name, params, origin, {**digests, **tags}, time.time())
+    run = Store(root).open_run(opening)
+    try:
+        yield run
+    except BaseException as error:
+        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        with suppress(HmuError):  # the step's own error is the one to show
+            run.close(status, (str(error) or type(error).__name__)[:2000])
+        raise
+    run.close("FINISHED")
 
 
 def metric_name(name: str) -> str:
     """Spell a metric's name with the characters that MLflow allows: `R@1` becomes `R_1`."""
     return "".join(sign if sign.isalnum() or sign in "_-./: " else "_" for sign in name)
-
-
-def open_run(opening: Opening) -> StoreRun:
-    """Open a step's run, and its parent where it is the first; raises HmuError when the store cannot be reached."""
-    root = Path(opening.root)
-    uri = tracking_uri(root)
-    probe(uri)
-    with clear_errors(uri):
-        with store_lock(uri, root):
-            client = new_client(uri)  # creates the tables of a fresh store
-            experiment = _experiment(client, uri, root)
-            _close_dead_runs(client, experiment)
-            parent = _parent_run(client, experiment, opening)
-            tags = opening.tags | {"mlflow.parentRunId": parent}
-            run = str(client.create_run(experiment, run_name=opening.name, tags=tags).info.run_id)
-            client.update_run(parent, status="RUNNING")
-        _log_params(client, run, opening.params)
-        _log_data(client, run, opening.origin.get(DATA_TAG))
-    return StoreRun(client, uri, root, experiment=experiment, parent=parent, run=run)
-
-
-def _watch_machine(run: str, uri: str) -> Any:
-    """Record processor, memory, disk and network (and GPUs where pynvml is there) while a step runs.
-
-    One sample per half minute, from a thread, and one at the end; MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false switches
-    it off, and None is returned.
-    """
-    if os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true").lower() == "false":
-        return None
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
-    monitor = SystemMetricsMonitor(run, sampling_interval=_SAMPLE_SECONDS, tracking_uri=uri)
-    monitor.start()
-    return monitor
 
 
 def _experiment(client: Any, uri: str, root: Path) -> str:
@@ -132,16 +293,17 @@ def _experiment(client: Any, uri: str, root: Path) -> str:
     MLflow freezes the absolute artifact folder in the experiment, so a checkout that was copied with its
     runs/ folder gets an experiment of its own instead of writing into the original's folder.
     """
+    tags = {"mlflow.note.content": EXPERIMENT_NOTE}
     if urlsplit(uri).scheme in {"http", "https"}:
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is None:
-            return str(client.create_experiment(EXPERIMENT, tags=experiment_tags()))
+            return str(client.create_experiment(EXPERIMENT, tags=tags))
         return str(found.experiment_id)
     location = os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or (side_folder(root) / "artifacts").as_uri()
     for name in (EXPERIMENT, f"{EXPERIMENT} {root.resolve()}"):
         found = client.get_experiment_by_name(name)
         if found is None:
-            return str(client.create_experiment(name, location, experiment_tags()))
+            return str(client.create_experiment(name, location, tags))
         if found.artifact_location == location or "MLFLOW_TRACKING_URI" in os.environ:
             return str(found.experiment_id)
     raise HmuError(
@@ -150,65 +312,13 @@ def _experiment(client: Any, uri: str, root: Path) -> str:
     )
 
 
-def _parent_run(client: Any, experiment: str, opening: Opening) -> str:
-    """Find the parent run of this pipeline run, or open it; called under the lock."""
-    quoted = opening.pipeline.replace("'", "_")
-    query = f"tags.\"hmu.pipeline\" = '{quoted}'"
-    found = client.search_runs([experiment], query, max_results=1, order_by=["attributes.start_time ASC"])
-    if found:
-        return str(found[0].info.run_id)
-    title = time.strftime("run %m-%d %H:%M:%S")  # MLflow's column shows about twenty letters
-    command = _COMMANDS.get(quoted.partition("-")[0], quoted)
-    tags = opening.origin | {
-        "hmu.step": "pipeline",
-        "hmu.pipeline": quoted,
-        "mlflow.source.name": command,
-        "mlflow.note.content": f"One run of the pipeline, started by `{command}`; its steps are the runs below it.",
-    }
-    return str(client.create_run(experiment, run_name=title, tags=tags).info.run_id)
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def _log_params(client: Any, run: str, params: dict[str, str]) -> None:
-    from mlflow.entities import Param
-
-    batch = [Param(metric_name(key)[:250], text[:6000]) for key, text in params.items()]
-    for start in range(0, len(batch), 100):  # MLflow's limit for one request
-        client.log_batch(run, params=batch[start : start + 100])
+def _quoted(value: str) -> str:
+    return value.replace("'", "_")
 
 
-def _log_data(client: Any, run: str, digest: str | None) -> None:
-    """Name the clips with their digest in the column *Dataset*, once an ingest stage has written them."""
-    from mlflow.entities import Dataset, DatasetInput
-
-    if digest is not None:
-        # MLflow keeps 36 letters of a digest, and a DVC folder's md5 has 32 and its suffix `.dir`.
-        data = Dataset(DATA_FOLDER, digest[:36], "dvc", json.dumps({"path": DATA_FOLDER, "md5": digest}))
-        client.log_inputs(run, [DatasetInput(data)])
-
-
-def _close_dead_runs(client: Any, experiment: str) -> None:
-    """Mark as KILLED what a SIGKILL left RUNNING on this machine; called under the lock."""
-    query = f"attributes.status = 'RUNNING' AND tags.\"hmu.host\" = '{socket.gethostname()}'"
-    parents = set()
-    for run in client.search_runs([experiment], query):
-        identity = run.data.tags.get("hmu.process", "")
-        parent = run.data.tags.get("mlflow.parentRunId")
-        if parent and lineage.process_identity(int(identity.split("-")[0] or 0)) != identity:
-            client.set_terminated(run.info.run_id, "KILLED")
-            parents.add(parent)
-    for parent in parents:
-        _settle(client, experiment, parent)
-
-
-def _settle(client: Any, experiment: str, parent: str) -> None:
-    """Give the parent the state of its children: the last run of each step counts; called under the lock.
-
-    No process knows when the last stage of a pipeline run is through, so the parent ends with each child
-    and is opened again by the next.
-    """
-    children = client.search_runs(
-        [experiment], f"tags.\"mlflow.parentRunId\" = '{parent}'", order_by=["attributes.start_time ASC"]
-    )
-    last = {(run.data.tags.get("hmu.step"), run.info.run_name): run.info.status for run in children}
-    if "RUNNING" not in last.values():
-        client.set_terminated(parent, "FINISHED" if set(last.values()) <= {"FINISHED"} else "FAILED")
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)

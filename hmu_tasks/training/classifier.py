@@ -22,7 +22,7 @@ from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.training.loop.batches import ClipSet
 from hmu_tasks.training.loop.coded import tokenizer_with_codes
-from hmu_tasks.training.loop.fit import History, Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.fit import Curves, History, Progress, Schedule, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
 CHUNK = 512  # clips that are decoded at once
@@ -55,6 +55,7 @@ def train_classifier(
     device: torch.device,
     checkpoint: Path | None,
     progress: Progress | None,
+    curves: Curves | None = None,
 ) -> Trained:
     """Train the classifier on per-frame labels.
 
@@ -87,6 +88,7 @@ def train_classifier(
         device=device,
         checkpoint=checkpoint,
         progress=progress,
+        curves=curves,
     )
 
 

@@ -13,7 +13,7 @@ from hmu_tasks.models.evaluators.evaluator import Evaluator, EvaluatorConfig, co
 from hmu_tasks.models.evaluators.words import UNKNOWN, HashedWords, embed_tokens
 from hmu_tasks.models.networks.components import save_network, save_statistics
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
-from hmu_tasks.training.loop.fit import History, Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.fit import Curves, History, Progress, Schedule, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
 MAX_WORDS = 40  # of a caption; the published evaluator reads 20, but clips here hold up to three actions
@@ -65,6 +65,7 @@ def train_evaluator(
     device: torch.device,
     checkpoint: Path | None,
     progress: Progress | None,
+    curves: Curves | None = None,
 ) -> Trained:
     """Train the three encoders together (Guo et al. 2022) with a symmetric InfoNCE loss."""
     tower = TokenTower(evaluator, words, max_words)
@@ -98,6 +99,7 @@ def train_evaluator(
         checkpoint=checkpoint,
         validate=validate,
         progress=progress,
+        curves=curves,
         mixed=False,
     )
 

@@ -16,7 +16,7 @@ from hmu_tasks.models.official.clip import import_clip
 from hmu_tasks.models.text.encoders import SmallTextConfig, SmallTextEncoder
 from hmu_tasks.training.loop.batches import ClipSet
 from hmu_tasks.training.loop.coded import tokenizer_with_codes
-from hmu_tasks.training.loop.fit import History, Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.fit import Curves, History, Progress, Schedule, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of
 
 
@@ -45,6 +45,7 @@ def train_text(
     device: torch.device,
     checkpoint: Path | None,
     progress: Progress | None,
+    curves: Curves | None = None,
 ) -> Trained:
     """Train the text encoder as CLIP was trained, with motions in the place of pictures.
 
@@ -83,6 +84,7 @@ def train_text(
         checkpoint=checkpoint,
         validate=validate,
         progress=progress,
+        curves=curves,
         mixed=False,
     )
 

@@ -12,7 +12,7 @@ from hmu_tasks.data.clips import packed
 from hmu_tasks.models.networks.components import save_network, save_statistics
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.training.loop.batches import ClipSet
-from hmu_tasks.training.loop.fit import History, Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.fit import Curves, History, Progress, Schedule, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
 
@@ -44,6 +44,7 @@ def train_tokenizer(
     device: torch.device,
     checkpoint: Path | None,
     progress: Progress | None,
+    curves: Curves | None = None,
 ) -> Trained:
     """Train the tokenizer (Guo et al. 2024, section 3.1) on windows of `window` frames."""
 
@@ -73,6 +74,7 @@ def train_tokenizer(
         checkpoint=checkpoint,
         validate=validate,
         progress=progress,
+        curves=curves,
         one_shape=True,
     )
 

@@ -23,7 +23,7 @@ def flag(kind):
 def log(what, *more):
     with open(side / "log.txt", "a") as file:
         file.write("|".join([what, *more]) + "\n")
-log(name, os.environ.get("HMU_PIPELINE_RUN", ""), os.environ.get("CUDA_VISIBLE_DEVICES", "unset"), os.getcwd())
+log(name, os.environ.get("HMU_PIPELINE", ""), os.environ.get("CUDA_VISIBLE_DEVICES", "unset"), os.getcwd())
 rate = re.search(r"rate: (\S+)", pathlib.Path("params.yaml").read_text()).group(1)
 print("password is", os.environ.get("TOY_PASSWORD", "none"))
 if flag(f"fail-{name}") is not None:

@@ -1,27 +1,21 @@
-"""The mirror in MLflow: structure, failures, parallel first start, nothing astray."""
+"""Runs in the store: structure, failures, parallel first start, nothing astray; where runs come from."""
 
-import base64
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-import zlib
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from written_project import runs_of
 
-from hmu_tasks.metrics import ROLES
-from hmu_tasks.metrics import metric as describe
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.tracking import lineage
 from hmu_tasks.tracking import runs as mlflow_runs
-from hmu_tasks.tracking import step_run as tracking
-from hmu_tasks.tracking import store as mlflow_store
-from hmu_tasks.tracking import views as mlflow_views
+from hmu_tasks.tracking.runs import step_run
+from hmu_tasks.tracking.steps import fingerprint, read_records, recorded
 
 # MLflow 3.17 declares a mapper in a way that SQLAlchemy 2.1 announces to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -29,11 +23,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy i
 STEP = """
 import sys, time
 from pathlib import Path
-from hmu_tasks import tracking
+from hmu_tasks.tracking.runs import step_run
 name, seconds, failing = sys.argv[1], float(sys.argv[2]), sys.argv[3] == "fail"
-with tracking.step_run("train", name, params={"lr": 0.1}, tags={}, root=Path(sys.argv[4])) as run:
+with step_run("register", name, params={"lr": 0.1}, tags={}, root=Path(sys.argv[4])) as run:
     print("open", flush=True)
-    run.curve("loss", [(step, 1.0 / (step + 1)) for step in range(1500)])
+    run.points([("loss", step, 1.0 / (step + 1)) for step in range(1500)])
     time.sleep(seconds)
     if failing:
         raise SystemExit("broken on purpose")
@@ -60,36 +54,17 @@ def start(root: Path, name: str, *, seconds: float = 0, fail: bool = False) -> s
     )
 
 
-def runs_of(root: Path) -> pd.DataFrame:
-    """All runs of the local store, oldest first."""
-    client = mlflow_store.new_client(mlflow_store.tracking_uri(root))
-    rows = [
-        {
-            "id": run.info.run_id,
-            "name": run.info.run_name,
-            "status": run.info.status,
-            "parent": run.data.tags.get("mlflow.parentRunId"),
-            "tags": run.data.tags,
-            "params": run.data.params,
-            "metrics": {k: v for k, v in run.data.metrics.items() if not k.startswith("system/")},
-        }
-        for experiment in client.search_experiments()
-        for run in client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
-    ]
-    return pd.DataFrame(rows)
-
-
 def test_children_share_one_parent(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(lineage.PIPELINE_VARIABLE, "flow-1")
     (root / "report.txt").write_text("text", encoding="utf-8")
-    params = {"momask": {"layers": 2, "sizes": [1, 2]}, "name": "x"}
-    with tracking.step_run("train", "base", params=params, tags={"dataset": "synthetic"}, root=root) as run:
+    params = {"momask.layers": 2, "momask.sizes": [1, 2], "name": "x"}
+    with step_run("register", "base", params=params, tags={"dataset": "synthetic"}, root=root) as run:
         run.metrics({"R@1": 0.9, "absent": None})
-        run.metrics({"loss": 0.5}, step=7)
+        run.points([("loss", 7, 0.5), *(("long", step, step / 2) for step in range(1001))])
         run.artifact(root / "report.txt")
-    with tracking.step_run("evaluate", "base", params={}, tags={}, root=root):
+    with step_run("register", "base", params={}, tags={}, root=root):
         pass
-    with tracking.step_run("evaluate", "base", params={}, tags={}, root=root):
+    with step_run("register", "base", params={}, tags={}, root=root):
         pass
     runs = runs_of(root)
     assert runs["parent"].isna().sum() == 1
@@ -100,9 +75,9 @@ def test_children_share_one_parent(root: Path, monkeypatch: pytest.MonkeyPatch) 
     assert set(runs["status"]) == {"FINISHED"}
     first = children.iloc[0]
     assert first["params"] == {"momask.layers": "2", "momask.sizes": "[1, 2]", "name": "x"}
-    assert first["metrics"] == {"R_1": 0.9, "loss": 0.5}
+    assert first["metrics"] == {"R_1": 0.9, "loss": 0.5, "long": 500.0}
     assert first["tags"]["dataset"] == "synthetic"
-    assert first["tags"]["hmu.step"] == "train"
+    assert first["tags"]["hmu.step"] == "register"
     assert parent["tags"]["hmu.pipeline"] == "flow-1"
     stored = root / "runs/side/mlflow/artifacts" / first["id"] / "artifacts" / "report.txt"
     assert stored.read_text(encoding="utf-8") == "text"
@@ -111,62 +86,9 @@ def test_children_share_one_parent(root: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_another_pipeline_run_gets_another_parent(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for key in ("one", "two"):
         monkeypatch.setenv(lineage.PIPELINE_VARIABLE, key)
-        with tracking.step_run("train", "base", params={}, tags={}, root=root):
+        with step_run("register", "base", params={}, tags={}, root=root):
             pass
     assert runs_of(root)["parent"].isna().sum() == 2
-
-
-def test_the_pages_explain_themselves(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Experiment, parent and every kind of step have a description; views with the columns that matter are there."""
-    monkeypatch.setenv(lineage.PIPELINE_VARIABLE, "dvc-1")
-    for step in ("train", "unlearn", "evaluate", "probe", "register"):
-        with tracking.step_run(step, "x", params={}, tags={}, root=root) as run:
-            pass
-        assert run.client.get_run(run.run_id).data.tags["mlflow.source.name"] == step
-    runs = runs_of(root)
-    assert len(runs) == 6
-    assert all(len(tags["mlflow.note.content"]) > 40 for tags in runs["tags"])
-    assert runs.iloc[0]["tags"]["mlflow.source.name"] == "dvc repro"
-    experiment = run.client.get_experiment_by_name(mlflow_runs.EXPERIMENT)
-    tags = experiment.tags
-    assert tags["mlflow.experimentKind"] == "custom_model_development"
-    for view in mlflow_views.VIEWS:
-        assert view.name in tags["mlflow.note.content"]
-        saved = json.loads(tags[f"mlflow.sharedViewState.{view.key}"])
-        state = json.loads(zlib.decompress(base64.b64decode(saved["state"].removeprefix("deflate;"))))
-        assert (saved["name"], state["searchFilter"]) == (view.name, view.runs)
-        assert state["selectedColumns"] == list(view.columns)
-        assert len(run.client.search_runs([experiment.experiment_id], view.runs)) == 1
-        names = [column.split("`")[1] for column in view.columns if column.startswith("metrics")]
-        if view.key == "methods":
-            assert all(
-                describe(metric).better.get(ROLES[split]) for split, metric in (n.split("/") for n in names)
-            )
-
-
-def test_the_machine_is_watched(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Load and memory of the machine stand on the run's page, also where a step took seconds only."""
-    monkeypatch.delenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", raising=False)
-    with tracking.step_run("train", "base", params={}, tags={}, root=root) as run:
-        pass
-    found = run.client.get_run(run.run_id).data.metrics
-    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_percentage"} <= set(found)
-
-
-def test_curves_from_pairs_and_tables(root: Path) -> None:
-    history = pd.DataFrame({"step": [0, 1, 0], "name": ["loss", "loss", "val"], "value": [2.0, 1.0, 3.0]})
-    with tracking.step_run("train", "base", params={}, tags={}, root=root) as run:
-        run.curve("pairs", [(step, step / 2) for step in range(1001)])
-        run.curve("base", history)
-        run.curve("single", history[history["name"] == "loss"].drop(columns="name"))
-    points = {
-        name: [(point.step, point.value) for point in run.client.get_metric_history(run.run_id, name)]
-        for name in ("pairs", "base/loss", "base/val", "single")
-    }
-    assert len(points["pairs"]) == 1001
-    assert points["pairs"][-1] == (1000, 500.0)
-    assert points["base/loss"] == points["single"] == [(0, 2.0), (1, 1.0)]
-    assert points["base/val"] == [(0, 3.0)]
 
 
 def test_a_raising_step_ends_failed_and_a_repeat_mends_the_parent(
@@ -175,7 +97,7 @@ def test_a_raising_step_ends_failed_and_a_repeat_mends_the_parent(
     monkeypatch.setenv(lineage.PIPELINE_VARIABLE, "flow")
 
     def broken() -> None:
-        with tracking.step_run("train", "base", params={}, tags={}, root=root):
+        with step_run("register", "base", params={}, tags={}, root=root):
             raise ValueError("no such clip")
 
     with pytest.raises(ValueError, match="no such clip"):
@@ -183,7 +105,7 @@ def test_a_raising_step_ends_failed_and_a_repeat_mends_the_parent(
     runs = runs_of(root)
     assert set(runs["status"]) == {"FAILED"}
     assert runs[runs["parent"].notna()].iloc[0]["tags"]["hmu.error"] == "no such clip"
-    with tracking.step_run("train", "base", params={}, tags={}, root=root):
+    with step_run("register", "base", params={}, tags={}, root=root):
         assert runs_of(root).iloc[0]["status"] == "RUNNING"
     runs = runs_of(root)
     assert sorted(runs[runs["parent"].notna()]["status"]) == ["FAILED", "FINISHED"]
@@ -211,55 +133,11 @@ def test_a_killed_step_is_closed_by_the_next_one(root: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert set(runs_of(root)["status"]) == {"RUNNING"}
-    with tracking.step_run("train", "base", params={}, tags={}, root=root):
+    with step_run("register", "base", params={}, tags={}, root=root):
         pass
     runs = runs_of(root)
     assert sorted(runs[runs["parent"].notna()]["status"]) == ["FINISHED", "KILLED"]
     assert sorted(runs[runs["parent"].isna()]["status"]) == ["FAILED", "FINISHED"]
-
-
-def test_lineage_of_a_stage(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (root / "dvc.lock").write_text(
-        """schema: '2.0'
-stages:
-  ingest:
-    cmd: x
-    outs:
-    - {path: data/clips, hash: md5, md5: abc.dir}
-  split:
-    cmd: x
-    outs:
-    - {path: data/split, hash: md5, md5: new.dir}
-  train@base:
-    cmd: x
-    deps:
-    - {path: data/split, hash: md5, md5: old.dir}
-    - {path: hmu_tasks/train.py, hash: md5, md5: code}
-""",
-        encoding="utf-8",
-    )
-    monkeypatch.setenv("DVC_STAGE", "train@base")
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
-    subprocess.run([*git, "init", "-q"], cwd=root, check=True)
-    (root / "kept.txt").write_text("1", encoding="utf-8")
-    subprocess.run([*git, "add", "kept.txt", "dvc.lock"], cwd=root, check=True)
-    subprocess.run([*git, "commit", "-qm", "first"], cwd=root, check=True)
-    with (root / "dvc.lock").open("a", encoding="utf-8") as lock:
-        lock.write("# a run rewrites this file\n")
-    clips = [root / "data" / "clips" / "clips.parquet"]
-    with tracking.step_run("train", "base", params={}, tags={}, root=root, inputs=clips) as run:
-        tags = run.client.get_run(run.run_id).data.tags
-    assert tags["hmu.stage"] == "train@base"
-    assert tags["hmu.data"] == "abc.dir"
-    assert tags["hmu.input.data/split"] == "new.dir"
-    assert tags["hmu.input.data/clips"] == "abc.dir"
-    assert "hmu.input.hmu_tasks/train.py" not in tags
-    (data,) = run.client.get_run(run.run_id).inputs.dataset_inputs  # the column Dataset
-    assert (data.dataset.name, data.dataset.digest) == ("data/clips", "abc.dir")
-    assert tags["hmu.git.dirty"] == "false"
-    assert len(tags["mlflow.source.git.commit"]) == 40
-    (root / "kept.txt").write_text("2", encoding="utf-8")
-    assert lineage.commit(root).dirty
 
 
 def test_a_lock_that_is_being_written_is_read_when_it_is_finished(root: Path) -> None:
@@ -314,19 +192,19 @@ def test_steps_below_one_dvc_process_belong_together(tmp_path: Path) -> None:
 def test_another_store_by_variable(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = root.parent / "elsewhere" / "runs.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
-    with tracking.step_run("train", "base", params={}, tags={}, root=root):
+    with step_run("register", "base", params={}, tags={}, root=root):
         pass
     assert other.exists()
     assert not (root / "runs/side/mlflow/mlflow.db").exists()
 
 
 def test_a_copied_checkout_does_not_write_into_the_original(root: Path) -> None:
-    with tracking.step_run("train", "base", params={}, tags={}, root=root):
+    with step_run("register", "base", params={}, tags={}, root=root):
         pass
     copy = root.parent / "copy"
     root.rename(copy)
     (copy / "file.txt").write_text("1", encoding="utf-8")
-    with tracking.step_run("train", "base", params={}, tags={}, root=copy) as run:
+    with step_run("register", "base", params={}, tags={}, root=copy) as run:
         run.artifact(copy / "file.txt")
     assert not root.exists()
     assert len(list((copy / "runs/side/mlflow/artifacts").rglob("file.txt"))) == 1
@@ -349,7 +227,7 @@ def test_an_unreachable_store_is_said_at_once(
     started = time.monotonic()
     with (
         pytest.raises(HmuError, match=words) as caught,
-        tracking.step_run("train", "base", params={}, tags={}, root=root),
+        step_run("register", "base", params={}, tags={}, root=root),
     ):
         pass
     assert time.monotonic() - started < 15
@@ -357,17 +235,99 @@ def test_an_unreachable_store_is_said_at_once(
     assert "run.track" in str(caught.value)
 
 
-def test_switched_off_it_touches_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with tracking.step_run("train", "base", params={}, tags={}, root=root, enabled=False) as run:
-        run.metrics({"loss": 1.0})
-        run.curve("loss", [(0, 1.0)])
-        run.artifact(root / "absent")
-        run.tag("a", "b")
-    assert list(root.iterdir()) == []
+def test_lineage_of_a_run(root: Path) -> None:
+    (root / "dvc.lock").write_text(
+        """schema: '2.0'
+stages:
+  ingest:
+    cmd: x
+    outs:
+    - {path: data/clips, hash: md5, md5: abc.dir}
+  train@base:
+    cmd: x
+    deps:
+    - {path: data/clips/clips.parquet, hash: md5, md5: file}
+    - {path: hmu_tasks/train.py, hash: md5, md5: code}
+    params: {params.yaml: {run.seed: 3}}
+""",
+        encoding="utf-8",
+    )
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run([*git, "init", "-q"], cwd=root, check=True)
+    (root / "kept.txt").write_text("1", encoding="utf-8")
+    subprocess.run([*git, "add", "kept.txt", "dvc.lock"], cwd=root, check=True)
+    subprocess.run([*git, "commit", "-qm", "first"], cwd=root, check=True)
+    with (root / "dvc.lock").open("a", encoding="utf-8") as lock:
+        lock.write("# a run rewrites this file\n")
+    clips = [Path("data/clips/clips.parquet")]
+    with step_run("register", "base", params={}, tags={}, root=root, inputs=clips) as run:
+        tags = run.client.get_run(run.run_id).data.tags
+    assert tags["hmu.data"] == "abc.dir"
+    assert tags["hmu.input.data/clips"] == "abc.dir"
+    (data,) = run.client.get_run(run.run_id).inputs.dataset_inputs  # the column Dataset
+    assert (data.dataset.name, data.dataset.digest) == ("data/clips", "abc.dir")
+    assert tags["hmu.git.dirty"] == "false"
+    assert len(tags["mlflow.source.git.commit"]) == 40
+    (root / "kept.txt").write_text("2", encoding="utf-8")
+    assert lineage.commit(root).dirty
+    lock = lineage.read_lock(root)
+    assert lock.inputs("train@base") == {"data/clips/clips.parquet": "file"}
+    assert lock.params("train@base") == {"run.seed": 3}
 
 
-def test_importing_the_module_does_not_import_mlflow() -> None:
-    code = "import sys, hmu_tasks.tracking; print('mlflow' in sys.modules, 'pandas' in sys.modules)"
+def test_a_step_is_recorded_where_dvc_runs_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with recorded():
+        pass
+    assert list(root.iterdir()) == []  # by hand
+    monkeypatch.setenv("DVC_STAGE", "train-tokenizer@full")
+    monkeypatch.setenv(lineage.PIPELINE_VARIABLE, "flow")
+    with recorded():
+        (running,) = read_records()
+        assert running.settled().status == "RUNNING"
+    (record,) = read_records()
+    assert (record.stage, record.pipeline, record.status) == ("train-tokenizer@full", "flow", "FINISHED")
+    assert record.process == lineage.process_identity(os.getpid())
+    assert record.metrics["peak_memory_mb"] > 1
+    assert record.end is not None
+    assert record.end >= record.start
+    with pytest.raises(ValueError, match="no such clip"), recorded():
+        raise ValueError("no such clip")
+    (record,) = read_records()
+    assert (record.status, record.error) == ("FAILED", "no such clip")
+
+
+def test_a_killed_step_is_known_by_its_process(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_STAGE", "ingest")
+    code = (
+        "import os, signal\nfrom hmu_tasks.tracking.steps import recorded\n"
+        "with recorded():\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False)
+    (record,) = read_records()
+    assert record.status == "RUNNING"
+    assert record.settled().status == "KILLED"
+
+
+def test_equal_outputs_have_equal_fingerprints(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+        (tmp_path / name / "inner" / "config.json").write_text("{}")
+        (tmp_path / name / "model.bin").write_bytes(bytes(100_000))
+    assert fingerprint(tmp_path / "a") == fingerprint(tmp_path / "b")
+    (tmp_path / "b" / "inner" / "config.json").write_text("[]")
+    assert fingerprint(tmp_path / "a") != fingerprint(tmp_path / "b")
+
+
+def test_the_experiment_explains_itself(root: Path) -> None:
+    with step_run("register", "base", params={}, tags={}, root=root) as run:
+        pass
+    tags = run.client.get_experiment_by_name(mlflow_runs.EXPERIMENT).tags
+    assert "tags.\"hmu.step\" = 'evaluate'" in tags["mlflow.note.content"]
+    assert {name for name in tags if name.startswith("mlflow.")} == {"mlflow.note.content"}
+
+
+def test_what_steps_import_does_not_import_mlflow() -> None:
+    modules = "hmu_tasks.tracking.live, hmu_tasks.tracking.steps, hmu_tasks.tracking.mirror"
+    code = f"import sys, {modules}; print('mlflow' in sys.modules, 'pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -1,17 +1,28 @@
 """The training loop: continuing from a checkpoint changes nothing, and what it keeps."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
 
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime.errors import DataError, WeightsError
-from hmu_tasks.training.loop.fit import Schedule, Trained, epoch_batches, fit, learning_rate, step_seed
+from hmu_tasks.training.loop.fit import (
+    History,
+    Schedule,
+    Trained,
+    epoch_batches,
+    fit,
+    learning_rate,
+    step_seed,
+)
 
 CPU = torch.device("cpu")
 SCHEDULE = Schedule(steps=12, batch=4, rate=0.01, warmup=3, evaluate_every=4)
@@ -255,3 +266,47 @@ def test_learning_rate_warms_up_and_decays() -> None:
     assert rates[110] == pytest.approx(0.04)
     assert sorted(rates[10:], reverse=True) == rates[10:]
     assert learning_rate(0, replace(schedule, warmup=0)) == 2.0
+
+
+def test_the_optimiser_is_torchs_own_to_the_bit_and_does_not_load_its_compiler() -> None:
+    code = """
+import sys
+import torch
+from hmu_tasks.training.loop.adamw import AdamW
+
+def network():
+    torch.manual_seed(3)
+    return torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Linear(7, 2), torch.nn.Linear(4, 4))  # the last is idle
+
+ours, theirs = network(), network()
+optimiser = AdamW(ours.parameters(), rate=0.1, betas=(0.9, 0.99), decay=0.01)
+inputs = torch.randn(6, 11, 5)
+
+def train(model, optimiser, batch):
+    optimiser.zero_grad()
+    model[1](model[0](batch)).square().sum().backward()
+    optimiser.step()
+
+for step, batch in enumerate(inputs):
+    optimiser.rate = 0.1 / (step + 1)
+    train(ours, optimiser, batch)
+    if step == 2:  # continued
+        state = {n: {k: v.clone() for k, v in one.items()} for n, one in optimiser.state_dict().items()}
+        optimiser = AdamW(ours.parameters(), rate=0.1, betas=(0.9, 0.99), decay=0.01)
+        optimiser.load_state_dict(state)
+assert "torch._dynamo" not in sys.modules
+reference = torch.optim.AdamW(theirs.parameters(), lr=0.1, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+for step, batch in enumerate(inputs):
+    reference.param_groups[0]["lr"] = 0.1 / (step + 1)
+    train(theirs, reference, batch)
+assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_history_is_written_as_pandas_writes_it() -> None:
+    values = [1.0, 1 / 3, 1e-9, 123456789.0, 0.1 + 0.2, -0.0, float("inf"), float("nan")]
+    history = History([(step, f"loss{step}", value) for step, value in enumerate(values)])
+    table = pd.DataFrame(history.rows, columns=["step", "name", "value"])
+    assert history.csv() == table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    assert History().csv() == "step,name,value\n"

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from hmu_tasks.data.clips.words import tokens_of
 from hmu_tasks.data.motion.layout import HUMANML3D, Layout, layout_of
 from hmu_tasks.data.motion.normalisation import RunningStatistics, Statistics
 from hmu_tasks.runtime.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CLIPS: Final = pa.schema(
     {
@@ -128,42 +131,70 @@ class Clips:
     """A packed dataset with memory-mapped frames; `load` opens one."""
 
     def __init__(self, folder: Path) -> None:
-        self.table: pd.DataFrame = read_table(folder / "clips.parquet", _CLIPS)
-        self.captions: pd.DataFrame = _with_tokens(read_table(folder / "captions.parquet", _CAPTIONS))
+        self._clips = _arrow_table(folder / "clips.parquet", _CLIPS)
+        self._captions = _with_tokens(_arrow_table(folder / "captions.parquet", _CAPTIONS))
         self.mean: NDArray[np.float32] = np.array(_read(folder / "mean.npy", (None,), "<f4"))
         self.layout: Layout = layout_of(len(self.mean))
         width = self.layout.width
         self.std: NDArray[np.float32] = np.array(_read(folder / "std.npy", (width,), "<f4"))
         self.actions: Actions | None = read_actions(folder)
-        frames = int(self.table["frames"].sum())
+        # `to_numpy` of a column would load pandas.
+        offsets, lengths = (
+            np.array(self._clips[name].to_pylist(), np.int64) for name in ("offset", "frames")
+        )
+        frames = int(lengths.sum())
         self._features = _read(folder / "features.npy", (frames, width), "<f4")
         self._labels = None if self.actions is None else _read(folder / "labels.npy", (frames,), "<i2")
-        offsets, lengths = self.table["offset"].to_numpy(), self.table["frames"].to_numpy()
         if (offsets != np.cumsum(lengths, dtype=np.int64) - lengths).any():
             raise DataError(
                 f"{folder / 'clips.parquet'} does not match features.npy; run the ingest step again"
             )
         self._rows = {
             clip_id: slice(int(offset), int(offset + length))
-            for clip_id, offset, length in zip(self.table["clip_id"], offsets, lengths, strict=True)
+            for clip_id, offset, length in zip(self.ids(), offsets, lengths, strict=True)
         }
+
+    @cached_property
+    def table(self) -> "pd.DataFrame":
+        """One row per clip; takes pandas, which loads in a quarter of a second."""
+        frame: pd.DataFrame = self._clips.to_pandas()
+        return frame
+
+    @cached_property
+    def captions(self) -> "pd.DataFrame":
+        """One row per caption, as a table like `table`."""
+        frame: pd.DataFrame = self._captions.to_pandas()
+        return frame
+
+    @cached_property
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the columns of `table` as lists, without pandas."""
+        columns: dict[str, list[Any]] = self._clips.to_pydict()
+        return columns
+
+    def caption_rows(self) -> list[tuple[str, str, str]]:
+        """Return clip id, text and tokens of every caption."""
+        columns = (self._captions[name].to_pylist() for name in ("clip_id", "caption", "tokens"))
+        return list(zip(*columns, strict=True))
 
     def __len__(self) -> int:
         """Number of clips."""
-        return len(self.table)
+        return int(self._clips.num_rows)
 
     def ids(self, split: str | None = None) -> list[str]:
         """Return the clip ids of a split (train, val, test), or of all splits, in dataset order."""
+        ids: list[str] = self._clips["clip_id"].to_pylist()
         if split is None:
-            return list(self.table["clip_id"])
+            return ids
         if split not in SPLITS:
             raise DataError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
-        return list(self.table.loc[self.table["split"] == split, "clip_id"])
+        splits = self._clips["split"].to_pylist()
+        return [clip_id for clip_id, other in zip(ids, splits, strict=True) if other == split]
 
     @property
     def fps(self) -> float:
         """Frames per second of the clips; raises DataError if they differ."""
-        rates = self.table["fps"].unique()
+        rates = sorted(set(self._clips["fps"].to_pylist()))
         if len(rates) != 1:
             raise DataError(
                 f"clips have {len(rates)} different frame rates; they must share one, run ingest again"
@@ -196,12 +227,14 @@ def load(folder: Path) -> Clips:
     return Clips(folder)
 
 
-def _with_tokens(captions: pd.DataFrame) -> pd.DataFrame:
+def _with_tokens(captions: pa.Table) -> pa.Table:
     """Fill in the tokens of captions that came without any; see `tokens_of`."""
-    bare = captions["tokens"].str.strip() == ""
-    if bare.any():
-        captions.loc[bare, "tokens"] = [tokens_of(text) for text in captions.loc[bare, "caption"]]
-    return captions
+    tokens: list[str] = captions["tokens"].to_pylist()
+    if all(one.strip() for one in tokens):
+        return captions
+    pairs = zip(tokens, captions["caption"].to_pylist(), strict=True)
+    found = [one if one.strip() else tokens_of(text) for one, text in pairs]
+    return captions.set_column(_CAPTIONS.get_field_index("tokens"), "tokens", pa.array(found, pa.string()))
 
 
 def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
@@ -210,10 +243,16 @@ def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def read_table(file: Path, schema: pa.Schema | None = None) -> pd.DataFrame:
+def read_table(file: Path, schema: pa.Schema | None = None) -> "pd.DataFrame":
     """Read a table of a packed dataset; raises DataError if it is missing, damaged or not of `schema`."""
+    frame: pd.DataFrame = _arrow_table(file, schema).to_pandas()
+    return frame
+
+
+def _arrow_table(file: Path, schema: pa.Schema | None) -> pa.Table:
     try:
-        table = pq.read_table(file)
+        with pq.ParquetFile(file) as opened:  # `read_table` would load pandas
+            table = opened.read()
     except FileNotFoundError:
         raise DataError(f"{file} is missing; run the ingest step first") from None
     except (OSError, ValueError) as error:
@@ -222,8 +261,7 @@ def read_table(file: Path, schema: pa.Schema | None = None) -> pd.DataFrame:
         raise DataError(
             f"{file} has columns {table.schema.names}, expected {schema.names}; run the ingest step again"
         )
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+    return table
 
 
 def _read(file: Path, shape: tuple[int | None, ...], descr: str) -> NDArray[Any]:

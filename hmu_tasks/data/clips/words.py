@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
 
-from simplemma import lemmatize
-
 # Letters with an inner apostrophe; digits and punctuation separate words, a hyphen does not.
 WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 MARKS: Final = ".,;:!?"
@@ -36,4 +34,6 @@ def tokens_of(caption: str) -> str:
 
     OTHER is the tag of the official files for words their tagger did not know; no tagger is run here.
     """
+    from simplemma import lemmatize
+
     return " ".join(f"{lemmatize(word, lang='en').lower()}/OTHER" for word in words_of(caption))

@@ -1,8 +1,7 @@
 """Match captions against a concept by the published substring rule or the cleaner lemma rule."""
 
-from collections.abc import Sequence
-
-import pandas as pd
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from hmu_tasks.data.concepts.concepts import Concept
 from hmu_tasks.data.concepts.lemmas import lemma_hits, prepare
@@ -13,7 +12,13 @@ def text_line(caption: str, tokens: str) -> str:
     return f"{caption}#{tokens}"
 
 
-def match(captions: pd.DataFrame, concept: Concept, *, dataset: str, rule: str) -> list[tuple[str, ...]]:
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def match(
+    captions: "Mapping[str, Sequence[str]] | pd.DataFrame", concept: Concept, *, dataset: str, rule: str
+) -> list[tuple[str, ...]]:
     """Keywords of the concept found in each caption, in row order; an empty tuple if none.
 
     captions: columns caption and tokens ("word/POS word/POS ...", may be empty). Rules: see docs/concepts.md.

@@ -5,15 +5,22 @@ from functools import cache
 from string import ascii_lowercase
 from typing import Final
 
-from simplemma import is_known, lemmatize
-
 SHORTEST: Final = 4  # letters; three-letter strings are too often other words
 
 
 @cache
 def lemma_of(word: str) -> str:
     """Return the lemma of an English word in lower case, regardless of part of speech."""
+    from simplemma import lemmatize
+
     return str(lemmatize(word, lang="en")).casefold() if word else ""
+
+
+def is_known(word: str) -> bool:
+    """Say whether a word stands in the dictionary."""
+    import simplemma
+
+    return bool(simplemma.is_known(word, lang="en"))
 
 
 def intended(word: str, targets: Mapping[str, str]) -> str | None:
@@ -25,11 +32,11 @@ def intended(word: str, targets: Mapping[str, str]) -> str | None:
     "pushed".
     """
     keyword = targets.get(word)
-    if keyword is None or word == keyword or is_known(word, lang="en"):
+    if keyword is None or word == keyword or is_known(word):
         return None
     if word in forms(keyword):
         return keyword
-    rivals = (other for other in edits(word) if is_known(other, lang="en"))
+    rivals = (other for other in edits(word) if is_known(other))
     return keyword if all(_family(other, keyword) for other in rivals) else None
 
 

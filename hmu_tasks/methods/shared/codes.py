@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from hmu_tasks.runtime.errors import WeightsError
@@ -52,7 +52,9 @@ def load_usage(folder: Path, part: str | None = None) -> CodeUsage:
     part: a concept of `unlearn.lcr.parts`, whose clips alone then stand for the forget set.
     """
     try:
-        table = pd.read_parquet(folder / usage_file(part)).sort_values(["layer", "code"])
+        with pq.ParquetFile(folder / usage_file(part)) as file:
+            table = {name: np.array(values) for name, values in file.read().to_pydict().items()}
+        order = np.lexsort((table["code"], table["layer"]))
         sizes = read_json(folder / "codebook.json")
         forget = int(sizes["forget"] if part is None else sizes["parts"][part])
     except (OSError, ValueError, LookupError) as error:
@@ -60,7 +62,7 @@ def load_usage(folder: Path, part: str | None = None) -> CodeUsage:
             f"code usage in {folder} cannot be read ({error}); run the codebook step again"
         ) from error
     shape = (int(sizes["layers"]), int(sizes["codes"]))
-    counts = {name: table[name].to_numpy().reshape(shape) for name in TABLES}
+    counts = {name: table[name][order].reshape(shape) for name in TABLES}
     return CodeUsage(**counts, forget=forget, retain=int(sizes["retain"]))
 
 

@@ -53,11 +53,10 @@ class ClipSet:
 
 def clip_set(clips: Clips, ids: Sequence[str]) -> ClipSet:
     """Collect the named clips, captions in the dataset's order."""
-    wanted = set(ids)
-    table = clips.captions[clips.captions["clip_id"].isin(wanted)]
     captions: dict[str, list[CaptionWords]] = {i: [] for i in ids}
-    for clip_id, text, tokens in zip(table["clip_id"], table["caption"], table["tokens"], strict=True):
-        captions[clip_id].append(CaptionWords(text, str(tokens).split(" ") if tokens else []))
+    for clip_id, text, tokens in clips.caption_rows():
+        if clip_id in captions:
+            captions[clip_id].append(CaptionWords(text, tokens.split(" ") if tokens else []))
     features = []
     for i in ids:
         raw = clips.features(i)

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,12 @@ from torch import Tensor, nn
 from hmu_tasks.models.networks.device import mixed_precision
 from hmu_tasks.models.networks.weights import UNREADABLE
 from hmu_tasks.runtime.errors import DataError, WeightsError
+from hmu_tasks.training.loop.adamw import AdamW
 
 Progress = Callable[[int, int], None]
+Row = tuple[int, str, float]
+Curves = Callable[[Sequence[Row]], None]
+"""Takes all points so far, each time that there are new ones."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,18 @@ class Stateful(Protocol):
 class History:
     """Curve points as rows (step, name, value), in the order in which they were measured."""
 
-    rows: list[tuple[int, str, float]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
 
     def add(self, step: int, name: str, value: float) -> None:
         """Append one point."""
         self.rows.append((step, name, float(value)))
+
+    def csv(self) -> str:
+        """Write the points as a table (step, name, value) with six significant digits; NaN is left empty."""
+        lines = ["step,name,value\n"]
+        for step, name, value in self.rows:
+            lines.append(f"{step},{name},{'' if math.isnan(value) else f'{value:.6g}'}\n")
+        return "".join(lines)
 
 
 class Averages:
@@ -138,6 +149,7 @@ def fit(
     checkpoint_every: int = 200,
     validate: Callable[[], float] | None = None,
     progress: Progress | None = None,
+    curves: Curves | None = None,
     mixed: bool = True,
     one_shape: bool = False,
 ) -> Trained:
@@ -152,12 +164,11 @@ def fit(
     Models with `training_state()` / `load_training_state()` (EMA codebooks) are continued with it.
     Raises WeightsError when the checkpoint cannot be read, DataError without training clips.
     """
-    optimiser = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad],
-        lr=schedule.rate,
+    optimiser = AdamW(
+        (p for p in model.parameters() if p.requires_grad),
+        rate=schedule.rate,
         betas=(0.9, 0.99),
-        weight_decay=schedule.decay,
-        fused=True,
+        decay=schedule.decay,
     )
     history, averages = History(), Averages()
     state: dict[str, Any] = {"step": 0, "best": None, "best_state": None, "stale": 0}
@@ -174,11 +185,10 @@ def fit(
             step = state["step"]
             torch.manual_seed(step_seed(seed, step))
             generator = torch.Generator(device="cpu").manual_seed(step_seed(seed + 1, step))
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(step, schedule)
+            optimiser.rate = learning_rate(step, schedule)
             with mixed_precision(device, one_shape=one_shape) if mixed else nullcontext():
                 loss, values = loss_of(next(batches), generator)
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
             optimiser.step()
@@ -188,6 +198,8 @@ def fit(
                 for name, value in averages.drain().items():
                     history.add(state["step"], name, value)
                 stop = _evaluate(model, validate, schedule, state, history)
+                if curves is not None:
+                    curves(history.rows)
             if progress is not None:
                 progress(state["step"], schedule.steps)
             last = stop or state["step"] == schedule.steps
@@ -230,7 +242,7 @@ def _out_of_patience(schedule: Schedule, state: dict[str, Any]) -> bool:
 def _save(
     path: Path,
     model: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimiser: AdamW,
     state: dict[str, Any],
     history: History,
     averages: Averages,
@@ -257,7 +269,7 @@ def _save(
 def _restore(
     path: Path,
     model: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimiser: AdamW,
     state: dict[str, Any],
     history: History,
     averages: Averages,

@@ -16,7 +16,7 @@ from hmu_tasks.data.clips.packed import Clips
 from hmu_tasks.data.motion.normalisation import emphasise
 from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.training.loop.batches import ClipSet, clip_set
-from hmu_tasks.training.loop.fit import Progress, Schedule
+from hmu_tasks.training.loop.fit import Curves, Progress, Schedule
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Job:
     """One training job.
 
     variant: `full`, `retrain`, or None for a component without variants. folder: to be filled with the component.
-    checkpoint: file of its resumable state. progress: called with (steps done, steps in all).
+    checkpoint: file of its resumable state. progress: called with (steps done, steps in all). curves: called with new
+    points of the curves.
     """
 
     params: settings.Params
@@ -32,6 +33,7 @@ class Job:
     folder: Path
     checkpoint: Path
     progress: Progress | None
+    curves: Curves | None = None
 
     @property
     def device(self) -> torch.device:
@@ -59,6 +61,7 @@ class Job:
             "device": self.device,
             "checkpoint": self.checkpoint,
             "progress": self.progress,
+            "curves": self.curves,
         }
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hmu_tasks.models.generators.code_network import CodeNetwork
-from hmu_tasks.training.loop.fit import Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.fit import Curves, Progress, Schedule, Trained, fit
 
 
 class CodeSet:
@@ -49,6 +49,7 @@ def fit_codes(
     device: torch.device,
     checkpoint: Path | None,
     progress: Progress | None,
+    curves: Curves | None = None,
 ) -> Trained:
     """Train a network with its own training loss (for MoMask's: Guo et al. 2024, sections 3.2 and 3.3)."""
 
@@ -74,4 +75,5 @@ def fit_codes(
         checkpoint=checkpoint,
         validate=validate,
         progress=progress,
+        curves=curves,
     )

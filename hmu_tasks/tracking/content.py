@@ -1,0 +1,169 @@
+"""What MLflow gets of a finished stage: name, parameters, tags, metrics, curves and artifacts, read from its output."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hmu_tasks.config.params import flat
+from hmu_tasks.runtime.files import read_json
+
+STEPS = ("ingest", "filter", "validate", "train", "codebook", "unlearn", "evaluate", "probe")
+"""Steps whose outputs are mirrored; the report has a page of its own, and `register` writes to MLflow itself."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A stage whose output dvc.lock vouches for.
+
+    name: in dvc.yaml, with the matrix cell, such as `train-tokenizer@full`
+    step, arguments: its command
+    output: file or folder, relative to the project; digest: as in dvc.lock
+    knobs: parameters that it ran with, by dotted keys
+    """
+
+    name: str
+    step: str
+    arguments: tuple[str, ...]
+    output: Path
+    digest: str
+    knobs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a run shows.
+
+    metrics: final values; points: curves as (name, step, value)
+    artifacts: files, each with the folder to put it in; sources: files that were read beside these
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    points: list[tuple[str, int, float]] = field(default_factory=list)
+    artifacts: list[tuple[Path, str | None]] = field(default_factory=list)
+    sources: list[Path] = field(default_factory=list)
+
+    @property
+    def files(self) -> list[Path]:
+        """Everything that was read."""
+        return [*(path for path, _ in self.artifacts), *self.sources]
+
+
+def content_of(one: Finished) -> Content:
+    """Read the content of a finished stage."""
+    return {
+        "train": _training,
+        "unlearn": _unlearning,
+        "evaluate": _evaluation,
+        "probe": _probing,
+    }.get(one.step, _data)(one)
+
+
+def _data(one: Finished) -> Content:
+    """Data steps and the codebook: the counts of their JSON file."""
+    file = one.output if one.output.is_file() else one.output / f"{one.step}.json"
+    counts = {
+        name: float(value) for name, value in flat(read_json(file)).items() if isinstance(value, int | float)
+    }
+    of_what = one.knobs.get("run.concept" if one.step == "filter" else "run.dataset", one.step)
+    return Content(str(of_what), _params(one, one.step), _identity(one), counts, artifacts=[(file, None)])
+
+
+def _training(one: Finished) -> Content:
+    component, variant = one.arguments[0], (*one.arguments, "all")[1]
+    sections = ["train.pretrained"] if one.knobs.get("train.mode") == "pretrained" else []
+    sections += [f"train.{component.replace('-', '.')}", "train"]
+    params = {
+        name: value
+        for name, value in _params(one, *sections).items()
+        # What tells where official checkpoints lie is read in that mode only.
+        if sections[0] == "train.pretrained" or not name.startswith("pretrained.")
+    }
+    with (one.output / "history.csv").open(encoding="utf-8", newline="") as file:
+        rows = [
+            (row["name"], int(row["step"]), float(row["value"]))
+            for row in csv.DictReader(file)
+            if row["value"]  # empty for NaN
+        ]
+    return Content(
+        one.output.name,
+        params,
+        {"component": component, "variant": variant},
+        {name: value for name, _, value in rows},
+        [(f"train/{name}", step, value) for name, step, value in rows],
+        _present(one.output / "config.json", one.output / "source.json"),
+        [one.output / "history.csv"],
+    )
+
+
+def _unlearning(one: Finished) -> Content:
+    model, method = one.arguments
+    edits = sorted(one.output.glob("*/edit.json"))
+    return Content(
+        f"{method} {model}",
+        _params(one, f"unlearn.{method}"),
+        _identity(one),
+        {"edits": len(edits)},
+        artifacts=[(edit, edit.parent.name) for edit in edits],
+    )
+
+
+def _evaluation(one: Finished) -> Content:
+    """One value per split and metric, the mean over edits, as a curve over the strength where there is one."""
+    values: dict[tuple[str, int], list[float]] = {}
+    for row in read_json(one.output / "metrics.json"):
+        place = (f"{row['split']}/{row['metric']}", int(row.get("strength") or 0))
+        values.setdefault(place, []).append(row["mean"])
+    return Content(
+        " ".join(reversed(one.arguments)),
+        _params(one, "evaluate"),
+        _identity(one),
+        points=[(name, strength, _mean(found)) for (name, strength), found in sorted(values.items())],
+        artifacts=_present(one.output / "metrics.json", one.output / "selection.json"),
+    )
+
+
+def _probing(one: Finished) -> Content:
+    """One success rate per attack, the mean over edits."""
+    values: dict[str, list[float]] = {}
+    for row in read_json(one.output / "probe.json"):
+        values.setdefault(f"{row['family']}/{row['attack']}", []).append(row["mean"])
+    return Content(
+        " ".join(reversed(one.arguments)),
+        _params(one, "probe"),
+        _identity(one),
+        {name: _mean(found) for name, found in sorted(values.items())},
+        artifacts=[(one.output / "probe.json", None)],
+    )
+
+
+def _params(one: Finished, *sections: str) -> dict[str, Any]:
+    """Name the knobs that a stage ran with: its own sections' and those of `run` without a prefix, others in full."""
+    found: dict[str, Any] = {}
+    knobs = flat(dict(one.knobs))
+    for key in sorted(knobs, key=lambda key: not key.startswith("run.")):  # the seed is the run's
+        prefix = next((one for one in ("run", *sections) if key.startswith(f"{one}.")), None)
+        name = key if prefix is None or key in ("run.dataset", "run.concept") else key[len(prefix) + 1 :]
+        found[key if name in found else name] = knobs[key]
+    return found
+
+
+def _identity(one: Finished) -> dict[str, str]:
+    """Dataset, concept, model and method, as far as the stage has them."""
+    tags = {
+        name: str(one.knobs[f"run.{name}"]) for name in ("dataset", "concept") if f"run.{name}" in one.knobs
+    }
+    return tags | dict(zip(("model", "method"), one.arguments, strict=False))
+
+
+def _present(*files: Path) -> list[tuple[Path, str | None]]:
+    return [(file, None) for file in files if file.exists()]
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return sum(found) / len(found)
