@@ -31,7 +31,7 @@ from flows.overlay import set_params
 from flows.slots import Slots, stages_per_device, visible_devices
 from flows.transfer import fetch, pull
 from flows.walk import Walk, share_results, summary, walk_graph
-from hmu_tasks.config import paths
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import HmuError
 
 _MOST_STAGES = 1000

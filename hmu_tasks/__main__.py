@@ -294,7 +294,7 @@ def verify(
 @app.command()
 def table() -> None:
     """Print the result table and where the report lies."""
-    from hmu_tasks.config import paths
+    from hmu_tasks.runtime import paths
 
     summary = paths.REPORTS / "summary.txt"
     if not summary.exists():
