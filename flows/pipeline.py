@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from flows.environment import project_root  # before Prefect: sets the variables that it reads at import
+from flows.engine.environment import (
+    project_root,  # before Prefect: sets the variables that it reads at import
+)
 
 # isort: split
 import typer
@@ -24,19 +26,32 @@ from prefect.settings import get_current_settings
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import artifacts, ending, temporary, terminal, workspace
-from flows.form import AS_COMMITTED, Dataset, Finish, Method, Model, Placement, Preset, Seed, Workers, changes
-from flows.graph import read_stages, select
-from flows.overlay import set_params
-from flows.recording import mirror
-from flows.slots import Slots, stages_per_device, visible_devices
-from flows.transfer import fetch, pull
-from flows.walk import Walk, share_results, summary, walk_graph
+from flows.cluster import ending, workspace
+from flows.cluster.dispatch import Pools
+from flows.cluster.overlay import set_params
+from flows.cluster.transfer import fetch, pull, share_results
+from flows.engine import artifacts, temporary, terminal
+from flows.engine.form import (
+    AS_COMMITTED,
+    Dataset,
+    Finish,
+    Method,
+    Model,
+    Placement,
+    Preset,
+    Seed,
+    Workers,
+    changes,
+)
+from flows.engine.graph import read_stages, select
+from flows.engine.recording import mirror
+from flows.engine.seats import Seats, stages_per_device, visible_devices
+from flows.engine.walk import Walk, summary, walk_graph
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import HmuError
 
 _MOST_STAGES = 1000
-"""Threads are made as stages need them; slots, not threads, limit what runs at once."""
+"""Threads are made as stages need them; the queue, not threads, limits what runs at once."""
 
 
 @flow(
@@ -132,13 +147,15 @@ def unlearning(
             walk = Walk(
                 root=place.root,
                 stages=select(read_stages(place.root), targets or None),
-                slots=Slots(workers, visible_devices(), per_device=stages_per_device()),
+                seats=Seats(visible_devices(), per_device=stages_per_device()),
+                workers=workers,
                 pipeline=f"prefect-{flow_run.id}",
                 force=force,
                 placement=placement,
                 revision=place.baseline,
                 scratch="workspace" if finish == "workspace" else title,
                 view=terminal.watching.get(),
+                cluster=Pools(),
             )
             return _run(walk, place, checkout, finish, title, push=push)
     except HmuError as error:
@@ -175,7 +192,7 @@ def _run(
     if finish != "workspace":
         workspace.restore(place.root)
     states = walk_graph(walk)
-    end = summary(states, before=walk.view.before)
+    end = summary(states)
     if end.is_completed() and walk.placement != "here":
         share_results(walk)
         (pull if finish == "workspace" else fetch)(walk, everything, label="results")
@@ -213,7 +230,6 @@ def main(
     workers: Annotated[int, typer.Option(min=1, help="Stages at once on the CPU.")] = 2,
     placement: Annotated[str, typer.Option(help="here, gpu-pool or pools.")] = "here",
     force: Annotated[bool, typer.Option("--force", help="Also run what is up to date.")] = False,
-    before: Annotated[int, typer.Option(min=0, hidden=True, help="Stages that ran before it.")] = 0,
 ) -> None:
     """Run the pipeline, or some of its stages and all they need, through Prefect."""
     url = get_current_settings().api.url
@@ -234,7 +250,7 @@ def main(
                 f"no Prefect server answers at {url} ({problem}); start it, or unset PREFECT_API_URL to use a "
                 "temporary one"
             )
-        state = _in_the_foreground(targets or [], workers, placement, force=force, before=before)
+        state = _in_the_foreground(targets or [], workers, placement, force=force)
     except HmuError as error:
         typer.echo(error, err=True)
         sys.exit(1)
@@ -245,13 +261,11 @@ def main(
     sys.exit(0 if state.is_completed() else 1)
 
 
-def _in_the_foreground(
-    targets: list[str], workers: int, placement: str, *, force: bool, before: int
-) -> State[Any]:
+def _in_the_foreground(targets: list[str], workers: int, placement: str, *, force: bool) -> State[Any]:
     """Run the flow on the checkout; print what the stages do in the place of Prefect's log."""
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_news)
-    view = terminal.Terminal(before=before)
+    view = terminal.Terminal()
     terminal.watching.set(view)
     try:
         return unlearning(

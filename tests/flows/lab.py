@@ -81,7 +81,7 @@ class Lab:
 
     def operate(self, *arguments: str, **environment: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "flows.operate", *arguments],
+            [sys.executable, "-m", "flows.server.operate", *arguments],
             cwd=self.home,
             env=self.environment | environment,
             capture_output=True,
@@ -107,7 +107,7 @@ class Lab:
         (self.home / "prefect").mkdir(parents=True, exist_ok=True)
         with (self.home / "server.log").open("a") as log:
             self.server = subprocess.Popen(
-                [sys.executable, "-m", "flows.operate", "server", "--port", str(self.port)],
+                [sys.executable, "-m", "flows.server.operate", "server", "--port", str(self.port)],
                 cwd=self.home,
                 env={name: value for name, value in self.environment.items() if name != "PREFECT_API_URL"},
                 stdout=log,
@@ -132,7 +132,16 @@ class Lab:
         environment = self.environment | checkout.environment | self.environment | more
         with (self.home / f"{name}.log").open("a") as log:
             self.workers[name] = subprocess.Popen(
-                [sys.executable, "-m", "flows.operate", "worker", "--pool", pool, "--limit", str(limit)],
+                [
+                    sys.executable,
+                    "-m",
+                    "flows.server.operate",
+                    "worker",
+                    "--pool",
+                    pool,
+                    "--limit",
+                    str(limit),
+                ],
                 cwd=checkout.root,
                 env=environment | {"TOY_SIDE": str(checkout.side)},
                 stdout=log,

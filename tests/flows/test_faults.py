@@ -161,7 +161,7 @@ def test_a_run_that_falls_silent_becomes_crashed(lab: Lab) -> None:
 def silence(lab: Lab, number: str) -> None:
     """Let the server see one heartbeat of a flow run, the last one."""
     code = (
-        "from datetime import timedelta; from flows.automations import crash_silent_runs; "
+        "from datetime import timedelta; from flows.server.automations import crash_silent_runs; "
         f"crash_silent_runs(timedelta(seconds=10), flow_runs='prefect.flow-run.{number}')"
     )
     lab.python(code)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from toy_project import STAGES, Project
 
-from flows.lockfile import drop_unavailable, read_entries
-from flows.workspace import restore, worktree
+from flows.cluster.workspace import restore, worktree
+from flows.engine.lockfile import drop_unavailable, read_entries
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")
 
@@ -23,7 +23,7 @@ def other(project: Project, tmp_path: Path) -> Project:
 
 
 def repro(project: Project) -> str:
-    process = project.start("flows.repro", "--jobs", "1")
+    process = project.start("flows.engine.repro", "--jobs", "1")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     return output

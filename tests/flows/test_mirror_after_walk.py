@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import recording
+from flows.engine import recording
 
 TOLD = "import os, pathlib; pathlib.Path('told').write_text(os.environ['HMU_PIPELINE'])"
 

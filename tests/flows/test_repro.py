@@ -4,21 +4,19 @@ import io
 import os
 import signal
 import time
-from dataclasses import replace
 
 import pytest
 from toy_project import STAGES, Project
 
-from flows.ahead import leading, run_ahead
-from flows.graph import Stage, read_stages
-from flows.repro import default_jobs, is_chain
-from flows.terminal import Terminal
+from flows.engine.graph import Stage
+from flows.engine.repro import default_jobs, is_chain
+from flows.engine.terminal import Terminal
 
 DIAMOND = [Stage("a", ()), Stage("b", ("a",)), Stage("c", ("a",)), Stage("d", ("b", "c"))]
 
 
 def repro(project: Project, *arguments: str) -> tuple[int, str]:
-    process = project.start("flows.repro", *arguments)
+    process = project.start("flows.engine.repro", *arguments)
     output, _ = process.communicate(timeout=300)
     return process.returncode, output
 
@@ -26,7 +24,7 @@ def repro(project: Project, *arguments: str) -> tuple[int, str]:
 def interrupt(project: Project, *, stages: int) -> None:
     """Start `make repro`'s command and press Ctrl-C, which goes to the whole process group, once some stages began."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-    process = project.start("flows.repro", "--jobs", "2", group=True)
+    process = project.start("flows.engine.repro", "--jobs", "2", group=True)
     signal.signal(signal.SIGINT, before)
     while len(project.log()) < stages:
         assert process.poll() is None, process.communicate()[0]
@@ -45,29 +43,6 @@ def interrupt(project: Project, *, stages: int) -> None:
 )
 def test_what_can_only_run_one_after_the_other(changed: str, *, chain: bool) -> None:
     assert is_chain(DIAMOND, set(changed)) is chain
-
-
-@pytest.mark.parametrize(
-    ("changed", "first"), [("abcd", "a"), ("abd", "abd"), ("bcd", ""), ("d", "d"), ("", "")]
-)
-def test_what_all_else_waits_for(changed: str, first: str) -> None:
-    assert "".join(stage.name for stage in leading(DIAMOND, set(changed))) == first
-    gpu = [replace(DIAMOND[0], resource="gpu"), *DIAMOND[1:]]
-    assert leading(gpu, set("abcd")) == []
-
-
-def test_the_first_of_a_chain_to_fail_is_the_last_to_run(project: Project) -> None:
-    project.flag("fail-train-a")
-    stages = {stage.name: stage for stage in read_stages(project.root)}
-    chain = [stages["prepare"], stages["train@a"], stages["unlearn@a"]]
-    stream = io.StringIO()
-    view = Terminal(stream)
-    view.begin(6)
-    assert run_ahead(project.root, chain, view) == 1
-    view.close()
-    assert "prepare done in " in stream.getvalue()
-    assert "train-a is broken on purpose" in stream.getvalue()
-    assert project.executed() == ["prepare", "train-a"]
 
 
 def test_a_stage_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,36 +81,6 @@ def test_interrupted_gone_on_with_and_nothing_left_to_do(project: Project) -> No
     assert project.executed() == ["unlearn-b", "report"]
     assert "password is none\nUpdating lock file" in output.replace("\r", "")
     assert repro(project) == (0, "Data and pipelines are up to date.\n")
-    assert project.dvc("status", "--json").strip() == "{}"
-
-
-@pytest.mark.slow
-def test_what_all_else_waits_for_runs_while_the_server_starts(project: Project) -> None:
-    project.flag("fail-prepare")
-    status, output = repro(project, "--jobs", "2")
-    assert status == 1
-    assert "\nprepare failed:\n" in output
-    assert "\n  prepare is broken on purpose\n" in output
-    cells = ", ".join(name for name in STAGES if name != "prepare")
-    assert output.endswith(f"\n1 of 6 stages failed: prepare; not started for that: {cells}\n")
-    assert project.executed() == ["prepare"]
-    assert project.processes() == []
-
-    (project.side / "fail-prepare").unlink()
-    project.flag("slow-prepare", "300")
-    project.forget_log()
-    interrupt(project, stages=1)
-
-    (project.side / "slow-prepare").unlink()
-    status, output = repro(project, "--jobs", "2")
-    assert status == 0, output
-    keys = {line[0]: line[1] for line in project.log()}
-    assert keys["prepare"] == ""  # the flow has not begun yet
-    assert keys["train-a"].startswith("prefect-")
-    assert "\n6 stages, 0 of them up to date\n" in output
-    said = [line.partition(" done in ") for line in output.splitlines() if " done in " in line]
-    assert (said[0][0], said[0][2][-8:]) == ("prepare", "(1 of 6)")
-    assert (said[-1][0], said[-1][2][-8:]) == ("report", "(6 of 6)")
     assert project.dvc("status", "--json").strip() == "{}"
 
 

@@ -1,7 +1,7 @@
 """Hand a stage to a worker as a flow run of its own, wait for it, and take its lock entry home."""
 
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from uuid import UUID
 
 from prefect import State, get_run_logger
@@ -11,23 +11,31 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling, Completed, Failed
 
-from flows import artifacts
-from flows.graph import Stage
-from flows.lockfile import merge_entries, read_entries
-from flows.transfer import push
+from flows.cluster.transfer import pull, push
+from flows.engine import artifacts
+from flows.engine.graph import Stage
+from flows.engine.lockfile import merge_entries, read_entries
+from flows.engine.walk import LOST, Walk
 from hmu_tasks.runtime.errors import HmuError
 
-if TYPE_CHECKING:
-    from flows.walk import Walk
-
-LOST = "Lost"
-"""State of a stage whose worker is gone; it is tried again on another one."""
 DEPLOYMENTS = {"cpu": "stage/run", "gpu": "stage/run-gpu"}
 _POLL_SECONDS = 2.0
 _PATIENCE_SECONDS = 60.0
 
 
-def dispatch(one: Stage, walk: "Walk") -> State[Any]:
+class Pools:
+    """Workers of Prefect's pools with the DVC remote between the machines: what a walk needs of a cluster."""
+
+    def dispatch(self, one: Stage, walk: Walk) -> State[Any]:
+        """Run a stage on the pool of its resource and wait for it."""
+        return dispatch(one, walk)
+
+    def pull(self, walk: Walk, targets: list[str], *, label: str) -> None:
+        """Bring the outputs of stages, or data of .dvc files, into the workspace."""
+        pull(walk, targets, label=label)
+
+
+def dispatch(one: Stage, walk: Walk) -> State[Any]:
     """Run a stage on the pool of its resource.
 
     Its inputs go to the DVC remote first; the worker gets names, parameters and lock entries, no data.
@@ -68,7 +76,7 @@ def dispatch(one: Stage, walk: "Walk") -> State[Any]:
     return Failed(message=state.message or f"stage {one.name} ended as {state.name}")
 
 
-def _wait(client: SyncPrefectClient, flow_run: UUID, one: Stage, walk: "Walk") -> State[Any]:
+def _wait(client: SyncPrefectClient, flow_run: UUID, one: Stage, walk: Walk) -> State[Any]:
     """Wait for the end of a flow run; cancel it when the walk is stopped."""
     logger = get_run_logger()
     began = time.monotonic()

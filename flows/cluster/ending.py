@@ -4,8 +4,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from flows import artifacts
-from flows.workspace import Workspace, git
+from flows.cluster.workspace import Workspace, git
+from flows.engine import artifacts
 from hmu_tasks.runtime import paths
 
 _IDENTITY = ["-c", "user.name=hmu", "-c", "user.email=hmu@localhost"]

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flows.guard import GUARD
+from flows.engine.guard import GUARD
 from hmu_tasks.tracking.lineage import PIPELINE_VARIABLE
 
 MIRROR = [sys.executable, "-m", "hmu_tasks", "mirror"]

@@ -1,6 +1,6 @@
-"""One command each for the server, the deployments and a worker: `python -m flows.operate server`, `deploy`, `worker`.
+"""One command each for server, deployments and worker: `python -m flows.server.operate server`, `deploy`, `worker`.
 
-All of them take the settings of flows/environment.py; PREFECT_AUTH, PREFECT_API_URL and
+All of them take the settings of flows/engine/environment.py; PREFECT_AUTH, PREFECT_API_URL and
 PREFECT_SERVER_DATABASE_CONNECTION_URL change who may come in, where the server is, and where it keeps its records.
 """
 
@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from flows.environment import (  # sets what Prefect reads at its import
+from flows.engine.environment import (  # sets what Prefect reads at its import
     CHECKOUT_VARIABLE,
     DEFAULTS,
     project_root,
@@ -45,7 +45,7 @@ def deploy(
     ] = None,
 ) -> None:
     """Register pools, queues, automations and the deployments of prefect.yaml; can be repeated."""
-    from flows.automations import crash_silent_runs
+    from flows.server.automations import crash_silent_runs
 
     _use_local_server()
     for pool in ("cpu", "gpu"):
@@ -56,7 +56,7 @@ def deploy(
     _queue("stages", "gpu")
     seconds = silent_seconds or SILENT_BEATS * int(os.environ["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"])
     crash_silent_runs(timedelta(seconds=seconds))
-    description = Path(__file__).resolve().parents[1] / "prefect.yaml"
+    description = Path(__file__).resolve().parents[2] / "prefect.yaml"
     _run([*PREFECT, "--no-prompt", "deploy", "--all", "--prefect-file", str(description)])
 
 
@@ -71,7 +71,7 @@ def worker(
     ] = False,
 ) -> None:
     """Start a worker on this checkout; Ctrl-C or SIGTERM ends it, with the runs that it has."""
-    from flows.slots import stages_per_device, visible_devices
+    from flows.engine.seats import stages_per_device, visible_devices
 
     _use_local_server()
     most = limit or (max(len(visible_devices()), 1) * stages_per_device() if pool == "gpu" else 4)
@@ -96,7 +96,7 @@ def worker(
 @app.command()
 def notify(url: str) -> None:
     """Call a webhook for every flow run that fails."""
-    from flows.automations import call_webhook_on_failure
+    from flows.server.automations import call_webhook_on_failure
 
     _use_local_server()
     call_webhook_on_failure(url)

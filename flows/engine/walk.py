@@ -1,9 +1,11 @@
 """One walk over DVC's graph: every stage a task run, here or on the worker of a pool."""
 
-import threading
+import math
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, Protocol
 
 from prefect import State, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -12,19 +14,33 @@ from prefect.futures import PrefectFuture, wait
 from prefect.states import Completed, Failed
 from prefect.tasks import Task
 
-from flows import artifacts, transfer
-from flows.dispatch import LOST, dispatch
-from flows.form import Placement
-from flows.graph import Stage, changed_stages, longest_ways
-from flows.lockfile import lock_order, restore_lock_order
-from flows.slots import Slots
-from flows.stage import Console, Outcome, Processes, run_stage
-from flows.terminal import View, failures
+from flows.engine import artifacts
+from flows.engine.form import Placement
+from flows.engine.graph import Stage, changed_stages, critical_path
+from flows.engine.lockfile import lock_order, restore_lock_order
+from flows.engine.queue import ReadyQueue
+from flows.engine.seats import Seats
+from flows.engine.stage import Console, Outcome, Processes, run_stage
+from flows.engine.terminal import View, failures
 from hmu_tasks.runtime.console import BAR_VARIABLE
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.tracking.lineage import PIPELINE_VARIABLE
 
 CACHED = "Cached"
+LOST = "Lost"
+"""State of a stage whose worker is gone; it is tried again on another one."""
+
+
+class Cluster(Protocol):
+    """How stages reach other machines. The pipeline hands it in: the engine knows no pool and no remote."""
+
+    def dispatch(self, one: Stage, walk: "Walk") -> State[Any]:
+        """Run a stage on a worker and wait for it."""
+        ...
+
+    def pull(self, walk: "Walk", targets: list[str], *, label: str) -> None:
+        """Bring the outputs of stages, or data of .dvc files, into the workspace."""
+        ...
 
 
 class Walk:
@@ -35,53 +51,54 @@ class Walk:
         *,
         root: Path,
         stages: list[Stage],
-        slots: Slots,
+        seats: Seats,
+        workers: int,
         pipeline: str,
         force: bool = False,
         placement: Placement = "here",
         revision: str = "",
         scratch: str = "",
         view: View | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         """Describe the walk.
 
+        seats: places on the GPUs of this machine
+        workers: stages at once on its CPU
         pipeline: key by which MLflow groups the steps
         revision, scratch: commit and name of the checkpoints' folder, for stages that run on workers
         view: what shows a person at a terminal how the stages go
+        cluster: how stages reach other machines; needed for every placement but `here`
         """
         self.root = root
         self.stages = {stage.name: stage for stage in stages}
-        self.ways = longest_ways(stages)
-        self.slots = slots
+        self.seats = seats
+        self.workers = workers
         self.pipeline = pipeline
         self.force = force
         self.placement = placement
         self.revision = revision
         self.scratch = scratch
         self.view = view or View()
+        self.cluster = cluster
         self.processes = Processes()
         self.environment = {PIPELINE_VARIABLE: pipeline, BAR_VARIABLE: "1"}
-        self._through: set[str] = set()
-        self._ready: set[str] = set()
-        self._lock = threading.Lock()
 
     def goes_to_a_pool(self, stage: Stage) -> bool:
         """Say whether a stage becomes a flow run of its own on the pool of its resource."""
         return self.placement == "pools" or (self.placement == "gpu-pool" and stage.resource == "gpu")
 
-    def is_through(self, *names: str) -> None:
-        """Note stages that are done, and keep places on this machine for those that can start now."""
-        with self._lock:
-            self._through.update(names)
-            ready = [
-                one
-                for one in self.stages.values()
-                if one.name not in self._through | self._ready and self._through.issuperset(one.needs)
-            ]
-            self._ready.update(one.name for one in ready)
-        self.slots.expect(
-            (one.name, one.resource, self.ways[one.name]) for one in ready if not self.goes_to_a_pool(one)
-        )
+    def place_of(self, stage: Stage, *, clean: bool) -> str:
+        """Name the kind of place that a stage needs: none, one of the pools, a GPU or a CPU worker here."""
+        if clean:
+            return "none"
+        if self.goes_to_a_pool(stage):
+            return "pool"
+        return "gpu" if stage.resource == "gpu" and len(self.seats) else "cpu"
+
+    def places(self) -> dict[str, float]:
+        """Count the places of each kind."""
+        return {"none": math.inf, "pool": math.inf, "gpu": len(self.seats), "cpu": self.workers}
 
 
 def _was_lost(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 Prefect's signature
@@ -107,12 +124,12 @@ def stage(name: str, clean: bool, walk: Walk) -> State[Any]:
         if walk.goes_to_a_pool(one):
             walk.view.start(name)
             walk.view.line(name, f"goes to a worker of the pool {one.resource}")
-            state = dispatch(one, walk)
-            if state.is_completed():
-                walk.is_through(name)
+            assert walk.cluster is not None, walk.placement
+            state = walk.cluster.dispatch(one, walk)
         else:
             if walk.placement != "here":
-                transfer.pull(walk, [*one.needs, *one.data], label=name)
+                assert walk.cluster is not None, walk.placement
+                walk.cluster.pull(walk, [*one.needs, *one.data], label=name)
             started = time.monotonic()
             outcome = execute(one, walk)
             state, last_lines = _state_of(name, outcome, time.monotonic() - started), outcome.last_lines
@@ -146,9 +163,7 @@ def execute(one: Stage, walk: Walk, *, pull: bool = False) -> Outcome:
         artifacts.quiet(lambda: bar(label, percent), logger.warning)
 
     console = Console(log=logger.info, progress=progress, show=lambda line: walk.view.line(one.name, line))
-    with walk.slots.take(
-        one.name, one.resource, way=walk.ways[one.name], given_up=lambda: walk.processes.stopped
-    ) as slot:
+    with walk.seats.take(one.resource, given_up=lambda: walk.processes.stopped) as slot:
         logger.info("%s on %s", one.name, slot.label)
         walk.view.start(one.name)
         since = time.time() - 1
@@ -161,8 +176,6 @@ def execute(one: Stage, walk: Walk, *, pull: bool = False) -> Outcome:
             console=console,
             pull=pull,
         )
-        if outcome.status == 0:
-            walk.is_through(one.name)  # before the slot is free, so that it is kept for what can start now
     if outcome.status == 0:
         artifacts.quiet(bar.finish, logger.warning)
     elif (outcome.executed or not pull) and not walk.processes.stopped:
@@ -182,42 +195,60 @@ def walk_graph(walk: Walk) -> dict[str, State[Any]]:
     changed = set(walk.stages) if walk.force else changed_stages(walk.root, stages)
     logger.info("%d stages, %d to look at, the others are up to date", len(stages), len(changed))
     walk.view.begin(len(changed))
-    walk.is_through(*(name for name in walk.stages if name not in changed))
     futures: dict[str, PrefectFuture[Any]] = {}
     try:
-        for one in stages:
-            # A task run takes its own name when it starts; until then the page shows that of the task.
-            futures[one.name] = stage.with_options(name=one.name).submit(
-                one.name,
-                one.name not in changed,
-                walk,
-                wait_for=[futures[need] for need in one.needs],
-                return_state=False,
-            )
-        wait(list(futures.values()))
+        _run_ready(walk, changed, futures)
     except BaseException:
-        # On cancellation the task threads are still reading from their stages; without this they would
-        # hold the flow until the stages end by themselves.
+        # On cancellation the task threads are still reading from their stages; without this they would hold the flow
+        # until the stages end by themselves.
         walk.processes.stop()
         raise
     finally:
         restore_lock_order(walk.root, order_before, stages)
-    return {name: future.state for name, future in futures.items()}
+    return {name: futures[name].state for name in walk.stages}
 
 
-def share_results(walk: Walk) -> None:
-    """Send what this machine has made to the DVC remote; nothing to do where no worker takes part."""
-    if walk.placement != "here":
-        transfer.push(
-            walk, [name for name, one in walk.stages.items() if not walk.goes_to_a_pool(one)], label="results"
+def _note_end(ended: "SimpleQueue[str]", name: str, future: PrefectFuture[Any]) -> None:  # noqa: ARG001 Prefect's
+    ended.put(name)
+
+
+def _run_ready(walk: Walk, changed: set[str], futures: dict[str, PrefectFuture[Any]]) -> None:
+    """Submit each stage once its inputs are there and a place is free, until nothing more can start."""
+    stages = list(walk.stages.values())
+    waiting, free = ReadyQueue(stages, critical_path(stages)), walk.places()
+    kind = {one.name: walk.place_of(one, clean=one.name not in changed) for one in stages}
+    ended: SimpleQueue[str] = SimpleQueue()
+    running = 0
+
+    def submit(one: Stage) -> PrefectFuture[Any]:
+        # A task run takes its own name when it starts; until then the page shows that of the task.
+        needs = [futures[need] for need in one.needs if need in futures]
+        future = stage.with_options(name=one.name).submit(
+            one.name, one.name not in changed, walk, wait_for=needs, return_state=False
         )
+        futures[one.name] = future
+        return future
+
+    while True:
+        for one in waiting.take(free, kind):
+            running += 1
+            submit(one).add_done_callback(partial(_note_end, ended, one.name))
+        if not running:
+            break
+        name = ended.get()
+        running -= 1
+        free[kind[name]] += 1
+        if futures[name].state.is_completed():
+            waiting.done(name)
+    # What stands behind a failure: Prefect marks it as not ready at once, so that its page shows every stage.
+    wait([submit(one) for one in stages if one.name not in futures])
 
 
-def summary(states: dict[str, State[Any]], *, before: int = 0) -> State[Any]:
-    """Say in one state how the stages ended; `before`: how many ran already, so that the flow found them up to date."""
+def summary(states: dict[str, State[Any]]) -> State[Any]:
+    """Say in one state how the stages ended."""
     failed = [name for name, state in states.items() if state.is_failed() or state.is_crashed()]
     skipped = [name for name, state in states.items() if state.is_pending()]
-    cached = sum(state.name == CACHED for state in states.values()) - before
+    cached = sum(state.name == CACHED for state in states.values())
     if failed:
         return Failed(message=failures(len(states), failed, skipped))
     return Completed(message=f"{len(states)} stages, {cached} of them up to date")

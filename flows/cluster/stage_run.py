@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from flows.environment import project_root  # before Prefect: sets the variables that it reads at import
+from flows.engine.environment import (
+    project_root,  # before Prefect: sets the variables that it reads at import
+)
 
 # isort: split
 from prefect import State, flow, get_run_logger, task
@@ -10,13 +12,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import get_run_context
 from prefect.states import Completed, Failed
 
-from flows import artifacts
-from flows.graph import read_stages, select
-from flows.lockfile import Entries, merge_entries, read_entries
-from flows.slots import Slots, stages_per_device, visible_devices
-from flows.transfer import pull, push, unreached, waits
-from flows.walk import CACHED, Walk, execute
-from flows.workspace import worktree
+from flows.cluster.transfer import pull, push, unreached, waits
+from flows.cluster.workspace import worktree
+from flows.engine import artifacts
+from flows.engine.graph import read_stages, select
+from flows.engine.lockfile import Entries, merge_entries, read_entries
+from flows.engine.seats import Seats, stages_per_device, visible_devices
+from flows.engine.walk import CACHED, Walk, execute
 from hmu_tasks.runtime.errors import HmuError
 
 UNREACHED = "Unreached"
@@ -77,7 +79,8 @@ def run_one(
             walk = Walk(
                 root=workspace.root,
                 stages=select(read_stages(workspace.root), [name]),
-                slots=Slots(1, visible_devices(), per_device=stages_per_device()),
+                seats=Seats(visible_devices(), per_device=stages_per_device()),
+                workers=1,
                 pipeline=pipeline or f"prefect-{run_id}",
                 force=force,
                 placement="pools",

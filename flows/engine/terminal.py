@@ -29,12 +29,7 @@ class _Running:
 
 
 class View:
-    """What happens to the stages of a flow; this one shows nothing.
-
-    before: how many stages ran before the flow began
-    """
-
-    before = 0
+    """What happens to the stages of a flow; this one shows nothing."""
 
     def begin(self, stages: int) -> None:
         """Say how many stages have to be looked at."""
@@ -55,15 +50,14 @@ class View:
 class Terminal(View):
     """Prints what happens; on a terminal the last line shows the stages that run and how far they are."""
 
-    def __init__(self, stream: TextIO = sys.stdout, *, before: int = 0) -> None:
+    def __init__(self, stream: TextIO = sys.stdout) -> None:
         self._stream = stream
         self._live = stream.isatty()
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
         self._failures: dict[str, tuple[str, ...]] = {}
-        self.before = before
-        self._through = before
-        self._stages = before
+        self._through = 0
+        self._stages = 0
 
     def begin(self, stages: int) -> None:
         """Remember how many stages there are."""

@@ -7,11 +7,11 @@ from prefect import State, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, Failed
 
-from flows.stage import STOPPED, Console, run_dvc
+from flows.engine.stage import STOPPED, Console, run_dvc
 from hmu_tasks.runtime.errors import HmuError
 
 if TYPE_CHECKING:
-    from flows.walk import Walk
+    from flows.engine.walk import Walk
 
 WAITS_VARIABLE = "HMU_REMOTE_WAITS"
 DEFAULT_WAITS = "5,20,60,180,600"
@@ -89,3 +89,11 @@ def unreached(label: str, state: State[Any]) -> TransferError:
         "Nothing is lost: what was computed is in this machine's cache. When the remote answers again, start "
         "the same run once more; finished stages are not run again."
     )
+
+
+def share_results(walk: "Walk") -> None:
+    """Send what this machine has made to the DVC remote; nothing to do where no worker takes part."""
+    if walk.placement != "here":
+        push(
+            walk, [name for name, one in walk.stages.items() if not walk.goes_to_a_pool(one)], label="results"
+        )

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from flows.graph import DVC
-from flows.guard import GUARD
-from flows.redaction import redactor
+from flows.engine.graph import DVC
+from flows.engine.guard import GUARD
+from flows.engine.redaction import redactor
 
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 """Environment of stages: memory in pages of 2 MB where Linux gives them (benchmarks/huge_pages.py says what it gains).

@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from flows.guard import GUARD
+from flows.engine.guard import GUARD
 from hmu_tasks.runtime.errors import HmuError
 
 _VARIABLE = "HMU_TEMPORARY_SERVER"
@@ -49,7 +49,7 @@ def start() -> None:
         port = probe.getsockname()[1]
     with _log().open("w", encoding="utf-8") as log:
         server = subprocess.Popen(
-            [*GUARD, "--", sys.executable, "-m", "flows.operate", "server", "--port", str(port)],
+            [*GUARD, "--", sys.executable, "-m", "flows.server.operate", "server", "--port", str(port)],
             env=WITHOUT | os.environ,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from flows.graph import Stage
+from flows.engine.graph import Stage
 
 Entries = dict[str, dict[str, Any]]
 SCHEMA = "2.0"

@@ -19,7 +19,7 @@ from prefect.artifacts import (
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
 
-from flows.lockfile import Entries
+from flows.engine.lockfile import Entries
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import HmuError
 
@@ -172,12 +172,8 @@ def leave_report(page: Path, *, how: str, served: str | None = None) -> None:
 
 def leave_entries(entries: Entries) -> None:
     """Hand lock entries to the flow run that asked for them; they hold digests and sizes, no data."""
-    text = json.dumps(entries, indent=1)
-    create_markdown_artifact(
-        f"What goes into dvc.lock:\n\n```json\n{text}\n```\n",
-        key=ENTRY_KEY,
-        description="Lock entry of the stage",
-    )
+    rows = [{"stage": name, "entry": entry} for name, entry in entries.items()]
+    create_table_artifact(rows, key=ENTRY_KEY, description="What goes into dvc.lock")
 
 
 def read_entries(flow_run: Any) -> Entries:
@@ -190,8 +186,8 @@ def read_entries(flow_run: Any) -> Entries:
     if not found:
         raise HmuError(f"flow run {flow_run} has left no lock entry; look at its log in Prefect")
     newest = max(found, key=lambda artifact: artifact.created)  # type: ignore[arg-type,return-value]
-    entries: Entries = json.loads(str(newest.data).split("```json\n")[1].split("\n```")[0])
-    return entries
+    rows: list[dict[str, Any]] = json.loads(str(newest.data))
+    return {row["stage"]: row["entry"] for row in rows}
 
 
 def quiet(show: Callable[[], object], warn: Callable[[str], object]) -> None:

@@ -1,8 +1,7 @@
-"""`make repro`: DVC's graph with a stage on every core, through the flow; one after the other where that is the same.
+"""`make repro`: a stage on every core through the flow, or plain `dvc repro` where that does the same.
 
-`python -m flows.repro [--jobs N]`. The flow costs some seconds, so plain `dvc repro` does the work where no two stages
-can run side by side: with one job, or where what is out of date is a chain. While a temporary server starts, the stages
-that all others wait for run already.
+`python -m flows.engine.repro [--jobs N]`. The flow costs some seconds, so plain `dvc repro` does the work where no two
+stages can run side by side: with one job, or where the out-of-date stages form a chain.
 """
 
 import os
@@ -11,18 +10,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
-from flows.environment import project_root  # before Prefect: sets the variables that it reads at import
+from flows.engine.environment import (
+    project_root,  # before Prefect: sets the variables that it reads at import
+)
 
 # isort: split
 import psutil
 import typer
 
-from flows import temporary
-from flows.ahead import leading, run_ahead
-from flows.graph import DVC, Stage, behind, changed_stages, read_stages
-from flows.lockfile import drop_unavailable
-from flows.stage import HUGE_PAGES
-from flows.terminal import STOPPED, Terminal, failures
+from flows.engine import temporary
+from flows.engine.graph import DVC, Stage, behind, changed_stages, read_stages
+from flows.engine.lockfile import drop_unavailable
+from flows.engine.stage import HUGE_PAGES
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.runtime.threads import threads
 
@@ -85,31 +84,7 @@ def main(
         command = [sys.executable, "-m", "flows.pipeline", "--workers", str(most)]
         if "PREFECT_API_URL" not in os.environ:
             temporary.start()
-            command += ["--before", str(_ahead(root, stages, changed))]
         os.execve(command[0], command, os.environ)  # noqa: S606
-
-
-def _ahead(root: Path, stages: list[Stage], changed: set[str]) -> int:
-    """Run what all else waits for while the server starts; return how many stages. Exits where one fails."""
-    chain = leading(stages, changed)
-    view = Terminal()
-    view.begin(len(changed))
-    try:
-        try:
-            done = run_ahead(root, chain, view)
-        finally:
-            view.close()
-    except KeyboardInterrupt:
-        temporary.stop()
-        typer.echo(STOPPED, err=True)
-        sys.exit(130)
-    if done < len(chain):
-        temporary.stop()
-        through = {one.name for one in chain[: done + 1]}
-        skipped = [stage.name for stage in stages if stage.name in changed - through]
-        typer.echo(failures(len(stages), [chain[done].name], skipped), err=True)
-        sys.exit(1)
-    return done
 
 
 if __name__ == "__main__":

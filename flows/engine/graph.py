@@ -70,18 +70,18 @@ def read_stages(root: Path) -> list[Stage]:
     return [found[name] for name in order.static_order()]
 
 
-def longest_ways(stages: Sequence[Stage]) -> dict[str, float]:
-    """Say for each stage how many seconds it and the longest chain of stages behind it take.
+def critical_path(stages: Sequence[Stage]) -> dict[str, float]:
+    """Return the seconds of each stage and the longest chain of stages that depend on it.
 
     stages: every stage behind those that it needs
     """
-    ways = {stage.name: stage.seconds for stage in stages}
-    seconds = dict(ways)
+    found = {stage.name: stage.seconds for stage in stages}
+    seconds = dict(found)
     for stage in reversed(stages):
         for need in stage.needs:
-            if need in ways:
-                ways[need] = max(ways[need], seconds[need] + ways[stage.name])
-    return ways
+            if need in found:
+                found[need] = max(found[need], seconds[need] + found[stage.name])
+    return found
 
 
 def behind(stages: Sequence[Stage]) -> dict[str, set[str]]:

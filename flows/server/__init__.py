@@ -1,0 +1,1 @@
+"""The lasting Prefect server, its deployments, workers and automations."""
