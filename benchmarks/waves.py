@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import load
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.clips.id_lists import ROLES, read_ids
@@ -25,6 +24,7 @@ from hmu_tasks.evaluation.session import STEP
 from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.networks.device import pick_device
+from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import clip_set
 
 TURNS, LEAST, ABOVE = 4, 0.05, 0.5

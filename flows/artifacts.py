@@ -20,7 +20,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
 
 from flows.lockfile import Entries
-from hmu_tasks.config import paths
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import HmuError
 
 REPORTS_URL_VARIABLE = "HMU_REPORTS_URL"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flows import artifacts
 from flows.workspace import Workspace, git
-from hmu_tasks.config import paths
+from hmu_tasks.runtime import paths
 
 _IDENTITY = ["-c", "user.name=hmu", "-c", "user.email=hmu@localhost"]
 

@@ -28,10 +28,11 @@ from flows import artifacts, ending, temporary, terminal, workspace
 from flows.form import AS_COMMITTED, Dataset, Finish, Method, Model, Placement, Preset, Seed, Workers, changes
 from flows.graph import read_stages, select
 from flows.overlay import set_params
+from flows.recording import mirror
 from flows.slots import Slots, stages_per_device, visible_devices
 from flows.transfer import fetch, pull
 from flows.walk import Walk, share_results, summary, walk_graph
-from hmu_tasks.config import paths
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import HmuError
 
 _MOST_STAGES = 1000
@@ -178,6 +179,8 @@ def _run(
     if end.is_completed() and walk.placement != "here":
         share_results(walk)
         (pull if finish == "workspace" else fetch)(walk, everything, label="results")
+    if problem := mirror(place.root, dict(os.environ), walk.pipeline):
+        get_run_logger().warning("MLflow was not updated: %s", problem)
     rows = [
         {
             "stage": one.name,

@@ -1,6 +1,5 @@
 """`python -m hmu_tasks <step>`: the command line, one command per step; heavy imports stay inside the commands."""
 
-import errno
 import functools
 import os
 import sys
@@ -12,12 +11,9 @@ import typer
 
 from hmu_tasks.methods import METHODS
 from hmu_tasks.metrics.records import ENDS
-from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.runtime.errors import HmuError, remedy
 from hmu_tasks.runtime.loading import quick_imports
 from hmu_tasks.runtime.threads import limit_threads
-
-# No space left, quota used up, file larger than the limit that `ulimit -f` sets.
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 Method = Annotated[str, typer.Argument(help=", ".join((*ENDS, *METHODS)))]
 
@@ -47,7 +43,7 @@ def recorded(step: Callable[P, None]) -> Callable[P, None]:
 @app.command()
 @recorded
 def ingest() -> None:
-    """Read a raw dataset folder (or draw the synthetic one) into data/clips.
+    """Read a raw dataset folder (or generate the synthetic one) into data/clips.
 
     run.dataset names the dataset, ingest.source its folder; docs/data.md says
     where to get each dataset and what its licence asks. Put it in place, then
@@ -71,7 +67,7 @@ def ingest() -> None:
       texts/semantic_labels/ID.txt   captions, with or without tokens
       train.txt val.txt test.txt     ids such as humanml/000123
       or HumanML3D's folder names; SMPL-X parameters: convert them first
-    synthetic  nothing: drawn into data/raw/synthetic
+    synthetic  nothing: generated into data/raw/synthetic
 
     Damaged or incomplete clips (ids without motion or text, NaN, one-frame
     files, faulty lines) stop the step with a list of them; ingest.on_bad: skip
@@ -141,7 +137,7 @@ def codebook() -> None:
 @app.command()
 @recorded
 def unlearn(model: str, method: Method) -> None:
-    """Apply a method to a model: one bundle per edit, with the proof of what changed."""
+    """Apply a method to a model: one bundle per edit, with a record of what changed."""
     with quick_imports():
         from hmu_tasks import unlearn as step
         from hmu_tasks.config.params import load
@@ -153,7 +149,7 @@ def unlearn(model: str, method: Method) -> None:
 @app.command()
 @recorded
 def evaluate(model: str, method: str) -> None:
-    """Generate, judge and measure every edit that a method made of a model (`real real`: the data itself)."""
+    """Generate with and measure every edit that a method made of a model (`real real`: the data itself)."""
     with quick_imports():
         from hmu_tasks import evaluate as step
         from hmu_tasks.config.params import load
@@ -294,7 +290,7 @@ def verify(
 @app.command()
 def table() -> None:
     """Print the result table and where the report lies."""
-    from hmu_tasks.config import paths
+    from hmu_tasks.runtime import paths
 
     summary = paths.REPORTS / "summary.txt"
     if not summary.exists():
@@ -314,22 +310,6 @@ def preset(
     apply(name, path)
 
 
-def _mendable(error: OSError) -> str | None:
-    """Say in plain words what the user can mend; None where the fault may be ours."""
-    place = error.filename or Path.cwd()
-    # numpy tells a full disk without a number: "263 requested and 0 written".
-    if error.errno in _FULL or (error.errno is None and "requested and" in str(error)):
-        return (
-            f"the disk is full ({place}: {error.strerror or error}); free some space and start the same command "
-            "again: finished steps are kept, and training continues from its last checkpoint"
-        )
-    if error.errno == errno.ENOENT and error.filename and not Path(error.filename).is_absolute():
-        return f"{place} is missing; run the steps before this one first (`dvc repro` does)"
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return f"{place}: {error.strerror}; the project's folder must be readable and writable"
-    return None
-
-
 def main() -> None:
     """Run a command; what a user can mend is one message without a traceback."""
     try:
@@ -338,7 +318,7 @@ def main() -> None:
     except HmuError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        message = _mendable(error)
+        message = remedy(error)
         if message is None:
             raise
         sys.exit(f"error: {message}")

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.clips.id_lists import ROLES, Role, read_ids
@@ -17,6 +16,7 @@ from hmu_tasks.methods.shared.encoded import save_codes
 from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.networks.weights import digest
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import replacing_folder, write_json
 from hmu_tasks.training.loop.coded import coded_clips

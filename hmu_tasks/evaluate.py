@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation.choice import choose
@@ -26,6 +25,7 @@ from hmu_tasks.metrics.records import ENDS, Record, labelled
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
 from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks.components import absent_reason, save_absent
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
 
 VALIDATION = ("forget-val", "retain-val")

@@ -5,7 +5,6 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips.clips import OnBad, Progress, Skipped
 from hmu_tasks.data.clips.packed import PackReport, pack
@@ -13,6 +12,7 @@ from hmu_tasks.data.datasets import Dataset, dataset_named
 from hmu_tasks.data.datasets.raw import RawFolder
 from hmu_tasks.data.datasets.stream import ClipStream
 from hmu_tasks.data.motion.layout import layout_of
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import replacing_folder, write_json

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.concepts.concepts import PROBE_GROUPS, PROMPT_GROUPS
 from hmu_tasks.data.concepts.lemmas import Keywords, lemma_hits, prepare
@@ -32,6 +31,7 @@ from hmu_tasks.probes.tampering import (
     revival_attacks,
 )
 from hmu_tasks.probes.wording import suppression_probes, text_attacks
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.cache import key_of
 from hmu_tasks.runtime.files import replacing_folder, write_json
 from hmu_tasks.training.loop.batches import ClipSet

@@ -3,11 +3,11 @@
 `registry/publish.py` makes a version of it in the MLflow registry.
 """
 
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.registry.card import card_text
 from hmu_tasks.registry.gate import decide
 from hmu_tasks.registry.gathering import gather, limits_of
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import replacing_folder, write_json
 
 

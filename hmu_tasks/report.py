@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import replacing, replacing_folder, write_json
 from hmu_tasks.viewer import curves, export, page, table, view
 from hmu_tasks.viewer.inputs import ReportInputs

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params, flat
 from hmu_tasks.models import MODELS, model_named
 from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.networks.weights import digest
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.code_digest import code_digest
 from hmu_tasks.runtime.errors import ConfigError, DataError

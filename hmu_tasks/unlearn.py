@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.clips.id_lists import read_ids
@@ -25,6 +24,7 @@ from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import SOURCE, absent_reason, link_files, load_config, save_absent
 from hmu_tasks.models.networks.device import pick_device
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.code_digest import code_digest
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.runtime.files import read_json, replacing_folder, write_json

@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips.clips import SPLITS, Progress
 from hmu_tasks.data.clips.id_lists import ROLES, read_ids
@@ -13,6 +12,7 @@ from hmu_tasks.data.clips.packed import read_table
 from hmu_tasks.data.contracts import tables
 from hmu_tasks.data.contracts.expectations import ContractLimits, SuiteResult, as_record, check
 from hmu_tasks.data.datasets import dataset_named
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ContractError, DataError
 from hmu_tasks.runtime.files import replacing_folder, write_json
 from hmu_tasks.viewer.validation import write_site

@@ -1,6 +1,8 @@
 """The rules of the house: who imports whom, what is never called, how large a module may be."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -93,7 +95,7 @@ def test_global_random_state_is_left_alone() -> None:
         ("hmu_tasks.data.datasets", "DATASETS"),
         ("hmu_tasks.models", "MODELS"),
         ("hmu_tasks.train", "TRAINERS"),
-        ("hmu_tasks.unlearn", "METHODS"),
+        ("hmu_tasks.methods", "METHODS"),
         ("hmu_tasks.metrics", "METRICS"),
     ],
 )
@@ -123,10 +125,19 @@ def test_help_reaches_nothing_heavy() -> None:
     }
     modules = {node.module or "" for node in top if isinstance(node, ast.ImportFrom)}
     assert {name for name in modules if name.startswith("hmu_tasks")} == {
+        "hmu_tasks.methods",
+        "hmu_tasks.metrics.records",
         "hmu_tasks.runtime.errors",
         "hmu_tasks.runtime.loading",
         "hmu_tasks.runtime.threads",
     }
+    code = (
+        "import sys, hmu_tasks.__main__; print(*{'numpy', 'pandas', 'torch', 'pydantic'} & set(sys.modules))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.split() == []
     runtime = PACKAGE / "runtime"
     assert closure(runtime / "loading.py") == {runtime / "loading.py"}
     assert closure(runtime / "threads.py") == {runtime / "errors.py", runtime / "threads.py"}

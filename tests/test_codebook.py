@@ -9,11 +9,11 @@ import torch
 from tiny_world import tiny_params
 
 from hmu_tasks import codebook
-from hmu_tasks.config import paths
 from hmu_tasks.data.clips import packed
 from hmu_tasks.methods.shared import codes
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
+from hmu_tasks.runtime import paths
 
 
 def test_usage_comes_back_as_it_was_counted(world: Path) -> None:

@@ -9,11 +9,11 @@ import pytest
 from modules import PACKAGE, ROOT, closure, module_file, tree
 
 from hmu_tasks import train
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import load, read_yaml
 from hmu_tasks.methods import METHODS, method_of
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.models import MODELS, model_named
+from hmu_tasks.runtime import paths
 from hmu_tasks.training import pretrained
 
 # What a change in these could alter is checked by tests and seen by eye, not worth training anew for.
@@ -37,11 +37,6 @@ NOT_KNOBS = {"run.track"}
 MATRIX = {"run.models", "run.methods"}
 # `evaluate` picks a knob only for methods that have one; the references and the data have none.
 NOT_USED = {("evaluate-reference", "report.retain_loss_limit"), ("evaluate-real", "report.retain_loss_limit")}
-# A generator takes its sizes from the tokenizer that it is trained on, which depends on these itself.
-SIZES = ("codes", "code_width", "quantizers")
-NOT_READ_BY_ALL = {
-    (f"train-{part}", f"train.tokenizer.{size}") for part in ("base", "residual") for size in SIZES
-}
 # What is imported once for all models has no variant for D_r.
 NOT_USED |= {(stage, "train.pretrained.retrain") for stage in ("train-text", "train-evaluator")}
 
@@ -195,6 +190,8 @@ def nodes_of(stage: Stage) -> list[ast.AST]:
     if stage.step == "unlearn":
         entry = stage.arguments[1] if stage.arguments[1] in ENDS else "apply"
         return reached(PACKAGE / "unlearn.py", entry)
+    if stage.step == "register":
+        return [tree(PACKAGE / "registry" / "gathering.py")]
     return [tree(PACKAGE / f"{stage.step}.py")]
 
 

@@ -10,10 +10,10 @@ import pytest
 from tiny_world import tiny_params
 
 from hmu_tasks import evaluate, unlearn
-from hmu_tasks.config import paths
 from hmu_tasks.metrics import ROLES, metric
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import save_absent
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 
 METHODS = ("original", "retrain", "lcr")

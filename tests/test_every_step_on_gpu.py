@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny_world import run_every_step, tiny_params
 
-from hmu_tasks.config import paths
 from hmu_tasks.models.generators.bundle import load_bundle
+from hmu_tasks.runtime import paths
 
 
 @pytest.mark.gpu

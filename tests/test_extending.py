@@ -65,7 +65,7 @@ def run(script: str, root: Path) -> str:
 
 MODEL = """
 from hmu_tasks import codebook, evaluate, ingest, probe, train, unlearn
-from hmu_tasks.config import paths
+from hmu_tasks.runtime import paths
 from hmu_tasks.methods import METHODS
 from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
@@ -124,7 +124,7 @@ def test_a_model_that_is_no_transformer(world: Path) -> None:
 
 DATASET = """
 from hmu_tasks import ingest
-from hmu_tasks.config import paths
+from hmu_tasks.runtime import paths
 
 changes = YAML(typ="safe").load(Path("section.yaml").read_text())
 report = ingest.run(tiny_params(overlaid(changes | {"ingest": changes["ingest"] | {"on_bad": "skip"}}, {})))

@@ -7,8 +7,8 @@ import pytest
 from tiny_world import tiny_params
 
 from hmu_tasks import evaluate, report
-from hmu_tasks.config import paths
 from hmu_tasks.metrics import METRICS
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import read_json
 from hmu_tasks.viewer import view
 

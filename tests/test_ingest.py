@@ -10,8 +10,8 @@ import tiny_raw
 from tiny_world import ROOT, tiny_params
 
 from hmu_tasks import ingest
-from hmu_tasks.config import paths
 from hmu_tasks.ingest import print_report
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError, DataError
 
 

@@ -11,7 +11,6 @@ import torch
 from tiny_world import tiny_params
 
 from hmu_tasks import evaluate, train, unlearn
-from hmu_tasks.config import paths
 from hmu_tasks.methods import METHODS, method_of
 from hmu_tasks.methods.shared.knobs import TunedKnobs
 from hmu_tasks.metrics.records import ENDS
@@ -19,6 +18,7 @@ from hmu_tasks.models import MODELS, model_named
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.networks import weights
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import read_json
 from hmu_tasks.viewer.reading import read_inputs
 from hmu_tasks.viewer.summary import summarise

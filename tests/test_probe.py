@@ -10,12 +10,12 @@ import torch
 from tiny_world import tiny_params
 
 from hmu_tasks import probe, train, unlearn
-from hmu_tasks.config import paths
 from hmu_tasks.evaluation.selected import selected_edits
 from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import save_absent
 from hmu_tasks.registry.evidence import probe_figures
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.files import write_json
 

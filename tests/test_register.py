@@ -9,12 +9,12 @@ import pytest
 from registered_world import NAME, add_edit, easy_params, selected
 
 from hmu_tasks import register
-from hmu_tasks.config import paths
 from hmu_tasks.models.networks.weights import digest
 from hmu_tasks.registry import promote, publish
 from hmu_tasks.registry.gathering import gather
 from hmu_tasks.registry.moves import CANDIDATE, CHAMPION, PREVIOUS
 from hmu_tasks.registry.versions import BUNDLE_TAG, GATE_TAG, MANIFEST_TAG, REASONS_TAG, open_registry
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError, DataError, HmuError, WeightsError
 
 # MLflow 3.17 declares a mapper in a way that SQLAlchemy 2.1 announces to drop.

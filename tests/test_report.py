@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hmu_tasks import report
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import load
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.viewer.costs import CostRow

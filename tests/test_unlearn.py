@@ -9,13 +9,13 @@ import torch
 from tiny_world import tiny_params
 
 from hmu_tasks import codebook, unlearn
-from hmu_tasks.config import paths
 from hmu_tasks.methods import method_of
 from hmu_tasks.methods.shared.codes import load_usage
 from hmu_tasks.models import model_named
 from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError, DataError, WeightsError
 
 CPU = torch.device("cpu")

@@ -11,11 +11,11 @@ import tiny_packed
 import tiny_raw
 
 from hmu_tasks import validate
-from hmu_tasks.config import paths
 from hmu_tasks.data.contracts.expectations import ContractLimits
 from hmu_tasks.data.motion.layout import KITML
 from hmu_tasks.filter import filter_folder
 from hmu_tasks.ingest import ingest
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ContractError, DataError
 from hmu_tasks.validate import validate_folders
 

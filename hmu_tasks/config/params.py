@@ -7,17 +7,17 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from hmu_tasks.config import paths
 from hmu_tasks.config.sections.data import Filter, Ingest, Validate
 from hmu_tasks.config.sections.evaluation import Evaluate, Register, Report
 from hmu_tasks.config.sections.probing import Probe
-from hmu_tasks.config.sections.section import Section
 from hmu_tasks.config.sections.training import Base, Codebook, Train
 from hmu_tasks.config.sections.unlearning import Unlearn
 from hmu_tasks.data.datasets import DATASETS, dataset_named
 from hmu_tasks.methods import METHODS
 from hmu_tasks.metrics.records import ENDS
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError
+from hmu_tasks.runtime.section import Section
 
 if TYPE_CHECKING:
     DatasetName = str

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from hmu_tasks.config import paths
 from hmu_tasks.data.clips.id_lists import id_list
 from hmu_tasks.evaluation.measurements import Measured
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.metrics.selection import Candidate, Choice, choose_strength, largest_strength
 from hmu_tasks.models.networks.components import absent_reason
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import read_json
 

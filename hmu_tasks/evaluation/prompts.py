@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hmu_tasks.config import paths
 from hmu_tasks.data.clips.id_lists import Role, id_list, read_ids
 from hmu_tasks.data.clips.packed import Clips
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet, clip_set
 

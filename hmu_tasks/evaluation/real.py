@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from hmu_tasks.config import paths
 from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation import measurements
 from hmu_tasks.evaluation.intervals import records
@@ -16,6 +15,7 @@ from hmu_tasks.metrics.inputs import Reconstructed
 from hmu_tasks.metrics.records import Record, labelled
 from hmu_tasks.models.networks.components import absent_reason
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
+from hmu_tasks.runtime import paths
 
 
 def real_rows(

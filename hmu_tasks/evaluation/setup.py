@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from hmu_tasks.config import paths
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.clips.id_lists import Role
 from hmu_tasks.data.clips.packed import Clips
@@ -16,6 +15,7 @@ from hmu_tasks.evaluation.evaluators import Evaluators, load_evaluators
 from hmu_tasks.evaluation.prompts import concept_clips, origins
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.networks.device import pick_device
+from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import ClipSet
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hmu_tasks.config.sections.section import Rate
 from hmu_tasks.methods.method import NETWORKS, Colour, Method
 from hmu_tasks.methods.shared.knobs import TextKnobs
+from hmu_tasks.runtime.section import Rate
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

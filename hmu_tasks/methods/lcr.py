@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from hmu_tasks.config.sections.section import Count
 from hmu_tasks.methods.method import Colour, Knobs, Method, Strength, require_distinct
 from hmu_tasks.runtime.errors import ConfigError
+from hmu_tasks.runtime.section import Count
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
 
 from pydantic import Field, model_validator
 
-from hmu_tasks.config.sections.section import Section
+from hmu_tasks.runtime.section import Section
 
 if TYPE_CHECKING:
     from hmu_tasks.methods.shared.edit import Edit

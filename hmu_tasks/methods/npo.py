@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from hmu_tasks.config.sections.section import Rate
 from hmu_tasks.methods.method import NETWORKS, Colour, Method, Strength
 from hmu_tasks.methods.shared.knobs import TunedKnobs
+from hmu_tasks.runtime.section import Rate
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from hmu_tasks.config.sections.section import Rate
 from hmu_tasks.methods.method import NETWORKS, Colour, Method
 from hmu_tasks.methods.shared.knobs import ConceptKnobs
+from hmu_tasks.runtime.section import Rate
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,7 +8,7 @@ from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hmu_tasks.config.sections.networks import Training
+    from hmu_tasks.models.networks.sections import Training
 
 # Addresses of descriptors, in modules that import no torch: params.yaml is checked against them.
 MODELS: dict[str, str] = {

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.motion.layout import layout_of
@@ -14,6 +13,7 @@ from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.registry.evidence import Evidence, families, figures, of_edit, probe_figures
 from hmu_tasks.registry.gate import GateLimits, better
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.files import read_json
 from hmu_tasks.tracking import lineage

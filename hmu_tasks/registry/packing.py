@@ -24,9 +24,10 @@ LIBRARIES = ("models", "data")  # folders whose code a version carries
 # Single modules that these import.
 FILES = (
     "__init__.py",
-    *(f"runtime/{name}.py" for name in ("__init__", "addresses", "cache", "code_digest", "errors", "files")),
-    "config/__init__.py",
-    *(f"config/sections/{name}.py" for name in ("__init__", "networks", "section")),
+    *(
+        f"runtime/{name}.py"
+        for name in ("__init__", "addresses", "cache", "code_digest", "errors", "files", "section")
+    ),
 )
 REQUIRED = ("mlflow", "numpy", "pandas", "safetensors", "torch", "pydantic", "ruamel.yaml")
 EXAMPLE = {"columns": ["prompt", "seconds", "seed"], "data": [["a person walks forward", 4.0, 0]]}

@@ -9,7 +9,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params, flat
 from hmu_tasks.models.networks import weights
 from hmu_tasks.registry import manifest
@@ -29,6 +28,7 @@ from hmu_tasks.registry.versions import (
     one_at_a_time,
     open_registry,
 )
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.tracking import lineage

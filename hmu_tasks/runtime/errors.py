@@ -9,6 +9,12 @@ HmuError
 A message says what is wrong, where (file, clip, key) and what to do about it.
 """
 
+import errno
+from pathlib import Path
+
+# No space left, quota used up, file larger than the limit that `ulimit -f` sets.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
 
 class HmuError(Exception):
     """Root of all errors with a message for the user; the command line prints it without a traceback."""
@@ -28,3 +34,19 @@ class ContractError(HmuError):
 
 class WeightsError(HmuError):
     """A checkpoint or bundle cannot be used: missing, truncated, or wrong keys or shapes."""
+
+
+def remedy(error: OSError) -> str | None:
+    """Say in plain words what the user can do about an error of the system; None if the fault may be ours."""
+    place = error.filename or Path.cwd()
+    # numpy tells a full disk without a number: "263 requested and 0 written".
+    if error.errno in _FULL or (error.errno is None and "requested and" in str(error)):
+        return (
+            f"the disk is full ({place}: {error.strerror or error}); free some space and start the same command "
+            "again: finished steps are kept, and training continues from its last checkpoint"
+        )
+    if error.errno == errno.ENOENT and error.filename and not Path(error.filename).is_absolute():
+        return f"{place} is missing; run the steps before this one first (`dvc repro` does)"
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return f"{place}: {error.strerror}; the project's folder must be readable and writable"
+    return None

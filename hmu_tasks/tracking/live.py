@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from hmu_tasks.config import paths
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.tracking import lineage
 from hmu_tasks.tracking.steps import FINGERPRINT_TAG, STAGE_VARIABLE, fingerprint

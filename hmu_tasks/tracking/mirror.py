@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from hmu_tasks.config import paths
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import read_json, write_json
 from hmu_tasks.tracking import lineage
 from hmu_tasks.tracking.steps import FINGERPRINT_TAG, StepRecord, fingerprint, read_records

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.config import paths
 from hmu_tasks.data.clips import packed
 from hmu_tasks.models.evaluators.classifier import (
     ClassifierConfig,
@@ -19,6 +18,7 @@ from hmu_tasks.models.evaluators.classifier import (
 from hmu_tasks.models.networks.components import absent_reason, save_network, save_statistics
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.training.loop.batches import ClipSet
 from hmu_tasks.training.loop.coded import tokenizer_with_codes

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.config import paths
 from hmu_tasks.data.clips import packed
 from hmu_tasks.models.evaluators.evaluator import Evaluator, EvaluatorConfig, contrastive_loss
 from hmu_tasks.models.evaluators.words import UNKNOWN, HashedWords, embed_tokens
 from hmu_tasks.models.networks.components import save_network, save_statistics
+from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 from hmu_tasks.training.loop.fit import Curves, History, Progress, Schedule, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of, statistics

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hmu_tasks.config import params as settings
-from hmu_tasks.config import paths
 from hmu_tasks.models import model_named
 from hmu_tasks.models.evaluators.words import GloveWords
 from hmu_tasks.models.generators.length import save_length
@@ -16,16 +15,20 @@ from hmu_tasks.models.official.clip import import_clip
 from hmu_tasks.models.official.glove import FILES, read_glove
 from hmu_tasks.models.official.networks import Official, Upstream
 from hmu_tasks.models.text.encoders import load_text
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import WeightsError
 from hmu_tasks.runtime.files import read_json, write_json
 from hmu_tasks.training.loop.fit import History
 from hmu_tasks.training.loop.job import Job
 
+if TYPE_CHECKING:
+    from hmu_tasks.config.params import Params
+
 NO_RETRAINED = "no model retrained on the retain set is published, and train.pretrained.retrain is absent"
 
 
-def importer(params: settings.Params, component: str, variant: str | None) -> Callable[[Job], History] | None:
+def importer(params: "Params", component: str, variant: str | None) -> Callable[[Job], History] | None:
     """Return what makes a component without training it; None where it is to be trained."""
     retrain = params.train.pretrained.retrain
     name, _, model = component.partition("-")

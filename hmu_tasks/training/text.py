@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.config import paths
 from hmu_tasks.data.clips import packed
 from hmu_tasks.models.evaluators.evaluator import MotionEncoderBiGRU, contrastive_loss
 from hmu_tasks.models.networks.components import save_network
 from hmu_tasks.models.networks.layers import seeded
 from hmu_tasks.models.official.clip import import_clip
 from hmu_tasks.models.text.encoders import SmallTextConfig, SmallTextEncoder
+from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import ClipSet
 from hmu_tasks.training.loop.coded import tokenizer_with_codes
 from hmu_tasks.training.loop.fit import Curves, History, Progress, Schedule, Trained, fit

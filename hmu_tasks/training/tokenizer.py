@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.config import paths
 from hmu_tasks.data.clips import packed
 from hmu_tasks.models.networks.components import save_network, save_statistics
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
+from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import ClipSet
 from hmu_tasks.training.loop.fit import Curves, History, Progress, Schedule, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of, statistics

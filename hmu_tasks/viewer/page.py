@@ -19,7 +19,7 @@ from hmu_tasks.viewer.dataset import facts, suites
 from hmu_tasks.viewer.drawing import inline, method_styles, variable
 from hmu_tasks.viewer.filtering import filter_facts
 from hmu_tasks.viewer.inputs import Group, ReportInputs, groups
-from hmu_tasks.viewer.summary import MODEL_NAMES, Summary, figure, name_of, prompts
+from hmu_tasks.viewer.summary import Summary, figure, model_label, name_of, prompts
 from hmu_tasks.viewer.table import CLOSURE, DATA_ROWS, VIOLENCE, Selection, find
 from hmu_tasks.viewer.view import View, views
 
@@ -281,7 +281,7 @@ def _packed(group: Group, *, several: bool) -> dict[str, Any]:
         "prompt": group.prompt,
         "split": group.split,
         "model": group.model,
-        "name": MODEL_NAMES.get(group.model, group.model) if several else "",
+        "name": model_label(group.model) if several else "",
         "clip": group.clip_id,
         "fps": first.fps,
         "body": {"joints": joints, **asdict(body_of(joints))},

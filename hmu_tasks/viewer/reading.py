@@ -3,17 +3,16 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from hmu_tasks.config import paths
-from hmu_tasks.config.params import Params
 from hmu_tasks.evaluation.selected import selected_strength
 from hmu_tasks.methods import method_of
 from hmu_tasks.metrics.closures import with_closures
 from hmu_tasks.metrics.records import ENDS, Record
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import read_json
 from hmu_tasks.viewer.costs import CostRow, cost_of
@@ -21,8 +20,11 @@ from hmu_tasks.viewer.inputs import ReportInputs, Sample
 from hmu_tasks.viewer.ranking import rank
 from hmu_tasks.viewer.table import Selection
 
+if TYPE_CHECKING:
+    from hmu_tasks.config.params import Params
 
-def read_inputs(params: Params) -> ReportInputs:
+
+def read_inputs(params: "Params") -> ReportInputs:
     """Gather what the other steps wrote; steps that were not run leave their part of the report out."""
     records: list[Record] = [
         row for path in _written(params, paths.EVALUATE, "metrics.json") for row in read_json(path)
@@ -60,13 +62,13 @@ def read_inputs(params: Params) -> ReportInputs:
     )
 
 
-def _score(params: Params, methods: Sequence[str]) -> str:
+def _score(params: "Params", methods: Sequence[str]) -> str:
     """Column of usage.parquet by which the first of the `methods` that replace codes ranks them."""
     ranked = (method_of(name).ranks_by for name in methods)
     return next((by(params.unlearn[name]) for name, by in zip(methods, ranked, strict=True) if by), "ratio")
 
 
-def _selections(records: Sequence[Record], params: Params) -> list[Selection]:
+def _selections(records: Sequence[Record], params: "Params") -> list[Selection]:
     """What was selected for each model and method that was measured, in the order of params.yaml.
 
     A method with one strength has nothing to select. Where no method was measured, the original stands alone.
@@ -96,7 +98,7 @@ def _ordered(records: Sequence[Record], selections: Sequence[Selection]) -> list
     return ordered
 
 
-def _samples(params: Params) -> list[Sample]:
+def _samples(params: "Params") -> list[Sample]:
     found = []
     for path in _written(params, paths.EVALUATE, "samples.json"):
         archive = path.with_suffix(".npz")
@@ -139,7 +141,7 @@ def _costs(selections: Sequence[Selection]) -> list[CostRow]:
     return found
 
 
-def _headlines(params: Params) -> dict[tuple[str, str], dict[str, float]]:
+def _headlines(params: "Params") -> dict[tuple[str, str], dict[str, float]]:
     """The few numbers of each cell: what its evaluation and its probes wrote, cells that were left out excepted."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for root in (paths.EVALUATE, paths.PROBE):
@@ -151,7 +153,7 @@ def _headlines(params: Params) -> dict[tuple[str, str], dict[str, float]]:
     return found
 
 
-def _written(params: Params, root: Path, name: str) -> list[Path]:
+def _written(params: "Params", root: Path, name: str) -> list[Path]:
     """The files <root>/<model>/<method>/<name> of what is run: cells of an earlier matrix may lie beside them."""
     run = params.run
     cells = [(model, method) for model in run.models for method in (*ENDS, *run.methods)]

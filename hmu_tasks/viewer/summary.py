@@ -9,6 +9,7 @@ from hmu_tasks.metrics import ROLES, metric, metrics
 from hmu_tasks.metrics.distribution import rank_deficient
 from hmu_tasks.metrics.metric import Direction, Table
 from hmu_tasks.metrics.records import ENDS
+from hmu_tasks.models import MODELS, model_named
 from hmu_tasks.viewer.grid import Grid
 from hmu_tasks.viewer.table import CLOSURE, DATA_ROWS, VIOLENCE, Cell, Record, Selection, find, strengths_of
 
@@ -19,7 +20,11 @@ REFERENCES = {
     "original": "original",
     "retrain": "D_r (retrained)",
 }
-MODEL_NAMES = {"momask": "MoMask", "bamm": "BAMM"}
+
+
+def model_label(name: str) -> str:
+    """Label of a text-to-motion model."""
+    return model_named(name).label if name in MODELS else name
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from hmu_tasks.viewer.grid import Grid, grid_markdown, grid_text, wrap
 from hmu_tasks.viewer.inputs import ReportInputs
 from hmu_tasks.viewer.ranking import Ranking, rank
 from hmu_tasks.viewer.standings import ranking_grid
-from hmu_tasks.viewer.summary import MODEL_NAMES, Summary, fid_warning, note, summarise, summary_grids
+from hmu_tasks.viewer.summary import Summary, fid_warning, model_label, note, summarise, summary_grids
 from hmu_tasks.viewer.table import Selection
 from hmu_tasks.viewer.verdict import Verdict, verdict
 
@@ -32,7 +32,7 @@ class View:
     @property
     def name(self) -> str:
         """The model's name for readers."""
-        return MODEL_NAMES.get(self.model, self.model)
+        return model_label(self.model)
 
     @property
     def grids(self) -> list[Grid]:

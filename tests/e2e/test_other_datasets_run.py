@@ -13,11 +13,11 @@ from tiny_world import ROOT, run_every_step, tiny_params
 
 from hmu_tasks import filter as divide
 from hmu_tasks import ingest, report, validate
-from hmu_tasks.config import paths
 from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.data.motion.layout import KITML
 from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.runtime import paths
 
 pytestmark = pytest.mark.slow
 

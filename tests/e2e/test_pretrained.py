@@ -26,7 +26,6 @@ from tiny_world import ROOT, overlaid, tiny_params
 
 from hmu_tasks import codebook, evaluate, ingest, report, train, unlearn, validate
 from hmu_tasks import filter as divide
-from hmu_tasks.config import paths
 from hmu_tasks.config.params import Params
 from hmu_tasks.models import model_named
 from hmu_tasks.models.evaluators.evaluator import load_evaluator
@@ -35,6 +34,7 @@ from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.generators.length import load_length
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError, WeightsError
 
 CPU = torch.device("cpu")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hmu_tasks.config import paths
 from hmu_tasks.evaluation.choice import Selected, choose
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import write_json
 
 EDITS = {f"strength{strength:03d}-s0": {"strength": strength, "seed": 0} for strength in (8, 16, 32)}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hmu_tasks.config import paths
 from hmu_tasks.evaluation.selected import selected_edits, selected_strength
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import write_json
 

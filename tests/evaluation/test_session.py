@@ -9,7 +9,6 @@ import torch
 from tiny_world import tiny_params
 
 from hmu_tasks import evaluate
-from hmu_tasks.config import paths
 from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation.evaluators import Evaluators, load_evaluators
 from hmu_tasks.evaluation.generation import sample_codes
@@ -24,6 +23,7 @@ from hmu_tasks.metrics.inputs import Gallery
 from hmu_tasks.metrics.retrieval import first_marked_ranks
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 
 CPU = torch.device("cpu")

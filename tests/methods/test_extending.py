@@ -12,8 +12,8 @@ from modules import PACKAGE, ROOT
 from ruamel.yaml import YAML
 from tiny_world import tiny_params
 
-from hmu_tasks.config import paths
 from hmu_tasks.models.networks import weights
+from hmu_tasks.runtime import paths
 
 TABLE = "METHODS: dict[str, str] = {\n"
 

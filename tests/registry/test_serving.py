@@ -19,8 +19,8 @@ import pandas as pd
 import pytest
 from registered_world import selected
 
-from hmu_tasks.config import paths
 from hmu_tasks.models.networks import weights
+from hmu_tasks.runtime import paths
 
 # MLflow 3.17 warns about its own type hints when its models are imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")

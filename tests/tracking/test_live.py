@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from written_project import HISTORY, Written, children_of, curve, runs_of, write_params
 
-from hmu_tasks.config import paths
+from hmu_tasks.runtime import paths
 from hmu_tasks.tracking import lineage, live, mirror
 
 # MLflow 3.17 declares a mapper in a way that SQLAlchemy 2.1 announces to drop.

@@ -13,7 +13,7 @@ import pytest
 from tiny_world import tiny_params
 from written_project import HISTORY, Written, children_of, curve, runs_of, write_params
 
-from hmu_tasks.config import paths
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.tracking import lineage, mirror

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hmu_tasks.config import paths
 from hmu_tasks.data.clips import packed
+from hmu_tasks.runtime import paths
 from hmu_tasks.training.evaluator import drop_words
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet, clip_set
 from hmu_tasks.training.loop.transformers import CodeSet

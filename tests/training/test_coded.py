@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from hmu_tasks.config import paths
 from hmu_tasks.data.clips import packed
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import clip_set
 from hmu_tasks.training.loop.coded import coded_clips
 

@@ -10,13 +10,13 @@ from tiny_clip import write_clip
 from tiny_world import tiny_params
 
 from hmu_tasks import train, unlearn
-from hmu_tasks.config import paths
 from hmu_tasks.data.clips import packed
 from hmu_tasks.models.evaluators.classifier import load_classifier
 from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError, DataError, WeightsError
 
 CPU = torch.device("cpu")

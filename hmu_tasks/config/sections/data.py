@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, create_model, model_validator
 
-from hmu_tasks.config.sections.section import Count, Range, Rate, Section
 from hmu_tasks.data.datasets import DATASETS, dataset_named
+from hmu_tasks.runtime.section import Count, Range, Rate, Section
 
 
 class _Ingest(Section):

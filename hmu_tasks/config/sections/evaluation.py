@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from hmu_tasks.config.sections.section import Count, Rate, Section
+from hmu_tasks.runtime.section import Count, Rate, Section
 
 
 class Multimodality(Section):

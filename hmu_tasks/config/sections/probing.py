@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from hmu_tasks.config.sections.section import Count, Rate, Section, Share
 from hmu_tasks.models import MODELS, model_named
+from hmu_tasks.runtime.section import Count, Rate, Section, Share
 
 if TYPE_CHECKING:
     Part = str

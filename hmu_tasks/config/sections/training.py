@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, create_model, model_validator
 
-from hmu_tasks.config.sections.networks import Training, Transformer
-from hmu_tasks.config.sections.section import Count, Drop, Rate, Section
 from hmu_tasks.models import MODELS, model_named
+from hmu_tasks.models.networks.sections import Training, Transformer
+from hmu_tasks.runtime.section import Count, Drop, Rate, Section
 
 
 class Text(Training):

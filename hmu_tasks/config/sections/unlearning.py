@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import create_model
 
-from hmu_tasks.config.sections.section import Section
 from hmu_tasks.methods import METHODS, method_of
 from hmu_tasks.methods.method import Knobs
+from hmu_tasks.runtime.section import Section
 
 
 class MethodSections(Section):

@@ -9,7 +9,7 @@ from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hmu_tasks.config.sections.section import Section
+    from hmu_tasks.runtime.section import Section
 
 # Addresses of descriptors, in modules that import no numpy: params.yaml is checked against them.
 DATASETS: dict[str, str] = {

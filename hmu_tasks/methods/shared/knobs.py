@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hmu_tasks.config.sections.section import Count, Rate
 from hmu_tasks.methods.method import Knobs, Sweep
+from hmu_tasks.runtime.section import Count, Rate
 
 Kind = Literal["captions", "keywords"]
 Target = Literal["shifted", "empty"]

@@ -3,9 +3,9 @@
 Pinyoanuntapong et al. 2024, "BAMM: Bidirectional Autoregressive Motion Model" (arXiv 2403.19435).
 """
 
-from hmu_tasks.config.sections.networks import Transformer
 from hmu_tasks.models import Model, Network
 from hmu_tasks.models.generators.momask import RESIDUAL
+from hmu_tasks.models.networks.sections import Transformer
 
 MODEL = Model(
     name="bamm",

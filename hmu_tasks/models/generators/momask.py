@@ -3,8 +3,8 @@
 Guo et al. 2024, "MoMask: Generative Masked Modeling of 3D Human Motions" (arXiv 2312.00063).
 """
 
-from hmu_tasks.config.sections.networks import Transformer
 from hmu_tasks.models import Model, Network
+from hmu_tasks.models.networks.sections import Transformer
 
 RESIDUAL = Network(
     component="residual",

@@ -2,10 +2,10 @@
 
 from dataclasses import asdict, fields
 
-from hmu_tasks.config.sections.networks import Training
 from hmu_tasks.models import Network
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.networks.components import save_network
+from hmu_tasks.models.networks.sections import Training
 from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.training.loop.code_sets import code_sets
 from hmu_tasks.training.loop.fit import History

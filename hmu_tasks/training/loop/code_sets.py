@@ -1,10 +1,10 @@
 """What generators are trained on: codes of a variant's clips with the sentence vectors of their captions."""
 
-from hmu_tasks.config import paths
 from hmu_tasks.data.clips import packed
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.text.embeddings import embed_texts
 from hmu_tasks.models.text.encoders import load_text
+from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.coded import tokenizer_with_codes
 from hmu_tasks.training.loop.job import Job, split_of
 from hmu_tasks.training.loop.transformers import CodeSet

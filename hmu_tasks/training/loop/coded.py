@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hmu_tasks.config import paths
 from hmu_tasks.data.clips.packed import Clips
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.tokenizer.code_files import packed_codes, unpacked_codes
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.cache import cached
 from hmu_tasks.training.loop.batches import clip_set
 from hmu_tasks.training.loop.job import Job

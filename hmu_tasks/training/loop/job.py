@@ -2,21 +2,23 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.config import params as settings
-from hmu_tasks.config import paths
-from hmu_tasks.config.sections.networks import Training
 from hmu_tasks.data.clips.id_lists import read_ids
 from hmu_tasks.data.clips.packed import Clips
 from hmu_tasks.data.motion.normalisation import emphasise
 from hmu_tasks.models.networks.device import pick_device
+from hmu_tasks.models.networks.sections import Training
+from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import ClipSet, clip_set
 from hmu_tasks.training.loop.fit import Curves, Progress, Schedule
+
+if TYPE_CHECKING:
+    from hmu_tasks.config.params import Params
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Job:
     points of the curves.
     """
 
-    params: settings.Params
+    params: "Params"
     variant: str | None
     folder: Path
     checkpoint: Path

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from hmu_tasks.config import paths
 from hmu_tasks.models import model_named
 from hmu_tasks.models.evaluators.classifier import load_classifier
 from hmu_tasks.models.evaluators.evaluator import load_evaluator
@@ -26,6 +25,7 @@ from hmu_tasks.models.networks.components import (
 )
 from hmu_tasks.models.text.encoders import load_text
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import WeightsError
 
 CPU = torch.device("cpu")

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hmu_tasks.config.sections.section import Rate, Section
 from hmu_tasks.data.datasets import Dataset
+from hmu_tasks.runtime.section import Rate, Section
 
 
 class Bvh(Section):

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hmu_tasks.config.sections.section import Section, Share
 from hmu_tasks.data.datasets import Dataset
+from hmu_tasks.runtime.section import Section, Share
 
 
 class Synthetic(Section):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from hmu_tasks.config.sections.section import Count, Drop, Rate, Section
+from hmu_tasks.runtime.section import Count, Drop, Rate, Section
 
 
 class Training(Section):
