@@ -194,8 +194,8 @@ def _retraining_cost(model: str) -> Cost:
             taken = [int(row["step"]) for row in csv.DictReader(file)]
         steps = steps + max(taken) if taken and steps is not None else None
     kept = set(read_ids(paths.SPLIT, "train", "retain"))
-    captions = packed.load(paths.CLIPS).captions
-    return Cost(steps, len(kept), int(captions["clip_id"].isin(kept).sum()))
+    read = sum(clip_id in kept for clip_id, _, _ in packed.load(paths.CLIPS).caption_rows())
+    return Cost(steps, len(kept), read)
 
 
 def _assemble(model: str, variant: str, folder: Path) -> None:

@@ -122,8 +122,9 @@ def _evaluation(one: Finished) -> Content:
         " ".join(reversed(one.arguments)),
         _params(one, "evaluate"),
         _identity(one),
-        points=[(name, strength, _mean(found)) for (name, strength), found in sorted(values.items())],
-        artifacts=_present(one.output / "metrics.json", one.output / "selection.json"),
+        _headline(one),
+        [(name, strength, _mean(found)) for (name, strength), found in sorted(values.items())],
+        _present(*(one.output / name for name in ("metrics.json", "selection.json", "headline.json"))),
     )
 
 
@@ -136,9 +137,15 @@ def _probing(one: Finished) -> Content:
         " ".join(reversed(one.arguments)),
         _params(one, "probe"),
         _identity(one),
-        {name: _mean(found) for name, found in sorted(values.items())},
-        artifacts=[(one.output / "probe.json", None)],
+        {name: _mean(found) for name, found in sorted(values.items())} | _headline(one),
+        artifacts=_present(one.output / "probe.json", one.output / "headline.json"),
     )
+
+
+def _headline(one: Finished) -> dict[str, float]:
+    """The few numbers that `dvc metrics show` lists."""
+    file = one.output / "headline.json"
+    return {f"headline/{name}": value for name, value in read_json(file).items()} if file.exists() else {}
 
 
 def _params(one: Finished, *sections: str) -> dict[str, Any]:

@@ -284,7 +284,8 @@ def test_the_content_of_what_steps_write(world: Path) -> None:
     assert sorted(folder or "" for _, folder in unlearning.artifacts) == ["strength000-s0", "strength002-s0"]
     evaluation = content("evaluate", ("momask", "lcr"), paths.evaluation("momask", "lcr"))
     assert {step for name, step, _ in evaluation.points if name == "forget-val/fid"} == {0, 2}
-    assert [path.name for path in evaluation.files] == ["metrics.json", "selection.json"]
+    assert [path.name for path in evaluation.files] == ["metrics.json", "selection.json", "headline.json"]
+    assert {"headline/forget_fid", "headline/strength"} <= set(evaluation.metrics)
     real = content("evaluate", ("real", "real"), paths.evaluation("real", "real"))
     assert real.name == "real real"
     assert len(real.points) > 10

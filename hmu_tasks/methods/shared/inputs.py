@@ -72,10 +72,11 @@ class Inputs:
     @cached_property
     def captions(self) -> dict[Role, list[str]]:
         """Distinct captions of the training clips by role, sorted; raises DataError where a role has none."""
-        table = packed.load(self.clips).captions
+        rows = packed.load(self.clips).caption_rows()
         found = {}
         for role in ROLES:
-            found[role] = sorted(set(table.loc[table["clip_id"].isin(set(self.ids[role])), "caption"]))
+            ids = set(self.ids[role])
+            found[role] = sorted({text for clip_id, text, _ in rows if clip_id in ids})
             if not found[role]:
                 place = id_list(self.split, "train", role)
                 raise DataError(f"no clip of {place} has a caption; an edit on the text side needs some")
