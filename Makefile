@@ -1,5 +1,5 @@
 # make repro   run the whole pipeline (set-up included) and print the result table; JOBS=1: one stage at a time
-# make test    set up and run the tests
+# make test    set up and run the tests;  make test-fast  without servers and whole pipelines (some 3 min)
 # make check   ruff, formatting, mypy, tests (what CI runs)
 # make server  start a Prefect server;  make deploy  tell it what there is to run;  make worker POOL=cpu|gpu
 SHELL := /bin/bash
@@ -11,7 +11,7 @@ LOCK := flock --nonblock --conflict-exit-code 75 .repro.lock
 BUSY := (code=$$?; [ $$code -ne 75 ] || echo "another make is already at work in this folder; wait for it to end" >&2; exit $$code)
 MIRROR := $(BIN)/python -m hmu_tasks mirror >/dev/null
 
-.PHONY: repro test check table clean-side server deploy worker
+.PHONY: repro test test-fast check table clean-side server deploy worker
 .DEFAULT_GOAL := repro
 
 $(BIN)/.installed: pyproject.toml constraints.txt
@@ -32,10 +32,14 @@ table: $(BIN)/.installed
 test: $(BIN)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
+test-fast: $(BIN)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/flows -m "not slow"
+
 check: $(BIN)/.installed
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 	$(MAKE) test
 
 POOL ?= cpu

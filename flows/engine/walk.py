@@ -15,6 +15,7 @@ from prefect.states import Completed, Failed
 from prefect.tasks import Task
 
 from flows.engine import artifacts
+from flows.engine.curves import TrainingCurves
 from flows.engine.form import Placement
 from flows.engine.graph import Stage, changed_stages, critical_path
 from flows.engine.lockfile import lock_order, restore_lock_order
@@ -156,11 +157,12 @@ def execute(one: Stage, walk: Walk, *, pull: bool = False) -> Outcome:
     pull: take the result from the DVC remote where some machine has made it already
     """
     logger = get_run_logger()
-    bar = artifacts.Progress(one.name)
+    bar, curves = artifacts.Progress(one.name), TrainingCurves(walk.root, one.name)
 
     def progress(label: str, percent: int) -> None:
         walk.view.progress(one.name, percent)
         artifacts.quiet(lambda: bar(label, percent), logger.warning)
+        artifacts.quiet(curves, logger.warning)
 
     console = Console(log=logger.info, progress=progress, show=lambda line: walk.view.line(one.name, line))
     with walk.seats.take(one.resource, given_up=lambda: walk.processes.stopped) as slot:
