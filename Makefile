@@ -42,13 +42,13 @@ POOL ?= cpu
 PORT ?= 4200
 
 server: $(BIN)/.installed
-	@exec $(BIN)/python -m flows.operate server --port $(PORT)
+	@exec $(BIN)/python -m flows.server.operate server --port $(PORT)
 
 deploy: $(BIN)/.installed
-	@$(BIN)/python -m flows.operate deploy
+	@$(BIN)/python -m flows.server.operate deploy
 
 worker: $(BIN)/.installed
-	@exec $(BIN)/python -m flows.operate worker --pool $(POOL) $(if $(LIMIT),--limit $(LIMIT))
+	@exec $(BIN)/python -m flows.server.operate worker --pool $(POOL) $(if $(LIMIT),--limit $(LIMIT))
 
 clean-side:
 	rm -rf runs/side

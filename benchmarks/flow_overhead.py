@@ -86,7 +86,7 @@ def server(home: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "flows.operate", "server", "--port", str(port)]
+    command = [sys.executable, "-m", "flows.server.operate", "server", "--port", str(port)]
     with (home / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=home, env=environment(home), stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}/api"

@@ -103,7 +103,7 @@ def worker(clone: Path, root: Path, variables: dict[str, str]) -> Iterator[None]
     call("git", "clone", "-q", str(root), str(clone), root=root)
     with clone.with_suffix(".log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.operate", "worker", "--pool", "gpu", "--limit", "1"],
+            [sys.executable, "-m", "flows.server.operate", "worker", "--pool", "gpu", "--limit", "1"],
             cwd=clone,
             env=variables,
             stdout=log,
@@ -160,7 +160,7 @@ def main() -> None:
                     variables,
                 )
             subprocess.run(
-                [sys.executable, "-m", "flows.operate", "deploy"],
+                [sys.executable, "-m", "flows.server.operate", "deploy"],
                 cwd=root,
                 env=variables,
                 check=True,

@@ -1,7 +1,7 @@
 """The whole pipeline as a Prefect flow: DVC's graph, one task run per stage.
 
 `python -m flows.pipeline` works in this folder, with the server at PREFECT_API_URL or a temporary one that ends with
-the flow; after it `dvc repro` finds nothing to do. Started from Prefect's page or on a schedule, the flow works in a
+the flow; afterwards `dvc repro` finds nothing to do. Started from Prefect's page or on a schedule, the flow works in a
 worktree of its own and ends as a DVC experiment or as a branch.
 """
 
@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from flows.environment import project_root  # before Prefect: sets the variables that it reads at import
+from flows.server.environment import (
+    project_root,
+)  # before Prefect: sets the variables that it reads at import
 
 # isort: split
 import typer
@@ -24,19 +26,33 @@ from prefect.settings import get_current_settings
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import artifacts, ending, temporary, terminal, workspace
-from flows.form import AS_COMMITTED, Dataset, Finish, Method, Model, Placement, Preset, Seed, Workers, changes
-from flows.graph import read_stages, select
-from flows.overlay import set_params
-from flows.recording import mirror
-from flows.slots import Slots, stages_per_device, visible_devices
-from flows.transfer import fetch, pull
-from flows.walk import Walk, share_results, summary, walk_graph
+from flows.cluster import ending, workspace
+from flows.cluster.overlay import set_params
+from flows.cluster.pools import Pools
+from flows.engine import artifacts, terminal
+from flows.engine.graph import read_stages, select
+from flows.engine.mirror import mirror
+from flows.engine.run import run_graph, summary
+from flows.engine.slots import Slots, stages_per_device, visible_devices
+from flows.engine.walk import Walk
+from flows.server import temporary
+from flows.server.form import (
+    AS_COMMITTED,
+    Dataset,
+    Finish,
+    Method,
+    Model,
+    Placement,
+    Preset,
+    Seed,
+    Workers,
+    changes,
+)
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import HmuError
 
 _MOST_STAGES = 1000
-"""Threads are made as stages need them; slots, not threads, limit what runs at once."""
+"""Threads are made as stages need them; the scheduler, not threads, limits what runs in parallel."""
 
 
 @flow(
@@ -83,7 +99,7 @@ def unlearning(
         finish: `experiment`: as a DVC experiment; `branch`: as a commit on a new branch; `workspace`: work in the
             checkout itself and leave the results there
         push: also send the experiment or branch to the git remote `origin`
-        workers: stages at once on the CPU of this machine; each GPU has seats of its own
+        workers: stages in parallel on the CPU of this machine; each GPU has seats of its own
         force: also run what is up to date
     """
     flow_run = cast(FlowRunContext, get_run_context()).flow_run
@@ -129,18 +145,24 @@ def unlearning(
             checkout, finish, revision, flow_run.id, title, changed=preset != AS_COMMITTED or bool(chosen)
         ) as place:
             set_params(place.root, None if preset == AS_COMMITTED else preset, chosen)
+            in_place = finish == "workspace"
+            pools = None
+            if placement != "here":
+                scratch = "workspace" if in_place else title
+                pools = Pools(placement, place, scratch=scratch, in_place=in_place)
             walk = Walk(
                 root=place.root,
                 stages=select(read_stages(place.root), targets or None),
                 slots=Slots(workers, visible_devices(), per_device=stages_per_device()),
                 pipeline=f"prefect-{flow_run.id}",
                 force=force,
-                placement=placement,
-                revision=place.baseline,
-                scratch="workspace" if finish == "workspace" else title,
+                placement=pools,
                 view=terminal.watching.get(),
             )
-            return _run(walk, place, checkout, finish, title, push=push)
+            if not in_place:
+                workspace.restore(place.root)
+            end = _run(walk, pools)
+            return _leave(end, place, checkout, finish, title, push=push)
     except HmuError as error:
         return Failed(message=str(error))
 
@@ -165,22 +187,16 @@ def _workspace(
         yield place
 
 
-def _run(
-    walk: Walk, place: workspace.Workspace, checkout: Path, finish: Finish, title: str, *, push: bool
-) -> State[Any]:
-    """Walk the graph, show what came out, and leave it where it was asked for."""
-    everything = list(walk.stages)
-    if walk.placement != "here":
-        workspace.check_shared(place.root, in_place=finish == "workspace")
-    if finish != "workspace":
-        workspace.restore(place.root)
-    states = walk_graph(walk)
-    end = summary(states, before=walk.view.before)
-    if end.is_completed() and walk.placement != "here":
-        share_results(walk)
-        (pull if finish == "workspace" else fetch)(walk, everything, label="results")
-    if problem := mirror(place.root, dict(os.environ), walk.pipeline):
-        get_run_logger().warning("MLflow was not updated: %s", problem)
+def _run(walk: Walk, pools: Pools | None) -> State[Any]:
+    """Run the graph, bring home what workers have made, write MLflow, and show the stages."""
+    states = run_graph(walk)
+    end = summary(states)
+    if end.is_completed() and pools is not None:
+        try:
+            pools.collect(walk)
+        except HmuError as error:
+            end = Failed(message=str(error))
+    mirror(walk)
     rows = [
         {
             "stage": one.name,
@@ -191,9 +207,16 @@ def _run(
         for one in walk.stages.values()
     ]
     create_table_artifact(rows, key="stages", description="Stages of this run")
-    artifacts.leave_figures(place.root)
-    page = place.root / paths.REPORTS / "index.html"
+    artifacts.leave_metrics(walk.root)
+    return end
+
+
+def _leave(
+    end: State[Any], place: workspace.Workspace, checkout: Path, finish: Finish, title: str, *, push: bool
+) -> State[Any]:
+    """Leave the results as `finish` says, and show where."""
     if finish == "workspace":
+        page = place.root / paths.REPORTS / "index.html"
         if page.exists():
             artifacts.leave_report(page, how="Open it in a browser; it needs no server and no network.")
         return end
@@ -210,10 +233,9 @@ def _run(
 
 def main(
     targets: Annotated[list[str] | None, typer.Argument(help="Stages; none means all.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Stages at once on the CPU.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Stages in parallel on the CPU.")] = 2,
     placement: Annotated[str, typer.Option(help="here, gpu-pool or pools.")] = "here",
     force: Annotated[bool, typer.Option("--force", help="Also run what is up to date.")] = False,
-    before: Annotated[int, typer.Option(min=0, hidden=True, help="Stages that ran before it.")] = 0,
 ) -> None:
     """Run the pipeline, or some of its stages and all they need, through Prefect."""
     url = get_current_settings().api.url
@@ -234,7 +256,7 @@ def main(
                 f"no Prefect server answers at {url} ({problem}); start it, or unset PREFECT_API_URL to use a "
                 "temporary one"
             )
-        state = _in_the_foreground(targets or [], workers, placement, force=force, before=before)
+        state = _in_the_foreground(targets or [], workers, placement, force=force)
     except HmuError as error:
         typer.echo(error, err=True)
         sys.exit(1)
@@ -245,13 +267,11 @@ def main(
     sys.exit(0 if state.is_completed() else 1)
 
 
-def _in_the_foreground(
-    targets: list[str], workers: int, placement: str, *, force: bool, before: int
-) -> State[Any]:
-    """Run the flow on the checkout; print what the stages do in the place of Prefect's log."""
+def _in_the_foreground(targets: list[str], workers: int, placement: str, *, force: bool) -> State[Any]:
+    """Run the flow on the checkout, with the terminal's view in place of Prefect's log."""
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_news)
-    view = terminal.Terminal(before=before)
+    view = terminal.Terminal()
     terminal.watching.set(view)
     try:
         return unlearning(
@@ -267,7 +287,7 @@ def _in_the_foreground(
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Keep warnings and faults; what the stages print, and how they end, stands in the terminal already."""
+    """Keep warnings and errors; the view shows what the stages print and how they end."""
     known = ("Finished in state", "Crash detected! Execution was aborted by an interrupt")
     return record.levelno >= logging.WARNING and not record.getMessage().startswith(known)
 

@@ -7,7 +7,9 @@ Resume with a form. Without a server `python -m hmu_tasks promote` does the same
 import sys
 from typing import Annotated, Any
 
-from flows.environment import project_root  # before Prefect: sets the variables that it reads at import
+from flows.server.environment import (
+    project_root,
+)  # before Prefect: sets the variables that it reads at import
 
 # isort: split
 import typer

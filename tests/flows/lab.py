@@ -79,21 +79,15 @@ class Lab:
             "HMU_REMOTE_WAITS": "1,2,4,8,16,32",
         } | self.variables  # fmt: skip
 
-    def operate(self, *arguments: str, **environment: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "flows.operate", *arguments],
-            cwd=self.home,
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    def operate(self, *arguments: str) -> str:
+        return self.command("flows.server.operate", *arguments)
 
-    def python(self, code: str) -> str:
+    def prefect(self, *arguments: str) -> str:
+        return self.command("prefect", *arguments)
+
+    def command(self, module: str, *arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", code],
+            [sys.executable, "-m", module, *arguments],
             cwd=self.home,
             env=self.environment,
             capture_output=True,
@@ -107,7 +101,7 @@ class Lab:
         (self.home / "prefect").mkdir(parents=True, exist_ok=True)
         with (self.home / "server.log").open("a") as log:
             self.server = subprocess.Popen(
-                [sys.executable, "-m", "flows.operate", "server", "--port", str(self.port)],
+                [sys.executable, "-m", "flows.server.operate", "server", "--port", str(self.port)],
                 cwd=self.home,
                 env={name: value for name, value in self.environment.items() if name != "PREFECT_API_URL"},
                 stdout=log,
@@ -132,7 +126,16 @@ class Lab:
         environment = self.environment | checkout.environment | self.environment | more
         with (self.home / f"{name}.log").open("a") as log:
             self.workers[name] = subprocess.Popen(
-                [sys.executable, "-m", "flows.operate", "worker", "--pool", pool, "--limit", str(limit)],
+                [
+                    sys.executable,
+                    "-m",
+                    "flows.server.operate",
+                    "worker",
+                    "--pool",
+                    pool,
+                    "--limit",
+                    str(limit),
+                ],
                 cwd=checkout.root,
                 env=environment | {"TOY_SIDE": str(checkout.side)},
                 stdout=log,

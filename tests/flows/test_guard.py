@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-from flows.guard import GUARD
+from flows.engine.guard import GUARD
 
 SLEEP = "import time; time.sleep(300)"
 TWO_SLEEPERS = f"""

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from toy_project import STAGES, Project
 
-from flows.lockfile import drop_unavailable, read_entries
-from flows.workspace import restore, worktree
+from flows.cluster.workspace import restore, worktree
+from flows.engine.lockfile import drop_unavailable, read_entries
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")
 

@@ -13,8 +13,8 @@ import pytest
 from lab import Lab, wait_until
 from toy_project import STAGES, Project
 
-from flows.graph import read_stages
-from flows.lockfile import lock_order
+from flows.engine.graph import read_stages
+from flows.engine.lockfile import lock_order
 
 # DVC 3.67 asks its trie in a way that the trie announces to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")

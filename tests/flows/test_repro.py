@@ -1,18 +1,14 @@
-"""What `make repro` runs: stages side by side, by DVC alone where that is the same, and readable all the way."""
+"""What `make repro` runs: stages in parallel, or plain DVC if that is the same."""
 
-import io
 import os
 import signal
 import time
-from dataclasses import replace
 
 import pytest
 from toy_project import STAGES, Project
 
-from flows.ahead import leading, run_ahead
-from flows.graph import Stage, read_stages
-from flows.repro import default_jobs, is_chain
-from flows.terminal import Terminal
+from flows.engine.graph import Stage, is_chain
+from flows.repro import default_jobs
 
 DIAMOND = [Stage("a", ()), Stage("b", ("a",)), Stage("c", ("a",)), Stage("d", ("b", "c"))]
 
@@ -45,29 +41,6 @@ def interrupt(project: Project, *, stages: int) -> None:
 )
 def test_what_can_only_run_one_after_the_other(changed: str, *, chain: bool) -> None:
     assert is_chain(DIAMOND, set(changed)) is chain
-
-
-@pytest.mark.parametrize(
-    ("changed", "first"), [("abcd", "a"), ("abd", "abd"), ("bcd", ""), ("d", "d"), ("", "")]
-)
-def test_what_all_else_waits_for(changed: str, first: str) -> None:
-    assert "".join(stage.name for stage in leading(DIAMOND, set(changed))) == first
-    gpu = [replace(DIAMOND[0], resource="gpu"), *DIAMOND[1:]]
-    assert leading(gpu, set("abcd")) == []
-
-
-def test_the_first_of_a_chain_to_fail_is_the_last_to_run(project: Project) -> None:
-    project.flag("fail-train-a")
-    stages = {stage.name: stage for stage in read_stages(project.root)}
-    chain = [stages["prepare"], stages["train@a"], stages["unlearn@a"]]
-    stream = io.StringIO()
-    view = Terminal(stream)
-    view.begin(6)
-    assert run_ahead(project.root, chain, view) == 1
-    view.close()
-    assert "prepare done in " in stream.getvalue()
-    assert "train-a is broken on purpose" in stream.getvalue()
-    assert project.executed() == ["prepare", "train-a"]
 
 
 def test_a_stage_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,78 +82,8 @@ def test_interrupted_gone_on_with_and_nothing_left_to_do(project: Project) -> No
     assert project.dvc("status", "--json").strip() == "{}"
 
 
-@pytest.mark.slow
-def test_what_all_else_waits_for_runs_while_the_server_starts(project: Project) -> None:
-    project.flag("fail-prepare")
-    status, output = repro(project, "--jobs", "2")
-    assert status == 1
-    assert "\nprepare failed:\n" in output
-    assert "\n  prepare is broken on purpose\n" in output
-    cells = ", ".join(name for name in STAGES if name != "prepare")
-    assert output.endswith(f"\n1 of 6 stages failed: prepare; not started for that: {cells}\n")
-    assert project.executed() == ["prepare"]
-    assert project.processes() == []
-
-    (project.side / "fail-prepare").unlink()
-    project.flag("slow-prepare", "300")
-    project.forget_log()
-    interrupt(project, stages=1)
-
-    (project.side / "slow-prepare").unlink()
-    status, output = repro(project, "--jobs", "2")
-    assert status == 0, output
-    keys = {line[0]: line[1] for line in project.log()}
-    assert keys["prepare"] == ""  # the flow has not begun yet
-    assert keys["train-a"].startswith("prefect-")
-    assert "\n6 stages, 0 of them up to date\n" in output
-    said = [line.partition(" done in ") for line in output.splitlines() if " done in " in line]
-    assert (said[0][0], said[0][2][-8:]) == ("prepare", "(1 of 6)")
-    assert (said[-1][0], said[-1][2][-8:]) == ("report", "(6 of 6)")
-    assert project.dvc("status", "--json").strip() == "{}"
-
-
 def test_one_job_is_dvc_alone(project: Project) -> None:
     status, output = repro(project, "--jobs", "1")
     assert status == 0, output
     assert sorted(project.executed()) == sorted(name.replace("@", "-") for name in STAGES)
     assert not list((project.root / "runs").rglob("prefect.db"))
-
-
-class Screen(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def story(stream: io.StringIO) -> str:
-    view = Terminal(stream)
-    view.begin(2)
-    view.start("one")
-    view.line("one", "Running stage 'one':")
-    view.line("one", "> python -m step one")
-    view.start("two")
-    view.progress("one", 40)
-    view.line("two", "a word")
-    view.progress("nobody", 3)
-    view.end("one", executed=True)
-    view.end("two", executed=True, failure=("last words",))
-    view.close()
-    return stream.getvalue()
-
-
-def test_lines_for_a_file_and_a_line_of_bars_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
-    plain = "Running stage 'one'\ntwo | a word\none done in 0 s (1 of 2)\ntwo FAILED after 0 s\n"
-    failure = "\ntwo failed:\n  last words\n\n"
-    assert story(io.StringIO()) == plain + failure
-    seen = story(Screen())
-    assert "[0/2] one 40 %, two 0 %\r\x1b[Ktwo | a word\n" in seen
-    assert seen.endswith(f"\r\x1b[K{failure}")
-
-
-def test_a_narrow_terminal_is_not_overrun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "12")
-    stream = Screen()
-    view = Terminal(stream)
-    view.begin(1)
-    view.start("a-stage-with-a-long-name")
-    assert stream.getvalue() == "\r\x1b[K[0/1] a-sta"

@@ -1,18 +1,15 @@
-"""What a stage prints: lines, bars and secrets; and the seats on GPUs."""
+"""What a stage prints: lines, bars and secrets; and the form of a run."""
 
 import os
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
 from toy_project import Project
 
-from flows.form import AS_COMMITTED, changes
-from flows.redaction import redactor
-from flows.slots import Slots, stages_per_device
-from flows.stage import Console, Processes, output_lines, run_stage
+from flows.engine.process import Console, Processes, output_lines, run_stage
+from flows.engine.redaction import redactor
+from flows.server.form import AS_COMMITTED, changes
 from hmu_tasks.runtime.errors import HmuError
 
 
@@ -98,96 +95,6 @@ def test_secrets_are_blotted_out() -> None:
     assert redact("tulip-garden and longsecret for anna on") == "*** and *** for anna on"
     assert redact("postgresql://hmu:pass@host/db") == "postgresql://***@host/db"
     assert redact("https://example.org/a:b@c") == "https://example.org/a:b@c"
-
-
-def test_seats_are_shared_between_flows_and_given_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    one, other = Slots(1, ["0", "1"]), Slots(1, ["0", "1"])
-    with one.take("x", "gpu") as first, other.take("x", "gpu") as second:
-        assert {first.label, second.label} == {"GPU 0", "GPU 1"}
-        assert first.environment["CUDA_VISIBLE_DEVICES"] != second.environment["CUDA_VISIBLE_DEVICES"]
-        waiting = threading.Event()
-
-        def third() -> None:
-            with one.take("x", "gpu"):
-                waiting.set()
-
-        thread = threading.Thread(target=third)
-        thread.start()
-        assert not waiting.wait(0.5)
-    assert waiting.wait(10)
-    thread.join()
-    with one.take("x", "gpu"), one.take("x", "gpu"), pytest.raises(HmuError, match="stopped while"):
-        one.take("x", "gpu", given_up=lambda: True).__enter__()
-    with Slots(1, []).take("x", "gpu") as slot:
-        assert slot.label == "CPU slot 0"
-
-
-def test_more_stages_on_each_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    slots = Slots(1, ["4"], per_device=2)
-    with slots.take("x", "gpu") as first, slots.take("x", "gpu") as second:
-        assert first.environment == second.environment == {"CUDA_VISIBLE_DEVICES": "4"}
-    monkeypatch.setenv("HMU_STAGES_PER_GPU", "2")
-    assert stages_per_device() == 2
-    monkeypatch.setenv("HMU_STAGES_PER_GPU", "none")
-    with pytest.raises(HmuError, match="HMU_STAGES_PER_GPU is 'none'"):
-        stages_per_device()
-
-
-def queue_up(slots: Slots, order: list[str], name: str, way: float) -> threading.Thread:
-    """Let a thread wait for a slot and note when it had it."""
-
-    def stage() -> None:
-        with slots.take(name, "cpu", way=way) as slot:
-            assert slot.label == "CPU slot 0"
-            order.append(name)
-
-    thread = threading.Thread(target=stage)
-    thread.start()
-    time.sleep(0.1)  # so that they come in this order
-    return thread
-
-
-def test_the_longest_way_goes_first() -> None:
-    slots = Slots(1, [])
-    order: list[str] = []
-    with slots.take("now", "cpu"):
-        ways = (("short", 1.0), ("long", 9.0), ("first", 5.0), ("second", 5.0))
-        threads = [queue_up(slots, order, name, way) for name, way in ways]
-        assert order == []
-    for thread in threads:
-        thread.join(timeout=10)
-    assert order == ["long", "first", "second", "short"]
-
-
-def test_a_slot_is_kept_for_a_stage_that_is_expected_but_not_for_ever(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    slots = Slots(1, [])
-    order: list[str] = []
-    slots.expect([("long", "cpu", 9.0), ("short", "cpu", 1.0)])
-    short = queue_up(slots, order, "short", 1.0)
-    assert order == []
-    queue_up(slots, order, "long", 9.0).join(timeout=10)
-    short.join(timeout=10)
-    assert order == ["long", "short"]
-    monkeypatch.setattr("flows.slots.PATIENCE_SECONDS", 0.5)
-    slots.expect([("lost", "cpu", 99.0)])
-    queue_up(slots, order, "next", 1.0).join(timeout=10)
-    assert order == ["long", "short", "next"]
-
-
-def test_a_seat_on_a_device_keeps_no_slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    slots = Slots(1, ["0"])
-    slots.expect([("train", "gpu", 99.0)])
-    started = time.monotonic()
-    with slots.take("report", "cpu", way=1.0) as slot:
-        assert slot.label == "CPU slot 0"
-    assert time.monotonic() - started < 2
 
 
 def test_the_form_changes_only_what_is_filled_in() -> None:

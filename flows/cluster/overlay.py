@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flows.workspace import run_checked
+from flows.cluster.workspace import run_checked
 from hmu_tasks.runtime.errors import HmuError
 
 

@@ -1,11 +1,11 @@
-"""How an isolated run is left behind: as a DVC experiment or a branch, with its report beside the checkout."""
+"""What an isolated run leaves: a DVC experiment or a branch, and its report in the checkout."""
 
 import shutil
 import subprocess
 from pathlib import Path
 
-from flows import artifacts
-from flows.workspace import Workspace, git
+from flows.cluster.workspace import Workspace, git
+from flows.engine import artifacts
 from hmu_tasks.runtime import paths
 
 _IDENTITY = ["-c", "user.name=hmu", "-c", "user.email=hmu@localhost"]

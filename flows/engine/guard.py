@@ -1,6 +1,6 @@
 """Run a command so that nothing of it outlives the process that asked for it.
 
-`python -m flows.guard -- command …` is meant to be started as the leader of a process group of its own. It
+`python -m flows.engine.guard -- command …` is meant to be started as the leader of a process group of its own. It
 ends the whole group when its parent is gone (even by SIGKILL), when it is told to stop, and, for stragglers,
 when the command is through. A killed `dvc` would leave its stage running and writing otherwise.
 """
@@ -14,7 +14,7 @@ from types import FrameType
 
 import psutil
 
-GUARD = [sys.executable, "-m", "flows.guard"]
+GUARD = [sys.executable, "-m", "flows.engine.guard"]
 GRACE_SECONDS = 5.0
 POLL_SECONDS = 0.2
 
@@ -83,7 +83,7 @@ def main() -> int:
     """Read the command line."""
     parent = os.getppid()
     if sys.argv[1:2] != ["--"] or len(sys.argv) < 3:
-        sys.stderr.write("usage: python -m flows.guard -- command [argument …]\n")
+        sys.stderr.write("usage: python -m flows.engine.guard -- command [argument …]\n")
         return 2
     return run(sys.argv[2:], parent)
 

@@ -1,17 +1,15 @@
-"""dvc.lock: reading entries, merging those that workers hand back, an order that does not depend on chance.
+"""dvc.lock: its entries, those that this machine can honour, and an order independent of which stage ended first.
 
-An entry says which inputs a stage read and which outputs it wrote, by their digests; it is all that goes between
-machines beside the DVC remote.
+An entry says which inputs a stage read and which outputs it wrote, by their digests.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from flows.graph import Stage
+from flows.engine.graph import Stage
 
 Entries = dict[str, dict[str, Any]]
-SCHEMA = "2.0"
 
 
 def read_entries(root: Path, names: Iterable[str] | None = None) -> Entries:
@@ -23,22 +21,6 @@ def read_entries(root: Path, names: Iterable[str] | None = None) -> Entries:
     if names is None:
         return found
     return {name: found[name] for name in names if name in found}
-
-
-def merge_entries(root: Path, entries: Entries) -> None:
-    """Write entries into dvc.lock under DVC's own lock; those of other stages stay as they are."""
-    from dvc.repo import Repo
-    from dvc.utils.serialize import modify_yaml
-
-    if not entries:
-        return
-    with (
-        Repo(str(root), _wait_for_lock=True) as repo,
-        repo.lock,
-        modify_yaml(str(root / "dvc.lock")) as content,
-    ):
-        content.setdefault("schema", SCHEMA)
-        content.setdefault("stages", {}).update(entries)
 
 
 def drop_unavailable(root: Path) -> list[str]:

@@ -26,7 +26,7 @@ DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
     "PREFECT_CLI_PROMPT": "false",
-    # A flow run that sends nothing for three times this long is taken for dead; see flows/automations.py.
+    # A flow run that sends nothing for three times this long is taken for dead; see automations.yaml.
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "60",
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.graph import DVC
-from flows.lockfile import drop_unavailable
+from flows.engine.graph import DVC
+from flows.engine.lockfile import drop_unavailable
 from hmu_tasks.runtime.errors import HmuError
 
 SCRATCH_VARIABLE = "HMU_SCRATCH"

@@ -1,0 +1,1 @@
+"""The Prefect server and what it knows of this project: settings, deployments, pools, automations, the run form."""
