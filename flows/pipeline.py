@@ -13,9 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from flows.server.environment import (
-    project_root,
-)  # before Prefect: sets the variables that it reads at import
+from flows.server.environment import project_root  # before Prefect: it sets what Prefect reads at import
 
 # isort: split
 import typer
@@ -85,12 +83,12 @@ def unlearning(
 
     Args:
         name: of the experiment or branch; empty: the name of the flow run
-        preset: a set of values laid over params.yaml
-        concept: what is to be forgotten; empty: as in params.yaml
+        preset: a set of values that replace those of params.yaml
+        concept: the concept to unlearn; empty: as in params.yaml
         dataset: the dataset that is read
         models: models that are trained, unlearned and evaluated; none: as in params.yaml
         methods: unlearning methods that are applied to each model; none: as in params.yaml
-        seeds: one experiment for each seed, one after the other; none: as in params.yaml
+        seeds: one experiment per seed, one after another; none: as in params.yaml
         overrides: further keys of params.yaml, for example {"unlearn.lcr.noise": 0.2}
         targets: names of stages, with all that they need; a matrix's name stands for all its cells; none: all stages
         revision: branch, tag or commit whose code runs; HEAD is what the worker's checkout stands on
@@ -100,7 +98,7 @@ def unlearning(
             checkout itself and leave the results there
         push: also send the experiment or branch to the git remote `origin`
         workers: stages in parallel on the CPU of this machine; each GPU has seats of its own
-        force: also run what is up to date
+        force: run what is up to date, too
     """
     flow_run = cast(FlowRunContext, get_run_context()).flow_run
     assert flow_run is not None

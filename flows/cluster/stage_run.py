@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from flows.server.environment import (
-    project_root,
-)  # before Prefect: sets the variables that it reads at import
+from flows.server.environment import project_root  # before Prefect: it sets what Prefect reads at import
 
 # isort: split
 from prefect import State, flow, get_run_logger, task

@@ -57,7 +57,7 @@ class Curves:
 
     def __init__(self, stage: str, file: Path) -> None:
         self._stage, self._file = stage, file
-        # What lies there now belongs to an earlier training.
+        # A file that exists already belongs to an earlier training.
         self._seen = self._modified()
         self._artifact: Any = None
 

@@ -28,7 +28,7 @@ def drop_unavailable(root: Path) -> list[str]:
 
     Digests of trained outputs depend on the processor's floating point, so that a committed dvc.lock names files that
     another machine has never made. DVC looks up such a stage in the run cache only where the lock has no entry for it;
-    with one it trains anew, each time, although this machine's own result lies in the cache.
+    with one it trains anew, each time, although this machine's own result is in the cache.
     """
     from dvc.repo import Repo
     from dvc.utils.serialize import modify_yaml
@@ -56,10 +56,10 @@ def lock_order(root: Path) -> list[str]:
 
 
 def restore_lock_order(root: Path, before: list[str], stages: list[Stage]) -> None:
-    """Put dvc.lock in an order that does not depend on which stage finished first.
+    """Put dvc.lock in an order that does not depend on which stage ended first.
 
-    DVC appends new entries as stages end, so side by side they would come in another order each time and
-    the committed file would change for nothing. Old entries keep their place, new ones follow the graph.
+    DVC appends new entries as stages end, so that parallel stages would change the committed file's order each time.
+    Old entries keep their place, new ones follow the graph.
     """
     from dvc.repo import Repo
     from dvc.utils.serialize import modify_yaml

@@ -106,6 +106,7 @@ class Terminal(View):
         """Print how long the stage took."""
         with self._lock:
             one = self._running.pop(stage, _Running(None))
+            self._failures.pop(stage, None)  # of a try on a machine that was lost
             self._ended += 1
             if one.bar is not None:
                 self._bars.remove_task(one.bar)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
-from flows.server.environment import CHECKOUT_VARIABLE, project_root  # sets what Prefect reads at its import
+from flows.server.environment import CHECKOUT_VARIABLE, project_root  # sets what Prefect reads at import
 
 # isort: split
 import typer

@@ -79,7 +79,7 @@ def test_twenty_stages_that_end_at_once(project: Project, lab: Lab) -> None:
 
 
 def test_the_server_is_restarted_during_a_run(project: Project, lab: Lab) -> None:
-    project.flag("slow", "12")
+    project.flag("slow", "8")
     process = project.flow("train@a", PREFECT_API_URL=lab.url)
     wait_until(lambda: "train-a" in project.executed(), what="the stage")
     lab.stop_server()
@@ -116,7 +116,7 @@ def test_the_server_is_restarted_while_a_worker_runs_a_stage(
     lab: Lab, machines: tuple[Project, Project]
 ) -> None:
     first, second = machines
-    number = start_on_the_gpu_pool(lab, first, seconds=20, rate=41, name="restart")
+    number = start_on_the_gpu_pool(lab, first, seconds=12, rate=41, name="restart")
     wait_until(lambda: "train-a" in first.executed(), what="the stage")
     child = stage_run_of(lab, "restart")
     lab.stop_server()
@@ -190,7 +190,7 @@ def test_a_killed_machine_is_replaced_and_training_goes_on(
     lab: Lab, machines: tuple[Project, Project], tmp_path: Path
 ) -> None:
     first, second = machines
-    number = start_on_the_gpu_pool(lab, first, seconds=25, rate=31, name="kill")
+    number = start_on_the_gpu_pool(lab, first, seconds=15, rate=31, name="kill")
     scratch = Path(lab.variables["HMU_SCRATCH"]) / "kill" / "train-a" / "checkpoint"
     wait_until(lambda: scratch.exists() and int(scratch.read_text() or 0) >= 1, what="the checkpoint")
     child = stage_run_of(lab, "kill")
