@@ -21,7 +21,7 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 repro: $(BIN)/.installed
-	@$(LOCK) $(BIN)/python -m flows.engine.repro $(if $(JOBS),--jobs $(JOBS)) || \
+	@$(LOCK) $(BIN)/python -m flows.repro $(if $(JOBS),--jobs $(JOBS)) || \
 	  (code=$$?; [ $$code -eq 75 ] || $(MIRROR); exit $$code) || $(BUSY)
 	@$(BIN)/python -m hmu_tasks table
 	@$(MIRROR)

@@ -1,1 +1,1 @@
-"""Prefect flows: DVC's graph, walked by Prefect."""
+"""Prefect flows: the pipeline of dvc.yaml, and promotion."""

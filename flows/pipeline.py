@@ -1,7 +1,7 @@
 """The whole pipeline as a Prefect flow: DVC's graph, one task run per stage.
 
 `python -m flows.pipeline` works in this folder, with the server at PREFECT_API_URL or a temporary one that ends with
-the flow; after it `dvc repro` finds nothing to do. Started from Prefect's page or on a schedule, the flow works in a
+the flow; afterwards `dvc repro` finds nothing to do. Started from Prefect's page or on a schedule, the flow works in a
 worktree of its own and ends as a DVC experiment or as a branch.
 """
 
@@ -13,9 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from flows.engine.environment import (
-    project_root,  # before Prefect: sets the variables that it reads at import
-)
+from flows.server.environment import project_root  # before Prefect: it sets what Prefect reads at import
 
 # isort: split
 import typer
@@ -27,11 +25,16 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.cluster import ending, workspace
-from flows.cluster.dispatch import Pools
 from flows.cluster.overlay import set_params
-from flows.cluster.transfer import fetch, pull, share_results
-from flows.engine import artifacts, temporary, terminal
-from flows.engine.form import (
+from flows.cluster.pools import Pools
+from flows.engine import artifacts, terminal
+from flows.engine.graph import read_stages, select
+from flows.engine.mirror import mirror
+from flows.engine.run import run_graph, summary
+from flows.engine.slots import Slots, stages_per_device, visible_devices
+from flows.engine.walk import Walk
+from flows.server import temporary
+from flows.server.form import (
     AS_COMMITTED,
     Dataset,
     Finish,
@@ -43,15 +46,11 @@ from flows.engine.form import (
     Workers,
     changes,
 )
-from flows.engine.graph import read_stages, select
-from flows.engine.recording import mirror
-from flows.engine.seats import Seats, stages_per_device, visible_devices
-from flows.engine.walk import Walk, summary, walk_graph
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import HmuError
 
 _MOST_STAGES = 1000
-"""Threads are made as stages need them; the queue, not threads, limits what runs at once."""
+"""Threads are made as stages need them; the scheduler, not threads, limits what runs in parallel."""
 
 
 @flow(
@@ -84,12 +83,12 @@ def unlearning(
 
     Args:
         name: of the experiment or branch; empty: the name of the flow run
-        preset: a set of values laid over params.yaml
-        concept: what is to be forgotten; empty: as in params.yaml
+        preset: a set of values that replace those of params.yaml
+        concept: the concept to unlearn; empty: as in params.yaml
         dataset: the dataset that is read
         models: models that are trained, unlearned and evaluated; none: as in params.yaml
         methods: unlearning methods that are applied to each model; none: as in params.yaml
-        seeds: one experiment for each seed, one after the other; none: as in params.yaml
+        seeds: one experiment per seed, one after another; none: as in params.yaml
         overrides: further keys of params.yaml, for example {"unlearn.lcr.noise": 0.2}
         targets: names of stages, with all that they need; a matrix's name stands for all its cells; none: all stages
         revision: branch, tag or commit whose code runs; HEAD is what the worker's checkout stands on
@@ -98,8 +97,8 @@ def unlearning(
         finish: `experiment`: as a DVC experiment; `branch`: as a commit on a new branch; `workspace`: work in the
             checkout itself and leave the results there
         push: also send the experiment or branch to the git remote `origin`
-        workers: stages at once on the CPU of this machine; each GPU has seats of its own
-        force: also run what is up to date
+        workers: stages in parallel on the CPU of this machine; each GPU has seats of its own
+        force: run what is up to date, too
     """
     flow_run = cast(FlowRunContext, get_run_context()).flow_run
     assert flow_run is not None
@@ -144,20 +143,24 @@ def unlearning(
             checkout, finish, revision, flow_run.id, title, changed=preset != AS_COMMITTED or bool(chosen)
         ) as place:
             set_params(place.root, None if preset == AS_COMMITTED else preset, chosen)
+            in_place = finish == "workspace"
+            pools = None
+            if placement != "here":
+                scratch = "workspace" if in_place else title
+                pools = Pools(placement, place, scratch=scratch, in_place=in_place)
             walk = Walk(
                 root=place.root,
                 stages=select(read_stages(place.root), targets or None),
-                seats=Seats(visible_devices(), per_device=stages_per_device()),
-                workers=workers,
+                slots=Slots(workers, visible_devices(), per_device=stages_per_device()),
                 pipeline=f"prefect-{flow_run.id}",
                 force=force,
-                placement=placement,
-                revision=place.baseline,
-                scratch="workspace" if finish == "workspace" else title,
+                placement=pools,
                 view=terminal.watching.get(),
-                cluster=Pools(),
             )
-            return _run(walk, place, checkout, finish, title, push=push)
+            if not in_place:
+                workspace.restore(place.root)
+            end = _run(walk, pools)
+            return _leave(end, place, checkout, finish, title, push=push)
     except HmuError as error:
         return Failed(message=str(error))
 
@@ -182,22 +185,16 @@ def _workspace(
         yield place
 
 
-def _run(
-    walk: Walk, place: workspace.Workspace, checkout: Path, finish: Finish, title: str, *, push: bool
-) -> State[Any]:
-    """Walk the graph, show what came out, and leave it where it was asked for."""
-    everything = list(walk.stages)
-    if walk.placement != "here":
-        workspace.check_shared(place.root, in_place=finish == "workspace")
-    if finish != "workspace":
-        workspace.restore(place.root)
-    states = walk_graph(walk)
+def _run(walk: Walk, pools: Pools | None) -> State[Any]:
+    """Run the graph, bring home what workers have made, write MLflow, and show the stages."""
+    states = run_graph(walk)
     end = summary(states)
-    if end.is_completed() and walk.placement != "here":
-        share_results(walk)
-        (pull if finish == "workspace" else fetch)(walk, everything, label="results")
-    if problem := mirror(place.root, dict(os.environ), walk.pipeline):
-        get_run_logger().warning("MLflow was not updated: %s", problem)
+    if end.is_completed() and pools is not None:
+        try:
+            pools.collect(walk)
+        except HmuError as error:
+            end = Failed(message=str(error))
+    mirror(walk)
     rows = [
         {
             "stage": one.name,
@@ -208,9 +205,16 @@ def _run(
         for one in walk.stages.values()
     ]
     create_table_artifact(rows, key="stages", description="Stages of this run")
-    artifacts.leave_figures(place.root)
-    page = place.root / paths.REPORTS / "index.html"
+    artifacts.leave_metrics(walk.root)
+    return end
+
+
+def _leave(
+    end: State[Any], place: workspace.Workspace, checkout: Path, finish: Finish, title: str, *, push: bool
+) -> State[Any]:
+    """Leave the results as `finish` says, and show where."""
     if finish == "workspace":
+        page = place.root / paths.REPORTS / "index.html"
         if page.exists():
             artifacts.leave_report(page, how="Open it in a browser; it needs no server and no network.")
         return end
@@ -227,7 +231,7 @@ def _run(
 
 def main(
     targets: Annotated[list[str] | None, typer.Argument(help="Stages; none means all.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Stages at once on the CPU.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Stages in parallel on the CPU.")] = 2,
     placement: Annotated[str, typer.Option(help="here, gpu-pool or pools.")] = "here",
     force: Annotated[bool, typer.Option("--force", help="Also run what is up to date.")] = False,
 ) -> None:
@@ -262,7 +266,7 @@ def main(
 
 
 def _in_the_foreground(targets: list[str], workers: int, placement: str, *, force: bool) -> State[Any]:
-    """Run the flow on the checkout; print what the stages do in the place of Prefect's log."""
+    """Run the flow on the checkout, with the terminal's view in place of Prefect's log."""
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_news)
     view = terminal.Terminal()
@@ -281,7 +285,7 @@ def _in_the_foreground(targets: list[str], workers: int, placement: str, *, forc
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Keep warnings and faults; what the stages print, and how they end, stands in the terminal already."""
+    """Keep warnings and errors; the view shows what the stages print and how they end."""
     known = ("Finished in state", "Crash detected! Execution was aborted by an interrupt")
     return record.levelno >= logging.WARNING and not record.getMessage().startswith(known)
 

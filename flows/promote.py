@@ -1,4 +1,4 @@
-"""Promotion as a Prefect flow: the gate's figures and the model card are shown, a person approves, the champion moves.
+"""Promotion as a Prefect flow: the gate's values and the model card are shown, a person approves, the champion moves.
 
 `python -m flows.promote` uses the server at PREFECT_API_URL, where the person answers: the flow run's page has a button
 Resume with a form. Without a server `python -m hmu_tasks promote` does the same without asking.
@@ -7,9 +7,7 @@ Resume with a form. Without a server `python -m hmu_tasks promote` does the same
 import sys
 from typing import Annotated, Any
 
-from flows.engine.environment import (
-    project_root,  # before Prefect: sets the variables that it reads at import
-)
+from flows.server.environment import project_root  # before Prefect: it sets what Prefect reads at import
 
 # isort: split
 import typer
@@ -25,8 +23,8 @@ from hmu_tasks.registry.versions import open_registry, the_only_name
 from hmu_tasks.runtime.errors import HmuError
 
 DAY = 24 * 3600
-_FIGURES = ("forgotten", "kept", "probe", "champion")
-"""Clauses of the gate that hold a figure against a limit; the others say that there is enough to judge by."""
+_MEASURED = ("forgotten", "kept", "probe", "champion")
+"""Clauses of the gate that compare a measured value with a limit; the others demand enough evidence."""
 
 Version = Annotated[int, Field(ge=0)]
 Days = Annotated[float, Field(gt=0)]
@@ -54,11 +52,11 @@ def promotion(
     """Make the candidate (or a named version) the champion, after a person's approval where `ask` is set.
 
     Args:
-        model: name of the registered model; may be left out where there is one only
+        model: name of the registered model; may be left out if there is only one
         version: number of a version in the place of the candidate; 0: the candidate
         ask: wait until a person has approved on this run's page
-        who: your name, for the journal, where nobody is asked; empty: the MLflow server's user
-        why: the reason, for the journal, where nobody is asked
+        who: your name, for the journal, if nobody is asked; empty: the MLflow server's user
+        why: the reason, for the journal, if nobody is asked
         days: how long to wait for the answer
     """
     logger = get_run_logger()
@@ -90,7 +88,7 @@ def rollback(why: str, model: str = "", who: str = "") -> State[Any]:
 
     Args:
         why: the reason, for the journal
-        model: name of the registered model; may be left out where there is one only
+        model: name of the registered model; may be left out if there is only one
         who: your name, for the journal; empty: the MLflow server's user
     """
     try:
@@ -114,21 +112,21 @@ def _show(proposal: step.Proposal, title: str) -> None:
 def _question(proposal: step.Proposal, title: str) -> str:
     before = proposal.standing.champion
     champion = "There is no champion yet." if before is None else f"The champion is version {before}."
-    figures = [clause for clause in proposal.decision.clauses if clause.name.startswith(_FIGURES)]
-    lines = "\n".join(f"- {clause.name}: {clause.reason}" for clause in figures)
+    measured = [clause for clause in proposal.decision.clauses if clause.name.startswith(_MEASURED)]
+    lines = "\n".join(f"- {clause.name}: {clause.reason}" for clause in measured)
     return (
         f"#### Promote {title}?\n\n{champion} All {len(proposal.decision.clauses)} clauses of the gate passed. "
-        f"Its figures:\n\n{lines}\n\nAll clauses and the model card stand on this run's tab Artifacts (`gate`, "
+        f"Its values:\n\n{lines}\n\nAll clauses and the model card are on this run's tab Artifacts (`gate`, "
         "`model-card`)."
     )
 
 
 def main(
-    model: Annotated[str, typer.Argument(help="The registered model; needed where there are several.")] = "",
+    model: Annotated[str, typer.Argument(help="The registered model; needed if there are several.")] = "",
     version: Annotated[int, typer.Option(min=0, help="A version in the place of the candidate.")] = 0,
     ask: Annotated[bool, typer.Option(help="Wait for a person's approval on the flow run's page.")] = True,
-    who: Annotated[str, typer.Option(help="Your name, where nobody is asked.")] = "",
-    why: Annotated[str, typer.Option(help="The reason, where nobody is asked.")] = "",
+    who: Annotated[str, typer.Option(help="Your name, if nobody is asked.")] = "",
+    why: Annotated[str, typer.Option(help="The reason, if nobody is asked.")] = "",
     days: Annotated[float, typer.Option(min=0.0001, help="How long to wait for the answer.")] = 7.0,
     back: Annotated[
         bool, typer.Option("--rollback", help="Go back to the champion before this one.")

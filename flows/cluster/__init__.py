@@ -1,1 +1,1 @@
-"""Many machines: stages on workers, data through the DVC remote, worktrees, and how isolated runs end."""
+"""Stages and runs beyond this checkout: work pools, the DVC remote, worktrees. The engine does not depend on it."""

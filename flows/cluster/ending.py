@@ -1,4 +1,4 @@
-"""How an isolated run is left behind: as a DVC experiment or a branch, with its report beside the checkout."""
+"""What an isolated run leaves: a DVC experiment or a branch, and its report in the checkout."""
 
 import shutil
 import subprocess
@@ -31,7 +31,7 @@ def _has_identity(root: Path) -> bool:
 
 
 def save_experiment(workspace: Workspace, name: str, message: str) -> str:
-    """Leave the run as a DVC experiment: `dvc exp show` lists it, `dvc exp apply` brings it home.
+    """Leave the run as a DVC experiment: `dvc exp show` lists it, `dvc exp apply` applies it.
 
     DVC finds experiments by the reference refs/exps/<baseline>/<name>. `dvc exp save` would write references that
     all worktrees share while it works, so that two runs that end together would disturb each other.
@@ -43,14 +43,14 @@ def save_experiment(workspace: Workspace, name: str, message: str) -> str:
 
 
 def save_branch(workspace: Workspace, name: str, message: str) -> str:
-    """Leave the run as one commit on a new branch; raises HmuError where the branch exists already."""
+    """Leave the run as one commit on a new branch; raises HmuError if the branch exists already."""
     made = _commit(workspace, message)
     git(workspace.root, "branch", "--no-track", name, made)
     return made
 
 
 def push_reference(workspace: Workspace, finish: str, name: str) -> str:
-    """Send the run's branch or experiment to the git remote `origin`; raises HmuError with git's own words."""
+    """Send the run's branch or experiment to the git remote `origin`; raises HmuError with git's message."""
     base = workspace.baseline
     reference = f"refs/heads/{name}" if finish == "branch" else f"refs/exps/{base[:2]}/{base[2:]}/{name}"
     git(workspace.root, "push", "--quiet", "origin", f"{reference}:{reference}")
@@ -58,7 +58,7 @@ def push_reference(workspace: Workspace, finish: str, name: str) -> str:
 
 
 def keep_report(workspace: Workspace, checkout: Path, finish: str, name: str) -> None:
-    """Keep the report where the worktree does not take it along, and show the way to it and to the whole run."""
+    """Copy the report out of the worktree, and show where it is and how to restore the whole run."""
     page = workspace.root / paths.REPORTS / "index.html"
     if not page.exists():
         return
@@ -66,5 +66,5 @@ def keep_report(workspace: Workspace, checkout: Path, finish: str, name: str) ->
     shutil.rmtree(kept, ignore_errors=True)
     shutil.copytree(page.parent, kept)
     home = f"`dvc exp apply {name}`" if finish == "experiment" else f"`git switch {name}` and `dvc checkout`"
-    how = f"It lies on the machine that ran the flow. {home} in the checkout brings the whole run home."
+    how = f"It is on the machine that ran the flow. {home} in the checkout restores the whole run."
     artifacts.leave_report(kept / page.name, how=how, served=f"{name}/{page.name}")

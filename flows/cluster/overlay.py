@@ -1,4 +1,4 @@
-"""params.yaml of one run: a preset and single values laid over that of its revision."""
+"""params.yaml of one run: that of its revision with a preset and single values applied."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from hmu_tasks.runtime.errors import HmuError
 
 
 def set_params(root: Path, preset: str | None, values: dict[str, Any]) -> None:
-    """Overlay params.yaml with a preset, then with dotted keys; comments and order stay.
+    """Apply a preset to params.yaml, then dotted keys; comments and order stay.
 
     The revision's own code applies the preset and checks the result. Raises HmuError for an unknown key or value.
     """

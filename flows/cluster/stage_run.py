@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from flows.engine.environment import (
-    project_root,  # before Prefect: sets the variables that it reads at import
-)
+from flows.server.environment import project_root  # before Prefect: it sets what Prefect reads at import
 
 # isort: split
 from prefect import State, flow, get_run_logger, task
@@ -12,17 +10,19 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import get_run_context
 from prefect.states import Completed, Failed
 
+from flows.cluster.entries import leave_entries, merge_entries
 from flows.cluster.transfer import pull, push, unreached, waits
 from flows.cluster.workspace import worktree
-from flows.engine import artifacts
 from flows.engine.graph import read_stages, select
-from flows.engine.lockfile import Entries, merge_entries, read_entries
-from flows.engine.seats import Seats, stages_per_device, visible_devices
-from flows.engine.walk import CACHED, Walk, execute
+from flows.engine.lockfile import Entries, read_entries
+from flows.engine.mirror import mirror
+from flows.engine.run import execute
+from flows.engine.slots import Slots, stages_per_device, visible_devices
+from flows.engine.walk import CACHED, Walk
 from hmu_tasks.runtime.errors import HmuError
 
 UNREACHED = "Unreached"
-"""State of a stage that did not begin because DVC could not ask the remote for a result made elsewhere."""
+"""State of a stage that did not start because DVC could not ask the remote for a result made elsewhere."""
 
 
 @task(
@@ -36,11 +36,13 @@ UNREACHED = "Unreached"
 )
 def compute(name: str, walk: Walk) -> State[Any]:
     """Run the stage in the run's worktree."""
-    outcome = execute(walk.stages[name], walk, pull=True)
+    one = walk.stages[name]
+    with walk.slots.hold(one.resource, stopped=lambda: walk.processes.stopped) as slot:
+        outcome = execute(one, walk, slot, pull=True)
     if outcome.status != 0:
-        begun = outcome.executed or walk.processes.stopped
+        started = outcome.executed or walk.processes.stopped
         message = f"stage {name} failed (exit status {outcome.status}):\n{outcome.reason}"
-        return Failed(message=message) if begun else Failed(name=UNREACHED, message=outcome.reason)
+        return Failed(message=message) if started else Failed(name=UNREACHED, message=outcome.reason)
     if not outcome.executed:
         return Completed(name=CACHED, message="up to date, or restored from a cache")
     return Completed(message="ran")
@@ -79,11 +81,9 @@ def run_one(
             walk = Walk(
                 root=workspace.root,
                 stages=select(read_stages(workspace.root), [name]),
-                seats=Seats(visible_devices(), per_device=stages_per_device()),
-                workers=1,
+                slots=Slots(1, visible_devices(), per_device=stages_per_device()),
                 pipeline=pipeline or f"prefect-{run_id}",
                 force=force,
-                placement="pools",
             )
             if name not in walk.stages:
                 raise HmuError(f"{name} is a group; name one of {', '.join(walk.stages)}")
@@ -99,12 +99,13 @@ def _run(name: str, walk: Walk) -> State[Any]:
     one = walk.stages[name]
     pull(walk, [*one.needs, *one.data], label=name)
     state = compute(name, walk, return_state=True)
+    mirror(walk)  # the worktree goes with this run, and the files with it
     if state.name == UNREACHED:
         raise unreached(name, state)
     if not state.is_completed():
         return Failed(message=state.message)
     # The entry is handed over only when its outputs can be had: another machine may need them at once.
     push(walk, [name], label=name, run_cache=True)
-    artifacts.leave_entries(read_entries(walk.root, [name]))
+    leave_entries(read_entries(walk.root, [name]))
     get_run_logger().info("%s is done; its outputs are in the DVC remote", name)
     return Completed(name=state.name, message=state.message)

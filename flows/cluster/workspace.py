@@ -1,6 +1,6 @@
 """A worktree of its own for each isolated run: own files and parameters, the checkout's DVC cache.
 
-Every path below a run's worktree goes with the run. What has to outlive it goes elsewhere: results into the cache,
+Everything below a run's worktree is deleted with it. What has to outlive it goes elsewhere: results into the cache,
 training checkpoints into a scratch folder, the lock file into a commit.
 """
 
@@ -19,9 +19,7 @@ from flows.engine.lockfile import drop_unavailable
 from hmu_tasks.runtime.errors import HmuError
 
 SCRATCH_VARIABLE = "HMU_SCRATCH"
-"""A folder that all workers reach, so that a training stage goes on elsewhere from its checkpoint."""
-
-
+"""A folder that all workers reach, so that a training continues from its checkpoint on another machine."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -34,7 +32,7 @@ class Workspace:
 
 
 def git(root: Path, *arguments: str) -> str:
-    """Run git and return what it prints; raises HmuError with git's own words."""
+    """Run git and return what it prints; raises HmuError with git's message."""
     done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise HmuError(f"`git {' '.join(arguments)}` failed in {root}: {done.stderr.strip()}")
@@ -42,7 +40,7 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def find_commit(checkout: Path, revision: str) -> str:
-    """Resolve a branch, tag or commit; the remotes are asked where it is not known or is a remote's branch."""
+    """Resolve a branch, tag or commit; fetches first if it is unknown or a remote's branch."""
     remotes = git(checkout, "remote").split()
     if any(revision.startswith(f"{remote}/") for remote in remotes):
         git(checkout, "fetch", "--quiet", "--all")
@@ -86,7 +84,7 @@ def is_dirty(checkout: Path, *allowed: str) -> bool:
 
 
 def check_shared(root: Path, *, in_place: bool) -> None:
-    """Make sure that workers can have what this machine has: a DVC remote, and code that is committed.
+    """Make sure that workers can get what this machine has: a DVC remote, and committed code.
 
     Raises HmuError with what is missing.
     """
@@ -160,7 +158,7 @@ def _remove_stale(checkout: Path, folder: Path) -> None:
 
 
 def _configure(checkout: Path, root: Path) -> None:
-    """Give the worktree the checkout's cache and remotes; relative places would mean another folder there."""
+    """Give the worktree the checkout's cache and remotes; relative paths would mean another folder there."""
     from dvc.repo import Repo
 
     local = checkout / ".dvc" / "config.local"
@@ -202,7 +200,7 @@ def _link_side_folders(checkout: Path, root: Path, scratch: str) -> None:
 
 
 def run_checked(root: Path, command: list[str]) -> None:
-    """Run a command in a workspace; raises HmuError with its own words where it fails."""
+    """Run a command in a workspace; raises HmuError with its message if it fails."""
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise HmuError(done.stderr.strip())

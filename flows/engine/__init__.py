@@ -1,1 +1,1 @@
-"""The engine: DVC's graph, a queue of stages, guarded processes, what terminal and Prefect show of them."""
+"""DVC's graph, run by Prefect on this machine: the graph, its schedule, guarded stage processes, what a person sees."""

@@ -1,4 +1,4 @@
-"""What a flow run shows beside its graph: progress of a stage, tables, broken contracts, the way to the report."""
+"""Artifacts of a flow run: progress of a stage, failures, broken contracts, metrics, the location of the report."""
 
 import json
 import os
@@ -16,18 +16,13 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
 
-from flows.engine.lockfile import Entries
 from hmu_tasks.runtime import paths
-from hmu_tasks.runtime.errors import HmuError
 
 REPORTS_URL_VARIABLE = "HMU_REPORTS_URL"
-"""Address under which the folder runs/side/reports is served; the report's link needs one, browsers follow no file:."""
-ENTRY_KEY = "lock-entry"
+"""URL at which runs/side/reports is served, for the link to the report: browsers follow no file:."""
 SIDES = ("forget", "retain")
-FIGURES = (
+METRICS = (
     "fid",
     "kid",
     "r1",
@@ -72,7 +67,7 @@ class Progress:
                 update_progress_artifact(self._id, float(percent), description=text)
 
     def finish(self) -> None:
-        """Show a stage that came to its good end as done, also where its last bar was too quick to be shown."""
+        """Show a stage that succeeded as done, even if its last bar was too quick to be shown."""
         with self._lock:
             if self._id is not None:
                 update_progress_artifact(self._id, 100.0, description=f"{self._stage}: done")
@@ -81,7 +76,7 @@ class Progress:
 def leave_broken_contracts(root: Path, *, since: float) -> int:
     """Show the data contracts that a stage has just found broken, with their first clips; return how many.
 
-    since: time (as of files) before which a record belongs to an earlier run
+    since: file time before which a record belongs to an earlier run
     """
     record = root / paths.VALIDATION_SITE / "validation.json"
     if not record.exists() or record.stat().st_mtime < since:
@@ -118,8 +113,8 @@ def leave_failure(stage: str, lines: tuple[str, ...]) -> None:
     )
 
 
-def leave_figures(root: Path) -> None:
-    """Show the last report's result table as text, and its main figures as a table that can be sorted."""
+def leave_metrics(root: Path) -> None:
+    """Show the result table of the report as text, and its main metrics as a table that can be sorted."""
     summary, records = root / paths.REPORTS / "summary.txt", root / paths.REPORTS / "benchmark.json"
     if summary.exists():
         text = summary.read_text(encoding="utf-8").rstrip()
@@ -127,20 +122,20 @@ def leave_figures(root: Path) -> None:
             f"```\n{text}\n```\n", key="summary", description="Result table of the report"
         )
     if records.exists():
-        rows = figure_rows(json.loads(records.read_text(encoding="utf-8")))
-        create_table_artifact(rows, key="metrics", description="Figures of the report on the test prompts")
+        rows = metric_rows(json.loads(records.read_text(encoding="utf-8")))
+        create_table_artifact(rows, key="metrics", description="Metrics of the report on the test prompts")
 
 
-def figure_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Lay the records of benchmark.json out as one row for each strength of a method and side of the test prompts.
+def metric_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Pivot the records of benchmark.json: one row per strength of a method and side of the test prompts.
 
-    There are thousands of records; rows hold the mean of FIGURES over noise draws.
+    Rows hold the mean of METRICS over noise samples.
     """
     from hmu_tasks.viewer.table import pool
 
     cells: dict[tuple[Any, ...], dict[str, list[Any]]] = {}
     for record in records:
-        if record["split"] in SIDES and record["metric"] in FIGURES:
+        if record["split"] in SIDES and record["metric"] in METRICS:
             key = (record["split"], record["model"], record["method"], record["strength"])
             cells.setdefault(key, {}).setdefault(record["metric"], []).append(record)
     rows = []
@@ -151,7 +146,7 @@ def figure_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "method": method,
             "strength": "" if strength is None else strength,
         }
-        for name in FIGURES:
+        for name in METRICS:
             cell = pool(found.get(name, []))
             row[name] = "" if cell is None else f"{cell.mean:.4g}"
         rows.append(row)
@@ -159,39 +154,19 @@ def figure_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def leave_report(page: Path, *, how: str, served: str | None = None) -> None:
-    """Show where the report lies, with a link where it is served.
+    """Show where the report is, with a link if it is served.
 
-    served: path of the page below HMU_REPORTS_URL; None where it lies outside of the served folder
+    served: path of the page below HMU_REPORTS_URL; None for one outside of the served folder
     """
     text = f"# Report\n\n`{page}`\n\n{how}\n"
     base = os.environ.get(REPORTS_URL_VARIABLE)
     if base and served:
         text += f"\n[Open the report]({base.rstrip('/')}/{quote(served)})\n"
-    create_markdown_artifact(text, key="report", description="The report, and the way home")
-
-
-def leave_entries(entries: Entries) -> None:
-    """Hand lock entries to the flow run that asked for them; they hold digests and sizes, no data."""
-    rows = [{"stage": name, "entry": entry} for name, entry in entries.items()]
-    create_table_artifact(rows, key=ENTRY_KEY, description="What goes into dvc.lock")
-
-
-def read_entries(flow_run: Any) -> Entries:
-    """Read the lock entries that a finished flow run has left."""
-    with get_client(sync_client=True) as client:
-        found = client.read_artifacts(
-            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run])),
-            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[ENTRY_KEY])),
-        )
-    if not found:
-        raise HmuError(f"flow run {flow_run} has left no lock entry; look at its log in Prefect")
-    newest = max(found, key=lambda artifact: artifact.created)  # type: ignore[arg-type,return-value]
-    rows: list[dict[str, Any]] = json.loads(str(newest.data))
-    return {row["stage"]: row["entry"] for row in rows}
+    create_markdown_artifact(text, key="report", description="Location of the report")
 
 
 def quiet(show: Callable[[], object], warn: Callable[[str], object]) -> None:
-    """Show something that is for the eye only; a server that does not answer must not stop the run."""
+    """Show something that nothing depends on; a server that does not answer must not stop the run."""
     import httpx
     from prefect.exceptions import PrefectHTTPStatusError
 

@@ -1,62 +1,101 @@
-"""The curves of a training on Prefect's page while it runs."""
+"""The curves of a training while it runs, as an artifact of its flow run."""
 
+import contextvars
 import csv
 import threading
-import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
 
-from flows.engine.artifacts import artifact_key
+from flows.engine.artifacts import artifact_key, quiet
+from flows.engine.graph import Stage
 from hmu_tasks.runtime import paths
 
-SECONDS_BETWEEN = 15.0
 AFTER_SECONDS = 20.0
-"""How long a training runs before its curves are shown."""
+SECONDS_BETWEEN = 15.0
 POINTS_SHOWN = 20
 
 
-def live_file(root: Path, stage: str) -> Path | None:
-    """File of the curves of a stage of the step `train`, such as `train-base@momask-full`; None for other steps."""
-    step, _, rest = stage.partition("-")
-    component = "-".join(part for part in rest.split("@") if part)
-    return root / paths.LIVE / f"{component}.csv" if step == "train" and component else None
+@contextmanager
+def live_curves(stage: Stage, root: Path, *, warn: Callable[[str], object]) -> Iterator[None]:
+    """Show the curves of a train stage that runs for longer than 20 s, updated every 15 s while they grow."""
+    if not stage.name.startswith("train"):
+        yield
+        return
+    ended = threading.Event()
+    curves = Curves(stage.name, live_file(root, stage.name))
+
+    def follow() -> None:
+        wait = AFTER_SECONDS
+        while not ended.wait(wait):
+            quiet(curves.show, warn)
+            wait = SECONDS_BETWEEN
+
+    # The artifact belongs to the flow run, which Prefect finds in the context.
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(follow,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
-def latest_points(file: Path) -> list[dict[str, str]]:
-    """Read the newest points, one row for each step with a column for each curve; empty until there are any."""
-    if not file.exists():
-        return []
-    rows: dict[str, dict[str, str]] = {}
-    with file.open(encoding="utf-8", newline="") as opened:
-        for point in csv.DictReader(opened):
-            if point.get("value") is not None:  # the last line may be half written
-                rows.setdefault(point["step"], {"step": point["step"]})[point["name"]] = point["value"]
-    return list(rows.values())[-POINTS_SHOWN:][::-1]
+def live_file(root: Path, stage: str) -> Path:
+    """Return the file to which a train stage appends its curves: `train-base@momask-full` trains base-momask-full."""
+    component = stage.removeprefix("train").lstrip("-@").replace("@", "-")
+    return root / paths.LIVE / f"{component}.csv"
 
 
-class TrainingCurves:
-    """Table artifact of one training, newest points first; call it as often as you like."""
+class Curves:
+    """The artifact of one training; it appears with the first points."""
 
-    def __init__(self, root: Path, stage: str) -> None:
-        self._file, self._stage = live_file(root, stage), stage
-        self._started = self._last = time.monotonic()
-        self._shown: list[dict[str, str]] = []
-        self._lock = threading.Lock()
+    def __init__(self, stage: str, file: Path) -> None:
+        self._stage, self._file = stage, file
+        # A file that exists already belongs to an earlier training.
+        self._seen = self._modified()
+        self._artifact: Any = None
 
-    def __call__(self) -> None:
-        """Show the newest points, at most every 15 seconds."""
-        with self._lock:
-            now = time.monotonic()
-            early = now - self._started < AFTER_SECONDS or now - self._last < SECONDS_BETWEEN
-            if self._file is None or early:
-                return
-            self._last = now
-            points = latest_points(self._file)
-            if points and points != self._shown:
-                self._shown = points
-                create_table_artifact(
-                    points,
-                    key=artifact_key("curves", self._stage),
-                    description=f"Curves of {self._stage} so far",
-                )
+    def _modified(self) -> int:
+        return self._file.stat().st_mtime_ns if self._file.exists() else 0
+
+    def show(self) -> None:
+        """Create or update the artifact if the file has grown."""
+        modified = self._modified()
+        if modified == self._seen:
+            return
+        points = read_points(self._file.read_text(encoding="utf-8"))
+        if not points:
+            return
+        text = as_tables(points)
+        if self._artifact is None:
+            self._artifact = create_markdown_artifact(
+                text, key=artifact_key("curves", self._stage), description=f"Curves of {self._stage} so far"
+            )
+        else:
+            with get_client(sync_client=True) as client:
+                client.update_artifact(self._artifact, ArtifactUpdate(data=text))
+        self._seen = modified
+
+
+def read_points(text: str) -> list[tuple[str, str, str]]:
+    """Read (step, name, value) from a CSV text with a header; a last line still being written is left out."""
+    complete = text[: text.rfind("\n") + 1]
+    rows = csv.DictReader(complete.splitlines())
+    return [(row["step"], row["name"], row["value"]) for row in rows]
+
+
+def as_tables(points: list[tuple[str, str, str]]) -> str:
+    """Lay points out as Markdown: the latest value of each curve, and the last 20 points, newest first."""
+    latest = {name: (step, value) for step, name, value in points}
+    lines = ["| curve | step | latest |", "|---|---:|---:|"]
+    lines += [f"| {name} | {step} | {value} |" for name, (step, value) in latest.items()]
+    lines += ["", f"The last {min(len(points), POINTS_SHOWN)} points:", ""]
+    lines += ["| step | curve | value |", "|---:|---|---:|"]
+    lines += [f"| {step} | {name} | {value} |" for step, name, value in reversed(points[-POINTS_SHOWN:])]
+    return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
 """DVC's graph as plain values: which stages there are, what each needs, which are up to date.
 
-Knows nothing of Prefect. DVC's own files stay the only description of the graph.
+Independent of Prefect. dvc.yaml stays the only description of the graph.
 """
 
 import json
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 from hmu_tasks.runtime.errors import HmuError
@@ -23,7 +24,7 @@ class Stage:
     needs: names of the stages whose outputs it reads
     resource: `cpu` or `gpu`, from `meta: {resource: …}`
     data: the .dvc files whose data it reads, relative to the project
-    seconds: roughly how long it computes, from `meta: {seconds: …}`; weighs what is started first, promises nothing
+    seconds: rough computing time, from `meta: {seconds: …}`, for the priority
     """
 
     name: str
@@ -34,7 +35,7 @@ class Stage:
 
 
 def read_stages(root: Path) -> list[Stage]:
-    """Read the graph of the project at `root`, every stage behind those that it needs.
+    """Read the graph of the project at `root`, in dependency order.
 
     Outputs tracked by .dvc files are data, not stages, and are left out.
     """
@@ -70,45 +71,46 @@ def read_stages(root: Path) -> list[Stage]:
     return [found[name] for name in order.static_order()]
 
 
-def critical_path(stages: Sequence[Stage]) -> dict[str, float]:
-    """Return the seconds of each stage and the longest chain of stages that depend on it.
+def critical_paths(stages: Sequence[Stage]) -> dict[str, float]:
+    """Compute the critical path of each stage: the seconds of it and its longest chain of dependents.
 
-    stages: every stage behind those that it needs
+    stages: in dependency order
     """
-    found = {stage.name: stage.seconds for stage in stages}
-    seconds = dict(found)
+    seconds = {stage.name: stage.seconds for stage in stages}
+    longest = dict(seconds)
     for stage in reversed(stages):
         for need in stage.needs:
-            if need in found:
-                found[need] = max(found[need], seconds[need] + found[stage.name])
-    return found
+            if need in longest:
+                longest[need] = max(longest[need], seconds[need] + longest[stage.name])
+    return longest
 
 
-def behind(stages: Sequence[Stage]) -> dict[str, set[str]]:
-    """Name for each stage all those that it comes behind, directly or not.
+def is_chain(stages: Sequence[Stage], changed: set[str]) -> bool:
+    """Say whether the changed stages can only run one after another.
 
-    stages: every stage behind those that it needs
+    stages: the whole graph, in dependency order
     """
-    found: dict[str, set[str]] = {}
+    ancestors: dict[str, set[str]] = {}
     for stage in stages:
-        found[stage.name] = set(stage.needs).union(*(found.get(need, set()) for need in stage.needs))
-    return found
+        ancestors[stage.name] = set(stage.needs).union(*(ancestors[need] for need in stage.needs))
+    order = [stage.name for stage in stages if stage.name in changed]
+    return all(before in ancestors[after] for before, after in pairwise(order))
 
 
 def select(stages: list[Stage], targets: Iterable[str] | None) -> list[Stage]:
     """Keep the targets and all that they need; `unlearn` stands for all of `unlearn@…`.
 
-    Raises HmuError for a name that fits no stage.
+    Raises HmuError for a name that matches no stage.
     """
     if targets is None:
         return stages
     by_name = {stage.name: stage for stage in stages}
     wanted: list[str] = []
     for target in targets:
-        fitting = [name for name in by_name if name == target or name.startswith(f"{target}@")]
-        if not fitting:
+        matching = [name for name in by_name if name == target or name.startswith(f"{target}@")]
+        if not matching:
             raise HmuError(f"there is no stage {target!r}; the stages are: {', '.join(by_name)}")
-        wanted += fitting
+        wanted += matching
     kept: set[str] = set()
     while wanted:
         name = wanted.pop()
@@ -119,9 +121,9 @@ def select(stages: list[Stage], targets: Iterable[str] | None) -> list[Stage]:
 
 
 def changed_stages(root: Path, stages: list[Stage]) -> set[str]:
-    """Ask DVC once what is out of date, and add everything that comes behind it.
+    """Ask DVC once what is out of date, and add all dependents.
 
-    What comes behind may turn out unchanged once the stages before it have run; `dvc repro` finds out then.
+    Dependents may turn out unchanged once their inputs have been made; `dvc repro` finds out then.
     """
     done = subprocess.run(
         [*DVC, "--wait-for-lock", "status", "--json"], cwd=root, capture_output=True, text=True, check=False

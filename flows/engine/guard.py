@@ -1,8 +1,8 @@
-"""Run a command so that nothing of it outlives the process that asked for it.
+"""Run a command so that nothing of it outlives the process that started it.
 
-`python -m flows.engine.guard -- command …` is meant to be started as the leader of a process group of its own. It
-ends the whole group when its parent is gone (even by SIGKILL), when it is told to stop, and, for stragglers,
-when the command is through. A killed `dvc` would leave its stage running and writing otherwise.
+Start `python -m flows.engine.guard -- command …` as the leader of a process group of its own. It ends the whole group
+when its parent is gone (even by SIGKILL), when it is told to stop, and, for stragglers, when the command has ended.
+Otherwise a killed `dvc` would leave its stage running and writing.
 """
 
 import os
@@ -28,9 +28,9 @@ def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 the sig
 
 
 def run(command: list[str], parent: int) -> int:
-    """Run `command` in this process group, while process `parent` lives; return its exit status.
+    """Run `command` in this process group while process `parent` lives; return its exit status.
 
-    Without a child of its own status (parent gone, told to stop) the result is 143, as after SIGTERM.
+    The status is 143, as after SIGTERM, if the parent is gone or the guard was told to stop.
     """
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
@@ -75,7 +75,7 @@ def end(processes: list[psutil.Process]) -> None:
 
 
 def _signal(process: psutil.Process, number: int) -> None:
-    with suppress(psutil.NoSuchProcess):  # raised too where the process id now belongs to another process
+    with suppress(psutil.NoSuchProcess):  # also raised if the process id now belongs to another process
         process.send_signal(number)
 
 

@@ -1,7 +1,6 @@
-"""dvc.lock: reading entries, merging those that workers hand back, an order that does not depend on chance.
+"""dvc.lock: its entries, those that this machine can honour, and an order independent of which stage ended first.
 
-An entry says which inputs a stage read and which outputs it wrote, by their digests; it is all that goes between
-machines beside the DVC remote.
+An entry says which inputs a stage read and which outputs it wrote, by their digests.
 """
 
 from collections.abc import Iterable
@@ -11,7 +10,6 @@ from typing import Any
 from flows.engine.graph import Stage
 
 Entries = dict[str, dict[str, Any]]
-SCHEMA = "2.0"
 
 
 def read_entries(root: Path, names: Iterable[str] | None = None) -> Entries:
@@ -25,28 +23,12 @@ def read_entries(root: Path, names: Iterable[str] | None = None) -> Entries:
     return {name: found[name] for name in names if name in found}
 
 
-def merge_entries(root: Path, entries: Entries) -> None:
-    """Write entries into dvc.lock under DVC's own lock; those of other stages stay as they are."""
-    from dvc.repo import Repo
-    from dvc.utils.serialize import modify_yaml
-
-    if not entries:
-        return
-    with (
-        Repo(str(root), _wait_for_lock=True) as repo,
-        repo.lock,
-        modify_yaml(str(root / "dvc.lock")) as content,
-    ):
-        content.setdefault("schema", SCHEMA)
-        content.setdefault("stages", {}).update(entries)
-
-
 def drop_unavailable(root: Path) -> list[str]:
     """Drop the entries whose outputs this machine has neither in its workspace nor in its cache; return their stages.
 
     Digests of trained outputs depend on the processor's floating point, so that a committed dvc.lock names files that
     another machine has never made. DVC looks up such a stage in the run cache only where the lock has no entry for it;
-    with one it trains anew, each time, although this machine's own result lies in the cache.
+    with one it trains anew, each time, although this machine's own result is in the cache.
     """
     from dvc.repo import Repo
     from dvc.utils.serialize import modify_yaml
@@ -74,10 +56,10 @@ def lock_order(root: Path) -> list[str]:
 
 
 def restore_lock_order(root: Path, before: list[str], stages: list[Stage]) -> None:
-    """Put dvc.lock in an order that does not depend on which stage finished first.
+    """Put dvc.lock in an order that does not depend on which stage ended first.
 
-    DVC appends new entries as stages end, so side by side they would come in another order each time and
-    the committed file would change for nothing. Old entries keep their place, new ones follow the graph.
+    DVC appends new entries as stages end, so that parallel stages would change the committed file's order each time.
+    Old entries keep their place, new ones follow the graph.
     """
     from dvc.repo import Repo
     from dvc.utils.serialize import modify_yaml

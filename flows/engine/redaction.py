@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 _SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|AUTH|CREDENTIAL|ACCESS_KEY|API_KEY)", re.IGNORECASE)
 _IN_URL = re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)")
 _SHORTEST = 6
-"""Shorter values are words such as `true`, which would be blotted out everywhere."""
+"""Shorter values are words such as `true`, which would be redacted everywhere."""
 
 
 def redactor(environment: Mapping[str, str] = os.environ) -> Callable[[str], str]:

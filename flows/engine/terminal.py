@@ -1,135 +1,135 @@
-"""What a flow in the foreground prints: each stage's output under its name, and one line with the bars of all.
+"""What a person at a terminal sees of a flow: each stage's output under its name, and progress bars.
 
-Nothing is printed unless somebody watches: flows on workers have their page.
+Nothing is shown unless a view is set: flows on workers have their page.
 """
 
-import shutil
-import sys
-import threading
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 _CHATTER = ("> ", "Generating lock file", "Updating lock file", "Reproducing")
 _QUARTER = 25
 _SECONDS_BETWEEN = 10.0
-"""Without a terminal a stage's progress is a line for each quarter, and no two of them come sooner than this."""
-CLEAR_LINE = "\r\x1b[K"
+"""Without a terminal a stage's progress is one line per quarter, at most one every ten seconds."""
 STOPPED = "stopped; what was finished stays usable, start again to go on"
-"""What Ctrl-C answers."""
+"""The answer to Ctrl-C."""
 
 
 @dataclass
 class _Running:
+    bar: TaskID | None
     since: float = field(default_factory=time.monotonic)
-    percent: int = 0
-    said: int = 0
-    said_at: float = field(default_factory=time.monotonic)
+    quarter: int = 0
+    printed_at: float = field(default_factory=time.monotonic)
 
 
 class View:
-    """What happens to the stages of a flow; this one shows nothing."""
+    """The events of a walk; this one shows nothing."""
 
     def begin(self, stages: int) -> None:
-        """Say how many stages have to be looked at."""
+        """Learn how many stages are out of date."""
 
     def start(self, stage: str) -> None:
-        """Say that a stage has got its slot."""
+        """Learn that a stage starts."""
 
     def line(self, stage: str, text: str) -> None:
-        """Say what a stage has printed."""
+        """Learn what a stage has printed."""
 
     def progress(self, stage: str, percent: int) -> None:
-        """Say how far a stage is."""
+        """Learn the state of a stage's bar."""
 
     def end(self, stage: str, *, executed: bool, failure: tuple[str, ...] | None = None) -> None:
-        """Say that a stage is through; `failure` holds the last lines of one that failed."""
+        """Learn that a stage has ended; `failure` holds the last lines of one that failed."""
 
 
 class Terminal(View):
-    """Prints what happens; on a terminal the last line shows the stages that run and how far they are."""
+    """Lines on the error stream; on a terminal, live bars of the running stages below them."""
 
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
-        self._stream = stream
-        self._live = stream.isatty()
-        self._lock = threading.Lock()
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._console = Console(file=stream, stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f} %"),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            refresh_per_second=4,
+        )
+        self._live = self._console.is_terminal
+        self._lock = Lock()
         self._running: dict[str, _Running] = {}
         self._failures: dict[str, tuple[str, ...]] = {}
-        self._through = 0
-        self._stages = 0
+        self._ended = self._stages = 0
+        self._all: TaskID | None = None
 
     def begin(self, stages: int) -> None:
-        """Remember how many stages there are."""
-        self._stages = self._through + stages
+        """Show the bar of all stages."""
+        self._stages = stages
+        if self._live and stages:
+            self._all = self._bars.add_task(f"0 of {stages} stages", total=stages)
+            self._bars.start()
 
     def start(self, stage: str) -> None:
-        """Add the stage to the last line."""
+        """Add a bar, which moves with the stage's first progress."""
         with self._lock:
-            self._running[stage] = _Running()
-            self._print()
+            bar = self._bars.add_task(stage, total=None) if self._live else None
+            self._running[stage] = _Running(bar)
 
     def line(self, stage: str, text: str) -> None:
-        """Print a line under the stage's name; what DVC says of the stage stands for itself."""
+        """Print a line after the stage's name; what DVC says of the stage itself is printed as it is."""
         if text.startswith(_CHATTER):
             return
         own = text.startswith((f"Running stage '{stage}'", f"Stage '{stage}'"))
-        with self._lock:
-            self._print(text.rstrip(":") if own else f"{stage} | {text}")
+        self._console.out(text.rstrip(":") if own else f"{stage} | {text}", highlight=False)
 
     def progress(self, stage: str, percent: int) -> None:
-        """Show the state in the last line, or, without a terminal, each quarter."""
+        """Move the stage's bar, or, without a terminal, print a line per quarter."""
         with self._lock:
             one = self._running.get(stage)
             if one is None:
                 return
-            one.percent = percent
-            quarter = percent // _QUARTER * _QUARTER
-            if self._live:
-                self._print()
-            elif quarter > one.said and quarter < 100 and time.monotonic() - one.said_at > _SECONDS_BETWEEN:
-                one.said, one.said_at = quarter, time.monotonic()
-                self._print(f"{stage} | {percent} %")
+            if one.bar is not None:
+                self._bars.update(one.bar, total=100, completed=percent)
+                return
+            quarter = percent // _QUARTER
+            if one.quarter < quarter < 4 and time.monotonic() - one.printed_at > _SECONDS_BETWEEN:
+                one.quarter, one.printed_at = quarter, time.monotonic()
+                self._console.out(f"{stage} | {percent} %", highlight=False)
 
     def end(self, stage: str, *, executed: bool, failure: tuple[str, ...] | None = None) -> None:
         """Print how long the stage took."""
         with self._lock:
-            one = self._running.pop(stage, _Running())
-            self._through += 1
+            one = self._running.pop(stage, _Running(None))
+            self._failures.pop(stage, None)  # of a try on a machine that was lost
+            self._ended += 1
+            if one.bar is not None:
+                self._bars.remove_task(one.bar)
+            if self._all is not None:
+                text = f"{self._ended} of {self._stages} stages"
+                self._bars.update(self._all, completed=self._ended, description=text)
             seconds = f"{time.monotonic() - one.since:.0f} s"
             if failure is not None:
                 self._failures[stage] = failure
-                self._print(f"{stage} FAILED after {seconds}")
+                self._console.out(f"{stage} FAILED after {seconds}", highlight=False)
             elif executed:
-                self._print(f"{stage} done in {seconds} ({self._through} of {self._stages})")
-            else:
-                self._print()
+                self._console.out(
+                    f"{stage} done in {seconds} ({self._ended} of {self._stages})", highlight=False
+                )
 
     def close(self) -> None:
-        """Leave the last line, and show the end of the output of every stage that failed."""
-        with self._lock:
-            self._running.clear()
-            self._print()
-            for stage, lines in self._failures.items():
-                self._print("\n".join([f"\n{stage} failed:", *(f"  {line}" for line in lines), ""]))
-
-    def _print(self, text: str | None = None) -> None:
-        """Write a finished line, and on a terminal the line with the running stages below it."""
+        """Take the bars away, and show the end of the output of every stage that failed."""
         if self._live:
-            self._stream.write(CLEAR_LINE)
-        if text is not None:
-            self._stream.write(f"{text}\n")
-        if self._live and self._running:
-            bars = [f"{name} {one.percent} %" for name, one in self._running.items()]
-            state = f"[{self._through}/{self._stages}] " + ", ".join(bars)
-            self._stream.write(state[: shutil.get_terminal_size().columns - 1])
-        self._stream.flush()
-
-
-def failures(stages: int, failed: list[str], skipped: list[str]) -> str:
-    """Say which of so many stages failed, and which could not be started for that."""
-    message = f"{len(failed)} of {stages} stages failed: {', '.join(failed)}"
-    return message + (f"; not started for that: {', '.join(skipped)}" if skipped else "")
+            self._bars.stop()
+        for stage, lines in self._failures.items():
+            self._console.out(
+                "\n".join([f"\n{stage} failed:", *(f"  {line}" for line in lines), ""]), highlight=False
+            )
 
 
 QUIET = View()

@@ -1,1 +1,1 @@
-"""The lasting Prefect server, its deployments, workers and automations."""
+"""The Prefect server and what it knows of this project: settings, deployments, pools, automations, the run form."""

@@ -1,7 +1,7 @@
-"""One command each for server, deployments and worker: `python -m flows.server.operate server`, `deploy`, `worker`.
+"""Commands for the server, the deployments and a worker: `python -m flows.server.operate server`, `deploy`, `worker`.
 
-All of them take the settings of flows/engine/environment.py; PREFECT_AUTH, PREFECT_API_URL and
-PREFECT_SERVER_DATABASE_CONNECTION_URL change who may come in, where the server is, and where it keeps its records.
+All use the settings of flows/server/environment.py. PREFECT_AUTH sets the credentials, PREFECT_API_URL the server's
+address, PREFECT_SERVER_DATABASE_CONNECTION_URL its database.
 """
 
 import os
@@ -9,15 +9,10 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from flows.engine.environment import (  # sets what Prefect reads at its import
-    CHECKOUT_VARIABLE,
-    DEFAULTS,
-    project_root,
-)
+from flows.server.environment import CHECKOUT_VARIABLE, project_root  # sets what Prefect reads at import
 
 # isort: split
 import typer
@@ -25,8 +20,9 @@ import typer
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 PREFECT = [sys.executable, "-m", "prefect"]
 PIPELINES_AT_ONCE = 2
-"""Fewer than a worker's limit: a pipeline run waits for stages, which need places of their own."""
-SILENT_BEATS = 3
+"""Fewer than a worker's limit: a pipeline run waits for its stages, which need slots of their own."""
+AUTOMATIONS = Path(__file__).with_name("automations.yaml")
+SILENT_RUNS = "silent flow runs become Crashed"
 
 
 @app.command()
@@ -39,25 +35,13 @@ def server(host: str = "127.0.0.1", port: int = 4200) -> None:
 
 
 @app.command()
-def deploy(
-    silent_seconds: Annotated[
-        float | None, typer.Option(help="Without a heartbeat for so long, a run is Crashed (three beats).")
-    ] = None,
-) -> None:
+def deploy() -> None:
     """Register pools, queues, automations and the deployments of prefect.yaml; can be repeated."""
-    from flows.server.automations import crash_silent_runs
-
     _use_local_server()
-    for pool in ("cpu", "gpu"):
-        _pool(pool)
-    _queue("pipelines", "cpu", limit=PIPELINES_AT_ONCE)
-    _queue("promotions", "cpu")
-    _queue("stages", "cpu")
-    _queue("stages", "gpu")
-    seconds = silent_seconds or SILENT_BEATS * int(os.environ["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"])
-    crash_silent_runs(timedelta(seconds=seconds))
+    _create_pools()
+    register_automations(["--from-file", str(AUTOMATIONS)], replaces=SILENT_RUNS)
     description = Path(__file__).resolve().parents[2] / "prefect.yaml"
-    _run([*PREFECT, "--no-prompt", "deploy", "--all", "--prefect-file", str(description)])
+    run_prefect(["--no-prompt", "deploy", "--all", "--prefect-file", str(description)])
 
 
 @app.command()
@@ -71,7 +55,7 @@ def worker(
     ] = False,
 ) -> None:
     """Start a worker on this checkout; Ctrl-C or SIGTERM ends it, with the runs that it has."""
-    from flows.engine.seats import stages_per_device, visible_devices
+    from flows.engine.slots import stages_per_device, visible_devices
 
     _use_local_server()
     most = limit or (max(len(visible_devices()), 1) * stages_per_device() if pool == "gpu" else 4)
@@ -96,55 +80,61 @@ def worker(
 @app.command()
 def notify(url: str) -> None:
     """Call a webhook for every flow run that fails."""
-    from flows.server.automations import call_webhook_on_failure
+    from flows.server.webhook import FAILED_RUNS, failure_automation
 
     _use_local_server()
-    call_webhook_on_failure(url)
+    register_automations(["--from-json", failure_automation(url)], replaces=FAILED_RUNS)
 
 
 def _use_local_server() -> None:
     os.environ.setdefault("PREFECT_API_URL", "http://127.0.0.1:4200/api")
 
 
-def _pool(name: str) -> None:
-    """Create a pool of processes; one that is there stays as it is, somebody may have made it of containers."""
+def _create_pools() -> None:
+    """Create the pools of processes, and a queue with a limit; existing ones stay as they are.
+
+    `prefect work-pool create` does not serve here: for the list of worker types it makes the server ask GitHub. The
+    queues without a limit come into being with their deployments.
+    """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
     from prefect.workers.process import ProcessWorker
 
-    pool = WorkPoolCreate(
-        name=name,
-        type=ProcessWorker.type,
-        base_job_template=ProcessWorker.get_default_base_job_template(),
-        description=f"Machines for stages marked `{name}` in dvc.yaml",
-    )
-    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
-        client.create_work_pool(pool)
+    with get_client(sync_client=True) as client:
+        for name in ("cpu", "gpu"):
+            pool = WorkPoolCreate(
+                name=name,
+                type=ProcessWorker.type,
+                base_job_template=ProcessWorker.get_default_base_job_template(),
+                description=f"Machines for stages marked `{name}` in dvc.yaml",
+            )
+            with suppress(ObjectAlreadyExists):
+                client.create_work_pool(pool)
+        with suppress(ObjectAlreadyExists):
+            client.create_work_queue(
+                name="pipelines", work_pool_name="cpu", concurrency_limit=PIPELINES_AT_ONCE
+            )
 
 
-def _queue(name: str, pool: str, *, limit: int | None = None) -> None:
-    from prefect.client.orchestration import get_client
-    from prefect.exceptions import ObjectAlreadyExists
+def register_automations(source: list[str], *, replaces: str) -> None:
+    """Create automations through Prefect's command line, in place of an earlier one of that name."""
+    delete = [*PREFECT, "automation", "delete", replaces]
+    subprocess.run(delete, check=False, capture_output=True)  # fails if there is none
+    run_prefect(["automation", "create", *source])
 
-    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
-        client.create_work_queue(name=name, work_pool_name=pool, concurrency_limit=limit)
 
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, check=False)
+def run_prefect(arguments: list[str]) -> None:
+    """Run a command of Prefect; exits with a message if it fails."""
+    done = subprocess.run([*PREFECT, *arguments], check=False)
     if done.returncode != 0:
-        sys.exit(
-            f"`prefect {' '.join(command[3:])}` failed; is there a server at {os.environ['PREFECT_API_URL']}?"
-        )
+        sys.exit(f"`prefect {arguments[0]}` failed; is there a server at {os.environ['PREFECT_API_URL']}?")
 
 
 def _become(command: list[str]) -> None:
-    """Turn this process into the command, so that signals and process ids mean what they seem to mean."""
+    """Replace this process by the command, so that signals reach it and the process id stays."""
     os.execve(command[0], command, os.environ)  # noqa: S606 there is no shell in between
 
-
-__all__ = ["DEFAULTS", "app"]
 
 if __name__ == "__main__":
     app()

@@ -43,8 +43,11 @@ def project(template: Path, tmp_path: Path) -> Iterator[Project]:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A Prefect server with the deployments of prefect.yaml, without workers."""
     home = tmp_path_factory.mktemp("lab")
-    looks_often = {"PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "5"}
-    made = Lab(home, variables=looks_often | {"HMU_SCRATCH": str(home / "scratch")})
+    polls_often = {
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "5",
+        "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",
+    }
+    made = Lab(home, variables=polls_often | {"HMU_SCRATCH": str(home / "scratch")})
     try:
         made.start_server()
         made.operate("deploy")

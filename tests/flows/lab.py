@@ -79,21 +79,15 @@ class Lab:
             "HMU_REMOTE_WAITS": "1,2,4,8,16,32",
         } | self.variables  # fmt: skip
 
-    def operate(self, *arguments: str, **environment: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "flows.server.operate", *arguments],
-            cwd=self.home,
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    def operate(self, *arguments: str) -> str:
+        return self.command("flows.server.operate", *arguments)
 
-    def python(self, code: str) -> str:
+    def prefect(self, *arguments: str) -> str:
+        return self.command("prefect", *arguments)
+
+    def command(self, module: str, *arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", code],
+            [sys.executable, "-m", module, *arguments],
             cwd=self.home,
             env=self.environment,
             capture_output=True,

@@ -1,55 +1,69 @@
-"""Curves of a running training on Prefect's page."""
+"""The curves of a long training, as an artifact of its flow run."""
 
+import sys
 from pathlib import Path
-from typing import Any
 
-import pytest
+from lab import Lab
+from toy_project import Project
 
-from flows.engine import curves
+from flows.engine.curves import as_tables, live_file, read_points
 from hmu_tasks.runtime import paths
 
+# Two points at once and one more later, as a training would append them; shown from the first second on.
+FLOW = """
+import os, sys, time
+os.environ["PREFECT_API_URL"] = sys.argv[1]
+from pathlib import Path
+from prefect import flow
+from flows.engine import curves
+from flows.engine.graph import Stage
+curves.AFTER_SECONDS, curves.SECONDS_BETWEEN = 0.5, 0.5
+file = curves.live_file(Path(), "train-base@momask-full")
 
-@pytest.mark.parametrize(
-    ("stage", "name"),
-    [
-        ("train-base@momask-full", "base-momask-full"),
-        ("train-tokenizer@retrain", "tokenizer-retrain"),
-        ("train-text", "text"),
-        ("evaluate@momask-lcr", None),
-        ("report", None),
-    ],
-)
-def test_the_file_of_a_stage_is_that_of_its_component(stage: str, name: str | None) -> None:
-    found = curves.live_file(Path("root"), stage)
-    assert found == (None if name is None else Path("root") / paths.LIVE / f"{name}.csv")
-
-
-def test_newest_points_come_first_and_a_half_written_line_is_left(tmp_path: Path) -> None:
-    file = tmp_path / "x.csv"
-    assert curves.latest_points(file) == []
-    file.write_text("step,name,value\n10,loss,2\n10,accuracy,0.1\n20,loss,1\n30,lo", encoding="utf-8")
-    assert curves.latest_points(file) == [
-        {"step": "20", "loss": "1"},
-        {"step": "10", "loss": "2", "accuracy": "0.1"},
-    ]
-
-
-def test_a_long_training_is_shown_and_not_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[dict[str, Any]] = []
-    monkeypatch.setattr(
-        curves, "create_table_artifact", lambda rows, **more: shown.append({"rows": rows, **more})
-    )
-    now = [0.0]
-    monkeypatch.setattr("flows.engine.curves.time.monotonic", lambda: now[0])
-    file = tmp_path / paths.LIVE / "text.csv"
+@flow(name="curves")
+def training():
     file.parent.mkdir(parents=True)
-    file.write_text("step,name,value\n10,loss,2\n", encoding="utf-8")
-    show = curves.TrainingCurves(tmp_path, "train-text")
-    for now[0] in (5.0, 19.0):
-        show()
-    assert shown == []
-    for now[0] in (21.0, 25.0, 40.0):
-        show()
-    assert [(one["key"], one["rows"]) for one in shown] == [
-        ("curves-train-text", [{"step": "10", "loss": "2"}])
-    ]
+    file.write_text("step,name,value\\n9,loss,9\\n")
+    with curves.live_curves(Stage("train-base@momask-full", ()), Path(), warn=print):
+        time.sleep(1.5)
+        with file.open("a") as stream:
+            stream.write("10,loss,0.5\\n10,accuracy,0.25\\n")
+        time.sleep(2)
+        with file.open("a") as stream:
+            stream.write("20,loss,0.125\\n30,lo")
+        time.sleep(2)
+
+training()
+"""
+
+
+def test_the_file_is_the_one_of_the_component() -> None:
+    files = {
+        "train-text": "text",
+        "train-tokenizer@full": "tokenizer-full",
+        "train-base@momask-retrain": "base-momask-retrain",
+    }
+    for stage, component in files.items():
+        assert live_file(Path("root"), stage) == Path("root") / paths.LIVE / f"{component}.csv"
+
+
+def test_a_line_still_being_written_is_left_out() -> None:
+    assert read_points("step,name,value\n1,loss,0.5\n2,lo") == [("1", "loss", "0.5")]
+    assert read_points("step,na") == read_points("") == []
+
+
+def test_latest_values_and_last_points() -> None:
+    points = [(str(step), name, f"{step}.5") for step in range(30) for name in ("loss", "r1")]
+    text = as_tables(points)
+    assert "| loss | 29 | 29.5 |\n| r1 | 29 | 29.5 |" in text
+    assert "The last 20 points:" in text
+    rows = text.splitlines()[-20:]
+    assert (rows[0], rows[-1]) == ("| 29 | r1 | 29.5 |", "| 20 | loss | 20.5 |")
+
+
+def test_a_long_training_shows_its_curves_while_it_runs(project: Project, lab: Lab) -> None:
+    project.command(sys.executable, "-c", FLOW, lab.url)
+    artifacts = lab.artifacts(lab.runs_of("curves")[0]["id"])
+    assert set(artifacts) == {"curves-train-base-momask-full"}  # one, updated
+    text = artifacts["curves-train-base-momask-full"]
+    assert "| loss | 20 | 0.125 |\n| accuracy | 10 | 0.25 |" in text

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from toy_project import STAGES, Project
 
-from flows.engine.graph import Stage, changed_stages, critical_path, read_stages, select
+from flows.engine.graph import Stage, changed_stages, critical_paths, read_stages, select
 from flows.engine.lockfile import lock_order, restore_lock_order
 from hmu_tasks.runtime.errors import HmuError
 
@@ -46,7 +46,7 @@ def test_what_comes_behind_a_change_is_looked_at(project: Project) -> None:
     assert changed_stages(project.root, stages) == {"train@a", "unlearn@a", "report"}
 
 
-def test_the_longest_way_counts_what_comes_behind(project: Project) -> None:
+def test_the_critical_path_counts_the_dependents(project: Project) -> None:
     stages = [
         Stage("a", (), seconds=10.0),
         Stage("b", ("a",), seconds=1.0),
@@ -54,8 +54,8 @@ def test_the_longest_way_counts_what_comes_behind(project: Project) -> None:
         Stage("d", ("b",), seconds=100.0),
         Stage("e", ("c", "d")),
     ]
-    assert critical_path(stages) == {"a": 116.0, "b": 106.0, "c": 25.0, "d": 105.0, "e": 5.0}
-    assert critical_path(stages[3:4]) == {"d": 100.0}  # what it needs is not part of this walk
+    assert critical_paths(stages) == {"a": 116.0, "b": 106.0, "c": 25.0, "d": 105.0, "e": 5.0}
+    assert critical_paths(stages[3:4]) == {"d": 100.0}  # what it needs is not part of this walk
     graph = project.root / "dvc.yaml"
     content = graph.read_text(encoding="utf-8")
     graph.write_text(content.replace("resource: gpu", "resource: gpu, seconds: 90"), encoding="utf-8")

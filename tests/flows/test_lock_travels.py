@@ -23,7 +23,7 @@ def other(project: Project, tmp_path: Path) -> Project:
 
 
 def repro(project: Project) -> str:
-    process = project.start("flows.engine.repro", "--jobs", "1")
+    process = project.start("flows.repro", "--jobs", "1")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     return output

@@ -1,6 +1,5 @@
-"""What `make repro` runs: stages side by side, by DVC alone where that is the same, and readable all the way."""
+"""What `make repro` runs: stages in parallel, or plain DVC if that is the same."""
 
-import io
 import os
 import signal
 import time
@@ -8,15 +7,14 @@ import time
 import pytest
 from toy_project import STAGES, Project
 
-from flows.engine.graph import Stage
-from flows.engine.repro import default_jobs, is_chain
-from flows.engine.terminal import Terminal
+from flows.engine.graph import Stage, is_chain
+from flows.repro import default_jobs
 
 DIAMOND = [Stage("a", ()), Stage("b", ("a",)), Stage("c", ("a",)), Stage("d", ("b", "c"))]
 
 
 def repro(project: Project, *arguments: str) -> tuple[int, str]:
-    process = project.start("flows.engine.repro", *arguments)
+    process = project.start("flows.repro", *arguments)
     output, _ = process.communicate(timeout=300)
     return process.returncode, output
 
@@ -24,7 +22,7 @@ def repro(project: Project, *arguments: str) -> tuple[int, str]:
 def interrupt(project: Project, *, stages: int) -> None:
     """Start `make repro`'s command and press Ctrl-C, which goes to the whole process group, once some stages began."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-    process = project.start("flows.engine.repro", "--jobs", "2", group=True)
+    process = project.start("flows.repro", "--jobs", "2", group=True)
     signal.signal(signal.SIGINT, before)
     while len(project.log()) < stages:
         assert process.poll() is None, process.communicate()[0]
@@ -89,43 +87,3 @@ def test_one_job_is_dvc_alone(project: Project) -> None:
     assert status == 0, output
     assert sorted(project.executed()) == sorted(name.replace("@", "-") for name in STAGES)
     assert not list((project.root / "runs").rglob("prefect.db"))
-
-
-class Screen(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def story(stream: io.StringIO) -> str:
-    view = Terminal(stream)
-    view.begin(2)
-    view.start("one")
-    view.line("one", "Running stage 'one':")
-    view.line("one", "> python -m step one")
-    view.start("two")
-    view.progress("one", 40)
-    view.line("two", "a word")
-    view.progress("nobody", 3)
-    view.end("one", executed=True)
-    view.end("two", executed=True, failure=("last words",))
-    view.close()
-    return stream.getvalue()
-
-
-def test_lines_for_a_file_and_a_line_of_bars_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
-    plain = "Running stage 'one'\ntwo | a word\none done in 0 s (1 of 2)\ntwo FAILED after 0 s\n"
-    failure = "\ntwo failed:\n  last words\n\n"
-    assert story(io.StringIO()) == plain + failure
-    seen = story(Screen())
-    assert "[0/2] one 40 %, two 0 %\r\x1b[Ktwo | a word\n" in seen
-    assert seen.endswith(f"\r\x1b[K{failure}")
-
-
-def test_a_narrow_terminal_is_not_overrun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "12")
-    stream = Screen()
-    view = Terminal(stream)
-    view.begin(1)
-    view.start("a-stage-with-a-long-name")
-    assert stream.getvalue() == "\r\x1b[K[0/1] a-sta"

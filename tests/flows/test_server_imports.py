@@ -5,7 +5,7 @@ import sys
 
 from prefect_settings import setting_names
 
-from flows.engine.temporary import WITHOUT
+from flows.server.temporary import WITHOUT
 
 
 def test_the_prefect_server_can_be_imported() -> None:

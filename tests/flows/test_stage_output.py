@@ -1,17 +1,15 @@
-"""What a stage prints: lines, bars and secrets; and the seats on GPUs."""
+"""What a stage prints: lines, bars and secrets; and the form of a run."""
 
 import os
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 from toy_project import Project
 
-from flows.engine.form import AS_COMMITTED, changes
+from flows.engine.process import Console, Processes, output_lines, run_stage
 from flows.engine.redaction import redactor
-from flows.engine.seats import Seats, stages_per_device
-from flows.engine.stage import Console, Processes, output_lines, run_stage
+from flows.server.form import AS_COMMITTED, changes
 from hmu_tasks.runtime.errors import HmuError
 
 
@@ -97,43 +95,6 @@ def test_secrets_are_blotted_out() -> None:
     assert redact("tulip-garden and longsecret for anna on") == "*** and *** for anna on"
     assert redact("postgresql://hmu:pass@host/db") == "postgresql://***@host/db"
     assert redact("https://example.org/a:b@c") == "https://example.org/a:b@c"
-
-
-def test_seats_are_shared_between_flows_and_given_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    one, other = Seats(["0", "1"]), Seats(["0", "1"])
-    with one.take("gpu") as first, other.take("gpu") as second:
-        assert {first.label, second.label} == {"GPU 0", "GPU 1"}
-        assert first.environment["CUDA_VISIBLE_DEVICES"] != second.environment["CUDA_VISIBLE_DEVICES"]
-        waiting = threading.Event()
-
-        def third() -> None:
-            with one.take("gpu"):
-                waiting.set()
-
-        thread = threading.Thread(target=third)
-        thread.start()
-        assert not waiting.wait(0.5)
-    assert waiting.wait(10)
-    thread.join()
-    with one.take("gpu"), one.take("gpu"), pytest.raises(HmuError, match="stopped while"):
-        one.take("gpu", given_up=lambda: True).__enter__()
-    with Seats([]).take("gpu") as slot:
-        assert slot.label == "CPU"
-
-
-def test_more_stages_on_each_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    slots = Seats(["4"], per_device=2)
-    with slots.take("gpu") as first, slots.take("gpu") as second:
-        assert first.environment == second.environment == {"CUDA_VISIBLE_DEVICES": "4"}
-    monkeypatch.setenv("HMU_STAGES_PER_GPU", "2")
-    assert stages_per_device() == 2
-    monkeypatch.setenv("HMU_STAGES_PER_GPU", "none")
-    with pytest.raises(HmuError, match="HMU_STAGES_PER_GPU is 'none'"):
-        stages_per_device()
 
 
 def test_the_form_changes_only_what_is_filled_in() -> None:

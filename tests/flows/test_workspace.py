@@ -7,9 +7,10 @@ import pytest
 from toy_project import Project
 
 from flows.cluster.ending import push_reference, save_branch, save_experiment
+from flows.cluster.entries import merge_entries
 from flows.cluster.overlay import set_params
 from flows.cluster.workspace import find_commit, is_dirty, restore, worktree
-from flows.engine.lockfile import lock_order, merge_entries, read_entries
+from flows.engine.lockfile import lock_order, read_entries
 from hmu_tasks.runtime.errors import HmuError
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")

@@ -16,9 +16,9 @@ from flows.engine.guard import GUARD
 from flows.engine.redaction import redactor
 
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""Environment of stages: memory in pages of 2 MB where Linux gives them (benchmarks/huge_pages.py says what it gains).
+"""Environment of stages: memory in pages of 2 MB if Linux has them (gain: benchmarks/huge_pages.py).
 
-Only the start of a process reads it, so that no step can set it for itself; other systems know nothing of it.
+Read at the start of a process only, so that no step can set it for itself; other systems ignore it.
 """
 _BUSY = "is busy, it is being blocked by"
 _BAR = re.compile(r"(?P<label>[^\r\n]*?):?\s*(?P<percent>\d{1,3})%\|")
@@ -33,7 +33,7 @@ _HINTS = frozenset(
         "Use `dvc push` to send your updates to remote storage.",
     }
 )
-"""What DVC tells a person at a terminal; here the flow does it."""
+"""DVC's advice to a person at a terminal; here the flow follows it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Outcome:
 
     @property
     def reason(self) -> str:
-        """The end of the output, where the reason of a failure stands."""
+        """The end of the output, which has the reason of a failure."""
         return "\n".join(self.last_lines[-4:])
 
 
@@ -114,15 +114,15 @@ def run_stage(
 ) -> Outcome:
     """Run one stage through DVC, which decides itself whether there is anything to do.
 
-    pull: take the stage's result from the remote where some other machine has made it already
-    --wait-for-lock: without it a finished stage can be lost when DVC takes its lock again. Overlapping
-    paths are not waited for by that option, so a busy answer is tried once more.
+    pull: take the stage's result from the remote if another machine has made it already
+    Without --wait-for-lock a finished stage can be lost when DVC takes its lock again. The option does not wait for
+    overlapping paths, so a busy answer is retried once.
     """
     options = [*(["--force"] if force else []), *(["--pull"] if pull else [])]
     arguments = ["repro", "--single-item", *options, name]
     outcome = run_dvc(arguments, root=root, environment=environment, processes=processes, console=console)
     if outcome.status != 0 and any(_BUSY in line for line in outcome.last_lines):
-        console.log("DVC is busy with these paths; once more")
+        console.log("DVC is busy with these paths; retrying once")
         outcome = run_dvc(arguments, root=root, environment=environment, processes=processes, console=console)
     return outcome
 
@@ -165,7 +165,7 @@ def run_dvc(
 
 
 def _search_path() -> dict[str, str]:
-    """Let the stages' `python` be the one that runs the flow, also where no environment is activated."""
+    """Let the stages' `python` be the one that runs the flow, even if no environment is activated."""
     folder = str(Path(sys.executable).parent)
     return {"PATH": os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])}
 

@@ -1,21 +1,21 @@
-"""Prefect's settings for servers, workers and flows; imported before Prefect, which reads them at its import.
+"""Prefect's settings for servers, workers and flows; import it before Prefect, which reads them when imported.
 
-Every variable that is already set wins. PREFECT_AUTH=user:password switches authentication on, for the server and
-for everything that talks to it.
+Variables that are already set win. PREFECT_AUTH=user:password switches authentication on, for the server and for
+everything that talks to it.
 """
 
 import os
 from pathlib import Path
 
 CHECKOUT_VARIABLE = "HMU_CHECKOUT"
-"""Environment variable by which a worker tells its flow runs where its checkout lies."""
+"""Environment variable: the checkout of a worker, for its flow runs."""
 
 
 def project_root(start: Path | None = None) -> Path:
     """Find the folder of the DVC project at or above `start` (the working folder).
 
     A flow run of a worker starts in an empty folder; there HMU_CHECKOUT says where the worker's checkout is.
-    Returns `start` itself where there is no project.
+    Returns `start` itself if there is no project.
     """
     folder = (start or Path.cwd()).resolve()
     named = [Path(os.environ[CHECKOUT_VARIABLE])] if CHECKOUT_VARIABLE in os.environ else []
@@ -26,7 +26,7 @@ DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
     "PREFECT_CLI_PROMPT": "false",
-    # A flow run that sends nothing for three times this long is taken for dead; see flows/server/automations.py.
+    # A flow run that sends nothing for three times this long is presumed dead; see automations.yaml.
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "60",
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",

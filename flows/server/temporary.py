@@ -1,7 +1,7 @@
-"""A Prefect server of this run's own, where PREFECT_API_URL names none.
+"""A Prefect server for one run, if PREFECT_API_URL names none.
 
-It stands in a session of its own, so that Ctrl-C reaches the flow only and the flow can still say how it ended; its
-guard ends it with the flow, however that ends. Prefect's own temporary server would hear the Ctrl-C as well.
+It runs in a session of its own, so that Ctrl-C reaches the flow only and the flow can still record how it ended; its
+guard ends it with the flow, however that ends. Prefect's own temporary server would get the Ctrl-C too.
 """
 
 import atexit
@@ -35,14 +35,14 @@ WITHOUT = {
         "TRIGGERS",
     )
 }
-"""Services for schedules, workers and automations: they look around every few seconds, and one run needs none."""
+"""Services for schedules, workers and automations: they poll every few seconds, and one run needs none."""
 
 
 def start() -> None:
-    """Start a server; PREFECT_API_URL says where it is going to answer, and a second variable which process it is.
+    """Start a server; set PREFECT_API_URL to its address, and a second variable to its process id.
 
-    Both are for this process after an os.execve: Prefect reads its settings when it is imported. Who does not go on
-    to `await_server` calls `stop`; a process that is killed takes the server along all the same.
+    Both are for this process after an os.execve: Prefect reads its settings when it is imported. A process that is
+    killed takes the server along.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -60,7 +60,7 @@ def start() -> None:
 
 
 def await_server() -> None:
-    """Wait until the temporary server answers, and have it end with this process; nothing to do where there is none.
+    """Wait until the temporary server, if there is one, answers; it ends with this process.
 
     Raises HmuError when it ends or stays silent.
     """
@@ -68,7 +68,7 @@ def await_server() -> None:
         return
     from prefect import get_client
 
-    atexit.register(stop)  # behind what Prefect registers later: its last log lines still go to the server
+    atexit.register(_stop)  # behind what Prefect registers later: its last log lines still go to the server
     deadline = time.monotonic() + _PATIENCE_SECONDS
     with get_client(sync_client=True) as client:
         while client.api_healthcheck() is not None:
@@ -78,7 +78,7 @@ def await_server() -> None:
             time.sleep(0.1)
 
 
-def stop() -> None:
+def _stop() -> None:
     """End the temporary server, which this process has started, and wait until it is gone."""
     number = int(os.environ.pop(_VARIABLE))
     with suppress(ProcessLookupError, ChildProcessError):

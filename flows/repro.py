@@ -1,27 +1,21 @@
-"""`make repro`: a stage on every core through the flow, or plain `dvc repro` where that does the same.
+"""`make repro`: a stage on every core through the flow, or plain `dvc repro` if that is the same.
 
-`python -m flows.engine.repro [--jobs N]`. The flow costs some seconds, so plain `dvc repro` does the work where no two
-stages can run side by side: with one job, or where the out-of-date stages form a chain.
+`python -m flows.repro [--jobs N]`. The flow costs some seconds, so plain `dvc repro` does the work if no two stages can
+run in parallel: with one job, or if what is out of date is a chain.
 """
 
 import os
 import sys
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
-from flows.engine.environment import (
-    project_root,  # before Prefect: sets the variables that it reads at import
-)
-
-# isort: split
 import psutil
 import typer
 
-from flows.engine import temporary
-from flows.engine.graph import DVC, Stage, behind, changed_stages, read_stages
+from flows.engine.graph import DVC, changed_stages, is_chain, read_stages
 from flows.engine.lockfile import drop_unavailable
-from flows.engine.stage import HUGE_PAGES
+from flows.engine.process import HUGE_PAGES
+from flows.server.environment import project_root
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.runtime.threads import threads
 
@@ -36,7 +30,7 @@ _LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def default_jobs() -> int:
-    """Say how many stages this machine runs well at once: one for each core and 1.75 GiB that this process may use."""
+    """Say how many stages fit this machine: one per core and 1.75 GiB of memory that this process may use."""
     cores = len(os.sched_getaffinity(0))
     memory = psutil.virtual_memory().total
     if _QUOTA.exists():
@@ -50,20 +44,10 @@ def default_jobs() -> int:
     return max(1, min(cores // threads(), memory // BYTES_PER_STAGE))
 
 
-def is_chain(stages: list[Stage], changed: set[str]) -> bool:
-    """Say whether the changed stages can only run one after the other.
-
-    stages: the whole graph, every stage behind those that it needs
-    """
-    needed = behind(stages)
-    order = [stage.name for stage in stages if stage.name in changed]
-    return all(before in needed[after] for before, after in pairwise(order))
-
-
 def main(
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Stages at once; default: one for each core and 1.75 GiB of memory."),
+        typer.Option(min=1, help="Stages in parallel; default: one per core and 1.75 GiB of memory."),
     ] = None,
 ) -> None:
     """Bring everything up to date."""
@@ -82,8 +66,6 @@ def main(
         os.execve(DVC[0], [*DVC, "repro"], HUGE_PAGES | os.environ)  # noqa: S606 there is no shell in between
     else:
         command = [sys.executable, "-m", "flows.pipeline", "--workers", str(most)]
-        if "PREFECT_API_URL" not in os.environ:
-            temporary.start()
         os.execve(command[0], command, os.environ)  # noqa: S606
 
 

@@ -1,4 +1,4 @@
-"""What a pipeline run can be asked for: the types from which Prefect's page draws its form."""
+"""Parameters of a pipeline run: the types from which Prefect's page makes its form."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, get_args
@@ -13,7 +13,7 @@ Placement = Literal["here", "gpu-pool", "pools"]
 
 
 def _one_of(names: Iterable[str]) -> Any:
-    """Make the type of a name out of a list that the code knows; the form offers the list."""
+    """Make the type of a name in a list; the form offers the list."""
     known: list[JsonValue] = list(names)
 
     def check(name: str) -> str:
@@ -39,7 +39,7 @@ def _keys(*path: str) -> list[str]:
 
 
 AS_COMMITTED = "(as in params.yaml)"
-"""What the form offers where nothing is to be changed: Prefect draws an optional list of names as a riddle."""
+"""The choice that changes nothing: Prefect's form for an optional list of names is hard to read."""
 Preset = _one_of([AS_COMMITTED, *presets.names()])
 Dataset = _one_of([AS_COMMITTED, *get_args(_section("run").model_fields["dataset"].annotation)])
 Model = _one_of(_keys("train", "base"))
@@ -60,7 +60,7 @@ def changes(
     """Collect what a run changes in params.yaml, by dotted key; empty fields change nothing.
 
     seeds: the first one counts; a run has one seed
-    Raises HmuError where an override says something else than the field of the form.
+    Raises HmuError if an override contradicts the field of the form.
     """
     fields = {
         "run.concept": concept,
