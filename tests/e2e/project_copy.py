@@ -43,7 +43,7 @@ TINY: dict[str, Any] = {
         "residual": {"latent": 32, "feedforward": 64, "steps": 10, "batch": 16},
         "classifier": {"width": 32, "steps": 20, "batch": 16},
     },
-    "unlearn": {"lcr": {"codes": [2, 4], "seeds": [0], "layers": [0, 1]}},
+    "unlearn": {"lcr": {"strengths": [2, 4], "seeds": [0], "layers": [0, 1]}},
     "evaluate": {
         "retrieval_batch": 8,
         "diversity_pairs": 10,

@@ -26,7 +26,7 @@ OVERLAY = {
     "filter": {"rule": "substring"},
     "validate": {"forget_share": [0.1, 0.6]},
     "train": {"tokenizer": {"steps": 20}},
-    "unlearn": {"lcr": {"codes": [2, 5]}},
+    "unlearn": {"lcr": {"strengths": [2, 5]}},
 }
 
 
