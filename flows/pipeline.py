@@ -46,7 +46,6 @@ from flows.server.form import (
     Workers,
     changes,
 )
-from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import HmuError
 
 _MOST_STAGES = 1000
@@ -100,35 +99,11 @@ def unlearning(
         workers: stages in parallel on the CPU of this machine; each GPU has seats of its own
         force: run what is up to date, too
     """
-    flow_run = cast(FlowRunContext, get_run_context()).flow_run
-    assert flow_run is not None
-    title = name or flow_run.name
+    context = cast(FlowRunContext, get_run_context())
+    assert context.flow_run is not None
+    flow_run, title = context.flow_run, name or context.flow_run.name
     if len(seeds) > 1:
-        states = [
-            unlearning.with_options(flow_run_name=f"{title}-seed{seed}")(
-                preset=preset,
-                concept=concept,
-                dataset=dataset,
-                models=models,
-                methods=methods,
-                seeds=[seed],
-                overrides=overrides,
-                revision=revision,
-                targets=targets,
-                placement=placement,
-                finish=finish,
-                push=push,
-                name=f"{title}-seed{seed}",
-                workers=workers,
-                force=force,
-                return_state=True,
-            )
-            for seed in seeds
-        ]
-        failed = [str(seed) for seed, state in zip(seeds, states, strict=True) if not state.is_completed()]
-        if failed:
-            return Failed(message=f"{len(failed)} of {len(seeds)} seeds failed: {', '.join(failed)}")
-        return Completed(message=f"{len(seeds)} experiments, one for each seed")
+        return _run_each_seed(context.parameters or {}, title)
     try:
         chosen = changes(
             concept=concept,
@@ -160,9 +135,28 @@ def unlearning(
             if not in_place:
                 workspace.restore(place.root)
             end = _run(walk, pools)
-            return _leave(end, place, checkout, finish, title, push=push)
+            if in_place:
+                ending.show_report(place.root)
+                return end
+            if not end.is_completed():
+                return end
+            return ending.leave(end, place, checkout, finish, title, push=push)
     except HmuError as error:
         return Failed(message=str(error))
+
+
+def _run_each_seed(parameters: dict[str, Any], title: str) -> State[Any]:
+    """Run the flow once per seed, one after another, each as a flow run of its own."""
+    seeds: list[int] = parameters["seeds"]
+    failed = []
+    for seed in seeds:
+        name = f"{title}-seed{seed}"
+        run = unlearning.with_options(flow_run_name=name)
+        if not run(**(parameters | {"seeds": [seed], "name": name}), return_state=True).is_completed():
+            failed.append(str(seed))
+    if failed:
+        return Failed(message=f"{len(failed)} of {len(seeds)} seeds failed: {', '.join(failed)}")
+    return Completed(message=f"{len(seeds)} experiments, one for each seed")
 
 
 @contextmanager
@@ -207,26 +201,6 @@ def _run(walk: Walk, pools: Pools | None) -> State[Any]:
     create_table_artifact(rows, key="stages", description="Stages of this run")
     artifacts.leave_metrics(walk.root)
     return end
-
-
-def _leave(
-    end: State[Any], place: workspace.Workspace, checkout: Path, finish: Finish, title: str, *, push: bool
-) -> State[Any]:
-    """Leave the results as `finish` says, and show where."""
-    if finish == "workspace":
-        page = place.root / paths.REPORTS / "index.html"
-        if page.exists():
-            artifacts.leave_report(page, how="Open it in a browser; it needs no server and no network.")
-        return end
-    if not end.is_completed():
-        return end
-    save = ending.save_experiment if finish == "experiment" else ending.save_branch
-    commit = save(place, title, f"{title}: {end.message}")
-    ending.keep_report(place, checkout, finish, title)
-    get_run_logger().info("%s %s is commit %s", finish, title, commit[:12])
-    if push:
-        get_run_logger().info("sent to origin as %s", ending.push_reference(place, finish, title))
-    return Completed(message=f"{end.message}; {finish} {title}")
 
 
 def main(

@@ -3,6 +3,10 @@
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
+
+from prefect import State, get_run_logger
+from prefect.states import Completed
 
 from flows.cluster.workspace import Workspace, git
 from flows.engine import artifacts
@@ -68,3 +72,26 @@ def keep_report(workspace: Workspace, checkout: Path, finish: str, name: str) ->
     home = f"`dvc exp apply {name}`" if finish == "experiment" else f"`git switch {name}` and `dvc checkout`"
     how = f"It is on the machine that ran the flow. {home} in the checkout restores the whole run."
     artifacts.leave_report(kept / page.name, how=how, served=f"{name}/{page.name}")
+
+
+def show_report(root: Path) -> None:
+    """Show where the report of a run in the checkout itself is."""
+    page = root / paths.REPORTS / "index.html"
+    if page.exists():
+        artifacts.leave_report(page, how="Open it in a browser; it needs no server and no network.")
+
+
+def leave(
+    end: State[Any], workspace: Workspace, checkout: Path, finish: str, name: str, *, push: bool
+) -> State[Any]:
+    """Leave a run that has succeeded as an experiment or a branch; return its state.
+
+    push: also send it to the git remote `origin`
+    """
+    save = save_experiment if finish == "experiment" else save_branch
+    commit = save(workspace, name, f"{name}: {end.message}")
+    keep_report(workspace, checkout, finish, name)
+    get_run_logger().info("%s %s is commit %s", finish, name, commit[:12])
+    if push:
+        get_run_logger().info("sent to origin as %s", push_reference(workspace, finish, name))
+    return Completed(message=f"{end.message}; {finish} {name}")

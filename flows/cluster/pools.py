@@ -20,12 +20,12 @@ class Pools:
 
         place: workspace of the flow; workers check out its baseline
         scratch: name of the folder for training checkpoints
-        in_place: the workspace is the checkout itself, into which the results are pulled
+        in_place: the workspace is the checkout itself
         Raises HmuError if workers cannot get what this machine has.
         """
         workspace.check_shared(place.root, in_place=in_place)
         self._kind, self._revision = kind, place.baseline
-        self._scratch, self._in_place = scratch, in_place
+        self._scratch = scratch
 
     def is_remote(self, stage: Stage) -> bool:
         """Say whether a stage goes to a worker."""
@@ -43,5 +43,4 @@ class Pools:
         """Send what this machine has made to the DVC remote, and bring here what others have made."""
         here = [stage.name for stage in walk.stages.values() if not self.is_remote(stage)]
         transfer.push(walk, here, label="results")
-        bring = transfer.pull if self._in_place else transfer.fetch
-        bring(walk, list(walk.stages), label="results")
+        transfer.pull(walk, list(walk.stages), label="results")

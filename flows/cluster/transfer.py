@@ -38,7 +38,7 @@ def waits() -> list[float]:
     retry_condition_fn=lambda task, run, state: STOPPED not in (state.message or ""),  # noqa: ARG005
 )
 def transfer(label: str, arguments: list[str], walk: Walk) -> State[Any]:  # noqa: ARG001 names the task run
-    """Run one `dvc push`, `pull` or `fetch`."""
+    """Run one `dvc push` or `dvc pull`."""
     logger = get_run_logger()
     outcome = run_dvc(
         arguments,
@@ -65,11 +65,6 @@ def push(walk: Walk, targets: list[str], *, label: str, run_cache: bool = False)
 def pull(walk: Walk, targets: list[str], *, label: str) -> None:
     """Bring the outputs of stages, or data of .dvc files, into the workspace."""
     _transfer(walk, ["pull", *targets], targets, label=f"pull for {label}")
-
-
-def fetch(walk: Walk, targets: list[str], *, label: str) -> None:
-    """Bring the outputs of stages into the cache."""
-    _transfer(walk, ["fetch", *targets], targets, label=f"fetch {label}")
 
 
 def _transfer(walk: Walk, arguments: list[str], targets: list[str], *, label: str) -> None:
