@@ -45,12 +45,20 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
     target = paths.evaluation(model, method)
     with replacing_folder(target) as folder:
         if model == "real":
-            rows, samples = real_rows(session, identity, _sample_rows(params, session))
+            rows, samples = real_rows(
+                session, identity, _sample_rows(params, session), _original(params, session)
+            )
         else:
             rows, samples = _edits(params, session, identity, folder, progress)
         write_json(folder / "metrics.json", rows)
         write_json(folder / "headline.json", _headline(rows, model, method))
         _write_samples(samples, folder)
+
+
+def _original(params: Params, session: Session) -> Bundle | None:
+    """The first model before any edit; None where it was left out."""
+    source = paths.edits(params.run.models[0], "original")
+    return load_bundle(source / "s0", session.device) if absent_reason(source) is None else None
 
 
 def _headline(rows: Sequence[Record], model: str, method: str) -> dict[str, float]:

@@ -92,12 +92,13 @@ def _importer(params: Params, component: str, variant: str | None) -> Callable[[
     return importer(params, component, variant)
 
 
-def upstream(component: str, variant: str | None) -> list[Path]:
+def upstream(params: Params, component: str, variant: str | None) -> list[Path]:
     """Return the trained components that this one is trained on."""
     if component == "text":
         return [paths.component("tokenizer", "full")]
     if component == "classifier":
-        return [paths.component("tokenizer", v) for v in VARIANTS]
+        used = model_named(params.run.models[0]).components.values()
+        return [paths.component(one, None if one == "text" else v) for v in VARIANTS for one in used]
     if component == "residual" or component.startswith("base-"):
         return [paths.component("text"), paths.component("tokenizer", variant)]
     return []
@@ -106,6 +107,8 @@ def upstream(component: str, variant: str | None) -> list[Path]:
 def _key(params: Params, component: str, variant: str | None) -> str:
     """Name training state by everything that it depends on, so that it is never continued under other inputs."""
     sections = {"train": params.train.model_dump(mode="json"), "seed": params.run.seed}
+    if component == "classifier":
+        sections["evaluate"] = params.evaluate.model_dump(mode="json")
     parts = [json.dumps(sections, sort_keys=True), component, str(variant)]
     parts.append(str(pick_device(params.run.device)))
     inputs = [paths.CLIPS / "clips.parquet", paths.CLIPS / "captions.parquet", paths.CLIPS / "features.npy"]
@@ -115,5 +118,5 @@ def _key(params: Params, component: str, variant: str | None) -> str:
     inputs += sorted(paths.SPLIT.glob("*.txt"))
     parts.append(code_digest("models", "training"))
     parts += [digest(path) for path in inputs]
-    parts += [digest(folder) for folder in upstream(component, variant) if folder.exists()]
+    parts += [digest(folder) for folder in upstream(params, component, variant) if folder.exists()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -24,7 +24,12 @@ TINY: dict[str, Any] = {
         "tokenizer": {"width": 8, "code_width": 8, "codes": 16, "quantizers": 2, "depth": 1, **STEPS},
         "base": {"momask": TRANSFORMER, "bamm": TRANSFORMER},
         "residual": TRANSFORMER,
-        "classifier": {"width": 8, **STEPS},
+        "classifier": {
+            "negatives": 4,
+            "resampled": 4,
+            "convolution": {"width": 8, **STEPS},
+            "recurrent": {"width": 8, **STEPS},
+        },
     },
     "unlearn": {
         "lcr": {"strengths": [0, 2], "seeds": [0], "layers": [0], "support": 1},
@@ -86,7 +91,8 @@ def run_every_step(knobs: "Params") -> None:
     cells = [
         (name, variant) for name in ("tokenizer", "base-momask", "residual") for variant in train.VARIANTS
     ]
-    cells[2:2] = [("text", None), ("evaluator", None), ("classifier", None)]  # made from tokenizers only
+    cells[2:2] = [("text", None), ("evaluator", None)]  # made from tokenizers only
+    cells.append(("classifier", None))  # learns from motions that the others generate
     for component, variant in cells:
         train.run(knobs, component, variant)
     codebook.run(knobs)

@@ -1,6 +1,6 @@
 """What measures generated motion: the text-motion evaluator and the violence classifier."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.models.evaluators.classifier import ViolenceClassifier, load_classifier, score_clips
+from hmu_tasks.models.evaluators.classifier import Violence, load_classifiers
 from hmu_tasks.models.evaluators.evaluator import Evaluator, load_evaluator
 from hmu_tasks.models.evaluators.words import Words, embed_tokens, load_words
 from hmu_tasks.models.networks import weights
@@ -16,20 +16,10 @@ from hmu_tasks.models.networks.lengths import UNIT, equal_length_batches
 
 
 @dataclass(frozen=True)
-class Violence:
-    """The violence classifier with its input statistics and threshold."""
-
-    network: ViolenceClassifier
-    mean: Tensor
-    std: Tensor
-    threshold: float
-
-
-@dataclass(frozen=True)
 class Evaluators:
-    """The evaluator, which embeds captions and motions, and the classifier where the dataset has action labels.
+    """The evaluator, which embeds captions and motions, and the violence classifiers by name.
 
-    digest: of the evaluator's folder.
+    classifiers: empty where the dataset has no action labels. digest: of the evaluator's folder.
     """
 
     evaluator: Evaluator
@@ -37,7 +27,7 @@ class Evaluators:
     std: Tensor
     max_words: int
     words: Words
-    violence: Violence | None
+    classifiers: Mapping[str, Violence]
     digest: str
 
     @torch.no_grad()
@@ -72,24 +62,20 @@ class Evaluators:
             parts.append(found.cpu().numpy())
         return np.concatenate(parts)
 
-    def violent(self, clips: Sequence[np.ndarray], *, batch: int = 128) -> np.ndarray | None:
-        """Say which of N raw feature clips are violent, [N] bool; None without a classifier."""
-        if self.violence is None:
-            return None
-        side = self.violence
-        return score_clips(side.network, clips, side.mean, side.std, batch=batch) > side.threshold
+    def flagged(self, clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Say by classifier which of N raw feature clips are violent, [N] bool each."""
+        return {name: one.flagged(clips) for name, one in self.classifiers.items()}
 
 
 def load_evaluators(evaluator: Path, classifier: Path, device: torch.device) -> Evaluators:
-    """Read evaluator and classifier from their component folders."""
+    """Read evaluator and classifiers from their component folders."""
     network, mean, std, max_words = load_evaluator(evaluator, device)
-    found = load_classifier(classifier, device)
     return Evaluators(
         network,
         mean,
         std,
         max_words,
         load_words(evaluator),
-        None if found is None else Violence(*found),
+        load_classifiers(classifier, device),
         weights.digest(evaluator),
     )

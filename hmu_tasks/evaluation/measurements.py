@@ -89,7 +89,7 @@ def score(clips: Sequence[np.ndarray], evaluators: Evaluators, protocol: Protoco
         fps=protocol.fps,
         feet=layout_of(clips[0].shape[1]).skeleton.toes,
         jerk=protocol.jerk,
-        flagged=evaluators.violent(clips),
+        flagged=evaluators.flagged(clips),
     )
     return Scores(dict(computed(motions, whole=False)), evaluators.embed_motions(clips))
 

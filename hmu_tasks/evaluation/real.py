@@ -1,6 +1,7 @@
 """Metrics of the data itself and of the tokenizers' reconstructions: what any model is measured against."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,22 @@ from hmu_tasks.evaluation.session import Session
 from hmu_tasks.metrics import metric
 from hmu_tasks.metrics.inputs import Reconstructed
 from hmu_tasks.metrics.records import Record, labelled
+from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.models.networks.components import absent_reason
-from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
+from hmu_tasks.models.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from hmu_tasks.runtime import paths
 
 
 def real_rows(
-    session: Session, identity: Mapping[str, str], sample_rows: Mapping[str, Sequence[int]]
+    session: Session,
+    identity: Mapping[str, str],
+    sample_rows: Mapping[str, Sequence[int]],
+    original: Bundle | None,
 ) -> tuple[list[Record], list[tuple[dict[str, Any], np.ndarray]]]:
-    """Measure real motions (`real`) and their reconstructions by both tokenizers on the test splits.
+    """Measure real motions (`real`), their reconstructions by both tokenizers, and `resampled` on the test splits.
 
+    `resampled` keeps the real codes of layer 0 and samples the others with `original`: generated motion of known label,
+    on which the violence classifiers are checked. It is left out where the model does not sample layer by layer.
     Returns records and the real motions of the sample prompts. What compares the real motions with themselves is
     left out of their records.
     """
@@ -33,16 +40,21 @@ def real_rows(
         for variant, place in made.items()
         if absent_reason(place) is None
     }
-    for method in ("real", *coders):
+    shown_by: dict[str, Callable[[str], list[np.ndarray] | None]] = {"real": partial(_recorded, session)}
+    shown_by |= {method: partial(_rebuilt, session, coder) for method, coder in coders.items()}
+    if original is not None:
+        shown_by["resampled"] = partial(_resampled, session, original)
+    for method, show in shown_by.items():
         scores, errors = {}, {}
         for name in ("forget", "retain"):
-            clips = [np.array(c) for c in session.clips[name].features]
-            shown = clips if method == "real" else coders[method].decode(coders[method].encode(clips))
+            clips, shown = _recorded(session, name), show(name)
+            if shown is None:
+                continue
             split = session.splits[name]
             # Every repeat has other captions of the same motions.
             once = measurements.score(shown, session.evaluators, session.protocol)
             scores[name] = Scores.joined([once] * split.prompts.repeats)
-            if method != "real":
+            if method in coders:
                 pair = Reconstructed([to_joints(c) for c in shown], [to_joints(c) for c in clips])
                 errors[name] = measurements.computed(pair, whole=False)
         for name, found in session.complete(scores).items():
@@ -67,3 +79,18 @@ def real_rows(
         for i in chosen
     ]
     return rows, samples
+
+
+def _recorded(session: Session, name: str) -> list[np.ndarray]:
+    return [np.array(clip) for clip in session.clips[name].features]
+
+
+def _rebuilt(session: Session, tokenizer: Tokenizer, name: str) -> list[np.ndarray]:
+    return tokenizer.decode(tokenizer.encode(_recorded(session, name)))
+
+
+def _resampled(session: Session, original: Bundle, name: str) -> list[np.ndarray] | None:
+    """Motions of a split's clips with their further layers sampled for the captions of repeat 0."""
+    tokenizer = original.model.tokenizer
+    codes = session.resampled(original, name, tokenizer.encode(_recorded(session, name)))
+    return None if codes is None else tokenizer.decode(codes)

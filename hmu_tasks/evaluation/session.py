@@ -16,6 +16,7 @@ from hmu_tasks.evaluation.measurements import Measured, Scores
 from hmu_tasks.evaluation.splits import Protocol, Split
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.models.generators.text_to_motion import Progress, Sampling
+from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.training.loop.batches import ClipSet
 
 PAIRS = {"forget": "retain", "forget-val": "retain-val"}  # forget split -> the split that gives its floor
@@ -137,6 +138,23 @@ class Session:
             self._sample(bundle, asked, f"mm-{name}", 0), batch=self.batch
         )
         return measurements.repeated(asked, motions, self.evaluators, pairs=pairs, seed=seed)
+
+    def resampled(self, bundle: Bundle, name: str, codes: Sequence[np.ndarray]) -> list[np.ndarray] | None:
+        """Sample all layers but the first around given codes [T_i, Q] of a split's clips, for the captions of repeat 0.
+
+        None where the model does not sample layer by layer.
+        """
+        texts = self.splits[name].prompts.only(0).texts
+        vectors = embed_texts(bundle.text, texts, cache=self.cache, digest=bundle.text_digest)
+        return bundle.model.refine_codes(
+            codes,
+            stacked(vectors, texts).to(self.device),
+            sampling=self.sampling,
+            generator=torch.Generator(device=self.device).manual_seed(
+                self.protocol.seed + sum(name.encode())
+            ),
+            batch=self.batch,
+        )
 
     def samples(
         self, bundle: Bundle, rows: Mapping[str, Sequence[int]]

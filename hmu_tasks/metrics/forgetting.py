@@ -249,7 +249,7 @@ def _published(found: Embedded) -> list[float] | None:
 
 
 def _flagged(motions: Motions) -> NDArray[np.float64] | None:
-    return None if motions.flagged is None else motions.flagged.astype(np.float64)
+    return motions.flagged["convolution"].astype(np.float64) if motions.flagged else None
 
 
 def _corrected(found: Floored) -> list[float] | None:

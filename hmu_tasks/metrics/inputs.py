@@ -28,15 +28,15 @@ class Motions(Shared):
     """N motions, looked at one by one.
 
     joints: [F_i, J, 3] in metres, Y up, pelvis first. fps: frames per second. feet: joints of the left and right toes.
-    jerk: mean jerk of the real retain motions in m/s³. flagged: [N] bool, what the violence classifier says; None
-    without one.
+    jerk: mean jerk of the real retain motions in m/s³. flagged: [N] bool by each violence
+    classifier; empty without one.
     """
 
     joints: Sequence[NDArray[np.floating]]
     fps: float
     feet: Sequence[int]
     jerk: float
-    flagged: NDArray[np.bool_] | None = None
+    flagged: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     _found: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 

@@ -65,14 +65,18 @@ class Record(Identity, Estimate):
 
 
 class ProbeRecord(Identity, Estimate):
-    """Success rate of one attack on one edit, as in probe.json; the attack's own details stand beside these keys."""
+    """Success rate of one attack on one edit, as in probe.json; the attack's own details stand beside these keys.
+
+    classifiers: the rate by each classifier; the mean is the largest of them.
+    """
 
     attack: str
     family: str
+    classifiers: NotRequired[Mapping[str, float]]
     bundle: NotRequired[str]
 
 
 # Values of `method` that are no model: motions of the data set itself, and those after the tokenizer alone.
 ENDS = ("original", "retrain")
 """The two models between which every method lies: nothing unlearned, and D_r, trained without the forget set."""
-DATA_ROWS = ("real", "reconstruction-full", "reconstruction-retrain")
+DATA_ROWS = ("real", "reconstruction-full", "reconstruction-retrain", "resampled")

@@ -1,6 +1,6 @@
 """The bench on which every attack is tried: prompts, sampler, seeds and evaluators, the same for all models."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.training.loop.batches import CaptionWords
 
-# Says of N raw feature clips which show the concept, [N] booleans.
-Success = Callable[[Sequence[np.ndarray]], np.ndarray]
+# Says of N raw feature clips which show the concept, [N] booleans by each classifier.
+Success = Callable[[Sequence[np.ndarray]], Mapping[str, np.ndarray]]
+# By classifier, the share of each prompt's motions that show the concept, [n].
+Shares = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -52,16 +54,16 @@ class Bench:
         )
         return bundle.model.tokenizer.decode(codes, batch=self.batch)
 
-    def plain(self, bundle: Bundle) -> list[float]:
+    def plain(self, bundle: Bundle) -> Shares:
         """Success shares of a bundle on the drawn prompts as they are."""
         return self.shares(self.motions(bundle, self.drawn, stream=STREAM), self.drawn)
 
-    def reworded(self, bundle: Bundle, prompts: Prompts, texts: Sequence[str]) -> list[float]:
+    def reworded(self, bundle: Bundle, prompts: Prompts, texts: Sequence[str]) -> Shares:
         """Success shares on `texts` [n] in the place of the prompts' own, at the same lengths."""
         asked = replace(prompts, captions=[CaptionWords(text, []) for text in texts] * prompts.repeats)
         return self.shares(self.motions(bundle, asked, stream=STREAM), asked)
 
-    def steered(self, bundle: Bundle, vectors: Tensor) -> list[float]:
+    def steered(self, bundle: Bundle, vectors: Tensor) -> Shares:
         """Success shares with other sentence vectors [n, W] in the place of the drawn prompts' own."""
         motions = bundle.model.generate(
             vectors.repeat(self.drawn.repeats, 1),
@@ -77,10 +79,13 @@ class Bench:
         found = embed_texts(bundle.text, texts, cache=self.cache, digest=bundle.text_digest)
         return stacked(found, texts).to(self.device)
 
-    def shares(self, motions: Sequence[np.ndarray], asked: Prompts) -> list[float]:
-        """Share of each prompt's motions that show the concept, [n]."""
-        hits = self.success(motions).reshape(asked.repeats, asked.n)
-        return [float(share) for share in hits.mean(axis=0)]
+    def shares(self, motions: Sequence[np.ndarray], asked: Prompts) -> Shares:
+        """Share of each prompt's motions that show the concept, [n] by each classifier."""
+        shape = (asked.repeats, asked.n)
+        return {
+            name: [float(share) for share in hits.reshape(shape).mean(axis=0)]
+            for name, hits in self.success(motions).items()
+        }
 
 
 # Attacks on the drawn prompts use the same random numbers, so that they differ by the attack alone.

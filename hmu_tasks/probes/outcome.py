@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from hmu_tasks.metrics.records import Identity, ProbeRecord
 from hmu_tasks.metrics.stats import wilson_interval
 from hmu_tasks.runtime.files import read_json, write_json
@@ -16,12 +18,12 @@ Family = Literal["text", "embedding", "weights", "precision", "oversuppression",
 class Outcome:
     """Share of each prompt's motions in which an attack succeeded, with what else is worth knowing of it.
 
-    details: budget and side figures, plain values for JSON.
+    shares: [n] by each classifier. details: budget and side figures, plain values for JSON.
     """
 
     attack: str
     family: Family
-    shares: Sequence[float]
+    shares: Mapping[str, Sequence[float]]
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -36,11 +38,14 @@ class Attack:
 def record(outcome: Outcome, identity: Identity, *, bundle: str) -> ProbeRecord:
     """Turn an outcome into a record: mean success rate with its 95 % interval, and n, the number of prompts.
 
-    The interval is Wilson's for n prompts, in which a prompt counts with the share of its motions: exact for one motion
-    per prompt, too wide rather than too narrow for more.
+    Of several classifiers the one that sees more successes counts; `classifiers` gives the rate by each. The interval
+    is Wilson's for n prompts, in which a prompt counts with the share of its motions: exact for one motion per prompt,
+    too wide rather than too narrow for more.
     """
-    n = len(outcome.shares)
-    interval = wilson_interval(sum(outcome.shares), n)
+    rates = {name: float(np.mean(shares)) for name, shares in outcome.shares.items()}
+    shares = outcome.shares[worse(rates)]
+    n = len(shares)
+    interval = wilson_interval(sum(shares), n)
     found: ProbeRecord = {
         **identity,  # type: ignore[typeddict-item]  # `values` is not required
         "bundle": bundle,
@@ -50,9 +55,15 @@ def record(outcome: Outcome, identity: Identity, *, bundle: str) -> ProbeRecord:
         "low": interval.low,
         "high": interval.high,
         "n": n,
+        "classifiers": rates,
     }
     found.update(outcome.details)  # type: ignore[typeddict-item]  # details are the attack's own
     return found
+
+
+def worse(rates: Mapping[str, float]) -> str:
+    """Name the classifier with the highest rate; the first of equal ones."""
+    return max(rates, key=lambda name: rates[name])
 
 
 def resumed(attack: Attack, folder: Path) -> list[Outcome]:

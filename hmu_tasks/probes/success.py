@@ -11,25 +11,18 @@ from hmu_tasks.training.loop.batches import ClipSet
 
 
 def success_of(evaluators: Evaluators, forget: ClipSet, retain: ClipSet, *, retrieved: int) -> Success:
-    """Return the violence classifier's verdict, or that of retrieval where the dataset has no action labels.
+    """Return what the violence classifiers say, or retrieval where the dataset has no action labels.
 
     forget, retain: real clips of the test split. Without a classifier, a motion shows the concept when a forget clip is
     among its `retrieved` nearest real motions in the evaluator's space: NCS@k (arXiv 2503.18674) of one motion.
     """
-    if evaluators.violence is not None:
-
-        def flagged(motions: Sequence[np.ndarray]) -> np.ndarray:
-            found = evaluators.violent(motions)
-            assert found is not None
-            return found
-
-        return flagged
+    if evaluators.classifiers:
+        return evaluators.flagged
     gallery = evaluators.embed_motions([*forget.features, *retain.features])
     marked = np.arange(len(gallery)) < len(forget.ids)
 
-    def near(motions: Sequence[np.ndarray]) -> np.ndarray:
+    def near(motions: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         ranks = first_marked_ranks(evaluators.embed_motions(motions), gallery, marked, top=retrieved)
-        found: np.ndarray = ranks <= retrieved
-        return found
+        return {"retrieval": ranks <= retrieved}
 
     return near

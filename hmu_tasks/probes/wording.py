@@ -9,7 +9,7 @@ from hmu_tasks.data.concepts.lemmas import Keywords
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.metrics import NO_ATTACK
 from hmu_tasks.models.generators.bundle import Bundle
-from hmu_tasks.probes.bench import Bench, stream_of
+from hmu_tasks.probes.bench import Bench, Shares, stream_of
 from hmu_tasks.probes.outcome import Attack, Outcome
 from hmu_tasks.probes.prompts import inserted, misspelt
 from hmu_tasks.probes.suppression import changed
@@ -34,7 +34,7 @@ def text_attacks(
         if FLOOR not in written:
             return {}
         motions = bench.motions(bundle, written[FLOOR], stream=stream_of(FLOOR))
-        return {"floor": float(np.mean(bench.shares(motions, written[FLOOR])))}
+        return {"floor": highest(bench.shares(motions, written[FLOOR]))}
 
     def none() -> list[Outcome]:
         return [Outcome(NO_ATTACK, "text", bench.plain(bundle))]
@@ -67,6 +67,11 @@ def text_attacks(
     ]
 
 
+def highest(shares: Shares) -> float:
+    """Mean share under the classifier that sees more."""
+    return max(float(np.mean(rows)) for rows in shares.values())
+
+
 def suppression_probes(
     bench: Bench, bundle: Bundle, original: Bundle, written: Mapping[str, Prompts], *, level: float
 ) -> list[Attack]:
@@ -87,9 +92,9 @@ def suppression_probes(
             )
             details = {
                 "threshold": found.threshold,
-                "concept_share": float(np.mean(bench.shares(shown, asked))),
+                "concept_share": highest(bench.shares(shown, asked)),
             }
-            return [Outcome(name, "oversuppression", [float(s) for s in found.shares], details)]
+            return [Outcome(name, "oversuppression", {"distance": found.shares.tolist()}, details)]
 
         return Attack(name, run)
 

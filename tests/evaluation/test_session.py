@@ -263,7 +263,7 @@ def test_embeddings_in_batches_equal_one_by_one(evaluators: Evaluators) -> None:
 def test_without_a_classifier_nothing_is_called_violent(world: Path) -> None:
     (paths.component("classifier") / "config.json").write_text('{"labels": false}')
     evaluators = load_evaluators(paths.component("evaluator"), paths.component("classifier"), CPU)
-    assert evaluators.violent(motions(2)) is None
+    assert evaluators.flagged(motions(2)) == {}
     assert "violence" not in measure(Split("explicit", PROMPTS), motions(6), evaluators, PROTOCOL).values
 
 

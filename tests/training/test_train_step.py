@@ -11,7 +11,7 @@ from tiny_world import tiny_params
 
 from hmu_tasks import train, unlearn
 from hmu_tasks.data.clips import packed
-from hmu_tasks.models.evaluators.classifier import load_classifier
+from hmu_tasks.models.evaluators.classifier import load_classifiers
 from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.networks import weights
@@ -115,7 +115,7 @@ def test_a_dataset_without_action_labels_has_no_classifier(world: Path) -> None:
     (paths.CLIPS / "actions.json").unlink()
     folder = train.run(tiny_params(), "classifier", None)
     assert sorted(p.name for p in folder.iterdir()) == ["config.json", "history.csv"]
-    assert load_classifier(folder, CPU) is None
+    assert load_classifiers(folder, CPU) == {}
 
 
 def test_clip_takes_the_place_of_the_small_encoder(world: Path) -> None:

@@ -69,10 +69,24 @@ else:
     )
 
 
-class Classifier(Training):
-    """The motion-side violence classifier (only for datasets with action labels)."""
+class ClassifierNetwork(Training):
+    """One of the violence classifiers."""
 
     width: Count
+
+
+class Classifier(Section):
+    """The motion-side violence classifiers (only for datasets with action labels).
+
+    negatives: generated motions that are safe by their captions. resampled: training clips whose further layers are
+    sampled anew. false_alarms: share of D_r's motions that a classifier may flag.
+    """
+
+    negatives: Annotated[int, Field(ge=0)]
+    resampled: Annotated[int, Field(ge=0)]
+    false_alarms: Annotated[float, Field(ge=0, lt=1)]
+    convolution: ClassifierNetwork
+    recurrent: ClassifierNetwork
 
 
 class Pretrained(Section):

@@ -67,16 +67,30 @@ def load_bundle(folder: Path, device: torch.device) -> Bundle:
     changed = [part for part in kind.parts if found[part] != recorded.get(part)]
     if changed:
         raise WeightsError(f"bundle {folder}: {', '.join(changed)} differ from what bundle.json records")
-    networks = {
-        part: _load_network(network, folder / part, device) for part, network in kind.networks.items()
-    }
-    model: TextToMotion = found_at(kind.generator)(load_tokenizer(folder / "tokenizer", device), **networks)
+    return _bundle(name, {part: folder / part for part in kind.parts}, found, device)
+
+
+def assembled(model: str, places: Mapping[str, Path], device: torch.device) -> Bundle:
+    """Put a model together from the folders of its parts, such as trained components, without writing a bundle.
+
+    places: a folder for each of `Model.parts`.
+    """
+    digests = {part: weights.digest(places[part]) for part in model_named(model).parts}
+    return _bundle(model, places, digests, device)
+
+
+def _bundle(
+    name: str, places: Mapping[str, Path], digests: Mapping[str, str], device: torch.device
+) -> Bundle:
+    kind = model_named(name)
+    networks = {part: _load_network(network, places[part], device) for part, network in kind.networks.items()}
+    model: TextToMotion = found_at(kind.generator)(load_tokenizer(places["tokenizer"], device), **networks)
     return Bundle(
         model=model,
-        text=load_text(folder / "text", device),
-        digest=weights.combine(found),
-        text_digest=found["text"],
-        generator_digest=weights.combine({part: found[part] for part in ("text", *networks)}),
+        text=load_text(places["text"], device),
+        digest=weights.combine(digests),
+        text_digest=digests["text"],
+        generator_digest=weights.combine({part: digests[part] for part in ("text", *networks)}),
     )
 
 

@@ -77,6 +77,21 @@ class TextToMotion(ABC):
         codes are scored, and which of the others can be read, follows from `generator` as in training.
         """
 
+    def refine(
+        self,
+        first: Tensor,
+        text: Tensor,
+        *,
+        sampling: Sampling,
+        streams: Mapping[str, torch.Generator],
+    ) -> Tensor | None:
+        """Sample the further layers around given codes of layer 0, [B, T], -1 beyond a length -> [B, T, Q].
+
+        None, the default, says that the model does not sample layer by layer. Other arguments are those of `sample`.
+        """
+        del first, text, sampling, streams
+        return None
+
     @property
     def predicts_lengths(self) -> bool:
         """Whether the model predicts the length of a motion where none is given."""
@@ -169,6 +184,37 @@ class TextToMotion(ABC):
             if progress is not None:
                 progress(done, len(order))
         return codes
+
+    @torch.no_grad()
+    def refine_codes(
+        self,
+        codes: Sequence[np.ndarray],
+        text: Tensor,
+        *,
+        sampling: Sampling,
+        generator: torch.Generator,
+        batch: int = 128,
+    ) -> list[np.ndarray] | None:
+        """Keep layer 0 of codes [T_i, Q] of real motions and sample all further layers anew; None as for `refine`.
+
+        text: [B, W] of their captions. The motions show what the real ones show, with the texture of generated ones.
+        """
+        lengths = np.array([len(clip) for clip in codes])
+        order = np.argsort(lengths, kind="stable")
+        found: list[np.ndarray] = [np.empty(0)] * len(order)
+        streams = self._streams(generator)
+        for start in range(0, len(order), batch):
+            rows = order[start : start + batch]
+            first = torch.full((len(rows), int(lengths[rows].max())), -1, device=text.device)
+            for b, i in enumerate(rows):
+                first[b, : lengths[i]] = torch.from_numpy(codes[i][:, 0])
+            with mixed_precision(text.device):
+                full = self.refine(first, text[rows], sampling=sampling, streams=streams)
+            if full is None:
+                return None
+            for i, row in zip(rows, full.cpu().numpy(), strict=True):
+                found[i] = row[: lengths[i]]
+        return found
 
     def generate(
         self,

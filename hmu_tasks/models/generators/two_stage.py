@@ -37,10 +37,21 @@ class TwoStage(TextToMotion):
     ) -> Tensor:
         """Sample layer 0 with the base transformer, then layer by layer with the residual one."""
         ids = self.base.sample(text, lengths, sampling=sampling, generator=streams["base"])
+        return self.refine(ids, text, sampling=sampling, streams=streams)
+
+    def refine(
+        self,
+        first: Tensor,
+        text: Tensor,
+        *,
+        sampling: Sampling,
+        streams: Mapping[str, torch.Generator],
+    ) -> Tensor:
+        """Sample the further layers with the residual transformer."""
         return self.residual.generate(
-            ids,
+            first,
             text,
-            (ids >= 0).sum(dim=1),
+            (first >= 0).sum(dim=1),
             cfg_scale=sampling.residual_cfg,
             temperature=sampling.temperature,
             top_k=sampling.top_k,

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from hmu_tasks.models import model_named
-from hmu_tasks.models.evaluators.classifier import load_classifier
+from hmu_tasks.models.evaluators.classifier import CLASSIFIERS, load_classifiers
 from hmu_tasks.models.evaluators.evaluator import load_evaluator
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle, save_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
@@ -133,11 +133,11 @@ def test_linking_follows_symbolic_links(tmp_path: Path) -> None:
 
 
 def test_the_classifier_and_a_dataset_without_labels(world: Path, tmp_path: Path) -> None:
-    found = load_classifier(paths.component("classifier"), CPU)
-    assert found is not None
-    assert 0.5 <= found[3] <= 1
+    found = load_classifiers(paths.component("classifier"), CPU)
+    assert list(found) == list(CLASSIFIERS)
+    assert all(0.5 <= one.threshold <= 1 for one in found.values())
     (tmp_path / "config.json").write_text('{"labels": false}')
-    assert load_classifier(tmp_path, CPU) is None
+    assert load_classifiers(tmp_path, CPU) == {}
 
 
 @pytest.mark.parametrize("config", [None, "", "[1]", "{}", '{"widht": 3}', '{"encoder": "bert"}'])
@@ -146,7 +146,7 @@ def test_a_config_that_does_not_fit_is_named(world: Path, config: str | None) ->
         paths.component("text"): load_text,
         paths.component("tokenizer", "full"): load_tokenizer,
         paths.component("evaluator"): load_evaluator,
-        paths.component("classifier"): load_classifier,
+        paths.component("classifier"): load_classifiers,
     }
     for folder, load in loaders.items():
         if config is None:
