@@ -340,7 +340,7 @@ def test_components_depend_on_no_networks_but_their_own(stages: dict[str, Stage]
         "tokenizer": ("text", "generators", "evaluators"),
         "evaluator": ("text", "generators", "tokenizer"),
     }
-    idle |= {"text": ("generators",), "classifier": ("text", "generators")}
+    idle |= {"text": ("generators",)}
     for stage in stages.values():
         for folder in idle.get(stage.arguments[0], ()) if stage.step == "train" else ():
             assert not stage.covers(PACKAGE / "models" / folder / "new.py"), stage.name
