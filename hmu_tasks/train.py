@@ -107,8 +107,6 @@ def upstream(params: Params, component: str, variant: str | None) -> list[Path]:
 def _key(params: Params, component: str, variant: str | None) -> str:
     """Name training state by everything that it depends on, so that it is never continued under other inputs."""
     sections = {"train": params.train.model_dump(mode="json"), "seed": params.run.seed}
-    if component == "classifier":
-        sections["evaluate"] = params.evaluate.model_dump(mode="json")
     parts = [json.dumps(sections, sort_keys=True), component, str(variant)]
     parts.append(str(pick_device(params.run.device)))
     inputs = [paths.CLIPS / "clips.parquet", paths.CLIPS / "captions.parquet", paths.CLIPS / "features.npy"]

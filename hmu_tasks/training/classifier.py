@@ -21,6 +21,7 @@ from hmu_tasks.models.evaluators.classifier import (
 from hmu_tasks.models.networks.components import absent_reason, save_network, save_statistics
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.runtime import paths
+from hmu_tasks.runtime.cache import key_of
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.training.labelled import Generator, decoded, generator_of, some
 from hmu_tasks.training.loop.coded import tokenizer_with_codes
@@ -102,6 +103,12 @@ def train(job: Job) -> History:
     safe = _safe_motions(clips, original, retrain)
     mean, std = statistics(clips)
     history = History()
+    # Sampling is no parameter of training otherwise, so that a checkpoint's folder does not tell it.
+    asked = (
+        "recorded"
+        if original is None
+        else key_of({"sampling": asdict(original.sampling), "batch": original.batch})
+    )
     sections = [getattr(knobs, name) for name in CLASSIFIERS]
     steps = [section.steps for section in sections]
     for place, (name, kind) in enumerate(CLASSIFIERS.items()):
@@ -111,7 +118,7 @@ def train(job: Job) -> History:
         )
         common = job.common("classifier", section, offset=place)
         common |= {
-            "checkpoint": job.checkpoint.with_name(f"{name}.pt"),
+            "checkpoint": job.checkpoint.with_name(f"{name}-{asked}.pt"),
             "progress": _share(job.progress, steps[:place], sum(steps)),
             "curves": _named(job.curves, history, name),
         }
