@@ -20,7 +20,7 @@ from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import absent_reason
 from hmu_tasks.probes.bench import Bench
 from hmu_tasks.probes.embedding import Budget, vector_attacks
-from hmu_tasks.probes.outcome import Attack, Outcome, record, resumed
+from hmu_tasks.probes.outcome import Attack, AttackOutcome, record, resumed
 from hmu_tasks.probes.prompts import drawn_prompts
 from hmu_tasks.probes.success import success_of
 from hmu_tasks.probes.tampering import (
@@ -78,7 +78,7 @@ def _probed(params: Params, identity: Mapping[str, str], progress: Progress | No
         key = _key(params, bench, tools, bundle, original)
         scratch = paths.SCRATCH / f"probe-{bundle.digest[:12]}-{key}"
         spent.append(scratch)
-        outcomes: list[Outcome] = []
+        outcomes: list[AttackOutcome] = []
         for done, attack in enumerate(attacks, start=1):
             outcomes += resumed(attack, scratch)
             if progress is not None:

@@ -14,7 +14,7 @@ from hmu_tasks.data.clips.id_lists import read_ids
 from hmu_tasks.methods import METHODS, method_of
 from hmu_tasks.methods.method import AnyMethod, Sweep
 from hmu_tasks.methods.shared.cost import Cost
-from hmu_tasks.methods.shared.difference import Difference, difference
+from hmu_tasks.methods.shared.difference import TensorDifference, difference
 from hmu_tasks.methods.shared.edit import Edit
 from hmu_tasks.methods.shared.inputs import Inputs
 from hmu_tasks.models import model_named
@@ -164,7 +164,7 @@ def _save(edit: Edit, method: AnyMethod, model: str, source: Path, folder: Path,
 
 
 def _proof(
-    edit: Edit, parts: Sequence[str], changeable: Sequence[str], changes: Mapping[str, Difference]
+    edit: Edit, parts: Sequence[str], changeable: Sequence[str], changes: Mapping[str, TensorDifference]
 ) -> dict[str, Any]:
     """What edit.json says about the changed parts; changeable: those that the method may change at all."""
     found: dict[str, Any] = {"changed_parameters": sum(change.values for change in changes.values())}

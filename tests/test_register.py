@@ -61,7 +61,7 @@ def test_a_refusal_is_a_decision_and_no_error(measured: Path) -> None:
     decision = json.loads((PLACE / "decision.json").read_text(encoding="utf-8"))
     assert decision["passed"] is False
     assert decision["reasons"] == [
-        f"prompts, {side}: 8 behind the {side} model's figures, at least 10000 are asked for"
+        f"prompts, {side}: 8 for the {side} model's metrics, at least 10000 required"
         for side in ("edited", "original")
     ]
 
@@ -79,7 +79,7 @@ def test_a_limit_on_what_is_not_measured_is_told(measured: Path, limits: dict[st
         register.run(easy_params(**limits), "momask", "lcr")
 
 
-def test_what_was_not_evaluated_is_not_judged(measured: Path) -> None:
+def test_what_was_not_evaluated_cannot_be_registered(measured: Path) -> None:
     for wrong in (("gpt", "lcr"), ("momask", "magic"), ("momask", "retrain")):
         with pytest.raises(ConfigError):
             register.run(easy_params(), *wrong)
@@ -236,8 +236,8 @@ def check_version(registry: Any, version: Any, world: Path) -> None:
     evidence = gather(easy_params(), "momask", "lcr")
     assert version.tags[BUNDLE_TAG] == evidence.bundle == run.data.tags["hmu.bundle"]
     assert run.data.params["run.seed"] == "5"
-    figure = evidence.figures["forget/violence"]
-    for end, value in (("", figure.mean), ("_low", figure.low), ("_high", figure.high)):
+    found = evidence.edited["forget/violence"]
+    for end, value in (("", found.mean), ("_low", found.low), ("_high", found.high)):
         assert run.data.metrics[f"forget/violence{end}"] == value
     described = registry.client.get_model_version(NAME, str(version.number))
     assert described.description.startswith("# momask without violence")
@@ -245,7 +245,9 @@ def check_version(registry: Any, version: Any, world: Path) -> None:
     assert described.source == f"runs:/{version.run_id}/model"
     assert version.tags["hmu.data"].startswith("sha256:")
     assert (
-        version.tags["hmu.evaluator"] == evidence.judges["original"] == digest(paths.component("evaluator"))
+        version.tags["hmu.evaluator"]
+        == evidence.evaluators["original"]
+        == digest(paths.component("evaluator"))
     )
 
 

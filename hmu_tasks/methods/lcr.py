@@ -65,7 +65,7 @@ def apply(given: "Inputs", knobs: Lcr, *, seed: int) -> "Iterator[Edit]":
     from hmu_tasks.methods.shared.edit import Edit, Proof
 
     tokenizer, usage, prior = given.tokenizer, given.usage(), given.prior
-    parts = {name: Part(given.usage(name), share) for name, share in knobs.parts.items()}
+    parts = {name: SubConcept(given.usage(name), share) for name, share in knobs.parts.items()}
     for count in knobs.strengths:
         found = replace_codes(
             tokenizer.codebooks,
@@ -113,7 +113,7 @@ class Replacement:
 
 
 @dataclass(frozen=True)
-class Part:
+class SubConcept:
     """A sub-concept with its own counts, and its share of the codes to replace."""
 
     usage: "CodeUsage"
@@ -148,7 +148,7 @@ def replace_codes(
     orthogonal: bool = False,
     published: bool = False,
     initial_draws: int = 0,
-    parts: Mapping[str, Part] | None = None,
+    parts: Mapping[str, SubConcept] | None = None,
 ) -> Replacement:
     """Replace the `codes` most violent codes of each layer by a target plus noise; the input stays as it is.
 
@@ -182,7 +182,7 @@ def replace_codes(
         raise ValueError(f"target_code {target_code} is no code of {usage.codes}")
     if codes == 0:
         return Replacement(codebooks.clone(), {layer: [] for layer in layers}, {}, {})
-    united = dict(parts) if parts else {"": Part(usage, 1)}
+    united = dict(parts) if parts else {"": SubConcept(usage, 1)}
     counts = split_codes(codes, [part.share for part in united.values()])
     lists = {
         name: {

@@ -9,7 +9,7 @@ from torch import Tensor
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.probes.bench import Bench
 from hmu_tasks.probes.likelihood import guided_loss, padded_codes
-from hmu_tasks.probes.outcome import Attack, Outcome
+from hmu_tasks.probes.outcome import Attack, AttackOutcome
 from hmu_tasks.probes.vectors import descend, imitation, within_ball
 from hmu_tasks.training.loop.batches import ClipSet
 
@@ -38,18 +38,18 @@ def vector_attacks(
     """
     texts = bench.drawn.texts[: bench.drawn.n]
 
-    def outcome(name: str, found: Tensor, start: Tensor, spent: dict[str, float]) -> list[Outcome]:
+    def outcome(name: str, found: Tensor, start: Tensor, spent: dict[str, float]) -> list[AttackOutcome]:
         moved = (found - start).norm(dim=1) / start.norm(dim=1)
         details = {"radius": budget.radius, "distance": float(moved.mean()), **spent}
-        return [Outcome(name, "embedding", bench.steered(bundle, found), details)]
+        return [AttackOutcome(name, "embedding", bench.steered(bundle, found), details)]
 
-    def closed_form() -> list[Outcome]:
+    def closed_form() -> list[AttackOutcome]:
         start = bench.vectors(bundle, texts)
         projections = (bundle.model.text_projections, original.model.text_projections)
         found = within_ball(imitation(*projections, start, ridge=budget.ridge), start, radius=budget.radius)
         return outcome("closed-form", found, start, {"ridge": budget.ridge})
 
-    def gradient() -> list[Outcome]:
+    def gradient() -> list[AttackOutcome]:
         start = bench.vectors(bundle, texts)
         rows = nearest_clips(bench, bundle, start, clips, budget.targets)
         wanted = sorted({int(i) for i in rows.ravel()})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.probes.bench import Bench
 from hmu_tasks.probes.casts import to_bfloat16, to_integers
-from hmu_tasks.probes.outcome import Attack, Outcome
+from hmu_tasks.probes.outcome import Attack, AttackOutcome
 from hmu_tasks.probes.relearning import relearn
 from hmu_tasks.probes.revival import Replacement, restorable, restore, revive
 from hmu_tasks.training.loop.batches import ClipSet
@@ -31,7 +31,7 @@ def relearning_attacks(bench: Bench, bundle: Bundle, clips: ClipSet, budget: Rel
     """
 
     def attack(shots: int) -> Attack:
-        def run() -> list[Outcome]:
+        def run() -> list[AttackOutcome]:
             learnt = relearn(
                 bundle,
                 clips,
@@ -44,7 +44,7 @@ def relearning_attacks(bench: Bench, bundle: Bundle, clips: ClipSet, budget: Rel
             )
             spent = {"shots": shots, "rate": budget.rate, "batch": budget.batch}
             return [
-                Outcome(
+                AttackOutcome(
                     f"relearning-{shots}x{steps}",
                     "weights",
                     bench.plain(attacked),
@@ -68,7 +68,7 @@ def revival_attacks(
     """
 
     def attack(replacement: Replacement) -> Attack:
-        def run() -> list[Outcome]:
+        def run() -> list[AttackOutcome]:
             found = revive(bundle, original, replacement=replacement)
             details = {
                 "suspected": sum(len(codes) for codes in found.suspected.values()),
@@ -77,7 +77,9 @@ def revival_attacks(
                 "reason": found.reason,
             }
             return [
-                Outcome(f"revival-{replacement}", "weights", bench.plain(found.bundle or bundle), details)
+                AttackOutcome(
+                    f"revival-{replacement}", "weights", bench.plain(found.bundle or bundle), details
+                )
             ]
 
         return Attack(f"revival-{replacement}", run)
@@ -93,9 +95,9 @@ def restorations(bench: Bench, bundle: Bundle, original: Bundle, components: Seq
     possible = restorable(bundle, original)
 
     def attack(component: str) -> Attack:
-        def run() -> list[Outcome]:
+        def run() -> list[AttackOutcome]:
             restored = restore(bundle, original, component=component)
-            return [Outcome(f"restored-{component}", "restoration", bench.plain(restored))]
+            return [AttackOutcome(f"restored-{component}", "restoration", bench.plain(restored))]
 
         return Attack(f"restored-{component}", run)
 
@@ -106,6 +108,6 @@ def cast_attacks(bench: Bench, bundle: Bundle, names: Sequence[str]) -> list[Att
     """Return one attack per named cast of CASTS."""
 
     def attack(name: str) -> Attack:
-        return Attack(name, lambda: [Outcome(name, "precision", bench.plain(CASTS[name](bundle)))])
+        return Attack(name, lambda: [AttackOutcome(name, "precision", bench.plain(CASTS[name](bundle)))])
 
     return [attack(name) for name in names]

@@ -8,7 +8,7 @@ import jinja2
 
 from hmu_tasks.metrics import NO_ATTACK, metric, metrics
 from hmu_tasks.metrics.metric import Table
-from hmu_tasks.registry.evidence import Evidence, Figure, rounded
+from hmu_tasks.registry.evidence import Evidence, Measurement, rounded
 from hmu_tasks.registry.gate import Decision
 
 HERE = Path(__file__).parent
@@ -63,7 +63,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["figure"] = figure_text
+    environment.filters["measured"] = measurement_text
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     return environment
 
@@ -82,18 +82,18 @@ def _values(evidence: Evidence, decision: Decision) -> dict[str, object]:
 
 
 def _rows(evidence: Evidence, splits: tuple[str, ...], table: Table) -> list[dict[str, str]]:
-    """Table rows: prompts, metric, the edited model's figure, the original's and D_r's."""
+    """Table rows: prompts, metric, the edited model's measured, the original's and D_r's."""
     rows = []
     placed = [(c.place, key) for key, one in metrics().items() for c in one.columns if c.table == table]
     for split in splits:
         for _, key in sorted(placed):
             name = f"{split}/{key}"
-            found = evidence.figures.get(name)
+            found = evidence.edited.get(name)
             # The raw rate is of interest only where no floor could be taken off.
-            if found is None or (key == "violence" and f"{split}/violence_corrected" in evidence.figures):
+            if found is None or (key == "violence" and f"{split}/violence_corrected" in evidence.edited):
                 continue
             others = (evidence.original.get(name), evidence.retrain.get(name))
-            cells = [figure_text(f) for f in (found, *others)]
+            cells = [measurement_text(f) for f in (found, *others)]
             label = metric(key).label
             rows.append(
                 {
@@ -138,7 +138,7 @@ def _risks(evidence: Evidence) -> list[Risk]:
         ("implicit", f"prompts that describe {evidence.concept} without naming it"),
     ):
         for key in ("violence_corrected", "violence"):
-            found = evidence.figures.get(f"{split}/{key}")
+            found = evidence.edited.get(f"{split}/{key}")
             if found is not None:
                 name = f"{split}/{key}"
                 others = _rate_text(evidence.original.get(name)), _rate_text(evidence.retrain.get(name))
@@ -166,21 +166,21 @@ def _risks(evidence: Evidence) -> list[Risk]:
     return rows
 
 
-def _rate_text(figure: Figure | None) -> str:
+def _rate_text(measured: Measurement | None) -> str:
     """Write a rate with its upper limit, a dash where there is none."""
-    if figure is None:
+    if measured is None:
         return "–"
-    if figure.low == figure.high:  # repeats without spread give no limit that would mean anything
-        return f"{max(0.0, figure.mean):.0%}"
+    if measured.low == measured.high:  # repeats without spread give no limit that would mean anything
+        return f"{max(0.0, measured.mean):.0%}"
     # A rate corrected for false alarms may lie below 0 with all of its interval: it is none.
-    most = "" if figure.high is None or figure.high < 0 else f", up to {min(1.0, figure.high):.0%}"
-    return f"{max(0.0, figure.mean):.0%}{most}"
+    most = "" if measured.high is None or measured.high < 0 else f", up to {min(1.0, measured.high):.0%}"
+    return f"{max(0.0, measured.mean):.0%}{most}"
 
 
-def figure_text(figure: Figure | None) -> str:
-    """Write a figure with half its interval, a dash where there is none."""
-    if figure is None:
+def measurement_text(measured: Measurement | None) -> str:
+    """Write a measured with half its interval, a dash where there is none."""
+    if measured is None:
         return "–"
-    if figure.low is None or figure.high is None:
-        return rounded(figure.mean, 3)
-    return f"{rounded(figure.mean, 3)} ±{rounded((figure.high - figure.low) / 2, 2)}"
+    if measured.low is None or measured.high is None:
+        return rounded(measured.mean, 3)
+    return f"{rounded(measured.mean, 3)} ±{rounded((measured.high - measured.low) / 2, 2)}"

@@ -13,7 +13,7 @@ BUNDLE_FILES = frozenset({".safetensors", ".json", ".txt"})
 
 
 @dataclass(frozen=True)
-class Difference:
+class FileDifference:
     """How files differ from the list that was made of them."""
 
     changed: tuple[str, ...]
@@ -41,9 +41,9 @@ def digests(folder: Path) -> dict[str, str]:
     return found
 
 
-def compare(listed: Mapping[str, str], found: Mapping[str, str]) -> Difference:
+def compare(listed: Mapping[str, str], found: Mapping[str, str]) -> FileDifference:
     """Name the files that differ between the list and what is there."""
-    return Difference(
+    return FileDifference(
         changed=tuple(sorted(name for name in listed if name in found and found[name] != listed[name])),
         missing=tuple(sorted(name for name in listed if name not in found)),
         surplus=tuple(sorted(name for name in found if name not in listed)),

@@ -44,7 +44,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Standing:
+class JournalState:
     """What the journal says: the champion, the champion before it, and how many moves there were."""
 
     champion: int | None
@@ -70,7 +70,7 @@ def read(entries: Mapping[str, str]) -> list[Move]:
     return found
 
 
-def standing(moves: Sequence[Move]) -> Standing:
+def state(moves: Sequence[Move]) -> JournalState:
     """Follow the moves: a promotion puts a version on top, a rollback takes the top one away.
 
     So two rollbacks in a row go two champions back and not to and fro.
@@ -81,7 +81,7 @@ def standing(moves: Sequence[Move]) -> Standing:
             stack.append(move.end)
         elif move.kind == "rollback" and stack:
             stack.pop()
-    return Standing(
+    return JournalState(
         champion=stack[-1] if stack else None,
         previous=stack[-2] if len(stack) > 1 else None,
         moves=len(moves),

@@ -19,7 +19,7 @@ from hmu_tasks.models.networks import weights
 from hmu_tasks.registry import manifest, moves
 from hmu_tasks.registry.evidence import Evidence
 from hmu_tasks.registry.gate import Decision, GateLimits, decide
-from hmu_tasks.registry.moves import CANDIDATE, Move, Standing
+from hmu_tasks.registry.moves import CANDIDATE, JournalState, Move
 from hmu_tasks.registry.versions import (
     BUNDLE_TAG,
     MANIFEST_TAG,
@@ -41,7 +41,7 @@ class Proposal:
     version: Version
     decision: Decision
     card: str
-    standing: Standing
+    state: JournalState
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,15 @@ def propose(registry: Registry, number: int | None = None) -> Proposal:
     Raises HmuError where there is no candidate, the gate refused the version (then or now), files are not those that
     were registered, or the aliases do not say what the journal says.
     """
-    standing = moves.standing(registry.moves())
-    _refuse_misplaced(registry, standing)
+    state = moves.state(registry.moves())
+    _refuse_misplaced(registry, state)
     version = registry.with_alias(CANDIDATE) if number is None else registry.version(number)
     if version is None:
         raise HmuError(
             f"{registry.name} has no candidate; register a version that passes the gate, or name one"
         )
     where = f"version {version.number} of {registry.name}"
-    if version.number == standing.champion:
+    if version.number == state.champion:
         raise HmuError(f"{where} is the champion already")
     if not version.passed:
         raise HmuError(
@@ -81,15 +81,15 @@ def propose(registry: Registry, number: int | None = None) -> Proposal:
         evidence = Evidence.from_json(read_json(proof / "evidence.json"))
         limits = _limits(proof)
         card = (proof / "card.md").read_text(encoding="utf-8")
-    decision = decide(evidence, _evidence_of(registry, standing.champion), limits)
+    decision = decide(evidence, _evidence_of(registry, state.champion), limits)
     if not decision.passed:
         raise HmuError(f"{where} does not pass the gate any more: {'; '.join(decision.reasons)}")
-    return Proposal(version, decision, card, standing)
+    return Proposal(version, decision, card, state)
 
 
 def promote(registry: Registry, proposal: Proposal, *, who: str, why: str) -> Move:
     """Make the proposed version the champion; HmuError where another move came in between."""
-    move = _move(registry, "promote", proposal.standing, proposal.version.number, who, why)
+    move = _move(registry, "promote", proposal.state, proposal.version.number, who, why)
     registry.tag(proposal.version.number, promoted=f"{move.when} by {move.who}: {move.why}")
     return move
 
@@ -99,16 +99,16 @@ def rollback(registry: Registry, *, who: str, why: str) -> Move:
 
     Raises HmuError where there is none before it, or where its files were changed.
     """
-    standing = moves.standing(registry.moves())
-    _refuse_misplaced(registry, standing)
-    if standing.champion is None or standing.previous is None:
+    state = moves.state(registry.moves())
+    _refuse_misplaced(registry, state)
+    if state.champion is None or state.previous is None:
         raise HmuError(f"{registry.name} has no champion before the present one to go back to")
     with tempfile.TemporaryDirectory() as scratch:
-        checked = verify(registry, registry.version(standing.previous), Path(scratch))
+        checked = verify(registry, registry.version(state.previous), Path(scratch))
     if checked.faults:
-        raise HmuError(f"version {standing.previous} is not what was registered: {'; '.join(checked.faults)}")
-    move = _move(registry, "rollback", standing, standing.previous, who, why)
-    registry.tag(standing.champion, rolled_back=f"{move.when} by {move.who}: {move.why}")
+        raise HmuError(f"version {state.previous} is not what was registered: {'; '.join(checked.faults)}")
+    move = _move(registry, "rollback", state, state.previous, who, why)
+    registry.tag(state.champion, rolled_back=f"{move.when} by {move.who}: {move.why}")
     return move
 
 
@@ -116,7 +116,7 @@ def verify(registry: Registry, version: Version, folder: Path) -> Verified:
     """Read everything that is registered of a version into `folder` and compare it with what its tags promise.
 
     The list of files must be the one that the tag names, every file must be the one in the list, and the bundle must
-    have the digest of the tag and of the evaluated figures.
+    have the digest of the tag and of the evaluated bundle.
     """
     registry.download(version, folder)
     faults: list[str] = []
@@ -137,11 +137,11 @@ def verify(registry: Registry, version: Version, folder: Path) -> Verified:
 
 def _bundle_faults(folder: Path, registered: str) -> list[str]:
     """Whether the promoted files are the evaluated ones, byte for byte."""
-    bundle, figures = folder / "model" / "artifacts" / "bundle", folder / "evidence" / "evidence.json"
+    bundle, evidence = folder / "model" / "artifacts" / "bundle", folder / "evidence" / "evidence.json"
     try:
         parts = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))["components"]
         digest = weights.combine({name: weights.digest(bundle / name) for name in parts})
-        evaluated = Evidence.from_json(read_json(figures)).bundle
+        evaluated = Evidence.from_json(read_json(evidence)).bundle
     except (OSError, ValueError, LookupError, TypeError, HmuError) as error:
         return [f"the bundle or its evidence cannot be read: {error}"]
     if digest == registered == evaluated:
@@ -165,8 +165,8 @@ def _evidence_of(registry: Registry, number: int | None) -> Evidence | None:
         )
 
 
-def _refuse_misplaced(registry: Registry, standing: Standing) -> None:
-    faults = registry.misplaced(standing)
+def _refuse_misplaced(registry: Registry, state: JournalState) -> None:
+    faults = registry.misplaced(state)
     if faults:
         raise HmuError(
             f"the aliases of {registry.name} do not say what its journal says: {'; '.join(faults)}. Either another "
@@ -178,7 +178,7 @@ def _refuse_misplaced(registry: Registry, standing: Standing) -> None:
 def _move(
     registry: Registry,
     kind: Literal["promote", "rollback"],
-    standing: Standing,
+    state: JournalState,
     end: int,
     who: str,
     why: str,
@@ -186,9 +186,9 @@ def _move(
     if not who.strip() or not why.strip():
         raise HmuError("a move needs a name (who) and a reason (why)")
     move = Move(
-        number=standing.moves + 1,
+        number=state.moves + 1,
         kind=kind,
-        start=standing.champion,
+        start=state.champion,
         end=end,
         who=who.strip(),
         when=now(),

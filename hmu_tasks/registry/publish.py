@@ -34,7 +34,7 @@ from hmu_tasks.runtime.files import write_json
 from hmu_tasks.tracking import lineage
 from hmu_tasks.tracking.runs import StoreRun, step_run
 from hmu_tasks.viewer import page
-from hmu_tasks.viewer.inputs import Sample
+from hmu_tasks.viewer.inputs import MotionSample
 from hmu_tasks.viewer.reading import read_inputs
 from hmu_tasks.viewer.table import Selection
 
@@ -101,7 +101,7 @@ def _upload(
         "hmu.method": evidence.method,
         "hmu.edit": evidence.edit,
         "hmu.data": evidence.data,
-        "hmu.evaluator": evidence.judges["edited"],
+        "hmu.evaluator": evidence.evaluators["edited"],
         "hmu.commit": (commit.id or "none") + (" (with uncommitted changes)" if commit.dirty else ""),
     }
     with tempfile.TemporaryDirectory() as scratch:
@@ -134,7 +134,7 @@ def _upload(
 def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Origin, folder: Path) -> None:
     """Write everything that a version holds: model, evidence, report and animations."""
     source = paths.edits(evidence.model, evidence.method) / evidence.edit
-    figures = paths.evaluation(evidence.model, evidence.method)
+    evaluation = paths.evaluation(evidence.model, evidence.method)
     sampling = params.evaluate.sampling.model_dump()
     clock = Clock(evidence.fps, evidence.shortest, evidence.longest)
     pack(source, sampling, clock, folder / "model")
@@ -145,7 +145,12 @@ def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Ori
     write_json(proof / "limits.json", params.register_.model_dump(mode="json"))
     write_json(proof / "lineage.json", dataclasses.asdict(origin))
     (proof / "card.md").write_text(card_text(evidence, decision, origin), encoding="utf-8")
-    present = [source / "edit.json", figures / "metrics.json", figures / "selection.json", paths.VALIDATION]
+    present = [
+        source / "edit.json",
+        evaluation / "metrics.json",
+        evaluation / "selection.json",
+        paths.VALIDATION,
+    ]
     present += [
         paths.PROBE / evidence.model / evidence.method / "probe.json",
         Path("params.yaml"),
@@ -171,7 +176,7 @@ def _draw(params: Params, evidence: Evidence, target: Path) -> None:
     inputs = read_inputs(params)
     strength = next((r["strength"] for r in inputs.records if r.get("edit") == evidence.edit), None)
     chosen = Selection(evidence.method, strength, "registered", model=evidence.model)
-    samples: list[Sample] = []
+    samples: list[MotionSample] = []
     for split in ("forget", "retain"):
         of_split = [sample for sample in inputs.samples if sample.split == split]
         clips = list(dict.fromkeys(sample.clip_id for sample in of_split))[:SHOWN]
@@ -182,11 +187,11 @@ def _draw(params: Params, evidence: Evidence, target: Path) -> None:
 
 
 def _record(step: StoreRun, evidence: Evidence) -> None:
-    """Mirror the figures with their limits, and the original's beside them."""
+    """Log the metrics with their limits, and the original's beside them."""
     values: dict[str, float | None] = {}
-    for name, figure in evidence.figures.items():
-        values |= {name: figure.mean, f"{name}_low": figure.low, f"{name}_high": figure.high}
-    values |= {f"original/{name}": figure.mean for name, figure in evidence.original.items()}
-    for attack, figure in evidence.probes.items():
-        values |= {f"probe/{attack}": figure.mean, f"probe/{attack}_high": figure.high}
+    for name, measured in evidence.edited.items():
+        values |= {name: measured.mean, f"{name}_low": measured.low, f"{name}_high": measured.high}
+    values |= {f"original/{name}": measured.mean for name, measured in evidence.original.items()}
+    for attack, measured in evidence.probes.items():
+        values |= {f"probe/{attack}": measured.mean, f"probe/{attack}_high": measured.high}
     step.metrics(values)

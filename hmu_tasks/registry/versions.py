@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hmu_tasks.registry import moves
-from hmu_tasks.registry.moves import CANDIDATE, CHAMPION, PREVIOUS, Move, Standing
+from hmu_tasks.registry.moves import CANDIDATE, CHAMPION, PREVIOUS, JournalState, Move
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.tracking.store import clear_errors, new_client, probe, store_lock, tracking_uri
 
@@ -185,20 +185,20 @@ class Registry:
                         f"({taken.why}). Nothing was changed by you; look at it and start again"
                     ) from error
 
-    def misplaced(self, standing: Standing) -> list[str]:
+    def misplaced(self, state: JournalState) -> list[str]:
         """Aliases that do not say what the journal says, in words."""
         held = self.aliases()
-        wanted = {CHAMPION: standing.champion, PREVIOUS: standing.previous}
+        wanted = {CHAMPION: state.champion, PREVIOUS: state.previous}
         return [
             f"{alias} is {_name(held.get(alias))} instead of {_name(number)}"
             for alias, number in wanted.items()
             if held.get(alias) != number
         ]
 
-    def follow(self) -> Standing:
+    def follow(self) -> JournalState:
         """Bring the aliases to what the journal says, and again if it has grown meanwhile."""
         while True:
-            before = moves.standing(self.moves())
+            before = moves.state(self.moves())
             for alias, number in ((CHAMPION, before.champion), (PREVIOUS, before.previous)):
                 held = self.aliases().get(alias)
                 if number is None and held is not None:

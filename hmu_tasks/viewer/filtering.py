@@ -45,7 +45,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Sample:
+class CaptionSample:
     """Drawn captions that only one rule finds, out of `captions`: rows of caption, keywords found, and clip id."""
 
     rule: str
@@ -62,7 +62,7 @@ class FilterFacts:
     shares: tuple[Share, ...]
     rules: tuple[Rule, ...]
     agreement: tuple[Agreement, ...]
-    samples: tuple[Sample, ...]
+    samples: tuple[CaptionSample, ...]
 
 
 def filter_facts(summary: Mapping[str, Any] | None) -> FilterFacts | None:
@@ -115,13 +115,13 @@ def _agreement(apart: Mapping[str, Any]) -> tuple[Agreement, ...]:
     )
 
 
-def _sample(rule: str, apart: Mapping[str, Any]) -> Sample:
+def _sample(rule: str, apart: Mapping[str, Any]) -> CaptionSample:
     rows = tuple(
         (row["caption"], ", ".join(row["keywords"]), row["clip_id"])
         for row in apart["sample"]
         if row["only"] == rule
     )
-    return Sample(rule, apart[f"captions_only_{rule}"], rows)
+    return CaptionSample(rule, apart[f"captions_only_{rule}"], rows)
 
 
 def _sentences(summary: Mapping[str, Any]) -> Iterator[str]:

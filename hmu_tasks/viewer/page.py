@@ -21,7 +21,7 @@ from hmu_tasks.viewer.filtering import filter_facts
 from hmu_tasks.viewer.inputs import Group, ReportInputs, groups
 from hmu_tasks.viewer.summary import Summary, figure, model_label, name_of, prompts
 from hmu_tasks.viewer.table import CLOSURE, DATA_ROWS, VIOLENCE, Selection, find
-from hmu_tasks.viewer.view import View, views
+from hmu_tasks.viewer.view import ModelView, views
 
 HERE = Path(__file__).parent
 
@@ -95,7 +95,7 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
         several=len(found) > 1,
         names={view.model: view.name for view in found},
         has={
-            "ranking": any(len(view.ranking.standings) > 0 for view in found),
+            "ranking": any(len(view.ranking.methods) > 0 for view in found),
             "attacks": any(view.attacks.rows for view in found),
             "cost": any(view.cost_grid for view in found),
             **{
@@ -148,7 +148,7 @@ def _groups(inputs: ReportInputs) -> list[Group]:
     return [group for _, selections in leads(inputs) for group in groups(inputs.samples, selections)]
 
 
-def _shown(view: View, svgs: Mapping[str, Markup]) -> dict[str, Any]:
+def _shown(view: ModelView, svgs: Mapping[str, Markup]) -> dict[str, Any]:
     """What the template shows of one model."""
     curves = [(one, svgs.get(f"strength-{view.model}-{one.method}")) for one in view.selections]
     return {

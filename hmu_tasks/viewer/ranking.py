@@ -23,7 +23,7 @@ class Distance:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RankedMethod:
     """One method at its selected strength, as it is ranked.
 
     rank: None where the retain limit is not kept or nothing was measured. score: the figure of the measure, uncapped.
@@ -70,7 +70,7 @@ MEASURES = (
 class Ranking:
     """Methods in their order, the best first, and the rule in words."""
 
-    standings: tuple[Standing, ...]
+    methods: tuple[RankedMethod, ...]
     measure: Measure | None
     rule: str
 
@@ -90,7 +90,7 @@ def rank(records: Sequence[Record], selections: Sequence[Selection], *, model: s
     measured = [one for one in mine if any(_score(records, one, m) for m in MEASURES)]
     whole = (m for m in MEASURES if measured and all(_score(records, one, m) for one in measured))
     measure = next(whole, None)
-    found = [_standing(records, one, measure) for one in mine]
+    found = [_ranked(records, one, measure) for one in mine]
     ranked = _shared([one for one in found if one.feasible and one.score], measure)
     rest = [one for one in found if not (one.feasible and one.score)]
     rest.sort(key=lambda one: (not one.feasible, one.loss.mean if one.loss else float("inf")))
@@ -98,7 +98,7 @@ def rank(records: Sequence[Record], selections: Sequence[Selection], *, model: s
     return Ranking((*ranked, *rest), measure, _rule(measure, limit))
 
 
-def _standing(records: Sequence[Record], one: Selection, measure: Measure | None) -> Standing:
+def _ranked(records: Sequence[Record], one: Selection, measure: Measure | None) -> RankedMethod:
     def rows(split: str, metric: str, method: str) -> list[Record]:
         strength = one.strength if method == one.method else None
         return select(records, method=method, split=split, metric=metric, model=one.model, strength=strength)
@@ -120,7 +120,7 @@ def _standing(records: Sequence[Record], one: Selection, measure: Measure | None
                 strength=one.strength,
             )
             distances[metric] = Distance(gap, closed)
-    return Standing(
+    return RankedMethod(
         selection=one,
         rank=None,
         feasible=kept and one.met is not False,
@@ -142,17 +142,17 @@ def _score(records: Sequence[Record], one: Selection, measure: Measure) -> Cell 
     )
 
 
-def _shared(standings: Sequence[Standing], measure: Measure | None) -> list[Standing]:
-    """Place standings with a score: equal rank for all whose interval reaches the best one's lower limit."""
+def _shared(methods: Sequence[RankedMethod], measure: Measure | None) -> list[RankedMethod]:
+    """Place methods with a score: equal rank for all whose interval reaches the best one's lower limit."""
     if measure is None:
-        return list(standings)
+        return list(methods)
 
-    limits = {id(one): measure.limits(one.score) for one in standings if one.score}
+    limits = {id(one): measure.limits(one.score) for one in methods if one.score}
     waiting = sorted(
-        standings,
+        methods,
         key=lambda one: (-limits[id(one)][0], one.fid_rise.mean if one.fid_rise else float("inf")),
     )
-    placed: list[Standing] = []
+    placed: list[RankedMethod] = []
     while waiting:
         bar = limits[id(waiting[0])][1]
         level = [one for one in waiting if one is waiting[0] or limits[id(one)][2] >= bar]

@@ -16,7 +16,7 @@ from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import read_json
 from hmu_tasks.viewer.costs import CostRow, cost_of
-from hmu_tasks.viewer.inputs import ReportInputs, Sample
+from hmu_tasks.viewer.inputs import MotionSample, ReportInputs
 from hmu_tasks.viewer.ranking import rank
 from hmu_tasks.viewer.table import Selection
 
@@ -94,11 +94,11 @@ def _ordered(records: Sequence[Record], selections: Sequence[Selection]) -> list
     ordered: list[Selection] = []
     for model in dict.fromkeys(one.model for one in selections):
         mine = [one for one in selections if one.model == model]
-        ordered += [one.selection for one in rank(records, mine, model=model).standings] or mine
+        ordered += [one.selection for one in rank(records, mine, model=model).methods] or mine
     return ordered
 
 
-def _samples(params: "Params") -> list[Sample]:
+def _samples(params: "Params") -> list[MotionSample]:
     found = []
     for path in _written(params, paths.EVALUATE, "samples.json"):
         archive = path.with_suffix(".npz")
@@ -109,7 +109,7 @@ def _samples(params: "Params") -> list[Sample]:
             for label in read_json(path):
                 strength = label.get("strength")
                 found.append(
-                    Sample(
+                    MotionSample(
                         method,
                         strength,
                         str(label["split"]),

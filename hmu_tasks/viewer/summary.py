@@ -28,7 +28,7 @@ def model_label(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """One metric on one split; `better` is an arrow with its aim, `scale` 100 shows per cent."""
 
     split: str
@@ -48,33 +48,34 @@ class Row:
     method: str
     strength: int | None
     kind: str
-    cells: dict[Column, Cell] = field(default_factory=dict)
+    cells: dict[TableColumn, Cell] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Part:
+class ResultTable:
     """One of the result tables: what stands above its first column, and its columns."""
 
     title: str
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
 
 
 @dataclass(frozen=True)
 class Summary:
     """The result tables of one model: only columns and rows in which something was measured."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[Row, ...]
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[ResultTable, ...]:
         """The tables with their measured columns; a table without any is left out."""
         found = (
-            Part(part.title, tuple(c for c in part.columns if c in self.columns)) for part in all_parts()
+            ResultTable(part.title, tuple(c for c in part.columns if c in self.columns))
+            for part in all_parts()
         )
         return tuple(part for part in found if part.columns)
 
-    def rows_of(self, part: Part) -> list[Row]:
+    def rows_of(self, part: ResultTable) -> list[Row]:
         """The rows that hold a figure of this table."""
         return [row for row in self.rows if any(column in row.cells for column in part.columns)]
 
@@ -89,18 +90,18 @@ TITLES: dict[Table, str] = {
 }
 
 
-def all_parts() -> tuple[Part, ...]:
+def all_parts() -> tuple[ResultTable, ...]:
     """Every table with its columns as the metrics declare them; what was not measured included."""
-    return tuple(Part(title, _columns(table)) for table, title in TITLES.items())
+    return tuple(ResultTable(title, _columns(table)) for table, title in TITLES.items())
 
 
-def _columns(table: Table) -> tuple[Column, ...]:
+def _columns(table: Table) -> tuple[TableColumn, ...]:
     placed = [(c.place, key, c) for key, one in metrics().items() for c in one.columns if c.table == table]
     found = []
     for _, key, c in sorted(placed, key=lambda row: row[0]):
         one = metric(key)
         found.append(
-            Column(
+            TableColumn(
                 split=c.split,
                 metric=key,
                 label=c.label or one.label,
@@ -111,7 +112,7 @@ def _columns(table: Table) -> tuple[Column, ...]:
             )
         )
     # A closure follows from the records of three models, so that it is no metric of one.
-    closed = Column("forget", CLOSURE + VIOLENCE, "gap closed", "→ 100", 0, 100, "%")
+    closed = TableColumn("forget", CLOSURE + VIOLENCE, "gap closed", "→ 100", 0, 100, "%")
     return (*found, closed) if table == "forget" else tuple(found)
 
 
@@ -178,7 +179,7 @@ def summarise(records: Sequence[Record], selection: Selection, others: Sequence[
     return Summary(columns=used, rows=tuple(rows))
 
 
-def figure(cell: Cell | None, column: Column, *, sign: str = " ±") -> str:
+def figure(cell: Cell | None, column: TableColumn, *, sign: str = " ±") -> str:
     """Write one cell as `mean ±half`, in the column's scale and digits; a dash where nothing was measured."""
     if cell is None:
         return "–"
@@ -188,7 +189,7 @@ def figure(cell: Cell | None, column: Column, *, sign: str = " ±") -> str:
     return f"{rounded:.{column.digits}f}" + (f"{sign}{half:.{column.digits}f}" if half else "")
 
 
-def heading(column: Column) -> str:
+def heading(column: TableColumn) -> str:
     """Write a column's head: label, unit and the direction of improvement."""
     return f"{column.label}{' ' + column.unit if column.unit else ''} {column.better}"
 
@@ -208,7 +209,7 @@ def summary_grids(summary: Summary) -> list[Grid]:
     return grids
 
 
-def prompts(row: Row, columns: Sequence[Column]) -> str:
+def prompts(row: Row, columns: Sequence[TableColumn]) -> str:
     """Write the number of prompts behind a row, one figure or a range."""
     counts = [row.cells[column].n for column in columns if column in row.cells]
     return f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)}–{max(counts)}"

@@ -120,14 +120,14 @@ def verdict(
 
 def _place(ranking: Ranking | None, selection: Selection) -> str:
     """Say which place the method has, where there are others."""
-    if ranking is None or len(ranking.standings) < 2:
+    if ranking is None or len(ranking.methods) < 2:
         return ""
-    mine = next((one for one in ranking.standings if one.selection == selection), None)
-    count = len(ranking.standings)
+    mine = next((one for one in ranking.methods if one.selection == selection), None)
+    count = len(ranking.methods)
     if mine is None or mine.rank is None:
-        kept = any(one.feasible for one in ranking.standings)
+        kept = any(one.feasible for one in ranking.methods)
         return f", not ranked{'' if kept else f' (none of {count} methods keeps the limit)'}," if mine else ""
-    level = [one for one in ranking.standings if one.rank == mine.rank and one is not mine]
+    level = [one for one in ranking.methods if one.rank == mine.rank and one is not mine]
     shared = f", shared with {_list(name_of(one.selection.method) for one in level)}" if level else ""
     return f", rank {mine.rank} of {count} methods{shared},"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hmu_tasks.metrics.stats import wilson_interval
-from hmu_tasks.probes.outcome import Attack, Outcome, record, resumed
+from hmu_tasks.probes.outcome import Attack, AttackOutcome, record, resumed
 from hmu_tasks.probes.suppression import changed
 from hmu_tasks.registry.evidence import probe_figures
 from hmu_tasks.runtime.errors import DataError
@@ -39,7 +39,7 @@ def test_a_shared_random_number_is_no_merit() -> None:
 
 
 def test_records_are_what_the_gate_reads() -> None:
-    outcome = Outcome("none", "text", [1.0, 0.0, 0.5, 0.5], {"floor": 0.1})
+    outcome = AttackOutcome("none", "text", [1.0, 0.0, 0.5, 0.5], {"floor": 0.1})
     row = record(outcome, {"model": "momask"}, bundle="abc")
     interval = wilson_interval(2, 4)
     assert (row["mean"], row["low"], row["high"], row["n"]) == (0.5, interval.low, interval.high, 4)
@@ -50,15 +50,15 @@ def test_records_are_what_the_gate_reads() -> None:
 
 
 def test_shares_that_round_up_stay_within_the_interval() -> None:
-    assert record(Outcome("a", "text", [1 / 3 + 2 / 3] * 7), {}, bundle="")["mean"] == 1.0
+    assert record(AttackOutcome("a", "text", [1 / 3 + 2 / 3] * 7), {}, bundle="")["mean"] == 1.0
 
 
 def test_what_was_finished_before_a_kill_is_not_run_again(tmp_path: Path) -> None:
     runs = []
 
-    def run() -> list[Outcome]:
+    def run() -> list[AttackOutcome]:
         runs.append(1)
-        return [Outcome("a", "weights", [0.25, 1.0], {"steps": 3})]
+        return [AttackOutcome("a", "weights", [0.25, 1.0], {"steps": 3})]
 
     attack = Attack("a", run)
     first, second = resumed(attack, tmp_path), resumed(attack, tmp_path)

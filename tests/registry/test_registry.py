@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hmu_tasks.registry.moves import CHAMPION, PREVIOUS, Move, Standing
+from hmu_tasks.registry.moves import CHAMPION, PREVIOUS, JournalState, Move
 from hmu_tasks.registry.versions import (
     GATE_TAG,
     REASONS_TAG,
@@ -142,8 +142,8 @@ def test_aliases_follow_the_journal(registry: Registry) -> None:
         add(registry, digest)
     registry.set_alias("candidate", 1)
     registry.append(move(1, None, 1))
-    assert registry.misplaced(Standing(1, None, 1)) == ["champion is not set instead of version 1"]
-    assert registry.follow() == Standing(1, None, 1)
+    assert registry.misplaced(JournalState(1, None, 1)) == ["champion is not set instead of version 1"]
+    assert registry.follow() == JournalState(1, None, 1)
     assert registry.aliases() == {CHAMPION: 1}
     registry.append(move(2, 1, 2))
     registry.follow()

@@ -36,14 +36,14 @@ DROPPED = "clip_model."  # some checkpoints carry CLIP along, which is read from
 
 
 @dataclass(frozen=True)
-class Place:
+class CheckpointFiles:
     """A checkpoint file and the folder that holds its opt.txt and meta."""
 
     folder: Path
     file: Path
 
 
-def locate(place: Path, published: str) -> Place:
+def locate(place: Path, published: str) -> CheckpointFiles:
     """Find the checkpoint of a component: a folder with model/<published>, or a .tar file named by itself.
 
     Raises WeightsError that says which checkpoints the folder holds.
@@ -53,7 +53,7 @@ def locate(place: Path, published: str) -> Place:
             raise WeightsError(
                 f"checkpoint {place} is missing; see docs/checkpoints.md for what to put where"
             )
-        return Place(place.parent.parent if place.parent.name == "model" else place.parent, place)
+        return CheckpointFiles(place.parent.parent if place.parent.name == "model" else place.parent, place)
     if not place.is_dir():
         raise WeightsError(
             f"checkpoint folder {place} is missing; see docs/checkpoints.md for what to put where"
@@ -65,7 +65,7 @@ def locate(place: Path, published: str) -> Place:
             f"there are {', '.join(others)}: name one of them in params.yaml" if others else "none is there"
         )
         raise WeightsError(f"checkpoint {file} is missing; {there}")
-    return Place(place, file)
+    return CheckpointFiles(place, file)
 
 
 def sha256(path: Path) -> str:

@@ -21,16 +21,16 @@ def ranking_grid(ranking: Ranking, attacks: Attacks) -> Grid | None:
     The distances read as the share of the way from the original to D_r that the method went: 100 % is D_r, more is
     overshoot, less than 0 the other direction; where the way is not defined, as the difference to D_r.
     """
-    if not ranking.standings:
+    if not ranking.methods:
         return None
-    shown = [metric for metric in OVERSHOT if any(metric in one.distances for one in ranking.standings)]
-    attacked = any(attacks.worst(one.selection.method, one.selection.strength) for one in ranking.standings)
+    shown = [metric for metric in OVERSHOT if any(metric in one.distances for one in ranking.methods)]
+    attacked = any(attacks.worst(one.selection.method, one.selection.strength) for one in ranking.methods)
     measured = [MEASURE_NAMES[ranking.measure.metric]] if ranking.measure else []
     head = ["rank and method", *measured, "R@1 lost", "retain FID +"]
     head += [OVERSHOT_NAMES[metric] for metric in shown]
     head += ["worst attack %"] if attacked else []
     rows = []
-    for one in ranking.standings:
+    for one in ranking.methods:
         column = (one.selection.method, one.selection.strength)
         place = f"{one.rank}" if one.rank else "–"
         row = [f"{place}  {name_of(*column)}"]
@@ -41,7 +41,7 @@ def ranking_grid(ranking: Ranking, attacks: Attacks) -> Grid | None:
             worst = attacks.worst(*column)
             row.append(_percent(worst.cells[column] if worst else None))
         rows.append(tuple(row))
-    bold = frozenset(i for i, one in enumerate(ranking.standings) if one.rank == 1)
+    bold = frozenset(i for i, one in enumerate(ranking.methods) if one.rank == 1)
     note = ranking.rule
     if shown:
         note += (
@@ -50,7 +50,7 @@ def ranking_grid(ranking: Ranking, attacks: Attacks) -> Grid | None:
             "it, below 0 leads the other way. Where that gap hardly stands out of the noise, Δ is the difference to "
             "D_r."
         )
-    if any(one.rank is None for one in ranking.standings):
+    if any(one.rank is None for one in ranking.methods):
         note += " Methods without a rank break the limit or were not measured."
     return Grid(tuple(head), tuple(rows), note=note, bold=bold)
 
