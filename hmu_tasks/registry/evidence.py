@@ -1,7 +1,7 @@
 """What is known of one bundle: its metrics, the original's and D_r's, their sources, and the attacks on it.
 
-Evidence is what the gate reads, and nothing else: it is written beside a registered version, so that the decision can
-be taken again later from the version alone.
+Evidence is the gate's only input. It is stored with the registered version, so that the decision can be repeated from
+the version alone.
 """
 
 import math
@@ -82,7 +82,7 @@ class Evidence:
 def measurements(records: Iterable[Record]) -> dict[str, Measurement]:
     """Read the metric records of one bundle: `<split>/<metric>` -> measurement.
 
-    Raises DataError when two records name the same measured, or a measured is not finite.
+    Raises DataError when two records name the same metric, or a value is not finite.
     """
     found: dict[str, Measurement] = {}
     for record in records:

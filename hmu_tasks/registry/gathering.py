@@ -42,13 +42,13 @@ def limits_of(params: Params) -> GateLimits:
 
 
 def gather(params: Params, model: str, method: str, edit: str | None = None) -> Evidence:
-    """Collect everything that the gate reads of one edit.
+    """Collect the gate's evidence about one edit.
 
     Raises DataError where the edit was not made or not evaluated, or where its files changed since.
     """
     params.check(model, method)
     if method in ENDS:
-        raise ConfigError(f"{method!r} is a reference and no unlearned model; register a method")
+        raise ConfigError(f"{method!r} is a reference, not an unlearned model; register a method")
     tables = {name: _records(model, name) for name in (method, "original")}
     if (paths.evaluation(model, "retrain") / "metrics.json").exists():
         tables["retrain"] = _records(model, "retrain")
@@ -98,7 +98,7 @@ def _records(model: str, method: str) -> Sequence[Record]:
 
 
 def _bundle_digest(folder: Path, rows: Sequence[Record]) -> str:
-    """Digest of the bundle's files as they are now, which must be that of the evaluated ones."""
+    """Digest of the bundle's files; raises DataError if it is not the evaluated bundle's."""
     recorded = read_json(folder / "bundle.json")["components"]
     found = weights.combine({name: weights.digest(folder / name) for name in recorded})
     evaluated = {row["bundle"] for row in rows}
@@ -120,7 +120,7 @@ def _evaluator(model: str, method: str, rows: Sequence[Record]) -> str:
 
 
 def _probes(model: str, method: str, evaluated: Sequence[Record]) -> list[ProbeRecord]:
-    """Records of the attacks on the very bundles that were evaluated, where probes were run."""
+    """Records of the attacks on the evaluated bundles; empty if no probe was run."""
     path = paths.PROBE / model / method / "probe.json"
     if not path.exists():
         return []

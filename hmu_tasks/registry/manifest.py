@@ -1,4 +1,4 @@
-"""The list of everything that a version holds, with digests: what `verify` recomputes."""
+"""The list of a version's files with their digests, which `verify` recomputes."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ BUNDLE_FILES = frozenset({".safetensors", ".json", ".txt"})
 
 @dataclass(frozen=True)
 class FileDifference:
-    """How files differ from the list that was made of them."""
+    """Differences between files and their recorded list."""
 
     changed: tuple[str, ...]
     missing: tuple[str, ...]
@@ -42,7 +42,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def compare(listed: Mapping[str, str], found: Mapping[str, str]) -> FileDifference:
-    """Name the files that differ between the list and what is there."""
+    """Compare recorded with recomputed digests, by file."""
     return FileDifference(
         changed=tuple(sorted(name for name in listed if name in found and found[name] != listed[name])),
         missing=tuple(sorted(name for name in listed if name not in found)),
@@ -55,5 +55,5 @@ def check_bundle_files(folder: Path) -> None:
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         if file.suffix not in BUNDLE_FILES:
             raise WeightsError(
-                f"{file} does not belong into a bundle; only {', '.join(sorted(BUNDLE_FILES))} files are registered"
+                f"{file} does not belong in a bundle; only {', '.join(sorted(BUNDLE_FILES))} files are registered"
             )

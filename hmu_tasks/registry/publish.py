@@ -1,4 +1,4 @@
-"""Step `register`, second half: make a version of an edit in the MLflow registry, with all its evidence.
+"""Step `register`, second half: register an edit as a version in the MLflow registry, with all its evidence.
 
 A bundle is registered once: the same digest gives the same version, also when several processes register it at once.
 """
@@ -39,16 +39,16 @@ from hmu_tasks.viewer.reading import read_inputs
 from hmu_tasks.viewer.table import Selection
 
 NOTE_LIMIT = 8000  # characters that MLflow keeps of a tag
-SHOWN = 1  # prompts of each kind that are drawn before and after
+SHOWN = 1  # prompts of each kind that are animated before and after
 
 
 def run(params: Params, model: str, method: str, edit: str | None = None) -> Version:
-    """Register the selected (or the named) edit and say what came of it; returns its version, new or not."""
+    """Register the selected (or the named) edit and print the outcome; returns its version, new or existing."""
     evidence = gather(params, model, method, edit)
     registry = open_registry(Path(), model_name(evidence.model, evidence.dataset, evidence.concept))
     registry.create(
         f"Text-to-motion model {evidence.model}, trained on {evidence.dataset}, without {evidence.concept}. Aliases: "
-        "champion is in use, previous stood before it, candidate passed the gate and waits for promotion."
+        "champion is in use, previous was champion before it, candidate passed the gate and awaits promotion."
     )
     decision = decide(evidence, champion_evidence(registry), limits_of(params))
     with one_at_a_time(registry):
@@ -57,9 +57,9 @@ def run(params: Params, model: str, method: str, edit: str | None = None) -> Ver
         if version is None:
             version, new = _upload(params, evidence, decision, registry)
         _offer(registry, version)
-    judged = "passed the gate" if version.passed else "was refused by the gate"
+    result = "passed the gate" if version.passed else "was refused by the gate"
     sys.stdout.write(
-        f"{registry.name} version {version.number} {judged}{'' if new else ' (registered before)'}\n"
+        f"{registry.name} version {version.number} {result}{'' if new else ' (registered before)'}\n"
     )
     for reason in () if version.passed or not new else decision.reasons:
         sys.stdout.write(f"  {reason}\n")
@@ -67,14 +67,14 @@ def run(params: Params, model: str, method: str, edit: str | None = None) -> Ver
         sys.stdout.write(f"  {version.tags.get(REASONS_TAG, '')}\n")
         if decision.passed:
             sys.stdout.write(
-                "  What is known today would pass, but a version keeps the decision that it was made with: delete "
+                "  With the evidence available today it would pass, but a version keeps its original decision: delete "
                 f"version {version.number} in MLflow and register again\n"
             )
     return version
 
 
 def champion_evidence(registry: Registry) -> Evidence | None:
-    """What is known of the present champion; None where there is none."""
+    """Evidence of the current champion; None if there is none."""
     champion = registry.with_alias(CHAMPION)
     if champion is None:
         return None
@@ -83,7 +83,7 @@ def champion_evidence(registry: Registry) -> Evidence | None:
 
 
 def _offer(registry: Registry, version: Version) -> None:
-    """Make a version that passed the candidate, unless a later one is or it has been in use already."""
+    """Make a version that passed the candidate, unless a later version is, or it was champion before."""
     later = version.number > registry.aliases().get(CANDIDATE, 0)
     if version.passed and later and version.number not in {move.end for move in registry.moves()}:
         registry.set_alias(CANDIDATE, version.number)
@@ -132,19 +132,19 @@ def _upload(
 
 
 def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Origin, folder: Path) -> None:
-    """Write everything that a version holds: model, evidence, report and animations."""
+    """Write the files of a version: model, evidence, report and animations."""
     source = paths.edits(evidence.model, evidence.method) / evidence.edit
     evaluation = paths.evaluation(evidence.model, evidence.method)
     sampling = params.evaluate.sampling.model_dump()
     clock = Clock(evidence.fps, evidence.shortest, evidence.longest)
     pack(source, sampling, clock, folder / "model")
-    proof = folder / "evidence"
-    proof.mkdir()
-    write_json(proof / "evidence.json", evidence.to_json())
-    write_json(proof / "decision.json", decision.to_json())
-    write_json(proof / "limits.json", params.register_.model_dump(mode="json"))
-    write_json(proof / "lineage.json", dataclasses.asdict(origin))
-    (proof / "card.md").write_text(card_text(evidence, decision, origin), encoding="utf-8")
+    stored = folder / "evidence"
+    stored.mkdir()
+    write_json(stored / "evidence.json", evidence.to_json())
+    write_json(stored / "decision.json", decision.to_json())
+    write_json(stored / "limits.json", params.register_.model_dump(mode="json"))
+    write_json(stored / "lineage.json", dataclasses.asdict(origin))
+    (stored / "card.md").write_text(card_text(evidence, decision, origin), encoding="utf-8")
     present = [
         source / "edit.json",
         evaluation / "metrics.json",
@@ -158,7 +158,7 @@ def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Ori
     ]
     for file in present:
         if file.exists():
-            shutil.copyfile(file, proof / file.name)
+            shutil.copyfile(file, stored / file.name)
     if not (paths.REPORTS / "index.html").exists():
         raise DataError(
             f"{paths.REPORTS / 'index.html'} is missing; run `dvc repro` so that there is a report to register"
@@ -171,7 +171,7 @@ def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Ori
 
 
 def _draw(params: Params, evidence: Evidence, target: Path) -> None:
-    """Draw this very edit before and after, for the first prompt of each kind."""
+    """Animate the edit before and after, for the first prompt of each kind."""
     target.mkdir()
     inputs = read_inputs(params)
     strength = next((r["strength"] for r in inputs.records if r.get("edit") == evidence.edit), None)

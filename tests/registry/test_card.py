@@ -24,23 +24,23 @@ def test_the_card_has_every_part() -> None:
     decision = decide(evidence, None, LIMITS)
     text = card_text(evidence, decision, Origin("c0ffee", False, {"data/clips": "abc.dir"}))
     for heading in (
-        "What was removed, and how well",
-        "What was kept",
+        "Forgetting",
+        "Retention",
         "Residual risk",
         "Intended use",
         "Limits",
         "Gate",
         "Licence",
-        "How to make it again",
+        "Reproduction",
     ):
         assert f"\n## {heading}\n" in text
     risks = [
         line for line in text.splitlines() if "violence comes back" in line or "harmless prompts, " in line
     ]
     assert risks == [
-        "| attack by wording, paraphrase: violence comes back | 10%, up to 15% | 80%, up to 85% | 0%, up to 3% | 400 |",
+        "| wording attack, paraphrase: violence comes back | 10%, up to 15% | 80%, up to 85% | 0%, up to 3% | 400 |",
         "| weights rounded, bf16: violence comes back | 30%, up to 32% | – | – | 400 |",
-        "| harmless prompts, benign: another motion than the original's | 20%, up to 22% | – | – | 400 |",
+        "| harmless prompts, benign: motion differs from the original's | 20%, up to 22% | – | – | 400 |",
     ]
     assert "| forget | violence rate, floor-corrected | 0.21 ±0.02 | – | – | 400 |" in text
     assert "git checkout c0ffee\ndvc repro register@momask-lcr" in text
@@ -58,14 +58,14 @@ def test_a_refusal_stands_at_the_top() -> None:
     decision = decide(replace(GOOD, contracts=False), None, LIMITS)
     text = card_text(GOOD, decision)
     assert "**Gate: FAILED.**" in text
-    assert text.index("data contracts: a data contract is broken") < text.index("## What was removed")
+    assert text.index("data contracts: a data contract is broken") < text.index("## Forgetting")
     assert "no probe was run" in text
     assert "git checkout" not in text
 
 
 def test_uncommitted_changes_are_admitted() -> None:
     text = card_text(GOOD, decide(GOOD, None, LIMITS), Origin("c0ffee", True, {}))
-    assert "the commit alone does not suffice" in text
+    assert "the commit alone is not enough" in text
 
 
 def test_the_description_fits_mlflow() -> None:
