@@ -1,4 +1,4 @@
-"""Limbs of the bodies that the viewer draws, as joint pairs by side."""
+"""Limbs of the skeletons that the viewer draws, as joint pairs by side."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -42,7 +42,7 @@ BODIES: Final[dict[int, Limbs]] = {
 
 
 def body_of(joints: int) -> Limbs:
-    """Return the body with that many joints; DataError where there is none."""
+    """Return the limbs of a skeleton with that many joints; raises DataError if it is unknown."""
     if joints not in BODIES:
-        raise DataError(f"motions have {joints} joints; drawn are {', '.join(map(str, BODIES))}")
+        raise DataError(f"motions have {joints} joints; the viewer can draw {', '.join(map(str, BODIES))}")
     return BODIES[joints]

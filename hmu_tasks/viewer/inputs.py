@@ -1,4 +1,4 @@
-"""Everything that the report shows, gathered; what is None or empty leaves its section out."""
+"""All inputs of the report; a section whose input is None or empty is left out."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ class MotionSample:
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """What the report is made of.
+    """Inputs of the report.
 
     records: metric records, gap closures included. histories: component -> columns step, name, value.
     edited: quantizer layer -> codes that the selected edit replaced. digests: name -> digest of a bundle or file.
@@ -59,7 +59,7 @@ class ReportInputs:
     # Success rates of attacks (keys model, method, strength, attack, family, mean, low, high, n), and costs of edits.
     probes: Sequence[ProbeRecord] = ()
     costs: Sequence[CostRow] = ()
-    # (model, method) -> the few numbers of the references and of each selected edit.
+    # (model, method) -> headline metrics of the references and of each selected edit.
     headlines: Mapping[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)
 
 

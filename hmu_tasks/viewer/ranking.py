@@ -1,4 +1,4 @@
-"""The order of the methods on one model, by a written rule that damage cannot win."""
+"""The ranking of the methods on one model, by a rule that damaging the model cannot win."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, difference, find, select
 
-# Figures that damage moves as forgetting does: the ranking leaves them out and says how far each lies from D_r.
+# Metrics that respond to damage as to forgetting: the ranking does not use them but reports their distance to D_r.
 OVERSHOT = ("fid", "mm_safe", "diversity")
 
 
 @dataclass(frozen=True)
 class Distance:
-    """How far a forget figure lies from D_r's, in its own unit, and the share of the gap that was crossed.
+    """Distance of a forget metric to D_r's, in its own unit, and the closed share of the gap.
 
     closed: 1 is D_r, above 1 lies beyond it, below 0 on the other side of the original; None where the original and
     D_r do not differ beyond the noise.
@@ -24,9 +24,9 @@ class Distance:
 
 @dataclass(frozen=True)
 class RankedMethod:
-    """One method at its selected strength, as it is ranked.
+    """One method at its selected strength, with its rank.
 
-    rank: None where the retain limit is not kept or nothing was measured. score: the figure of the measure, uncapped.
+    rank: None if the retain limit is exceeded or nothing was measured. score: value of the measure, uncapped.
     loss: retain R@1 of the original minus the method's. fid_rise: retain FID minus the original's.
     """
 
@@ -41,9 +41,9 @@ class RankedMethod:
 
 @dataclass(frozen=True)
 class Measure:
-    """What methods are ordered by: a metric of the forget split, its name, and whether more is better.
+    """The metric of the forget split that methods are ranked by, its name, and whether more is better.
 
-    Figures count no further than where all of the concept is gone: closure 1, or a rate of 0.
+    Values are capped where the concept is fully removed: closure 1, or a rate of 0.
     """
 
     metric: str
@@ -68,7 +68,7 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Ranking:
-    """Methods in their order, the best first, and the rule in words."""
+    """Methods in their order, the best first, and the rule as text."""
 
     methods: tuple[RankedMethod, ...]
     measure: Measure | None
@@ -76,12 +76,12 @@ class Ranking:
 
 
 def rank(records: Sequence[Record], selections: Sequence[Selection], *, model: str) -> Ranking:
-    """Order the selected edits of one model by test figures.
+    """Rank the selected edits of one model by test metrics.
 
     1. Ranked are methods whose mean loss of retain R@1 is within the selection's limit, on the validation split,
        where the strength was picked, and on the test split.
-    2. They stand in the order of the measure: the gap closure of the floor-corrected violence rate, capped at 1
-       (overshooting D_r is no merit); without D_r the rate itself; without labels forget FID's closure or NCS@1.
+    2. Ranked methods are ordered by the measure: the gap closure of the floor-corrected violence rate, capped at 1
+       (overshooting D_r earns nothing); without D_r the rate itself; without labels forget FID's closure or NCS@1.
     3. Methods whose interval reaches the lower limit of the best one not yet placed share its rank. Where the measure
        is equal, as it is for all that reach D_r, the least retain FID is named first.
     4. Methods that break the limit follow without a rank, the least loss first.
@@ -164,18 +164,22 @@ def _shared(methods: Sequence[RankedMethod], measure: Measure | None) -> list[Ra
 
 def _rule(measure: Measure | None, limit: float | None) -> str:
     kept = (
-        "" if limit is None else f"Ranked are methods whose mean loss of retain R@1 is at most {limit:g}, on "
+        ""
+        if limit is None
+        else f"Ranked are methods whose mean loss of retain R@1 is at most {limit:g} on both "
     )
-    kept += "the validation split, where the strength was picked, and on the test split. " if kept else ""
+    kept += "the validation split, where the strength was selected, and the test split. " if kept else ""
     if measure is None:
-        return f"{kept}Nothing orders them: neither D_r, nor labels, nor NCS@1 was measured for all methods."
+        return (
+            f"{kept}Methods cannot be ordered: neither gap closure, violence rate nor NCS@1 is known for all."
+        )
     most = (
         "the largest first, capped at 100 %"
         if measure.more
-        else "the smallest first, counted no lower than 0"
+        else "the smallest first, negative values counted as 0"
     )
     return (
-        f"{kept}They stand in the order of the {measure.name} on forget test prompts, {most}. Methods whose 95 % "
-        "interval reaches the limit of the best one not yet placed share its rank; at equal figures the least retain "
-        "FID is named first."
+        f"{kept}Methods are ordered by the {measure.name} on forget test prompts, {most}. Those whose 95 % interval "
+        "reaches the limit of the best one not yet ranked share its rank; ties are listed by retain FID, lowest "
+        "first."
     )

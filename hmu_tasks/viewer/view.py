@@ -1,4 +1,4 @@
-"""Everything that the report says about one model, put together once for the page and for the texts."""
+"""All report content about one model, shared by the page and the text versions."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from hmu_tasks.viewer.verdict import Verdict, verdict
 
 @dataclass(frozen=True)
 class ModelView:
-    """One model: the selection that leads, all selections in the ranking's order, and what is said about them."""
+    """One model: its leading selection, all selections in the ranking's order, and their tables and sentences."""
 
     model: str
     lead: Selection
