@@ -1,4 +1,4 @@
-"""Attacks of the embedding family on one bundle: sentence vectors beside those that the encoder gives."""
+"""Attacks of the embedding family on one bundle: sentence vectors other than the encoder's."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from hmu_tasks.training.loop.batches import ClipSet
 
 @dataclass(frozen=True)
 class Budget:
-    """What an attacker on the sentence vector may do.
+    """Budget of an attacker on the sentence vector.
 
     radius: of the ball around the prompt's vector, as a share of its norm. ridge: of the closed form. steps: of the
     gradient attack. targets: clips per prompt whose codes it makes likely.
@@ -36,7 +36,7 @@ def vector_attacks(
     clips: forget clips of the training split. Records give the mean distance that the vectors moved, as
     a share of their norm.
     """
-    texts = bench.drawn.texts[: bench.drawn.n]
+    texts = bench.attacked.texts[: bench.attacked.n]
 
     def outcome(name: str, found: Tensor, start: Tensor, spent: dict[str, float]) -> list[AttackOutcome]:
         moved = (found - start).norm(dim=1) / start.norm(dim=1)
@@ -59,7 +59,7 @@ def vector_attacks(
         generator = torch.Generator(device=bench.device).manual_seed(bench.seed + 53)
 
         def loss(vectors: Tensor, step: int) -> Tensor:
-            del step  # what is hidden is chosen again at every step
+            del step  # masks are sampled again at every step
             return guided_loss(
                 bundle.model,
                 wanted_codes,

@@ -1,4 +1,4 @@
-"""What an attack achieved, prompt by prompt, how it is recorded, and how a killed step resumes."""
+"""Outcomes of attacks per prompt, their records, and resuming a killed step."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,9 +14,9 @@ Family = Literal["text", "embedding", "weights", "precision", "oversuppression",
 
 @dataclass(frozen=True)
 class AttackOutcome:
-    """Share of each prompt's motions in which an attack succeeded, with what else is worth knowing of it.
+    """Share of each prompt's motions in which an attack succeeded, with further details.
 
-    details: budget and side figures, plain values for JSON.
+    details: budget and secondary metrics, plain values for JSON.
     """
 
     attack: str
@@ -27,7 +27,7 @@ class AttackOutcome:
 
 @dataclass(frozen=True)
 class Attack:
-    """An attack that is ready to run; one run may have several outcomes, as after more and more steps."""
+    """An attack that is ready to run; one run may have several outcomes, such as one per number of steps."""
 
     name: str
     run: Callable[[], list[AttackOutcome]]
@@ -56,7 +56,7 @@ def record(outcome: AttackOutcome, identity: Identity, *, bundle: str) -> ProbeR
 
 
 def resumed(attack: Attack, folder: Path) -> list[AttackOutcome]:
-    """Run an attack, or read what it gave when an earlier run of the same step was killed later on."""
+    """Run an attack, or read its outcomes if an earlier run of the step was killed after it."""
     path = folder / f"{attack.name}.json"
     if path.exists():
         return [AttackOutcome(**row) for row in read_json(path)]

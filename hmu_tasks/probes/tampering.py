@@ -1,4 +1,4 @@
-"""Attacks of the weights and precision families on one bundle: trained on, revived, or cast, and then simply asked."""
+"""Attacks of the weights and precision families on one bundle: relearning, revival and casts, with plain prompts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ CASTS: dict[str, Callable[[Bundle], Bundle]] = {"bf16": to_bfloat16, "int8": to_
 
 @dataclass(frozen=True)
 class Relearning:
-    """How much an attacker may train: clips, optimiser steps, learning rate, clips per step."""
+    """Training budget of an attacker: clips, optimiser steps, learning rate, clips per step."""
 
     shots: Sequence[int]
     steps: Sequence[int]
@@ -61,10 +61,10 @@ def relearning_attacks(bench: Bench, bundle: Bundle, clips: ClipSet, budget: Rel
 def revival_attacks(
     bench: Bench, bundle: Bundle, original: Bundle, replacements: Sequence[Replacement]
 ) -> list[Attack]:
-    """Return one attack per replacement of suspected codebook rows, by somebody who has the edited bundle alone.
+    """Return one attack per replacement of suspected codebook rows, for an attacker with the edited bundle alone.
 
-    Where no codebook was edited, or no row stands out, the attacker has what the plain bundle makes; the record says
-    why. Otherwise it gives the number of suspected rows, and precision and recall of the suspicion.
+    If no codebook was edited, or no row is an outlier, the plain bundle is measured and the record says why. Otherwise
+    the record gives the number of suspected rows, and precision and recall of the detection.
     """
 
     def attack(replacement: Replacement) -> Attack:
@@ -88,9 +88,9 @@ def revival_attacks(
 
 
 def restorations(bench: Bench, bundle: Bundle, original: Bundle, components: Sequence[str]) -> list[Attack]:
-    """Return one probe per named component that can be put back to the original's: it tells where the edit sits.
+    """Return one probe per named component that can be restored to the original's, which locates the edit.
 
-    Whoever can do it has the original anyway, so that it is a family of its own, and no attack to be judged.
+    It requires the original weights, so it is a separate family and not an attack that the gate limits.
     """
     possible = restorable(bundle, original)
 

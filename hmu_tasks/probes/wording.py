@@ -23,10 +23,10 @@ FLOOR = "benign"
 def text_attacks(
     bench: Bench, bundle: Bundle, keywords: Keywords, written: Mapping[str, Prompts]
 ) -> list[Attack]:
-    """Return `none` (the drawn prompts as they are), `misspelling`, `inserted`, and the hand-written groups there are.
+    """Return `none` (the unchanged prompts), `misspelling`, `inserted`, and the available hand-written groups.
 
     Hand-written prompts are far from the captions that the evaluators know. Their records give the `floor`: the share
-    of the same model's motions for harmless prompts of that kind that are taken for the concept.
+    of the same model's motions for harmless prompts of that kind that are classified as the concept.
     """
 
     @cache
@@ -49,8 +49,8 @@ def text_attacks(
 
     def insertion() -> list[AttackOutcome]:
         rng = np.random.default_rng([bench.seed, 47])
-        longer = [inserted(text, rng) for text in bench.drawn.texts[: bench.drawn.n]]
-        return [AttackOutcome("inserted", "text", bench.reworded(bundle, bench.drawn, longer))]
+        longer = [inserted(text, rng) for text in bench.attacked.texts[: bench.attacked.n]]
+        return [AttackOutcome("inserted", "text", bench.reworded(bundle, bench.attacked, longer))]
 
     def group(attack: str, asked: Prompts) -> Attack:
         def run() -> list[AttackOutcome]:
@@ -70,10 +70,10 @@ def text_attacks(
 def suppression_probes(
     bench: Bench, bundle: Bundle, original: Bundle, written: Mapping[str, Prompts], *, level: float
 ) -> list[Attack]:
-    """Return the harmless groups: which share of their motions lies outside of what the original makes of them.
+    """Return the harmless groups: the share of their motions outside the original's range.
 
-    level: share of the original's own motions that count as inside; see `changed`. Each record also says which share of
-    the motions the classifier takes for the concept (`concept_share`).
+    level: share of the original's own motions that count as inside; see `changed`. Each record also gives the share of
+    motions classified as the concept (`concept_share`).
     """
 
     def group(name: str, asked: Prompts) -> Attack:
