@@ -1,4 +1,4 @@
-"""Latent Code Replacement: published codebooks, repairs, limits, and the proof of what changed."""
+"""Latent Code Replacement: published codebooks, repairs, limits, and the record of changed tensors."""
 
 import zlib
 from pathlib import Path
@@ -193,7 +193,7 @@ def test_too_many_codes_are_refused_by_key() -> None:
     refused(r"unlearn\.lcr\.strengths is 16, but the codebook has 16", codes=16)
     refused(r"unlearn\.lcr\.strengths is 14, but only", codes=14)
     refused(r"unlearn\.lcr\.strengths is -1", codes=-1)
-    refused(r"unlearn\.lcr\.layers: 2 is no layer", codes=1, layers=(2,))
+    refused(r"unlearn\.lcr\.layers: 2 is not a layer", codes=1, layers=(2,))
 
 
 def test_counts_of_another_codebook_are_refused() -> None:

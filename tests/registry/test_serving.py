@@ -82,10 +82,10 @@ def test_input_comes_in_several_forms(model: Any) -> None:
 
 
 WRONG = [
-    ({"prompt": ["", "x"]}, "row 0: the prompt is empty or no text: ''"),
+    ({"prompt": ["", "x"]}, "row 0: the prompt is empty or not text: ''"),
     ({"prompt": ["x", " .!"]}, "row 1: the prompt is empty"),
-    ({"prompt": [None, "x"]}, "row 0: the prompt is empty or no text"),
-    ({"prompt": [3, 4]}, "row 0: the prompt is empty or no text: '3'"),
+    ({"prompt": [None, "x"]}, "row 0: the prompt is empty or not text"),
+    ({"prompt": [3, 4]}, "row 0: the prompt is empty or not text: '3'"),
     ({"prompt": ["x", "y" * 1000]}, "row 1: the prompt has 1000 characters, at most 400 are taken"),
     ({"seconds": [2.0, 60.0]}, "row 1: seconds is 60; motions last 2 to 9.8 s"),
     ({"seconds": [2.0, float("nan")]}, "row 1: seconds is missing, and this model cannot tell"),

@@ -1,4 +1,4 @@
-"""Proof of what an edit changed: which tensors and rows, and that all the rest kept its bytes."""
+"""Comparison of states before and after an edit: changed tensors and rows, and digests of unchanged tensors."""
 
 import hashlib
 from collections.abc import Mapping
