@@ -53,7 +53,7 @@ def promotion(
 
     Args:
         model: name of the registered model; may be left out if there is only one
-        version: number of a version in the place of the candidate; 0: the candidate
+        version: number of a version instead of the candidate; 0: the candidate
         ask: wait until a person has approved on this run's page
         who: your name, for the journal, if nobody is asked; empty: the MLflow server's user
         why: the reason, for the journal, if nobody is asked
@@ -123,7 +123,7 @@ def _question(proposal: step.Proposal, title: str) -> str:
 
 def main(
     model: Annotated[str, typer.Argument(help="The registered model; needed if there are several.")] = "",
-    version: Annotated[int, typer.Option(min=0, help="A version in the place of the candidate.")] = 0,
+    version: Annotated[int, typer.Option(min=0, help="A version instead of the candidate.")] = 0,
     ask: Annotated[bool, typer.Option(help="Wait for a person's approval on the flow run's page.")] = True,
     who: Annotated[str, typer.Option(help="Your name, if nobody is asked.")] = "",
     why: Annotated[str, typer.Option(help="The reason, if nobody is asked.")] = "",

@@ -225,7 +225,7 @@ Who = Annotated[
 @app.command()
 def promote(
     name: Name = None,
-    version: Annotated[int | None, typer.Option(help="a version in the place of the candidate")] = None,
+    version: Annotated[int | None, typer.Option(help="a version instead of the candidate")] = None,
     why: Why = "",
     who: Who = None,
     show: Annotated[bool, typer.Option(help="show the card and change nothing")] = False,

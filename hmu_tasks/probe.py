@@ -36,7 +36,7 @@ from hmu_tasks.runtime.cache import key_of
 from hmu_tasks.runtime.files import replacing_folder, write_json
 from hmu_tasks.training.loop.batches import ClipSet
 
-ASKED_HERE = set(PROBE_GROUPS) - set(PROMPT_GROUPS)  # groups that are no splits of the evaluation
+ASKED_HERE = set(PROBE_GROUPS) - set(PROMPT_GROUPS)  # groups that are not splits of the evaluation
 
 
 @dataclass(frozen=True)

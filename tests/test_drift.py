@@ -235,8 +235,8 @@ def test_every_component_and_method_has_stages(stages: dict[str, Stage], values:
     assert sorted(measured) == sorted([*commands["unlearn"], ["real", "real"]])
     probed = [s.arguments for s in stages.values() if s.step == "probe"]
     assert sorted(probed) == sorted(commands["unlearn"])
-    judged = {tuple(s.arguments[:2]) for s in stages.values() if s.step == "register"}
-    assert judged == {cell for cell in crossed if cell[1] not in ENDS}
+    registered = {tuple(s.arguments[:2]) for s in stages.values() if s.step == "register"}
+    assert registered == {cell for cell in crossed if cell[1] not in ENDS}
 
 
 def test_outs_are_where_the_code_writes(stages: dict[str, Stage]) -> None:

@@ -164,7 +164,7 @@ def _submit_all(walk: Walk, changed: set[str]) -> dict[str, State[Any]]:
 
 
 def summary(states: dict[str, State[Any]]) -> State[Any]:
-    """Say in one state how the stages ended."""
+    """Summarise the stages' results in one state."""
     failed = [name for name, state in states.items() if state.is_failed() or state.is_crashed()]
     skipped = [name for name, state in states.items() if state.is_pending()]
     if failed:

@@ -69,7 +69,7 @@ class Params(Section):
                 raise ConfigError(f"unknown {kind} {name!r}; choose one of {', '.join(known)}")
 
     def identity(self, model: str, method: str) -> dict[str, str]:
-        """Say which dataset, concept, model and method records are of."""
+        """Identify records by dataset, concept, model and method."""
         return {"dataset": self.run.dataset, "concept": self.run.concept, "model": model, "method": method}
 
     @model_validator(mode="after")
@@ -96,7 +96,7 @@ class Params(Section):
     def _methods_fit_the_tokenizer(self) -> "Params":
         if (
             self.train.mode != "pretrained"
-        ):  # the checkpoint's own opt.txt tells the sizes; methods check them again
+        ):  # the checkpoint's own opt.txt has the sizes; methods check them again
             sizes = self.train.tokenizer
             for name in METHODS:
                 self.unlearn[name].check_tokenizer(codes=sizes.codes, quantizers=sizes.quantizers)
@@ -127,7 +127,7 @@ def parse(values: dict[str, Any], source: str) -> Params:
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml; raises ConfigError when it is missing, no YAML, or invalid."""
+    """Read and check params.yaml; raises ConfigError when it is missing, not YAML, or invalid."""
     return parse(read_yaml(path), str(path))
 
 
@@ -140,7 +140,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no valid YAML: {error}") from error
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold a mapping of sections, found {type(values).__name__}")
     return values

@@ -38,7 +38,7 @@ def choose_strength(
     1. Feasible are the strengths whose mean retain R@1 loss is at most `limit`.
     2. Among them the largest mean gap closure wins, capped at 1: overshooting D_r is damage.
     3. Strengths within one standard error (over edit seeds) of the winner tie; the smallest of them is taken.
-    4. With no feasible strength, the one with the least mean retain loss is taken and marked so.
+    4. With no feasible strength, the one with the smallest mean retain loss is taken and marked so.
     measure: name of the metric behind the closures, for the reason.
     Raises ValueError on no candidates, a strength given twice, or missing or non-finite values.
     """
@@ -69,10 +69,10 @@ def choose_strength(
 
 
 def largest_strength(losses: Mapping[float, Sequence[float]], *, limit: float = 0.03) -> Choice:
-    """Return the largest strength whose mean retain R@1 loss is at most `limit`: the rule where there is no D_r.
+    """Return the largest strength whose mean retain R@1 loss is at most `limit`: the rule without D_r.
 
     losses: per strength, retain R@1 of the original minus that of the edit, per edit seed. Without D_r there is no
-    target for the forget metrics, and so no gap to close. With no feasible strength the one with the least loss is
+    target for the forget metrics, and so no gap to close. With no feasible strength the one with the smallest loss is
     selected and marked so. Raises ValueError on no strengths or missing or non-finite losses.
     """
     if not losses or not all(len(found) and np.isfinite(found).all() for found in losses.values()):

@@ -37,8 +37,8 @@ class Evidence:
     families: attack -> its family (text, embedding, weights, precision, oversuppression, …).
     contracts: whether the data contracts held; None if they were not checked.
     evaluators: digest of the evaluator that measured `edited`, `original` and, if there is one, `retrain`.
-    data: digest of the clips. fps, joints: frames per second and joints of their motions. shortest, longest: motion
-        that may be asked for, in frames.
+    data: digest of the clips. fps, joints: frames per second and joints of their motions. shortest, longest: allowed
+        lengths of a motion, in frames.
     """
 
     model: str

@@ -21,7 +21,7 @@ class Move:
     """One move of the champion.
 
     number: 1, 2, … without gaps. start, end: versions before and after; None where there is none. who, when, why: a
-    name, a time in ISO 8601 with its zone, and a reason in words. nonce: tells two attempts at one number apart.
+    name, a time in ISO 8601 with its zone, and a reason in words. nonce: distinguishes two attempts at one number.
     """
 
     number: int

@@ -23,7 +23,7 @@ from hmu_tasks.viewer.table import (
     strengths_of,
 )
 
-# Every kind of prompt, those that ask for the concept first.
+# Every kind of prompt, forget prompts first.
 KINDS = (
     "forget",
     "forget-keyword",

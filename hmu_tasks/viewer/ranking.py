@@ -83,8 +83,8 @@ def rank(records: Sequence[Record], selections: Sequence[Selection], *, model: s
     2. Ranked methods are ordered by the measure: the gap closure of the floor-corrected violence rate, capped at 1
        (overshooting D_r earns nothing); without D_r the rate itself; without labels forget FID's closure or NCS@1.
     3. Methods whose interval reaches the lower limit of the best one not yet placed share its rank. Where the measure
-       is equal, as it is for all that reach D_r, the least retain FID is named first.
-    4. Methods that break the limit follow without a rank, the least loss first.
+       is equal, as it is for all that reach D_r, the lowest retain FID is listed first.
+    4. Methods that exceed the limit follow without a rank, the smallest loss first.
     """
     mine = [one for one in selections if one.model == model and one.method not in ENDS]
     measured = [one for one in mine if any(_score(records, one, m) for m in MEASURES)]

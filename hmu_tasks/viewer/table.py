@@ -15,7 +15,7 @@ from hmu_tasks.metrics.records import ProbeRecord as ProbeRecord
 from hmu_tasks.metrics.records import Record as Record
 from hmu_tasks.viewer.intervals import crossed_interval, spread
 
-# The first eleven are the benchmark's published columns; the last three tell edits of one method apart.
+# The first eleven are the benchmark's published columns; the last three distinguish edits of one method.
 COLUMNS = (
     "dataset",
     "concept",

@@ -59,7 +59,7 @@ def load_bundle(folder: Path, device: torch.device) -> Bundle:
         index = read_json(folder / "bundle.json")
         recorded, name = dict(index["components"]), str(index["model"])
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise WeightsError(f"{folder} is no model bundle: bundle.json cannot be read ({error})") from error
+        raise WeightsError(f"{folder} is not a model bundle: bundle.json cannot be read ({error})") from error
     if name not in MODELS:
         raise WeightsError(f"bundle {folder} holds the unknown model {name!r}; known: {', '.join(MODELS)}")
     kind = model_named(name)

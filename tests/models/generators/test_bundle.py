@@ -94,7 +94,7 @@ def test_a_folder_without_a_readable_index_is_no_bundle(world: Path, text: str |
     (BUNDLE / "bundle.json").unlink()
     if text is not None:
         (BUNDLE / "bundle.json").write_text(text)
-    with pytest.raises(WeightsError, match="is no model bundle"):
+    with pytest.raises(WeightsError, match="is not a model bundle"):
         load_bundle(BUNDLE, CPU)
 
 
