@@ -191,7 +191,7 @@ def register(
     ] = None,
     decide_only: Annotated[bool, typer.Option(help="write evidence and decision, register nothing")] = False,
 ) -> None:
-    """Judge the selected edit of a method by the gate, and make a version of it in the MLflow registry."""
+    """Check the selected edit of a method against the gate, and register it as a version in the MLflow registry."""
     from hmu_tasks.config.params import load
 
     if decide_only:

@@ -76,7 +76,7 @@ def tiny_params(changes: dict[str, Any] | None = None) -> "Params":
 
 
 def run_every_step(knobs: "Params") -> None:
-    """Take the working directory from nothing to figures of every method."""
+    """Take the working directory from nothing to metrics of every method."""
     # Imported here, so that tests without the fixture start without torch.
     from hmu_tasks import codebook, evaluate, ingest, train, unlearn
     from hmu_tasks import filter as divide

@@ -76,10 +76,10 @@ def test_cached_decoding_steers_as_well() -> None:
             parameter.mul_(5.0) if parameter.ndim > 1 else None
     network.negative = Negative(torch.ones(6), 0.5)
     text = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
-    drawn = [
+    sampled = [
         generate(
             network, text, torch.tensor([9, 6, 4, 2]), generator=torch.Generator().manual_seed(3), cached=c
         )
         for c in (True, False)
     ]
-    assert torch.equal(*drawn)
+    assert torch.equal(*sampled)

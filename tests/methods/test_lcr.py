@@ -15,7 +15,7 @@ from hmu_tasks.methods.shared.difference import difference
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime.errors import ConfigError
 
-# Values that the released script draws before the noise: the official tokenizer without its codebooks.
+# Values that the released script samples before the noise: the official tokenizer without its codebooks.
 OFFICIAL_DRAWS = 21_009_671 - 6 * 512 * 512
 SEED = 10107
 

@@ -91,8 +91,8 @@ def test_steering_makes_the_codes_more_likely(kind: type[Any], negative: Negativ
     start = texts().float()
 
     def loss(vectors: Tensor, seed: int) -> Tensor:
-        draw = torch.Generator().manual_seed(seed)
-        return guided_loss(base, codes, vectors, lengths, cfg_scale=2.0, generator=draw)
+        stream = torch.Generator().manual_seed(seed)
+        return guided_loss(base, codes, vectors, lengths, cfg_scale=2.0, generator=stream)
 
     found = descend(start, loss, radius=0.5, steps=12)
     assert sum(float(loss(found, s)) for s in range(50, 70)) < sum(

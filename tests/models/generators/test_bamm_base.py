@@ -46,8 +46,8 @@ def test_official_generation(shared: Path, official: BammTransformer, case: str)
     noise = None
     if case.startswith("noise"):
         first = int(expected["gen_noise_seed"])
-        drawn = [np.random.default_rng(first + k).random((4, 513), dtype=np.float32) for k in range(98)]
-        u = torch.from_numpy(np.stack(drawn)).reshape(2, 49, 4, 513).transpose(1, 2)
+        sampled = [np.random.default_rng(first + k).random((4, 513), dtype=np.float32) for k in range(98)]
+        u = torch.from_numpy(np.stack(sampled)).reshape(2, 49, 4, 513).transpose(1, 2)
         noise = -torch.log(-torch.log(u))
     lengths = torch.from_numpy(expected[f"stable_{case}_len"])
     ids = generate(
@@ -143,8 +143,8 @@ def test_a_tiny_set_is_learnt_with_its_text_and_lengths() -> None:
     assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
     inside = inside_mask(lengths, 12)
     for given in (lengths, None):
-        drawn = generate(
+        sampled = generate(
             network, text, given, cfg_scale=2.0, second_cfg_scale=2.0, temperature=0.0, generator=generator()
         )
-        assert (drawn >= 0).sum(dim=1).tolist() == lengths.tolist()
-        assert (drawn == ids)[inside].float().mean() > 0.8
+        assert (sampled >= 0).sum(dim=1).tolist() == lengths.tolist()
+        assert (sampled == ids)[inside].float().mean() > 0.8

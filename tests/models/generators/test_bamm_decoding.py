@@ -50,7 +50,7 @@ def test_remembered_rows_equal_a_full_reading(share: float) -> None:
     known = torch.rand(5, 13, generator=generator(3)) < share
     sequence = network.sequence(ids, texts())
     full = FullReader(network.seqTransEncoder, known)
-    # A cached reader may look at known tokens from the start, at others when their turn has come.
+    # A cached reader may attend to known tokens from the start, to others only once they are sampled.
     hidden = torch.where(torch.nn.functional.pad(known, (1, 0), value=True)[..., None], sequence, 7.0)
     cached = CachedReader(network.seqTransEncoder, known, hidden)
     with torch.no_grad():
@@ -118,7 +118,7 @@ def test_predicted_lengths_end_where_the_model_says() -> None:
 
 
 def test_the_second_pass_keeps_the_more_certain_half(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 12 tokens the 6 least certain ones are drawn anew, and the others are those of the first pass."""
+    """Of 12 tokens the 6 least confident ones are resampled, and the others are those of the first pass."""
     passes: list[tuple[Tensor, Tensor, Tensor]] = []
     plain = bamm_decoding._draw
 

@@ -62,13 +62,13 @@ def test_official_keys_logits_and_generation(shared: Path) -> None:
     greedy = generate(temperature=0.0)
     assert torch.equal(greedy, expected["gen_greedy"].long())
     noise = torch.stack([gumbel(3000 + q, (4, 49, 513)) for q in range(5)])
-    drawn = generate(noise=noise)
-    assert torch.equal(drawn, expected["gen_noise"].long())
+    sampled = generate(noise=noise)
+    assert torch.equal(sampled, expected["gen_noise"].long())
     assert torch.equal(generate(temperature=0.0, layers=3), expected["gen_greedy_numres2"].long())
     tokenizer = RVQVAE(TokenizerConfig())
     fill(tokenizer)
     with torch.no_grad():
-        for codes, name in ((greedy, "greedy"), (drawn, "noise")):
+        for codes, name in ((greedy, "greedy"), (sampled, "noise")):
             motion = tokenizer.decode(codes[:2])
             torch.testing.assert_close(motion, expected[f"pipeline_motion_{name}"], atol=5e-6, rtol=0)
 
@@ -101,18 +101,18 @@ def test_generation_is_seeded_complete_and_independent_of_padding() -> None:
     network = small()
     codes, text, lengths = inputs()
     base = codes[..., 0]
-    drawn = network.generate(base, text, lengths, generator=generator(3))
-    assert drawn.shape == (5, 12, 4)
+    sampled = network.generate(base, text, lengths, generator=generator(3))
+    assert sampled.shape == (5, 12, 4)
     inside = inside_mask(lengths, 12)
-    assert torch.equal(drawn[..., 0][inside], base[inside])
-    assert bool((drawn[~inside] == -1).all())
-    assert 0 <= int(drawn[inside].min()) <= int(drawn[inside].max()) < 20
-    assert torch.equal(drawn, network.generate(base, text, lengths, generator=generator(3)))
-    assert not torch.equal(drawn, network.generate(base, text, lengths, generator=generator(4)))
+    assert torch.equal(sampled[..., 0][inside], base[inside])
+    assert bool((sampled[~inside] == -1).all())
+    assert 0 <= int(sampled[inside].min()) <= int(sampled[inside].max()) < 20
+    assert torch.equal(sampled, network.generate(base, text, lengths, generator=generator(3)))
+    assert not torch.equal(sampled, network.generate(base, text, lengths, generator=generator(4)))
     padded = torch.nn.functional.pad(base, (0, 3), value=-1)
-    assert torch.equal(network.generate(padded, text, lengths, generator=generator(3))[:, :12], drawn)
+    assert torch.equal(network.generate(padded, text, lengths, generator=generator(3))[:, :12], sampled)
     two = network.generate(base, text, lengths, layers=2, generator=generator(3))
-    assert torch.equal(two, drawn[..., :2])
+    assert torch.equal(two, sampled[..., :2])
 
 
 def test_the_padding_class_is_drawn_only_on_demand() -> None:
@@ -122,8 +122,8 @@ def test_the_padding_class_is_drawn_only_on_demand() -> None:
         network.output_proj_weight_[0, network.pad_id] = 50.0 * network.output_proj_weight_[0].sign().mean(0)
         network.output_process.poseFinal.bias.copy_(network.output_proj_weight_[0, network.pad_id])
     inside = inside_mask(lengths, 12)
-    drawn = network.generate(codes[..., 0], text, lengths, generator=generator())
-    assert int(drawn[inside].min()) >= 0
+    sampled = network.generate(codes[..., 0], text, lengths, generator=generator())
+    assert int(sampled[inside].min()) >= 0
     published = network.generate(codes[..., 0], text, lengths, generator=generator(), padding_class=True)
     assert int(published[inside].min()) == -1
 
