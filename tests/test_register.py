@@ -84,7 +84,7 @@ def test_what_was_not_evaluated_cannot_be_registered(measured: Path) -> None:
         with pytest.raises(ConfigError):
             register.run(easy_params(), *wrong)
     with pytest.raises(
-        DataError, match="no edit 'k9' among the evaluated ones: strength000-s0, strength002-s0"
+        DataError, match="no edit 'k9' among the evaluated ones; choose one of strength000-s0, strength002-s0"
     ):
         gather(easy_params(), "momask", "lcr", "k9")
     weights = paths.edits("momask", "lcr") / selected(measured) / "tokenizer" / "config.json"

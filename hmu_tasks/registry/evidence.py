@@ -75,7 +75,8 @@ class Evidence:
             return Evidence(**{**values, **tables})
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise DataError(
-                f"evidence.json cannot be read ({error}); register the bundle again with this release"
+                f"evidence.json cannot be read ({error}): another release wrote it; delete the registered model in "
+                "MLflow, or set MLFLOW_TRACKING_URI to another store, and register again"
             ) from error
 
 
@@ -145,5 +146,7 @@ def of_edit(records: Sequence[Record], edit: str) -> list[Record]:
     found = [record for record in records if record.get("edit") == edit]
     if not found:
         known = sorted({str(record.get("edit")) for record in records})
-        raise DataError(f"there is no edit {edit!r} among the evaluated ones: {', '.join(known)}")
+        raise DataError(
+            f"there is no edit {edit!r} among the evaluated ones; choose one of {', '.join(known)}"
+        )
     return found
