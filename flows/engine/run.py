@@ -107,7 +107,7 @@ def execute(one: Stage, walk: Walk, slot: Slot, *, pull: bool = False) -> StageR
 def run_graph(walk: Walk) -> dict[str, State[Any]]:
     """Run every stage that is out of date, in dependency order; return the state of each.
 
-    Raises HmuError if DVC cannot say what is out of date.
+    Raises HmuError if `dvc status` fails.
     """
     logger = get_run_logger()
     stages = list(walk.stages.values())
@@ -169,6 +169,8 @@ def summary(states: dict[str, State[Any]]) -> State[Any]:
     skipped = [name for name, state in states.items() if state.is_pending()]
     if failed:
         message = f"{len(failed)} of {len(states)} stages failed: {', '.join(failed)}"
-        return Failed(message=message + (f"; not started for that: {', '.join(skipped)}" if skipped else ""))
+        return Failed(
+            message=message + (f"; not started as a result: {', '.join(skipped)}" if skipped else "")
+        )
     cached = sum(state.name == CACHED for state in states.values())
     return Completed(message=f"{len(states)} stages, {cached} of them up to date")
