@@ -6,7 +6,7 @@
 from hmu_tasks.config.params import Params
 from hmu_tasks.registry.card import card_text
 from hmu_tasks.registry.gate import decide
-from hmu_tasks.registry.gathering import gather, limits_of
+from hmu_tasks.registry.gathering import gather_evidence, limits_of
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import replacing_folder, write_json
 
@@ -17,7 +17,7 @@ def run(params: Params, model: str, method: str, edit: str | None = None) -> Non
     edit: None takes the strength that was selected on the validation split, with its first seed. The champion of a
     registry is not asked here, for that would make the files depend on a store; `publish` asks it.
     """
-    evidence = gather(params, model, method, edit)
+    evidence = gather_evidence(params, model, method, edit)
     decision = decide(evidence, None, limits_of(params))
     with replacing_folder(paths.registration(model, method)) as folder:
         write_json(folder / "evidence.json", evidence.to_json())

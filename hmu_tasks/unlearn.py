@@ -14,7 +14,7 @@ from hmu_tasks.data.clips.id_lists import read_ids
 from hmu_tasks.methods import METHODS, method_of
 from hmu_tasks.methods.method import AnyMethod, Sweep
 from hmu_tasks.methods.shared.cost import Cost
-from hmu_tasks.methods.shared.difference import TensorDifference, difference
+from hmu_tasks.methods.shared.difference import TensorDifference, compare_states
 from hmu_tasks.methods.shared.edit import Edit
 from hmu_tasks.methods.shared.inputs import Inputs
 from hmu_tasks.models import model_named
@@ -152,7 +152,7 @@ def _save(edit: Edit, method: AnyMethod, model: str, source: Path, folder: Path,
         link_files(source / name, parts[name])
     changes = {}
     for name, state in edit.states.items():
-        changes[name] = difference(weights.load_state(source / name), state)
+        changes[name] = compare_states(weights.load_state(source / name), state)
         weights.save(state, load_config(source / name), parts[name])
     for name, negative in beside.items():
         save_negative(negative, parts[name])

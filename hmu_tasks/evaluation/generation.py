@@ -18,7 +18,7 @@ from hmu_tasks.models.tokenizer.code_files import packed_codes, unpacked_codes
 from hmu_tasks.runtime.cache import cached
 
 
-def sample_codes(
+def cached_codes(
     bundle: Bundle,
     prompts: Prompts,
     *,

@@ -11,7 +11,7 @@ import torch
 from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation import measurements, prompts, splits
 from hmu_tasks.evaluation.evaluators import Evaluators
-from hmu_tasks.evaluation.generation import sample_codes
+from hmu_tasks.evaluation.generation import cached_codes
 from hmu_tasks.evaluation.measurements import Measured, Scores
 from hmu_tasks.evaluation.splits import Protocol, Split
 from hmu_tasks.models.generators.bundle import Bundle
@@ -64,7 +64,7 @@ class Session:
     def _sample(
         self, bundle: Bundle, asked: prompts.Prompts, name: str, repeat: int, progress: Progress | None = None
     ) -> list[np.ndarray]:
-        return sample_codes(
+        return cached_codes(
             bundle,
             asked,
             sampling=self.sampling,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hmu_tasks.metrics.records import ENDS
-from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, difference, find, select
+from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, find, paired_difference, select
 
 # Metrics that respond to damage as to forgetting: the ranking does not use them but reports their distance to D_r.
 OVERSHOT = ("fid", "mm_safe", "diversity")
@@ -103,13 +103,13 @@ def _ranked(records: Sequence[Record], one: Selection, measure: Measure | None) 
         strength = one.strength if method == one.method else None
         return select(records, method=method, split=split, metric=metric, model=one.model, strength=strength)
 
-    drop = difference(rows("retain", "r1", one.method), rows("retain", "r1", "original"))
+    drop = paired_difference(rows("retain", "r1", one.method), rows("retain", "r1", "original"))
     loss = None if drop is None else replace(drop, mean=-drop.mean, low=-drop.high, high=-drop.low)
     # A mean of 0.03 that came out as 0.030000000000000002 is still 0.03.
     kept = one.limit is None or (loss is not None and loss.mean <= one.limit + 1e-12)
     distances = {}
     for metric in OVERSHOT:
-        gap = difference(rows("forget", metric, one.method), rows("forget", metric, "retrain"))
+        gap = paired_difference(rows("forget", metric, one.method), rows("forget", metric, "retrain"))
         if gap is not None:
             closed = find(
                 records,
@@ -126,7 +126,7 @@ def _ranked(records: Sequence[Record], one: Selection, measure: Measure | None) 
         feasible=kept and one.met is not False,
         score=None if measure is None else _score(records, one, measure),
         loss=loss,
-        fid_rise=difference(rows("retain", "fid", one.method), rows("retain", "fid", "original")),
+        fid_rise=paired_difference(rows("retain", "fid", one.method), rows("retain", "fid", "original")),
         distances=distances,
     )
 

@@ -127,7 +127,7 @@ def pool(records: Sequence[Estimate]) -> Cell | None:
     return Cell(mean=mean, low=low, high=high, n=n, edits=edits)
 
 
-def difference(records: Sequence[Estimate], baseline: Sequence[Estimate]) -> Cell | None:
+def paired_difference(records: Sequence[Estimate], baseline: Sequence[Estimate]) -> Cell | None:
     """Summarise the difference of a metric to its baseline (original or D_r), which has one edit.
 
     Repeats are paired because repeat r has the same prompts everywhere; if single repeats are not known, the two

@@ -9,7 +9,17 @@ from hmu_tasks.viewer.attacks import Attacks, rate
 from hmu_tasks.viewer.costs import CostRow, cost_words
 from hmu_tasks.viewer.ranking import Ranking
 from hmu_tasks.viewer.summary import name_of
-from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, difference, find, pool, select
+from hmu_tasks.viewer.table import (
+    CLOSURE,
+    VIOLENCE,
+    Cell,
+    Record,
+    Selection,
+    find,
+    paired_difference,
+    pool,
+    select,
+)
 
 
 @dataclass(frozen=True)
@@ -164,7 +174,7 @@ def _retained(
         return select(records, split="retain", metric=metric, **_whose(selection, method))
 
     kept, full = pool(rows("r1", selection.method)), pool(rows("r1", "original"))
-    gap = difference(rows("r1", selection.method), rows("r1", "original"))
+    gap = paired_difference(rows("r1", selection.method), rows("r1", "original"))
     fid, fid_before = pool(rows("fid", selection.method)), pool(rows("fid", "original"))
     if kept and full and gap:
         loss, half = -gap.mean, gap.half

@@ -11,7 +11,7 @@ from tiny_world import tiny_params
 from hmu_tasks import evaluate
 from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation.evaluators import Evaluators, load_evaluators
-from hmu_tasks.evaluation.generation import sample_codes
+from hmu_tasks.evaluation.generation import cached_codes
 from hmu_tasks.evaluation.intervals import records
 from hmu_tasks.evaluation.measurements import Measured, floor_correct, measure
 from hmu_tasks.evaluation.prompts import Prompts, caption_prompts, written_prompts
@@ -50,7 +50,7 @@ def session(world: Path) -> Session:
 
 def sample(bundle: Bundle, cache: Path, seed: int = 0, prompts: Prompts = PROMPTS) -> list[np.ndarray]:
     sampling = Sampling(steps=2, top_k=0.5)
-    return sample_codes(bundle, prompts, sampling=sampling, seed=seed, batch=4, device=CPU, cache=cache)
+    return cached_codes(bundle, prompts, sampling=sampling, seed=seed, batch=4, device=CPU, cache=cache)
 
 
 def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
