@@ -84,7 +84,7 @@ def promotion(
 
 @flow(name="rollback", persist_result=False, validate_parameters=True)
 def rollback(why: str, model: str = "", who: str = "") -> State[Any]:
-    """Take the champion back to the one before it, at once.
+    """Roll back to the previous champion without approval.
 
     Args:
         why: the reason, for the journal
@@ -128,9 +128,7 @@ def main(
     who: Annotated[str, typer.Option(help="Your name, if nobody is asked.")] = "",
     why: Annotated[str, typer.Option(help="The reason, if nobody is asked.")] = "",
     days: Annotated[float, typer.Option(min=0.0001, help="How long to wait for the answer.")] = 7.0,
-    back: Annotated[
-        bool, typer.Option("--rollback", help="Go back to the champion before this one.")
-    ] = False,
+    back: Annotated[bool, typer.Option("--rollback", help="Roll back to the previous champion.")] = False,
 ) -> None:
     """Promote through Prefect, or roll back."""
     if ask and not back and not get_current_settings().api.url:

@@ -207,7 +207,7 @@ def register(
 
 @app.command()
 def mirror() -> None:
-    """Write what finished stages left to MLflow; what is there already is not written again."""
+    """Write the results of finished stages to MLflow, each only once."""
     from hmu_tasks.tracking import mirror as work
 
     written = work.run()
@@ -215,7 +215,7 @@ def mirror() -> None:
         sys.stdout.write(f"{written} new runs in MLflow\n")
 
 
-Name = Annotated[str | None, typer.Argument(help="the registered model; needed where there are several")]
+Name = Annotated[str | None, typer.Argument(help="the registered model; required if there are several")]
 Why = Annotated[str, typer.Option(help="the reason, for the journal")]
 Who = Annotated[
     str | None, typer.Option(help="your name, for the journal; default: the MLflow server's user")
@@ -229,7 +229,7 @@ def promote(
     why: Why = "",
     who: Who = None,
     show: Annotated[bool, typer.Option(help="show the card and change nothing")] = False,
-    repair: Annotated[bool, typer.Option(help="bring the aliases to what the journal says")] = False,
+    repair: Annotated[bool, typer.Option(help="restore the aliases from the journal")] = False,
 ) -> None:
     """Make a version that passed the gate the champion."""
     from hmu_tasks.registry import promote as step
@@ -249,7 +249,7 @@ def promote(
 
 @app.command()
 def rollback(name: Name = None, why: Why = "", who: Who = None) -> None:
-    """Take the champion back to the one before it."""
+    """Roll back to the previous champion."""
     from hmu_tasks.registry import promote as step
     from hmu_tasks.registry.versions import open_registry, the_only_name
 
@@ -271,7 +271,7 @@ def moves(name: Name = None) -> None:
 def verify(
     address: Annotated[str, typer.Argument(help="models:/<name>@<alias> or models:/<name>/<number>")],
 ) -> None:
-    """Recompute the digests of everything that is registered of a version, and name what was changed."""
+    """Recompute the digests of a registered version's files, and list the changed ones."""
     import tempfile
 
     from hmu_tasks.registry import promote as step
@@ -311,7 +311,7 @@ def preset(
 
 
 def main() -> None:
-    """Run a command; what a user can mend is one message without a traceback."""
+    """Run a command; errors that the user can fix are printed as one message without a traceback."""
     try:
         limit_threads()
         app()

@@ -1,6 +1,6 @@
 """Step `register`: gather the evidence of one edit and let the gate decide; files only, no store.
 
-`registry/publish.py` makes a version of it in the MLflow registry.
+`registry/publish.py` registers it as a version in the MLflow registry.
 """
 
 from hmu_tasks.config.params import Params
@@ -14,8 +14,8 @@ from hmu_tasks.runtime.files import replacing_folder, write_json
 def run(params: Params, model: str, method: str, edit: str | None = None) -> None:
     """Write evidence.json, decision.json and card.md of one edit; equal inputs give equal bytes.
 
-    edit: None takes the strength that was selected on the validation split, with its first seed. The champion of a
-    registry is not asked here, for that would make the files depend on a store; `publish` asks it.
+    edit: None takes the strength that was selected on the validation split, with its first seed. The registry's
+    champion is not read here, because the files would then depend on a store; `publish` compares with it.
     """
     evidence = gather_evidence(params, model, method, edit)
     decision = decide(evidence, None, limits_of(params))

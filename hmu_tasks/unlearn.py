@@ -31,7 +31,7 @@ from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
 
 
 def original(model: str, folder: Path) -> None:
-    """Nothing is unlearned: the model trained on everything, as the start of every method."""
+    """The original: the model trained on everything, from which every method starts."""
     _assemble(model, "full", folder / "s0")
     report: dict[str, Any] = {
         "method": "original",
@@ -78,7 +78,7 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
             retrain(model, folder)
         else:
             original(model, folder)
-    # Only now: a run that could not replace its folder finds its finished training again.
+    # Deleted last, so that a run that fails to replace its folder can reuse its finished training.
     for left in paths.SCRATCH.glob(f"unlearn-{model}-{method}-*"):
         shutil.rmtree(left, ignore_errors=True)
 
@@ -166,14 +166,14 @@ def _save(edit: Edit, method: AnyMethod, model: str, source: Path, folder: Path,
 def _proof(
     edit: Edit, parts: Sequence[str], changeable: Sequence[str], changes: Mapping[str, TensorDifference]
 ) -> dict[str, Any]:
-    """What edit.json says about the changed parts; changeable: those that the method may change at all."""
+    """Entries of edit.json about the changed parts; changeable: the parts that the method may change."""
     found: dict[str, Any] = {"changed_parameters": sum(change.values for change in changes.values())}
     if edit.listed.edited:
         found["edited"] = [
             f"{name}.{tensor}" for name, change in changes.items() for tensor in change.changed
         ]
     if edit.listed.untouched:
-        # Components that the method never changes, then those that this edit leaves alone.
+        # Components that the method never changes, then those that this edit does not change.
         never, kept = sorted({*parts} - {*changeable}), sorted({*changeable} - {*changes})
         found["untouched_components"] = [*never, *kept]
     for name, change in changes.items():
@@ -184,7 +184,7 @@ def _proof(
 
 
 def _retraining_cost(model: str) -> Cost:
-    """Cost of D_r: the steps of tokenizer and networks where they were trained here, on all that is to be retained."""
+    """Cost of D_r: the steps of tokenizer and networks if they were trained here, on the retain set."""
     steps: int | None = 0
     for part, component in model_named(model).components.items():
         if part == "text":
