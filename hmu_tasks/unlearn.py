@@ -159,11 +159,11 @@ def _save(edit: Edit, method: AnyMethod, model: str, source: Path, folder: Path,
     save_bundle(parts, target, {"method": method.name, "from": source.as_posix()}, model=model)
     report = {"method": method.name, "strength": edit.strength, "seed": seed, "cost": asdict(edit.cost)}
     write_json(
-        target / "edit.json", {**report, **edit.report, **_proof(edit, known.parts, changeable, changes)}
+        target / "edit.json", {**report, **edit.report, **_change_entries(edit, known.parts, changeable, changes)}
     )
 
 
-def _proof(
+def _change_entries(
     edit: Edit, parts: Sequence[str], changeable: Sequence[str], changes: Mapping[str, TensorDifference]
 ) -> dict[str, Any]:
     """Entries of edit.json about the changed parts; changeable: the parts that the method may change."""
