@@ -207,12 +207,17 @@ def register(
 
 @app.command()
 def mirror() -> None:
-    """Write the results of finished stages to MLflow, each only once."""
+    """Write what finished stages left to MLflow; what is there already is not written again.
+
+    Steps of dvc.lock whose output is not here, or was changed since, are skipped and counted.
+    """
     from hmu_tasks.tracking import mirror as work
 
-    written = work.run()
-    if written:
-        sys.stdout.write(f"{written} new runs in MLflow\n")
+    outcome = work.run()
+    if outcome.written:
+        sys.stdout.write(f"{outcome.written} new runs in MLflow\n")
+    if outcome.skipped:
+        sys.stdout.write(f"{outcome.skipped} steps skipped: no output here, or not the one of dvc.lock\n")
 
 
 Name = Annotated[str | None, typer.Argument(help="the registered model; required if there are several")]

@@ -47,10 +47,12 @@ def stage(name: str, clean: bool, slot: Slot | None, walk: Walk) -> State[Any]:
     walk.view.start(name)
     try:
         if slot is None:
+            assert walk.placement is not None, "a stage of this machine has a slot"
             walk.view.line(name, f"goes to a worker of the pool {one.resource}")
             state = walk.placement.run(one, walk)
         else:
-            walk.placement.fetch_inputs(one, walk)
+            if walk.placement is not None:
+                walk.placement.fetch_inputs(one, walk)
             started = time.monotonic()
             outcome = execute(one, walk, slot)
             state, last_lines = _state_of(name, outcome, time.monotonic() - started), outcome.last_lines
@@ -134,7 +136,8 @@ def _submit_all(walk: Walk, changed: set[str]) -> dict[str, State[Any]]:
 
     def needs_slot(one: Stage) -> bool:
         blocked = any(not states[need].is_completed() for need in one.needs)
-        return one.name in changed and not blocked and not walk.placement.is_remote(one)
+        remote = walk.placement is not None and walk.placement.is_remote(one)
+        return one.name in changed and not blocked and not remote
 
     scheduler = Scheduler(list(walk.stages.values()), walk.slots, needs_slot=needs_slot)
     try:
