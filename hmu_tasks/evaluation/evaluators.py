@@ -1,4 +1,4 @@
-"""What measures generated motion: the text-motion evaluator and the violence classifier."""
+"""The evaluators of generated motion: the text-motion evaluator and the violence classifier."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -61,7 +61,7 @@ def real_rows(
             found.rows.update(errors.get(name, {}))
             labels = labelled({**identity, "method": method}, edit=None, strength=None, seed=None)
             measured = records(found, labels, seed=session.protocol.seed)
-            # A real motion is at no distance from itself: such a metric would only say that it is among the real ones.
+            # A real motion has distance 0 to itself, so metrics that compare with real motions are meaningless here.
             rows += [row for row in measured if method != "real" or metric(row["metric"]).of_real]
     samples = [
         (

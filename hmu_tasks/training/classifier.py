@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -23,9 +23,10 @@ from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.cache import key_of
 from hmu_tasks.runtime.files import write_json
+from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.labelled import Generator, decoded, generator_of, some
 from hmu_tasks.training.loop.coded import tokenizer_with_codes
-from hmu_tasks.training.loop.fit import Curves, History, Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.fit import Curves, FitOptions, History, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
 
@@ -47,18 +48,14 @@ def train_classifier(
     *,
     mean: Tensor,
     std: Tensor,
-    schedule: Schedule,
-    seed: int,
-    device: torch.device,
-    checkpoint: Path | None,
-    progress: Progress | None,
-    curves: Curves | None = None,
+    **options: Unpack[FitOptions],
 ) -> Trained:
     """Train a classifier on per-frame labels.
 
-    One version of each clip is chosen per step at random, and noise is added, so that no fine texture gives a version
-    away.
+    One version of each clip is sampled per step, and noise is added, so that high-frequency texture does not identify
+    the version.
     """
+    device = options["device"]
     lengths = np.array([len(group[0]) for group in data.versions])
 
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -73,17 +70,7 @@ def train_classifier(
         loss = network.loss(features.to(device), target.to(device), torch.from_numpy(lengths[rows]))
         return loss, {"loss": loss.item()}
 
-    return fit(
-        network,
-        loss_of,
-        lengths,
-        schedule=schedule,
-        seed=seed,
-        device=device,
-        checkpoint=checkpoint,
-        progress=progress,
-        curves=curves,
-    )
+    return fit(network, loss_of, lengths, **options)
 
 
 def train(job: Job) -> History:
