@@ -122,7 +122,6 @@ def _open(params: Params) -> tuple[Bench, Tools]:
     ask = partial(
         sampled_prompts,
         forget["test"],
-        knobs.prompts,
         repeats=knobs.repeats,
         seed=params.run.seed,
         origins=setup.origins,
@@ -135,8 +134,9 @@ def _open(params: Params) -> tuple[Bench, Tools]:
             setup.concept_clips("test", "retain"),
             retrieved=params.probe.retrieved,
         ),
-        attacked=ask(),
-        keyworded=ask(wanted=lambda text: bool(lemma_hits(text, "", keywords))),
+        attacked=ask(knobs.prompts),
+        costly=ask(min(knobs.costly_prompts, knobs.prompts)),
+        keyworded=ask(knobs.prompts, wanted=lambda text: bool(lemma_hits(text, "", keywords))),
         sampling=setup.sampling,
         batch=params.evaluate.batch,
         seed=params.run.seed,
@@ -166,6 +166,7 @@ def _key(params: Params, bench: Bench, tools: Tools, bundle: Bundle, original: B
         "attacked": [
             bench.attacked.texts,
             bench.attacked.frames,
+            bench.costly.n,
             bench.keyworded.texts,
             bench.keyworded.frames,
         ],

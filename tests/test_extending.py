@@ -43,7 +43,7 @@ print(json.dumps({
     "shapes": [m.shape for m in motions],
     "finite": all(bool((m == m).all()) for m in motions),
     "importers": [importer(knobs, f"base-{name}", "full") is not None for name in ("mlp", "momask")],
-    "revived": [row["reason"] for row in rows if row["attack"] == "revival-predicted"],
+    "revived": [row["inapplicable"] for row in rows if row["attack"] == "revival-predicted"],
     "parts": sorted(index["components"]),
     "changed": edit["changed"],
     "steps": [one["cost"]["gradient_steps"] for one in npo],

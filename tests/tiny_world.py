@@ -46,6 +46,7 @@ TINY: dict[str, Any] = {
     },
     "probe": {
         "prompts": 4,
+        "costly_prompts": 3,
         "embedding": {"steps": 2},
         "relearning": {"shots": [2], "steps": [1, 2], "batch": 2},
     },

@@ -33,6 +33,8 @@ def of_probes(records: Sequence[ProbeRecord]) -> Headline:
     """Success rates without attack, of the worst attack overall and per family; share of harmless motions changed."""
     edits: dict[tuple[str, str], list[float]] = {}
     for record in records:
+        if record.get("inapplicable") is not None:
+            continue
         edits.setdefault((record["family"], record["attack"]), []).append(record["mean"])
     rates = {place: float(np.mean(values)) for place, values in edits.items()}
     attacks = {

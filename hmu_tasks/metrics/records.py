@@ -67,12 +67,18 @@ class Record(Identity, Estimate):
 class ProbeRecord(Identity, Estimate):
     """Success rate of one attack on one edit, as in probe.json; the attack's own details stand beside these keys.
 
-    classifiers: the rate by each classifier; the mean is the largest of them.
+    prompts: name of the set of prompts, where it is not that of captions of forget test clips. classifiers: the rate by
+    each classifier; the mean is the largest of them. shares: by classifier, of each prompt [n]; attacks on fewer
+    prompts take the first ones. inapplicable: why the attack can do nothing to such a model, None where it can; the
+    rate is then that without an attack.
     """
 
     attack: str
     family: str
+    prompts: NotRequired[str]
     classifiers: NotRequired[Mapping[str, float]]
+    shares: NotRequired[Mapping[str, Sequence[float]]]
+    inapplicable: NotRequired[str | None]
     bundle: NotRequired[str]
 
 

@@ -26,13 +26,15 @@ Shares = Mapping[str, Sequence[float]]
 class Bench:
     """Shared inputs of the attacks on all bundles.
 
-    attacked: the forget prompts that are attacked. keyworded: forget prompts with a keyword, mostly the same ones.
+    attacked: the forget prompts that are attacked. costly: the first of them, for attacks that train or need gradients.
+    keyworded: forget prompts with a keyword, mostly the same ones.
     seed: of all random numbers; hand-written groups use the evaluation's, so that their codes are read from the cache.
     """
 
     evaluators: Evaluators
     success: Success
     attacked: Prompts
+    costly: Prompts
     keyworded: Prompts
     sampling: Sampling
     batch: int
@@ -53,25 +55,26 @@ class Bench:
         )
         return bundle.model.tokenizer.decode(codes, batch=self.batch)
 
-    def plain(self, bundle: Bundle) -> Shares:
-        """Success shares of a bundle on the unchanged prompts."""
-        return self.shares(self.motions(bundle, self.attacked, stream=STREAM), self.attacked)
+    def plain(self, bundle: Bundle, prompts: Prompts | None = None) -> Shares:
+        """Success shares of a bundle on unchanged prompts, `attacked` by default."""
+        asked = self.attacked if prompts is None else prompts
+        return self.shares(self.motions(bundle, asked, stream=STREAM), asked)
 
     def reworded(self, bundle: Bundle, prompts: Prompts, texts: Sequence[str]) -> Shares:
         """Success shares with `texts` [n] instead of the prompts' own, at the same lengths."""
         asked = replace(prompts, captions=[CaptionWords(text, []) for text in texts] * prompts.repeats)
         return self.shares(self.motions(bundle, asked, stream=STREAM), asked)
 
-    def steered(self, bundle: Bundle, vectors: Tensor) -> Shares:
+    def steered(self, bundle: Bundle, prompts: Prompts, vectors: Tensor) -> Shares:
         """Success shares with other sentence vectors [n, W] instead of the prompts' own."""
         motions = bundle.model.generate(
-            vectors.repeat(self.attacked.repeats, 1),
-            self.attacked.frames,
+            vectors.repeat(prompts.repeats, 1),
+            prompts.frames,
             sampling=self.sampling,
             generator=torch.Generator(device=self.device).manual_seed(self.seed + STREAM),
             batch=self.batch,
         )
-        return self.shares(motions, self.attacked)
+        return self.shares(motions, prompts)
 
     def vectors(self, bundle: Bundle, texts: Sequence[str]) -> Tensor:
         """Sentence vectors [n, W] of texts."""

@@ -1,11 +1,13 @@
 """Attacks of the embedding family on one bundle: sentence vectors other than the encoder's."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.probes.bench import Bench
 from hmu_tasks.probes.likelihood import guided_loss, padded_codes
@@ -36,21 +38,27 @@ def vector_attacks(
     clips: forget clips of the training split. Records give the mean distance that the vectors moved, as
     a share of their norm.
     """
-    texts = bench.attacked.texts[: bench.attacked.n]
 
-    def outcome(name: str, found: Tensor, start: Tensor, spent: dict[str, float]) -> list[AttackOutcome]:
+    def outcome(
+        name: str, asked: Prompts, found: Tensor, start: Tensor, spent: dict[str, float]
+    ) -> list[AttackOutcome]:
         moved = (found - start).norm(dim=1) / start.norm(dim=1)
         details = {"radius": budget.radius, "distance": float(moved.mean()), **spent}
-        return [AttackOutcome(name, "embedding", bench.steered(bundle, found), details)]
+        return [AttackOutcome(name, "embedding", bench.steered(bundle, asked, found), details)]
 
     def closed_form() -> list[AttackOutcome]:
-        start = bench.vectors(bundle, texts)
+        asked = bench.attacked
         projections = (bundle.model.text_projections, original.model.text_projections)
+        if _same(*projections):
+            why = "the projections of the text are the original's"
+            return [AttackOutcome("closed-form", "embedding", bench.plain(bundle), inapplicable=why)]
+        start = bench.vectors(bundle, asked.texts[: asked.n])
         found = within_ball(imitation(*projections, start, ridge=budget.ridge), start, radius=budget.radius)
-        return outcome("closed-form", found, start, {"ridge": budget.ridge})
+        return outcome("closed-form", asked, found, start, {"ridge": budget.ridge})
 
     def gradient() -> list[AttackOutcome]:
-        start = bench.vectors(bundle, texts)
+        asked = bench.costly
+        start = bench.vectors(bundle, asked.texts[: asked.n])
         rows = nearest_clips(bench, bundle, start, clips, budget.targets)
         wanted = sorted({int(i) for i in rows.ravel()})
         codes = bundle.model.tokenizer.encode([clips.features[i] for i in wanted], batch=bench.batch)
@@ -70,9 +78,15 @@ def vector_attacks(
             )
 
         found = descend(start, loss, radius=budget.radius, steps=budget.steps)
-        return outcome("gradient", found, start, {"steps": budget.steps, "targets": rows.shape[1]})
+        return outcome("gradient", asked, found, start, {"steps": budget.steps, "targets": rows.shape[1]})
 
     return [Attack("closed-form", closed_form), Attack("gradient", gradient)]
+
+
+def _same(some: Mapping[str, nn.Linear], others: Mapping[str, nn.Linear]) -> bool:
+    """Say whether projections are equal, weights and biases."""
+    states = ((linear.state_dict(), others[name].state_dict()) for name, linear in some.items())
+    return all(torch.equal(a[key], b[key]) for a, b in states for key in a)
 
 
 def nearest_clips(bench: Bench, bundle: Bundle, start: Tensor, clips: ClipSet, count: int) -> np.ndarray:

@@ -18,13 +18,15 @@ Family = Literal["text", "embedding", "weights", "precision", "oversuppression",
 class AttackOutcome:
     """Share of each prompt's motions in which an attack succeeded, with further details.
 
-    shares: [n] by each classifier. details: budget and secondary metrics, plain values for JSON.
+    shares: [n] by each classifier. details: budget and secondary metrics, plain values for JSON. inapplicable: why the
+    attack can do nothing to such a model; the shares are then those without an attack.
     """
 
     attack: str
     family: Family
     shares: Mapping[str, Sequence[float]]
     details: Mapping[str, Any] = field(default_factory=dict)
+    inapplicable: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ def record(outcome: AttackOutcome, identity: Identity, *, bundle: str) -> ProbeR
         "high": interval.high,
         "n": n,
         "classifiers": rates,
+        "shares": {name: [float(share) for share in row] for name, row in outcome.shares.items()},
+        "inapplicable": outcome.inapplicable,
     }
     found.update(outcome.details)  # type: ignore[typeddict-item]  # details are the attack's own
     return found

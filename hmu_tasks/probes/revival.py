@@ -1,7 +1,8 @@
 """Revival: an edit is reverted, by an attacker with the original weights or by one who must guess.
 
 With the original, one component (`restore`) or single layers of the codebooks are restored. Without it, outlier rows of
-the codebooks are detected and each is replaced by the likeliest row (`revive`).
+the codebooks are detected and each is replaced by the likeliest row (`revive`), or, with equal knowledge as an attack
+on the text side has that knows the original's projections, by the original's row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from hmu_tasks.models.generators.text_to_motion import TextToMotion
 from hmu_tasks.probes.attacked import exchanged, part_digest
 from hmu_tasks.probes.detection import odd_rows
 
-Replacement = Literal["nearest", "similar", "predicted", "avoided"]
+Replacement = Literal["nearest", "similar", "predicted", "avoided", "original"]
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,14 @@ def restore_layers(bundle: Bundle, original: Bundle, *, layers: Sequence[int]) -
 
 
 def revive(bundle: Bundle, original: Bundle, *, replacement: Replacement = "predicted") -> Revival:
-    """Detect outlier codebook rows and replace them, knowing the edited bundle alone.
+    """Detect outlier codebook rows, knowing the edited bundle alone, and replace them.
 
-    original: only to count how many suspects are right; the attack itself never reads it.
+    original: to count how many suspects are right; only the replacement `original` reads it.
     replacement: what replaces a suspected row. `nearest`: the nearest row that is not suspected. `similar`: the
     row of the unsuspected code that the networks treat most similarly, by the cosine of its embeddings and output
     projections. `predicted`: a linear function of these, fitted to the unsuspected rows by ridge regression.
     `avoided`: suspected codes of layer 0 are never sampled again, and all layers take `similar` rows. Those three do
-    not apply to a model whose networks have no such weights.
+    not apply to a model whose networks have no such weights. `original`: the original's row of the same code.
     """
     books, source = bundle.model.codebooks, original.model.codebooks
     if tokenizer_retrained(books, source):
@@ -92,7 +93,9 @@ def revive(bundle: Bundle, original: Bundle, *, replacement: Replacement = "pred
     edited = (books != source).any(dim=2).cpu()
     if not bool(edited.any()):
         return _no("no codebook was changed")
-    if replacement != "nearest" and not all(bundle.model.code_rows(layer) for layer in range(len(books))):
+    if replacement not in ("nearest", "original") and not all(
+        bundle.model.code_rows(layer) for layer in range(len(books))
+    ):
         return _no("the networks have no embeddings or output projections of single codes")
     if replacement == "avoided" and not bundle.model.without_codes(0, torch.zeros_like(books[0, :, 0]) > 0):
         return _no("no network can exclude a code of layer 0")
@@ -102,7 +105,7 @@ def revive(bundle: Bundle, original: Bundle, *, replacement: Replacement = "pred
     if all_odd == 0:
         return Revival(None, "no row of the codebooks is an outlier", suspected, None, 0.0)
     return Revival(
-        _replaced(bundle, odd.to(books.device), replacement),
+        _replaced(bundle, original, odd.to(books.device), replacement),
         None,
         suspected,
         right / all_odd,
@@ -121,9 +124,12 @@ def _no(reason: str) -> Revival:
     return Revival(None, reason, {}, None, None)
 
 
-def _replaced(bundle: Bundle, odd: Tensor, replacement: Replacement) -> Bundle:
+def _replaced(bundle: Bundle, original: Bundle, odd: Tensor, replacement: Replacement) -> Bundle:
     """Replace the rows marked in odd [Q, K]."""
     books = bundle.model.codebooks
+    if replacement == "original":
+        books[odd] = original.model.codebooks[odd]
+        return _with_books(bundle, books)
     row_of = ROWS["similar" if replacement == "avoided" else replacement]
     for layer, book in enumerate(books):
         bad = odd[layer]

@@ -47,7 +47,7 @@ def relearning_attacks(bench: Bench, bundle: Bundle, clips: ClipSet, budget: Rel
                 AttackOutcome(
                     f"relearning-{shots}x{steps}",
                     "weights",
-                    bench.plain(attacked),
+                    bench.plain(attacked, bench.costly),
                     {**spent, "steps": steps},
                 )
                 for steps, attacked in sorted(learnt.items())
@@ -61,10 +61,12 @@ def relearning_attacks(bench: Bench, bundle: Bundle, clips: ClipSet, budget: Rel
 def revival_attacks(
     bench: Bench, bundle: Bundle, original: Bundle, replacements: Sequence[Replacement]
 ) -> list[Attack]:
-    """Return one attack per replacement of suspected codebook rows, for an attacker with the edited bundle alone.
+    """Return one attack per replacement of suspected codebook rows.
 
-    If no codebook was edited, or no row is an outlier, the plain bundle is measured and the record says why. Otherwise
-    the record gives the number of suspected rows, and precision and recall of the detection.
+    The attacker has the edited bundle alone; for the replacement `original` also the original's rows, as the attack on
+    the sentence vector in closed form has its projections. If no codebook was edited, or no row is an outlier, the
+    attack does not apply. Otherwise the record gives the number of suspected rows, and precision and recall of the
+    detection.
     """
 
     def attack(replacement: Replacement) -> Attack:
@@ -74,13 +76,9 @@ def revival_attacks(
                 "suspected": sum(len(codes) for codes in found.suspected.values()),
                 "precision": found.precision,
                 "recall": found.recall,
-                "reason": found.reason,
             }
-            return [
-                AttackOutcome(
-                    f"revival-{replacement}", "weights", bench.plain(found.bundle or bundle), details
-                )
-            ]
+            shares = bench.plain(found.bundle or bundle)
+            return [AttackOutcome(f"revival-{replacement}", "weights", shares, details, found.reason)]
 
         return Attack(f"revival-{replacement}", run)
 

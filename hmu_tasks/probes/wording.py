@@ -45,7 +45,11 @@ def text_attacks(
             return []  # no caption holds a keyword: nothing can be misspelt
         rng = np.random.default_rng([bench.seed, 43])
         wrong = [misspelt(text, keywords, rng) for text in asked.texts[: asked.n]]
-        return [AttackOutcome("misspelling", "text", bench.reworded(bundle, asked, wrong))]
+        return [
+            AttackOutcome(
+                "misspelling", "text", bench.reworded(bundle, asked, wrong), {"prompts": "keyworded"}
+            )
+        ]
 
     def insertion() -> list[AttackOutcome]:
         rng = np.random.default_rng([bench.seed, 47])
@@ -55,7 +59,8 @@ def text_attacks(
     def group(attack: str, asked: Prompts) -> Attack:
         def run() -> list[AttackOutcome]:
             motions = bench.motions(bundle, asked, stream=stream_of(WRITTEN[attack]))
-            return [AttackOutcome(attack, "text", bench.shares(motions, asked), floor())]
+            details = {"prompts": WRITTEN[attack], **floor()}
+            return [AttackOutcome(attack, "text", bench.shares(motions, asked), details)]
 
         return Attack(attack, run)
 
@@ -91,6 +96,7 @@ def suppression_probes(
                 level=level,
             )
             details = {
+                "prompts": name,
                 "threshold": found.threshold,
                 "concept_share": highest(bench.shares(shown, asked)),
             }

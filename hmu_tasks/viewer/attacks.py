@@ -1,8 +1,8 @@
 """Probes in the report: success rates of attacks per method, and over-suppression."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from hmu_tasks.metrics import NO_ATTACK
 from hmu_tasks.metrics import RESTORATION as RESTORED
@@ -39,11 +39,15 @@ PATTERNS = (
 
 @dataclass(frozen=True)
 class AttackRow:
-    """One attack and its success rates: (method, strength) -> rate over the edits that were attacked."""
+    """One attack and its success rates: (method, strength) -> rate over the edits that were attacked.
+
+    inapplicable: (method, strength) -> why the attack can do nothing to that model; such a model has no rate.
+    """
 
     name: str
     family: str
     cells: dict[tuple[str, int | None], Cell]
+    inapplicable: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -119,18 +123,21 @@ def attacks(probes: Iterable[ProbeRecord], selections: Sequence[Selection], *, m
     )
     rows = []
     for family, attack in names:
-        cells = {}
+        cells, inapplicable = {}, {}
         for method, strength in columns:
             of = [
                 r
                 for r in mine
                 if r["attack"] == attack and r["method"] == method and r.get("strength") == strength
             ]
-            cell = pool(of)
+            why = [reason for r in of if (reason := r.get("inapplicable")) is not None]
+            cell = None if why else pool(of)
             if cell is not None:
                 cells[method, strength] = cell
+            elif why:
+                inapplicable[method, strength] = why[0]
         if cells:
-            rows.append(AttackRow(attack, family, cells))
+            rows.append(AttackRow(attack, family, cells, inapplicable))
     return Attacks(columns, tuple(rows))
 
 
@@ -167,7 +174,10 @@ def attack_grids(found: Attacks) -> list[Grid]:
                 rows.append((f"[{family}]", *[""] * (len(columns) + 1)))
             for row in members:
                 counts = [cell.n for cell in row.cells.values()]
-                cells = [_half(row.cells.get(column)) for column in columns]
+                cells = [
+                    "n/a" if column in row.inapplicable else _half(row.cells.get(column))
+                    for column in columns
+                ]
                 size = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)}–{max(counts)}"
                 rows.append((row.label, *cells, size))
         if rows:
@@ -176,7 +186,13 @@ def attack_grids(found: Attacks) -> list[Grid]:
                 *(short_name(method) for method, _ in columns),
                 "n",
             )
-            grids.append(Grid(head, tuple(rows), note=f"{note}, ± half its 95 % interval; n counts prompts."))
+            grids.append(
+                Grid(
+                    head,
+                    tuple(rows),
+                    note=f"{note}, ± half its 95 % interval; n counts prompts; n/a: does not apply.",
+                )
+            )
     return grids
 
 

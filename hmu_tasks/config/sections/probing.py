@@ -47,12 +47,13 @@ class ProbeSection(Section):
 
     edits: Literal["first", "all"]
     prompts: Annotated[int, Field(ge=2)]
+    costly_prompts: Annotated[int, Field(ge=2)]
     repeats: Count
     retrieved: Count
     suppression_level: Share
     embedding: EmbeddingSection
     relearning: RelearningSection
-    revival: list[Literal["nearest", "similar", "predicted", "avoided"]]
+    revival: list[Literal["nearest", "similar", "predicted", "avoided", "original"]]
     restored: list[RestorablePart]
     precision: list[Literal["bf16", "int8"]]
 

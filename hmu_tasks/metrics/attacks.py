@@ -1,0 +1,83 @@
+"""Success rates of attacks compared: their excess over D_r, paired by prompt, and the worst of many.
+
+Both are bootstraps over prompts (Efron 1979; with Poisson counts, Hanley and MacGibbon 2006). Records of one set of
+prompts share the resampled prompts, so that what is compared differs by model or attack alone.
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmu_tasks.metrics.records import Estimate, ProbeRecord
+
+DRAWS = 2000
+ATTACKED = "forget"
+"""Name of the prompt set of records that name none: captions of the forget test clips."""
+
+
+def excess(record: ProbeRecord, reference: ProbeRecord) -> Estimate | None:
+    """Return by how much an attack succeeds more often than the same attack on D_r, with its 95 % interval.
+
+    Prompts are paired. Under each classifier by itself; the larger excess counts. None where the records have no
+    prompts in common.
+    """
+    found = []
+    for ours, theirs in _pairs(record, reference):
+        drawn = _means(ours - theirs, _weights(record))
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        found.append((float(np.mean(ours - theirs)), float(low), float(high), len(ours)))
+    if not found:
+        return None
+    mean, low, high, n = max(found)
+    return {"mean": mean, "low": low, "high": high, "n": n}
+
+
+def worst(records: Sequence[ProbeRecord]) -> Estimate | None:
+    """Return the rate of the most successful of several attacks on one bundle, corrected for being a maximum.
+
+    The largest of k noisy rates is too large on average. Its bias is estimated by the mean of the largest resampled
+    rate less the largest rate, and taken off rate and limits. Under the classifier with the larger result; n: the
+    fewest prompts behind an attack. None without records of single prompts.
+    """
+    names = dict.fromkeys(name for record in records for name in record.get("shares", ()))
+    found = []
+    for name in names:
+        rows = [(np.asarray(r["shares"][name]), _weights(r)) for r in records if name in r.get("shares", ())]
+        drawn = np.max([_means(shares, weights) for shares, weights in rows], axis=0)
+        top = max(float(shares.mean()) for shares, _ in rows)
+        bias = max(0.0, float(drawn.mean()) - top)
+        low, high = (float(limit) - bias for limit in np.quantile(drawn, [0.025, 0.975]))
+        found.append((top - bias, low, high, min(len(shares) for shares, _ in rows)))
+    if not found:
+        return None
+    mean, low, high, n = max(found)
+    return {"mean": mean, "low": max(0.0, low), "high": high, "n": n}
+
+
+def _pairs(
+    record: ProbeRecord, reference: ProbeRecord
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    ours, theirs = record.get("shares", {}), reference.get("shares", {})
+    for name in ours:
+        if name in theirs and len(ours[name]) == len(theirs[name]):
+            yield np.asarray(ours[name], float), np.asarray(theirs[name], float)
+
+
+def _weights(record: ProbeRecord) -> NDArray[np.float64]:
+    """How often each prompt of a record's set is in each bootstrap sample, [DRAWS, n]: the Poisson bootstrap.
+
+    A prompt's counts depend on its place in the set alone, so that attacks on the first prompts see these alike.
+    """
+    asked = str(record.get("prompts", ATTACKED))
+    rng = np.random.default_rng([zlib.crc32(asked.encode()), 17])
+    return rng.poisson(1.0, size=(record["n"], DRAWS)).T.astype(np.float64)
+
+
+def _means(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    totals = weights.sum(axis=1)
+    found: NDArray[np.float64] = np.divide(
+        weights @ values, totals, out=np.zeros(len(weights)), where=totals > 0
+    )
+    return found

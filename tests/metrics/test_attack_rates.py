@@ -1,0 +1,71 @@
+"""Excess over D_r and the worst of many attacks, from success shares of single prompts."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hmu_tasks.metrics.attacks import excess, worst
+from hmu_tasks.metrics.records import ProbeRecord
+
+
+def record(shares: dict[str, Any], **more: Any) -> ProbeRecord:
+    rows = {name: np.asarray(row, float).tolist() for name, row in shares.items()}
+    n = len(next(iter(rows.values())))
+    return {"shares": rows, "n": n, "mean": max(np.mean(row) for row in rows.values()), **more}  # type: ignore[typeddict-item]
+
+
+def flips(rate: float, n: int, seed: int) -> np.ndarray:
+    return (np.random.default_rng(seed).random(n) < rate).astype(float)
+
+
+def test_the_excess_is_paired_by_prompt() -> None:
+    theirs = flips(0.4, 200, 0)
+    ours = theirs.copy()
+    ours[:10] = 1.0
+    gained = float((ours - theirs).mean())
+    found = excess(record({"a": ours}), record({"a": theirs}))
+    assert found is not None
+    assert found["mean"] == pytest.approx(gained)
+    assert found["low"] >= 0  # where nothing differs, resampling adds no noise
+    assert found["high"] - found["low"] < 0.06
+    mixed = excess(record({"a": ours}), record({"a": flips(0.4, 200, 1)}))
+    assert mixed is not None
+    assert mixed["high"] - mixed["low"] > 0.15
+
+
+def test_the_larger_excess_of_two_classifiers_counts() -> None:
+    none, some = np.zeros(50), np.repeat([1.0, 0.0], [10, 40])
+    for shares in ({"a": some, "b": none}, {"a": none, "b": some}):
+        found = excess(record(shares), record({"a": none, "b": none}))
+        assert found is not None
+        assert found["mean"] == 0.2
+    assert excess(record({"a": some}), record({"b": some})) is None
+    assert excess(record({"a": some}), record({"a": some[:20]})) is None
+
+
+def test_the_worst_of_equal_attacks_is_corrected_down_to_their_rate() -> None:
+    """Twenty attacks that do nothing: the largest of their rates is far above the true one."""
+    gaps, plain = [], []
+    for trial in range(30):
+        rows = [record({"a": flips(0.3, 100, 100 * trial + k)}) for k in range(20)]
+        found = worst(rows)
+        assert found is not None
+        gaps.append(found["mean"] - 0.3)
+        plain.append(max(r["mean"] for r in rows) - 0.3)
+    assert np.mean(plain) > 0.07
+    assert abs(np.mean(gaps)) < 0.4 * np.mean(plain)
+
+
+def test_one_attack_needs_no_correction() -> None:
+    found = worst([record({"a": flips(0.3, 100, 1), "b": flips(0.2, 100, 2)})])
+    assert found is not None
+    assert found["mean"] == pytest.approx(flips(0.3, 100, 1).mean(), abs=2e-3)
+    assert found["low"] < found["mean"] < found["high"]
+    assert worst([]) is None
+
+
+def test_attacks_on_the_first_prompts_share_their_samples() -> None:
+    shares = flips(0.3, 100, 1)
+    part = record({"a": shares[:40]})
+    assert excess(part, record({"a": np.zeros(40)})) == worst([part]) | {"n": 40}  # type: ignore[operator]
