@@ -159,7 +159,8 @@ def _save(edit: Edit, method: AnyMethod, model: str, source: Path, folder: Path,
     save_bundle(parts, target, {"method": method.name, "from": source.as_posix()}, model=model)
     report = {"method": method.name, "strength": edit.strength, "seed": seed, "cost": asdict(edit.cost)}
     write_json(
-        target / "edit.json", {**report, **edit.report, **_change_entries(edit, known.parts, changeable, changes)}
+        target / "edit.json",
+        {**report, **edit.report, **_change_entries(edit, known.parts, changeable, changes)},
     )
 
 

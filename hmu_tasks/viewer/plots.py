@@ -147,7 +147,7 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
     model, name = selection.model, name_of(selection.method)
     strengths = strengths_of(records, method=selection.method, model=model)
     shade = colour(selection.method)
-    panels = []
+    shown = []
     for split, metric, label, scale in panels:
         cells = [
             _over_edits(records, method=selection.method, split=split, metric=metric, model=model, strength=k)
@@ -155,12 +155,12 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
         ]
         pairs = [(k, cell) for k, cell in zip(strengths, cells, strict=True) if cell]
         if pairs:
-            panels.append((split, metric, label, scale, pairs))
-    if not panels or len(strengths) < 2:
+            shown.append((split, metric, label, scale, pairs))
+    if not shown or len(strengths) < 2:
         return None
     with styled():
-        figure, all_axes = canvas(1, len(panels), width=3.3 * len(panels) + 0.4, height=3.0)
-        for axes, (split, metric, label, scale, pairs) in zip(all_axes, panels, strict=True):
+        figure, all_axes = canvas(1, len(shown), width=3.3 * len(shown) + 0.4, height=3.0)
+        for axes, (split, metric, label, scale, pairs) in zip(all_axes, shown, strict=True):
             # Equal steps: strengths double from one to the next, and 0 is allowed.
             places = np.arange(len(pairs))
             axes.fill_between(
