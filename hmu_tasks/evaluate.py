@@ -23,10 +23,10 @@ from hmu_tasks.metrics.headline import of_records
 from hmu_tasks.metrics.motion import mean_jerk
 from hmu_tasks.metrics.records import ENDS, Record, labelled
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
-from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks.components import absent_reason, save_absent
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
+from hmu_tasks.runtime.progress import Progress
 
 VALIDATION = ("forget-val", "retain-val")
 TEST = ("forget", "retain")

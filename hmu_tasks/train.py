@@ -16,8 +16,9 @@ from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.code_digest import code_digest
 from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.files import replacing_folder
+from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.tracking.live import LiveCurves
-from hmu_tasks.training.loop.fit import History, Progress
+from hmu_tasks.training.loop.fit import History
 from hmu_tasks.training.loop.job import Job
 
 # Addresses instead of functions: a step loads the networks of its own component only.

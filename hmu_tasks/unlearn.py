@@ -20,7 +20,6 @@ from hmu_tasks.methods.shared.inputs import Inputs
 from hmu_tasks.models import model_named
 from hmu_tasks.models.generators.bundle import save_bundle
 from hmu_tasks.models.generators.sampling import save_negative
-from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import SOURCE, absent_reason, link_files, load_config, save_absent
 from hmu_tasks.models.networks.device import pick_device
@@ -28,6 +27,7 @@ from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.code_digest import code_digest
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
+from hmu_tasks.runtime.progress import Progress
 
 
 def original(model: str, folder: Path) -> None:

@@ -9,11 +9,12 @@ import pytest
 from modules import PACKAGE, ROOT, closure, module_file, tree
 
 from hmu_tasks import train
-from hmu_tasks.config.params import load, read_yaml
+from hmu_tasks.config.params import load
 from hmu_tasks.methods import METHODS, method_of
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.models import MODELS, model_named
 from hmu_tasks.runtime import paths
+from hmu_tasks.runtime.yaml_files import read_yaml
 from hmu_tasks.training import pretrained
 
 # What a change in these could alter is checked by tests and seen by eye, not worth training anew for.

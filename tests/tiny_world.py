@@ -62,8 +62,9 @@ def overlaid(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def tiny_params(changes: dict[str, Any] | None = None) -> "Params":
     """The project's own params.yaml at the smallest size, with further changes."""
     from hmu_tasks.config import params
+    from hmu_tasks.runtime.yaml_files import read_yaml
 
-    values = params.read_yaml(ROOT / "params.yaml")
+    values = read_yaml(ROOT / "params.yaml")
     methods = {
         name: {
             "strengths": [0, section["strengths"][0]],

@@ -15,7 +15,8 @@ from hmu_tasks.evaluation.generation import sample_codes
 from hmu_tasks.evaluation.measurements import Measured, Scores
 from hmu_tasks.evaluation.splits import Protocol, Split
 from hmu_tasks.models.generators.bundle import Bundle
-from hmu_tasks.models.generators.text_to_motion import Progress, Sampling
+from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.batches import ClipSet
 
 PAIRS = {"forget": "retain", "forget-val": "retain-val"}  # forget split -> the split that gives its floor

@@ -170,9 +170,9 @@ def read_lock(root: Path) -> Lock:
     path = root / "dvc.lock"
     if not path.exists():
         return Lock({})
-    from ruamel.yaml import YAML
+    from hmu_tasks.runtime.yaml_files import parse_yaml
 
-    content = YAML(typ="safe").load(_settled_text(path))
+    content = parse_yaml(_settled_text(path))
     return Lock((content or {}).get("stages", {}))
 
 
