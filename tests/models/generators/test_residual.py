@@ -3,36 +3,18 @@ from pathlib import Path
 import pytest
 import torch
 from official_golden import fill, golden, gumbel, manifest, shapes
+from tiny_networks import SIZES, enlarged, generator, learn
 
 from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
 from hmu_tasks.models.networks.layers import inside_mask
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime.errors import ConfigError
 
-SMALL = ResidualTransformerConfig(
-    codes=20,
-    code_width=12,
-    quantizers=4,
-    latent=16,
-    layers=2,
-    heads=2,
-    feedforward=32,
-    dropout=0.1,
-    text_width=6,
-    positions=64,
-)
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+SMALL = ResidualTransformerConfig(quantizers=4, **SIZES)
 
 
 def small(config: ResidualTransformerConfig = SMALL) -> ResidualTransformer:
-    network = ResidualTransformer(config)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.mul_(5.0) if parameter.ndim > 1 else None
-    return network.eval()
+    return enlarged(ResidualTransformer(config))
 
 
 def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -159,17 +141,9 @@ def test_a_tiny_set_is_learnt(quantizers: int) -> None:
     network = ResidualTransformer(config)
     codes, text, lengths = inputs()
     codes = codes[..., :quantizers]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    network.train()
-    losses = []
-    for step in range(200):
-        result = network.training_loss(codes, text, lengths, generator(step))
-        optimiser.zero_grad()
-        result.loss.backward()
-        optimiser.step()
-        losses.append(result.loss.item())
-    assert sum(losses[-20:]) < 0.4 * sum(losses[:20])
-    assert result.accuracy.item() > 0.6
+    share, last = learn(network, codes, text, lengths, steps=200)
+    assert share < 0.4
+    assert last.accuracy.item() > 0.6
 
 
 def test_one_quantizer_is_refused() -> None:
