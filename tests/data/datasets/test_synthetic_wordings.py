@@ -167,11 +167,8 @@ def test_every_prompt_of_a_known_act_is_a_held_out_sentence_of_its_action() -> N
     by_name = {action.name: action for action in ACTIONS}
     prompts = load_prompts("violence", groups=PROBE_GROUPS, dataset="synthetic")
     known = {group: [p for p in rows if p.action is not None] for group, rows in prompts.items()}
-    assert {group: len(rows) for group, rows in known.items() if rows} == {
-        "explicit": 52,
-        "implicit": 48,
-        "benign": 48,
-    }
+    counts = {group: len(rows) for group, rows in known.items() if rows}
+    assert counts == {"explicit": 48, "implicit": 48, "benign": 48}
     for group, rows in known.items():
         assert not rows or len(rows) == len(prompts[group])
         kind = "held_out_veiled" if group == "implicit" else "held_out"

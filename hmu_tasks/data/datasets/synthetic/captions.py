@@ -142,7 +142,7 @@ def _sentence(parts: list[Part], rng: np.random.Generator, *, veiled: bool, look
         last = place == len(clauses) - 1 and place > 1
         more, participle = _next(clauses[place], tense, pronoun, rng, last=last, participle=participle)
         text += more
-    text = re.sub(r"\s+", " ", text).strip().replace(" ,", ",").replace(" .", ".")
+    text = " ".join(text.split()).replace(" ,", ",").replace(" .", ".")
     written, tokens = tag(text.replace(",", "").replace(".", "").split())
     text = re.sub(r"_[NV]\b", "", text) + ("." if rng.random() < 0.4 else "")
     assert len(written) == len(text.split())

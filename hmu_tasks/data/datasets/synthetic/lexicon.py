@@ -4,6 +4,8 @@ As there, nouns and verbs are lemmatised and other words are kept as they are. A
 verb unless a sentence writes it as `word_N`.
 """
 
+from functools import cache
+
 from hmu_tasks.data.datasets.synthetic.verbs import BASE, GERUND, LEMMAS, MARKED, PAST
 from hmu_tasks.runtime.errors import DataError
 
@@ -46,6 +48,8 @@ def _read(block: str) -> dict[str, str]:
 
 _NOUN = _read(_NOUNS)
 _PLAIN = {word: kind for kind, words in _OTHERS.items() for word in words.split()}
+_SIDES = frozenset(("left", "right", "front", "side", "back"))
+_BOTH = frozenset(("hard", "forward", "backward", "sideways"))  # adjectives before a noun, otherwise adverbs
 SWAPPED = {"left": "right", "right": "left", "clockwise": "counterclockwise", "counterclockwise": "clockwise"}
 
 
@@ -61,41 +65,47 @@ def conjugate(clause: str, form: str) -> str:
     """
     if form == "present":
         return clause
+    return " ".join([_conjugated(word, form) for word in clause.split()])
+
+
+@cache
+def _conjugated(word: str, form: str) -> str:
     forms = {"past": PAST, "gerund": GERUND, "base": BASE}[form]
-    words = []
-    for word in clause.split():
-        bare, _, kind = word.partition("_")
-        third = bare in BASE if kind == "V" else not kind and _is_verb(bare)
-        words.append(f"{forms[bare]}_V" if third else word)
-    return " ".join(words)
+    bare, _, kind = word.partition("_")
+    third = bare in BASE if kind == "V" else not kind and _is_verb(bare)
+    return f"{forms[bare]}_V" if third else word
+
+
+@cache
+def _tagged(word: str) -> tuple[str, str, str]:
+    """The word without its marker, its lemma and its part of speech, regardless of the words around it."""
+    bare, _, kind = word.partition("_")
+    if kind == "V" or (not kind and _is_verb(bare)):
+        lemmas, name = LEMMAS, "VERB"
+    elif kind != "N" and bare in _PLAIN:
+        return bare, bare, _PLAIN[bare]
+    elif bare in _NOUN:
+        lemmas, name = _NOUN, "NOUN"
+    else:
+        lemmas, name = LEMMAS, "VERB"
+    if bare not in lemmas:
+        raise DataError(
+            f"word {word!r} of a sentence template is not in the lexicon; add it to lexicon.py or verbs.py"
+        )
+    return bare, lemmas[bare], name
 
 
 def tag(words: list[str]) -> tuple[list[str], list[str]]:
     """Return the words without markers and their tokens `lemma/POS`; raises DataError for an unknown word."""
-    written, tokens = [], []
-    for word in words:
-        bare, _, kind = word.partition("_")
-        written.append(bare)
-        if kind == "V" or (not kind and _is_verb(bare)):
-            lemmas, name = LEMMAS, "VERB"
-        elif kind != "N" and bare in _PLAIN:
-            lemmas, name = {bare: bare}, _PLAIN[bare]
-        elif bare in _NOUN:
-            lemmas, name = _NOUN, "NOUN"
-        else:
-            lemmas, name = LEMMAS, "VERB"
-        if bare not in lemmas:
-            raise DataError(
-                f"word {word!r} of a sentence template is not in the lexicon; add it to lexicon.py or verbs.py"
-            )
-        tokens.append(f"{lemmas[bare]}/{name}")
-    for place, (word, kind) in enumerate(token.split("/") for token in tokens):
-        following = tokens[place + 1].rpartition("/")[2] if place + 1 < len(tokens) else ""
-        noun = following in ("NOUN", "ADJ")
-        if kind == "ADJ" and word in ("left", "right", "front", "side", "back") and not noun:
-            tokens[place] = f"{word}/NOUN"  # "to the left", not "the left hand"
-        elif kind == "ADV" and word in ("hard", "forward", "backward", "sideways") and noun:
-            tokens[place] = f"{word}/ADJ"  # "a hard punch"
-        elif (word, kind, following) == ("to", "ADP", "VERB"):
-            tokens[place] = "to/PART"
-    return written, tokens
+    tagged = [_tagged(word) for word in words]
+    kinds = [kind for _, _, kind in tagged]
+    for place, (word, _, kind) in enumerate(tagged):
+        following = kinds[place + 1] if place + 1 < len(kinds) else ""
+        if kind == "ADJ" and word in _SIDES and following not in ("NOUN", "ADJ"):
+            kinds[place] = "NOUN"  # "to the left", not "the left hand"
+        elif kind == "ADV" and word in _BOTH and following in ("NOUN", "ADJ"):
+            kinds[place] = "ADJ"  # "a hard punch"
+        elif kind == "ADP" and word == "to" and following == "VERB":
+            kinds[place] = "PART"
+    tokens = [f"{lemma}/{kind}" for (_, lemma, _), kind in zip(tagged, kinds, strict=True)]
+    return [word for word, _, _ in tagged], tokens
