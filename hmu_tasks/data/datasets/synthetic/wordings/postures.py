@@ -180,11 +180,11 @@ POSTURES: dict[str, Wording] = {
     "jumping jacks": wording(
         named="""
             [does|performs] jumping_N jacks {n}
-            [does|performs|makes] star jumps_N {n}
+            [does|performs] star jumps_N {n}
             jumps with arms and legs [apart|spread] {n}
             jumps and [spreads|opens] {p} arms and legs {n}
             [spreads|opens] {p} legs and raises both arms in a jump_N {n}
-            hops with {p} legs apart and {p} arms [up|overhead] {n}
+            [hops|springs] with {p} legs apart and {p} arms [up|overhead] {n}
         """,
         held_out="""
             [exercises|trains] with star jumps_N {n}

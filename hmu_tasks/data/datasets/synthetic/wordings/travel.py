@@ -88,7 +88,7 @@ TRAVEL: dict[str, Wording] = {
             [rotates|turns] {d} to the {S} [with small steps_N|on the spot|] {v}
             turns {p} [whole|] body {d} to the {S} {v}
             [turns|rotates] in place {d} {c} {v}
-            steps_V around and turns {d} to the {S} {v}
+            steps_V on the spot and turns {d} to the {S} {v}
         """,
         held_out="""
             [pivots|swivels] {d} to the {S} {v}
