@@ -77,6 +77,7 @@ def _open(params: Params) -> Session:
         device=params.run.device,
         concept=params.run.concept,
         concepts=params.filter.concepts,
+        dataset=params.run.dataset,
         sampling=knobs.sampling.model_dump(),
     )
     concept, fps = setup.concept, setup.clips.fps

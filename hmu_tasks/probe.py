@@ -114,6 +114,7 @@ def _open(params: Params) -> tuple[Bench, Tools]:
         device=params.run.device,
         concept=params.run.concept,
         concepts=params.filter.concepts,
+        dataset=params.run.dataset,
         sampling=params.evaluate.sampling.model_dump(),
         groups=PROBE_GROUPS,
     )

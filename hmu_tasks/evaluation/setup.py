@@ -45,13 +45,17 @@ def open_setup(
     device: str,
     concept: str,
     concepts: Path,
+    dataset: str,
     sampling: Mapping[str, Any],
     groups: Sequence[str] = PROMPT_GROUPS,
 ) -> Setup:
-    """Open the working directory's clips and evaluators; groups: of hand-written prompts, empty ones are left out."""
+    """Open the working directory's clips and evaluators; groups: of hand-written prompts, empty ones are left out.
+
+    dataset: decides which hand-written prompts are asked.
+    """
     found = pick_device(device)
     clips = packed.load(paths.CLIPS)
-    prompts = load_prompts(concept, concepts, groups=groups)
+    prompts = load_prompts(concept, concepts, groups=groups, dataset=dataset)
     return Setup(
         device=found,
         clips=clips,

@@ -15,6 +15,7 @@ RULES: Final[tuple[Rule, ...]] = ("substring", "lemma")
 PROMPT_GROUPS: Final = ("explicit", "implicit", "benign", "hard_benign")
 # The groups above are also evaluation splits; the further ones are for the probes alone.
 PROBE_GROUPS: Final = (*PROMPT_GROUPS, "synonym")
+EMBEDDED: Final = "synthetic"  # the dataset whose actions `Prompt.action` names
 PARTS_OF_SPEECH: Final = ("NOUN", "VERB", "ADJ", "ADV")
 
 # One word of a lemma-rule keyword: a lemma, optionally with its part of speech.
@@ -30,10 +31,14 @@ SHIPPED: Final = (CONCEPTS_FILE, Path("hmu_tasks/data/concepts/concepts.yaml"))
 
 @dataclass(frozen=True)
 class Prompt:
-    """A hand-written description of one human motion, and its length in seconds."""
+    """A hand-written description of one human motion, and its length in seconds.
+
+    action: what it asks for in the embedded benchmark's grammar; None where the grammar may not know the act.
+    """
 
     text: str
     seconds: float
+    action: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,16 +93,32 @@ def load_prompts(
     *,
     shipped: Path = PROMPTS_FILE,
     groups: Sequence[str] = PROMPT_GROUPS,
+    dataset: str | None = None,
 ) -> dict[str, tuple[Prompt, ...]]:
     """Read a concept's prompts by group, from its own entry or else from `shipped`.
 
-    groups: which of PROBE_GROUPS to return. A concept without prompts gives an empty dict. Raises ConfigError for a
-    malformed entry.
+    groups: which of PROBE_GROUPS to return. dataset: keep the prompts meant for this one; see `meant_for`. A concept
+    without prompts gives an empty dict. Raises ConfigError for a malformed entry.
     """
     found = load_concept(name, source).prompts
     if found is None:
         found = _prompts(_read(shipped).get(name, {}), f"{shipped.name}: {name}")
-    return {group: prompts for group, prompts in found.items() if group in groups}
+    return {
+        group: prompts if dataset is None else meant_for(dataset, prompts)
+        for group, prompts in found.items()
+        if group in groups
+    }
+
+
+def meant_for(dataset: str, prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
+    """Prompts of a group to ask on a dataset.
+
+    On the embedded benchmark those of known acts, where the group has any: a model cannot be blamed, or praised, for
+    what its data never showed. Elsewhere those that were not worded for it.
+    """
+    known = tuple(prompt for prompt in prompts if prompt.action is not None)
+    others = tuple(prompt for prompt in prompts if prompt.action is None)
+    return known or others if dataset == EMBEDDED else others
 
 
 def _concept(name: str, entry: Any, source: Path) -> Concept:
@@ -156,9 +177,10 @@ def _prompts(groups: Any, where: str) -> dict[str, tuple[Prompt, ...]]:
 
 
 def _prompt(entry: Any, where: str) -> Prompt:
-    if not isinstance(entry, dict) or set(entry) != {"text", "seconds"}:
-        raise ConfigError(f"{where}: each prompt must hold exactly text and seconds, found {entry!r}")
-    text, seconds = entry["text"], entry["seconds"]
+    required = {"text", "seconds"}
+    if not isinstance(entry, dict) or not required <= set(entry) <= required | {"action"}:
+        raise ConfigError(f"{where}: each prompt must hold text, seconds and at most action, found {entry!r}")
+    text, seconds, action = entry["text"], entry["seconds"], entry.get("action")
     if (
         not isinstance(text, str)
         or not text.strip()
@@ -166,7 +188,9 @@ def _prompt(entry: Any, where: str) -> Prompt:
         or not 2 <= seconds <= 9
     ):
         raise ConfigError(f"{where}: a prompt needs a text and 2 to 9 seconds, found {entry!r}")
-    return Prompt(text=text, seconds=float(seconds))
+    if action is not None and not isinstance(action, str):
+        raise ConfigError(f"{where}: action must be the name of an action, found {entry!r}")
+    return Prompt(text=text, seconds=float(seconds), action=action)
 
 
 @cache

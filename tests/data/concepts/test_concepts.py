@@ -120,6 +120,7 @@ def test_unknown_names_list_the_choices() -> None:
         (f"{MINE}, harmless: {{a: ['==c']}}}}", "==c.*exact form"),
         (f"{MINE}, prompts: {{explicit: go}}}}", "prompts must hold lists"),
         (f"{MINE}, prompts: {{explicit: [{{text: go, seconds: 60}}]}}}}", r"prompts\.explicit.*2 to 9"),
+        (f"{MINE}, prompts: {{explicit: [{{text: go, seconds: 3, action: 1}}]}}}}", "name of an action"),
         ("- a list", "mapping"),
         ("a: [", "is not valid YAML"),
     ],

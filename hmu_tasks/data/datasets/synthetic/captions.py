@@ -5,41 +5,51 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hmu_tasks.data.datasets.synthetic.lexicon import SWAPPED, tag
+from hmu_tasks.data.datasets.synthetic.lexicon import SWAPPED, conjugate, tag
 from hmu_tasks.data.datasets.synthetic.moves import Action, Words, pick
+from hmu_tasks.data.datasets.synthetic.wordings.wording import variants
 
 VEILED_SHARE = 0.36  # of the captions of violent clips, before enforcing that one of three has a keyword
 LOOKALIKE_SHARE = 0.02  # of safe clips, in one of their captions
 
 _SUBJECTS = (
-    ("a man", "his", "he"),
-    ("a man", "his", "he"),
-    ("the man", "his", "he"),
-    ("a woman", "her", "she"),
-    ("a person", "their", "the person"),
-    ("a person", "their", "the person"),
-    ("the person", "their", "the person"),
-    ("someone", "their", "the person"),
-    ("a figure", "its", "it"),
-    ("a guy", "his", "he"),
-    ("a girl", "her", "she"),
-    ("a boy", "his", "he"),
+    *[
+        (noun, "his", "he")
+        for noun in ("a man", "a man", "the man", "a guy", "a boy", "the boy", "a young man")
+    ],
+    *[(noun, "her", "she") for noun in ("a woman", "a woman", "the woman", "a girl", "the girl", "a lady")],
+    *[(noun, "their", "the person") for noun in ("a person", "a person", "the person", "a tall person")],
+    *[(noun, "their", "the person") for noun in ("someone", "somebody", "one person", "an adult", "a human")],
+    *[(noun, "its", "it") for noun in ("a figure", "the figure", "a character")],
+    ("a teenager", "their", "the teenager"),
+    ("an athlete", "their", "the athlete"),
+    ("a male", "his", "he"),
 )
 _SPEED = {
-    "fast": ("quickly", "rapidly", "swiftly", "quickly"),
-    "slow": ("slowly", "slowly", "calmly", "leisurely"),
+    "fast": ("quickly", "rapidly", "swiftly", "quickly", "briskly", "hastily", "very quickly"),
+    "slow": ("slowly", "slowly", "calmly", "leisurely", "gradually", "very slowly"),
     "": ("",),
 }
-_JOINS = (
+# Joins that keep the subject, and those that name it again.
+_KEEPING = (
+    " and then ",
     " and then ",
     ", then ",
+    ", and then ",
     " and afterwards ",
+    " and after that ",
+)
+_NAMING = (
     " before {he} ",
     ", after that {he} ",
+    ", and then {he} ",
     ". then {he} ",
     ". after that {he} ",
-    " and then ",
+    ". next {he} ",
+    ". afterwards {he} ",
+    ". {he} then ",
 )
+_PROCEEDING = ("proceeds to ", "goes on to ")
 _LOOKALIKES = (" in a white shirt", " in white clothes", " in white trousers")
 
 
@@ -70,7 +80,42 @@ def _clause(part: CaptionedAction, sentence: str, possessive: str, rng: np.rando
     other = SWAPPED[part.side]
     given = {"n": "", "h": "", "d": "", "c": "", **part.words}
     given = {name: word.replace("{S}", part.side) for name, word in given.items()}
-    return sentence.format(S=part.side, O=other, p=possessive, v=pick(rng, _SPEED[part.pace]), **given)
+    return sentence.format(
+        S=part.side, O=other, p=possessive, v=pick(rng, _SPEED[part.pace]), **given
+    ).strip()
+
+
+def _first(clause: str, tense: str, rng: np.random.Generator) -> tuple[str, bool]:
+    """The predicate of the first part, and whether it is a participle, so that another may follow it."""
+    style = rng.random()
+    if style > 0.30:
+        return conjugate(clause, tense), False
+    auxiliary = "was" if tense == "past" else "is"
+    if style > 0.08:
+        return f"{auxiliary} {conjugate(clause, 'gerund')}", True
+    if tense == "present" and style > 0.04:
+        auxiliary = "can be"
+    return f"{auxiliary} seen_V {conjugate(clause, 'gerund')}", True
+
+
+def _next(
+    clause: str, tense: str, pronoun: str, rng: np.random.Generator, *, last: bool, participle: bool
+) -> tuple[str, bool]:
+    """A later part with the words that join it, and whether it is a participle."""
+    style = rng.random()
+    if last and style < 0.12:
+        join = " and finally "
+    elif style < 0.24:
+        return f" before {conjugate(clause, 'gerund')}", False
+    elif style < 0.60:
+        join = pick(rng, _KEEPING)
+    else:
+        return pick(rng, _NAMING).replace("{he}", pronoun) + conjugate(clause, tense), False
+    if participle and rng.random() < 0.7:
+        return join + conjugate(clause, "gerund"), True
+    if rng.random() < 0.12:
+        return join + conjugate(pick(rng, _PROCEEDING), tense) + " " + conjugate(clause, "base"), False
+    return join + conjugate(clause, tense), False
 
 
 def _sentence(
@@ -82,18 +127,24 @@ def _sentence(
         subject += pick(rng, _LOOKALIKES)
     elif misspelt:
         subject += " whith the head up"
-    text = subject
-    for place, part in enumerate(parts):
-        choice = part.action.veiled if veiled and part.action.violent else part.action.named
-        clause = _clause(part, pick(rng, choice), possessive, rng)
-        if place == 0:
-            join = " "
-        elif place == len(parts) - 1 and place > 1 and rng.random() < 0.3:
-            join = " and finally "
-        else:
-            join = pick(rng, _JOINS).replace("{he}", pronoun)
-        text += join + clause
-    text = re.sub(r"\s+", " ", text).strip().replace(" ,", ",").replace(" .", ".")
+    clauses = []
+    for part in parts:
+        words = part.action.wording
+        templates = words.veiled if veiled and part.action.violent else words.named
+        clauses.append(_clause(part, pick(rng, variants(pick(rng, templates))), possessive, rng))
+    # "shook" would contain a keyword.
+    tense = "past" if rng.random() < 0.10 and not any("shakes" in clause for clause in clauses) else "present"
+    if len(clauses) > 1 and rng.random() < 0.06:
+        text = f"after {conjugate(clauses[0], 'gerund')}, {subject} {conjugate(clauses[1], tense)}"
+        told, participle = 2, False
+    else:
+        predicate, participle = _first(clauses[0], tense, rng)
+        text, told = f"{subject} {predicate}", 1
+    for place in range(told, len(clauses)):
+        last = place == len(clauses) - 1 and place > 1
+        more, participle = _next(clauses[place], tense, pronoun, rng, last=last, participle=participle)
+        text += more
+    text = " ".join(text.split()).replace(" ,", ",").replace(" .", ".")
     written, tokens = tag(text.replace(",", "").replace(".", "").split())
     text = re.sub(r"_[NV]\b", "", text) + ("." if rng.random() < 0.4 else "")
     assert len(written) == len(text.split())

@@ -7,6 +7,8 @@ from typing import TypeVar
 import numpy as np
 
 from hmu_tasks.data.datasets.synthetic.track import Pose, Track
+from hmu_tasks.data.datasets.synthetic.wordings import WORDINGS
+from hmu_tasks.data.datasets.synthetic.wordings.wording import Wording
 
 T = TypeVar("T")
 Words = dict[str, str]
@@ -79,19 +81,20 @@ class Cue:
 class Action:
     """One entry of the grammar.
 
-    perform: writes the motion (for the right side) and returns words for the sentences. Sentences are in the third
-    person, with {S} side, {O} other side, {n} count, {v} speed adverb, {p} his/her/their, and what `perform` returns.
-    named: sentences that contain a keyword if the action is violent; veiled: sentences of violent actions without one.
+    perform: writes the motion (for the right side) and returns words for the sentences of its `wording`.
     weight: relative sampling frequency. paces: speeds it may have.
     """
 
     name: str
     violent: bool
     perform: Callable[[Track, Cue], Words]
-    named: tuple[str, ...]
-    veiled: tuple[str, ...] = ()
     weight: float = 1.0
     paces: tuple[str, ...] = ("slow", "", "", "fast")
+
+    @property
+    def wording(self) -> Wording:
+        """Its sentences."""
+        return WORDINGS[self.name]
 
 
 COUNTS = {

@@ -1,7 +1,5 @@
 """Violent actions: kicks, punches and other blows, each with wind-up, strike and retraction."""
 
-from collections.abc import Callable
-
 from hmu_tasks.data.datasets.synthetic.moves import HANG, STAGGERED, Action, Cue, Words, pick, times
 from hmu_tasks.data.datasets.synthetic.track import Track
 
@@ -192,77 +190,19 @@ def pound(k: Track, cue: Cue) -> Words:
     return {"n": times(cue, count)}
 
 
-def _strike(
-    name: str, perform: Callable[[Track, Cue], Words], named: tuple[str, ...], veiled: tuple[str, ...]
-) -> Action:
-    return Action(name, True, perform, named, veiled, paces=("", "", "fast"))
-
-
+_PACES = ("", "", "fast")
 STRIKES = (
-    _strike("front kick", front_kick,
-        ("{v} kicks {h} to the front with {p} {S} leg {n}", "kicks {h} forward {n} {v} with the {S} foot",
-         "throws a {h} front kick_N with {p} {S} leg {n} {v}", "does a {h} straight kick_N with the {S} foot {n} {v}"),
-        ("{v} snaps {p} {S} foot {h} to the front {n}", "thrusts the {S} foot {h} forward at someone {n} {v}",
-         "shoots {p} {S} leg {h} straight out {n} {v}")),
-    _strike("side kick", side_kick,
-        ("{v} kicks out sideways with {p} {S} leg {n}", "does a side kick_N with the {S} foot {n} {v}",
-         "throws a sideways kick_N to the {S} {n} {v}", "kicks to the {S} side {n} {v}"),
-        ("{v} thrusts {p} {S} foot out to the side {n}", "drives the {S} heel sideways into an opponent {n} {v}",
-         "{v} lashes out sideways with {p} {S} leg {n}")),
-    _strike("roundhouse kick", roundhouse_kick,
-        ("{v} throws a {h} roundhouse kick_N with {p} {S} leg {n}",
-         "does a {h} spinning kick_N with the {S} leg {n} {v}",
-         "kicks {h} in an arc with {p} {S} foot {n} {v}", "swings a {h} round kick_N with the {S} leg {n} {v}"),
-        ("{v} swings {p} {S} leg {h} around at someone {n}", "whips the {S} leg {h} around in an arc {n} {v}",
-         "sweeps {p} {S} foot {h} across an opponent {n} {v}")),
-    _strike("back kick", back_kick,
-        ("{v} kicks backwards with {p} {S} leg {n}", "does a back kick_N with the {S} foot {n} {v}",
-         "kicks behind with the {S} heel {n} {v}"),
-        ("{v} drives {p} {S} heel back into someone {n}", "thrusts the {S} leg out behind {n} {v}",
-         "lashes out backwards with the {S} foot {n} {v}")),
-    _strike("knee strike", knee_strike,
-        ("{v} hits with {p} {S} knee {n}", "hits someone with the {S} knee {n} {v}",
-         "grabs an opponent and hits with the {S} knee {n} {v}"),
-        ("{v} strikes with {p} {S} knee {n}", "drives the {S} knee up into someone {n} {v}",
-         "pulls an opponent down onto {p} {S} knee {n} {v}")),
-    _strike("stomp", stomp,
-        ("{v} hits the ground with {p} {S} foot {n}", "kicks down at the ground with the {S} foot {n} {v}",
-         "lifts {p} {S} leg and hits the floor hard {n} {v}"),
-        ("{v} stomps with {p} {S} foot {n}", "stamps the {S} foot on the ground {n} {v}",
-         "crushes something under {p} {S} heel {n} {v}")),
-    _strike("jab", jab,
-        ("{v} jabs with {p} {S} hand {n}", "throws a {S} jab_N {n} {v}", "jabs {n} {v} with the {S} fist"),
-        ("{v} snaps {p} {S} fist straight out {n}", "pokes {p} {S} fist into the face of someone {n} {v}",
-         "{v} flicks the {S} fist forward {n}")),
-    _strike("cross", cross,
-        ("{v} punches straight with {p} {S} hand {n}", "throws a {S} cross punch_N {n} {v}",
-         "punches hard with the {S} fist {n} {v}", "turns and punches with {p} {S} arm {n} {v}"),
-        ("{v} strikes with {p} {S} fist {n}", "drives the {S} fist straight through someone {n} {v}",
-         "smashes {p} {S} fist forward {n} {v}")),
-    _strike("hook", hook_punch,
-        ("{v} throws a {S} hook_N {n}", "hooks {n} {v} with {p} {S} arm",
-         "punches from the side with the {S} hand {n} {v}",
-         "boxes with a {S} hook_N {n} {v}"),
-        ("{v} swings {p} {S} fist in from the side {n}", "clouts someone from the side with the {S} fist {n} {v}",
-         "swings a bent {S} arm at someone {n} {v}")),
-    _strike("uppercut", uppercut,
-        ("{v} throws a {S} uppercut_N {n}", "punches upwards with {p} {S} hand {n} {v}",
-         "does an uppercut_N with the {S} fist {n} {v}"),
-        ("{v} drives {p} {S} fist up under a chin {n}", "swings the {S} fist upwards at someone {n} {v}",
-         "dips and strikes upwards with {p} {S} fist {n} {v}")),
-    _strike("elbow strike", elbow_strike,
-        ("{v} hits with {p} {S} elbow {n}", "hits someone across the face with the {S} elbow {n} {v}",
-         "turns and hits with a bent {S} elbow {n} {v}"),
-        ("{v} strikes with {p} {S} elbow {n}", "smashes the {S} elbow into someone {n} {v}",
-         "whips {p} {S} elbow across {n} {v}")),
-    _strike("overhand slash", overhand_slash,
-        ("{v} hits downwards with {p} {S} hand {n}", "raises the {S} arm and hits down hard {n} {v}",
-         "hits from overhead with {p} {S} fist {n} {v}"),
-        ("{v} slashes down with {p} {S} arm {n}", "chops downwards with the {S} hand {n} {v}",
-         "swings an axe down with {p} {S} arm {n} {v}")),
-    _strike("pound", pound,
-        ("{v} beats down with both fists {n}", "beats something with both hands {n} {v}",
-         "hits down with both fists {n} {v}"),
-        ("{v} pounds down with both fists {n}", "hammers both fists down {n} {v}",
-         "smashes both fists onto something {n} {v}")),
-)  # fmt: skip
+    Action("front kick", True, front_kick, paces=_PACES),
+    Action("side kick", True, side_kick, paces=_PACES),
+    Action("roundhouse kick", True, roundhouse_kick, paces=_PACES),
+    Action("back kick", True, back_kick, paces=_PACES),
+    Action("knee strike", True, knee_strike, paces=_PACES),
+    Action("stomp", True, stomp, paces=_PACES),
+    Action("jab", True, jab, paces=_PACES),
+    Action("cross", True, cross, paces=_PACES),
+    Action("hook", True, hook_punch, paces=_PACES),
+    Action("uppercut", True, uppercut, paces=_PACES),
+    Action("elbow strike", True, elbow_strike, paces=_PACES),
+    Action("overhand slash", True, overhand_slash, paces=_PACES),
+    Action("pound", True, pound, paces=_PACES),
+)
