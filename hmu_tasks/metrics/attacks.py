@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hmu_tasks.metrics.records import Estimate, ProbeRecord
 
 DRAWS = 2000
+HALVES = 200
 ATTACKED = "forget"
 """Name of the prompt set of records that name none: captions of the forget test clips."""
 
@@ -35,25 +36,31 @@ def excess(record: ProbeRecord, reference: ProbeRecord) -> Estimate | None:
 
 
 def worst(records: Sequence[ProbeRecord]) -> Estimate | None:
-    """Return the rate of the most successful of several attacks on one bundle, corrected for being a maximum.
+    """Return the rate of the most successful of several attacks on one bundle, corrected for the choice.
 
-    The largest of k noisy rates is too large on average. Its bias is estimated by the mean of the largest resampled
-    rate less the largest rate, and taken off rate and limits. Under the classifier with the larger result; n: the
-    fewest prompts behind an attack. None without records of single prompts.
+    The largest of k noisy rates is too large on average. So the attack is chosen on one half of the prompts and its
+    rate taken from the other half, averaged over random halves (cross-validation, Stone 1974). The limits lie around it
+    as bootstrap limits lie around the rate of the attack that is largest on all prompts. Under the classifier with the
+    larger result; n: prompts of that attack. None without records of single prompts.
     """
-    names = dict.fromkeys(name for record in records for name in record.get("shares", ()))
     found = []
-    for name in names:
-        rows = [(np.asarray(r["shares"][name]), _weights(r)) for r in records if name in r.get("shares", ())]
-        drawn = np.max([_means(shares, weights) for shares, weights in rows], axis=0)
-        top = max(float(shares.mean()) for shares, _ in rows)
-        bias = max(0.0, float(drawn.mean()) - top)
-        low, high = (float(limit) - bias for limit in np.quantile(drawn, [0.025, 0.975]))
-        found.append((top - bias, low, high, min(len(shares) for shares, _ in rows)))
+    for name in dict.fromkeys(name for record in records for name in record.get("shares", ())):
+        rows = [r for r in records if name in r.get("shares", ())]
+        shares = [np.asarray(r["shares"][name], float) for r in rows]
+        chosen = [_uniform(r, HALVES) < 0.5 for r in rows]
+        first = np.array([_means(one, half.astype(float)) for one, half in zip(shares, chosen, strict=True)])
+        second = np.array(
+            [_means(one, (~half).astype(float)) for one, half in zip(shares, chosen, strict=True)]
+        )
+        rate = float(np.take_along_axis(second, first.argmax(axis=0)[None], axis=0).mean())
+        top = int(np.argmax([one.mean() for one in shares]))
+        drawn = _means(shares[top], _weights(rows[top])) - shares[top].mean()
+        low, high = (float(limit) for limit in np.quantile(drawn, [0.025, 0.975]))
+        found.append((rate, max(0.0, rate + low), min(1.0, rate + high), len(shares[top])))
     if not found:
         return None
     mean, low, high, n = max(found)
-    return {"mean": mean, "low": max(0.0, low), "high": high, "n": n}
+    return {"mean": mean, "low": low, "high": high, "n": n}
 
 
 def _pairs(
@@ -70,9 +77,16 @@ def _weights(record: ProbeRecord) -> NDArray[np.float64]:
 
     A prompt's counts depend on its place in the set alone, so that attacks on the first prompts see these alike.
     """
-    asked = str(record.get("prompts", ATTACKED))
-    rng = np.random.default_rng([zlib.crc32(asked.encode()), 17])
-    return rng.poisson(1.0, size=(record["n"], DRAWS)).T.astype(np.float64)
+    return _stream(record, 17).poisson(1.0, size=(record["n"], DRAWS)).T.astype(np.float64)
+
+
+def _uniform(record: ProbeRecord, count: int) -> NDArray[np.float64]:
+    """Uniform numbers for each prompt of a record's set, [count, n]; as for `_weights`."""
+    return _stream(record, 19).random((record["n"], count)).T
+
+
+def _stream(record: ProbeRecord, purpose: int) -> np.random.Generator:
+    return np.random.default_rng([zlib.crc32(str(record.get("prompts", ATTACKED)).encode()), purpose])
 
 
 def _means(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hmu_tasks.metrics import attacks
 from hmu_tasks.metrics.attacks import excess, worst
 from hmu_tasks.metrics.records import ProbeRecord
 
@@ -54,18 +55,26 @@ def test_the_worst_of_equal_attacks_is_corrected_down_to_their_rate() -> None:
         gaps.append(found["mean"] - 0.3)
         plain.append(max(r["mean"] for r in rows) - 0.3)
     assert np.mean(plain) > 0.07
-    assert abs(np.mean(gaps)) < 0.4 * np.mean(plain)
+    assert abs(np.mean(gaps)) < 0.02
+
+
+def test_the_best_of_unequal_attacks_keeps_its_rate() -> None:
+    rows = [record({"a": flips(rate, 200, seed)}) for seed, rate in enumerate((0.1, 0.2, 0.7))]
+    found = worst(rows)
+    assert found is not None
+    assert found["mean"] == pytest.approx(rows[2]["mean"], abs=0.01)
 
 
 def test_one_attack_needs_no_correction() -> None:
     found = worst([record({"a": flips(0.3, 100, 1), "b": flips(0.2, 100, 2)})])
     assert found is not None
-    assert found["mean"] == pytest.approx(flips(0.3, 100, 1).mean(), abs=2e-3)
+    assert found["mean"] == pytest.approx(flips(0.3, 100, 1).mean(), abs=0.01)
     assert found["low"] < found["mean"] < found["high"]
     assert worst([]) is None
 
 
-def test_attacks_on_the_first_prompts_share_their_samples() -> None:
-    shares = flips(0.3, 100, 1)
-    part = record({"a": shares[:40]})
-    assert excess(part, record({"a": np.zeros(40)})) == worst([part]) | {"n": 40}  # type: ignore[operator]
+def test_attacks_on_the_first_prompts_of_a_set_share_its_samples() -> None:
+    whole, part = record({"a": flips(0.3, 100, 1)}), record({"a": flips(0.3, 100, 1)[:40]})
+    assert np.array_equal(attacks._weights(whole)[:, :40], attacks._weights(part))
+    other = record({"a": flips(0.3, 40, 1)}, prompts="explicit")
+    assert not np.array_equal(attacks._weights(other), attacks._weights(part))
