@@ -79,6 +79,11 @@ class Evaluators:
         side = self.violence
         return score_clips(side.network, clips, side.mean, side.std, batch=batch) > side.threshold
 
+    def flagged(self, clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Say by classifier which of N raw feature clips are violent, [N] bool each; empty without classifiers."""
+        found = self.violent(clips)
+        return {} if found is None else {"convolution": found}
+
 
 def load_evaluators(evaluator: Path, classifier: Path, device: torch.device) -> Evaluators:
     """Read evaluator and classifier from their component folders."""

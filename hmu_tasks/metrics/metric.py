@@ -48,7 +48,8 @@ class Metric:
     reads: the class of `metrics.inputs` that `compute` takes; it returns None where what it needs is missing.
     whole: compute returns one value per repeat, of a whole set of motions; otherwise one per prompt, whose mean over a
         repeat is the repeat's value. NaN marks a prompt that does not count.
-    of: the metric of single prompts from which this one follows, such as a rate before its correction.
+    influence: of a metric of a whole set, from the same object, how each motion moves it (`inputs.Influence`), from
+        which its bootstrap replicates follow; without it the metric has no interval.
     by_keyword: also reported of the forget prompts with and without a keyword.
     of_real: False where it compares with real motions, so that of these themselves it would say nothing.
     headline: split -> name under which its mean is among the few numbers that `dvc metrics show` lists.
@@ -60,7 +61,7 @@ class Metric:
     reads: type
     compute: Callable[[Any], Any]
     whole: bool = False
-    of: str = ""
+    influence: Callable[[Any], Any] | None = None
     by_keyword: bool = False
     of_real: bool = True
     columns: tuple[Column, ...] = ()
