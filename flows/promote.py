@@ -110,7 +110,7 @@ def _show(proposal: step.Proposal, title: str) -> None:
 
 
 def _question(proposal: step.Proposal, title: str) -> str:
-    before = proposal.standing.champion
+    before = proposal.state.champion
     champion = "There is no champion yet." if before is None else f"The champion is version {before}."
     measured = [clause for clause in proposal.decision.clauses if clause.name.startswith(_MEASURED)]
     lines = "\n".join(f"- {clause.name}: {clause.reason}" for clause in measured)

@@ -137,7 +137,7 @@ def codebook() -> None:
 @app.command()
 @recorded
 def unlearn(model: str, method: Method) -> None:
-    """Apply a method to a model: one bundle per edit, with a record of what changed."""
+    """Apply a method to a model: one bundle per edit, with a record of the changed tensors."""
     with quick_imports():
         from hmu_tasks import unlearn as step
         from hmu_tasks.config.params import load

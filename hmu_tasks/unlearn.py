@@ -1,4 +1,4 @@
-"""Step `unlearn`: apply a method to a model; every edit becomes a full bundle with the proof of what changed."""
+"""Step `unlearn`: apply a method to a model; every edit becomes a full bundle with a record of the changed tensors."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from hmu_tasks.data.clips.id_lists import read_ids
 from hmu_tasks.methods import METHODS, method_of
 from hmu_tasks.methods.method import AnyMethod, Sweep
 from hmu_tasks.methods.shared.cost import Cost
-from hmu_tasks.methods.shared.difference import Difference, difference
+from hmu_tasks.methods.shared.difference import TensorDifference, difference
 from hmu_tasks.methods.shared.edit import Edit
 from hmu_tasks.methods.shared.inputs import Inputs
 from hmu_tasks.models import model_named
@@ -45,7 +45,7 @@ def original(model: str, folder: Path) -> None:
 
 
 def retrain(model: str, folder: Path) -> None:
-    """D_r, the gold standard: everything but the frozen text encoder was trained anew on the retain set only."""
+    """D_r, the gold standard: everything but the frozen text encoder was trained from scratch on the retain set."""
     missing = absent_reason(paths.component("tokenizer", "retrain"))
     if missing is not None:
         save_absent(folder, missing)
@@ -164,21 +164,21 @@ def _save(edit: Edit, method: AnyMethod, model: str, source: Path, folder: Path,
 
 
 def _proof(
-    edit: Edit, parts: Sequence[str], changeable: Sequence[str], changes: Mapping[str, Difference]
+    edit: Edit, parts: Sequence[str], changeable: Sequence[str], changes: Mapping[str, TensorDifference]
 ) -> dict[str, Any]:
     """What edit.json says about the changed parts; changeable: those that the method may change at all."""
     found: dict[str, Any] = {"changed_parameters": sum(change.values for change in changes.values())}
-    if edit.proof.edited:
+    if edit.listed.edited:
         found["edited"] = [
             f"{name}.{tensor}" for name, change in changes.items() for tensor in change.changed
         ]
-    if edit.proof.untouched:
+    if edit.listed.untouched:
         # Components that the method never changes, then those that this edit leaves alone.
         never, kept = sorted({*parts} - {*changeable}), sorted({*changeable} - {*changes})
         found["untouched_components"] = [*never, *kept]
     for name, change in changes.items():
         found[name] = asdict(change)
-        for tensor in found[name]["changed"].values() if not edit.proof.rows else ():
+        for tensor in found[name]["changed"].values() if not edit.listed.rows else ():
             del tensor["rows"]
     return found
 

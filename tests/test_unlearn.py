@@ -70,10 +70,10 @@ def test_lcr_changes_the_named_rows_of_the_codebook_and_nothing_else(world: Path
     assert report["replaced"] == {"0": rows}
     assert len(rows) == 2
     assert (report["method"], report["strength"], report["seed"]) == ("lcr", 2, 0)
-    proof = report["tokenizer"]
-    assert set(proof["changed"]) == {name}
-    assert proof["changed"][name]["rows"] == rows
-    assert set(proof["unchanged"]) == set(state(edited, "tokenizer")) - {name}
+    changes = report["tokenizer"]
+    assert set(changes["changed"]) == {name}
+    assert changes["changed"][name]["rows"] == rows
+    assert set(changes["unchanged"]) == set(state(edited, "tokenizer")) - {name}
     usage = load_usage(paths.CODEBOOK)
     assert all(usage.forget_clips[0, rows] >= 1)
 

@@ -15,7 +15,7 @@ from flows.engine import artifacts
 from flows.engine.curves import live_curves
 from flows.engine.graph import Stage, changed_stages
 from flows.engine.lockfile import lock_order, restore_lock_order
-from flows.engine.process import Console, Outcome, run_stage
+from flows.engine.process import Console, StageResult, run_stage
 from flows.engine.scheduler import Scheduler
 from flows.engine.slots import POLL_SECONDS, Slot
 from flows.engine.walk import CACHED, LOST, Walk
@@ -63,7 +63,7 @@ def stage(name: str, clean: bool, slot: Slot | None, walk: Walk) -> State[Any]:
     return state
 
 
-def _state_of(name: str, outcome: Outcome, seconds: float) -> State[Any]:
+def _state_of(name: str, outcome: StageResult, seconds: float) -> State[Any]:
     if outcome.status != 0:
         return Failed(message=f"stage {name} failed (exit status {outcome.status}):\n{outcome.reason}")
     if not outcome.executed:
@@ -71,7 +71,7 @@ def _state_of(name: str, outcome: Outcome, seconds: float) -> State[Any]:
     return Completed(message=f"ran for {seconds:.0f} s")
 
 
-def execute(one: Stage, walk: Walk, slot: Slot, *, pull: bool = False) -> Outcome:
+def execute(one: Stage, walk: Walk, slot: Slot, *, pull: bool = False) -> StageResult:
     """Run a stage on this machine: its lines go to the log, its bar and curves become artifacts, and so does a failure.
 
     pull: take the result from the DVC remote if any machine has made it already

@@ -8,7 +8,7 @@ from prefect import State
 from flows.engine.graph import Stage
 from flows.engine.process import Processes
 from flows.engine.slots import Slots
-from flows.engine.terminal import View
+from flows.engine.terminal import ProgressView
 from hmu_tasks.runtime.console import BAR_VARIABLE
 from hmu_tasks.tracking.lineage import PIPELINE_VARIABLE
 
@@ -58,7 +58,7 @@ class Walk:
         pipeline: str,
         force: bool = False,
         placement: Placement | None = None,
-        view: View | None = None,
+        view: ProgressView | None = None,
     ) -> None:
         """Describe the walk.
 
@@ -74,6 +74,6 @@ class Walk:
         self.pipeline = pipeline
         self.force = force
         self.placement: Placement = placement or Here()
-        self.view = view or View()
+        self.view = view or ProgressView()
         self.processes = Processes()
         self.environment = {PIPELINE_VARIABLE: pipeline, BAR_VARIABLE: "1"}

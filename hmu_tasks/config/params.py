@@ -7,11 +7,11 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from hmu_tasks.config.sections.data import Filter, Ingest, Validate
-from hmu_tasks.config.sections.evaluation import Evaluate, Register, Report
-from hmu_tasks.config.sections.probing import Probe
-from hmu_tasks.config.sections.training import Base, Codebook, Train
-from hmu_tasks.config.sections.unlearning import Unlearn
+from hmu_tasks.config.sections.data import FilterSection, IngestSection, ValidateSection
+from hmu_tasks.config.sections.evaluation import EvaluateSection, RegisterSection, ReportSection
+from hmu_tasks.config.sections.probing import ProbeSection
+from hmu_tasks.config.sections.training import BaseSection, CodebookSection, TrainSection
+from hmu_tasks.config.sections.unlearning import UnlearnSection
 from hmu_tasks.data.datasets import DATASETS, dataset_named
 from hmu_tasks.methods import METHODS
 from hmu_tasks.metrics.records import ENDS
@@ -25,7 +25,7 @@ else:
     DatasetName = Literal[*DATASETS]
 
 
-class Run(Section):
+class RunSection(Section):
     """What is run: dataset, concept, seed, device, tracking; the models and methods that dvc.yaml crosses."""
 
     dataset: DatasetName
@@ -40,22 +40,22 @@ class Run(Section):
 class Params(Section):
     """All of params.yaml."""
 
-    run: Run
-    ingest: Ingest
-    filter: Filter
-    validate_: Annotated[Validate, Field(alias="validate")]
-    train: Train
-    codebook: Codebook
-    unlearn: Unlearn
-    evaluate: Evaluate
-    probe: Probe
-    report: Report
-    register_: Annotated[Register, Field(alias="register")]
+    run: RunSection
+    ingest: IngestSection
+    filter: FilterSection
+    validate_: Annotated[ValidateSection, Field(alias="validate")]
+    train: TrainSection
+    codebook: CodebookSection
+    unlearn: UnlearnSection
+    evaluate: EvaluateSection
+    probe: ProbeSection
+    report: ReportSection
+    register_: Annotated[RegisterSection, Field(alias="register")]
 
     @property
     def models(self) -> tuple[str, ...]:
         """Names of the text-to-motion models."""
-        return tuple(Base.model_fields)
+        return tuple(BaseSection.model_fields)
 
     @property
     def methods(self) -> tuple[str, ...]:

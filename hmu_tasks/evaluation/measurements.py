@@ -16,7 +16,7 @@ from hmu_tasks.metrics.inputs import Embedded, Influence, Masked, Motions, Repea
 
 @dataclass(frozen=True)
 class Scores:
-    """What is known of motions one by one: metrics and embeddings, row i of motion i."""
+    """Per-motion metrics and embeddings, row i of motion i."""
 
     rows: dict[str, np.ndarray]
     embedded: np.ndarray

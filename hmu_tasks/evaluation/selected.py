@@ -36,7 +36,7 @@ def edits_of(model: str, method: str) -> Edits:
 def selected_strength(model: str, method: str, *, strengths: bool) -> SelectedStrength:
     """Read the selected strength of a method.
 
-    strengths: whether the method has any; without them there is nothing to select, and the file is not asked for.
+    strengths: whether the method has any; without them there is nothing to select, and the file is not read.
     Raises DataError where it is missing.
     """
     if not strengths:

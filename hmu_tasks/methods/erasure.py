@@ -1,4 +1,4 @@
-"""Linear concept erasure: the direction of the sentence vector that tells forget from retain texts is projected away.
+"""Linear concept erasure: the sentence vector's direction that separates forget from retain texts is projected out.
 
 Belrose et al. 2023, "LEACE: Perfect linear concept erasure in closed form" (arXiv 2306.03819), for one binary
 concept, folded into the projections that read the sentence vector.
@@ -39,8 +39,8 @@ def eraser(texts: "Texts", *, shrinkage: float = 0.01) -> "tuple[Tensor, Tensor]
     d is the difference between the mean forget and the mean retain vector; w weighs the entries by the inverse
     covariance of all texts (Belrose et al. 2023, theorem 4.2, where the eraser has rank one for a binary
     concept), with w . d = 1 and w . mean retain = 0. The second condition replaces that paper's constant term: the
-    mean retain text and the zero vector, which stands for "no text" in classifier-free guidance, stay where they are.
-    Afterwards both sets have the same mean, so that no linear classifier tells them apart.
+    mean retain text and the zero vector, which means "no text" in classifier-free guidance, are unchanged.
+    Afterwards both sets have the same mean, so that no linear classifier separates them.
     shrinkage: added to the covariance, in mean squares of the retain texts' entries.
     """
     import torch
@@ -50,7 +50,7 @@ def eraser(texts: "Texts", *, shrinkage: float = 0.01) -> "tuple[Tensor, Tensor]
     forget, retain = texts.forget.double(), texts.retain.double()
     direction = forget.mean(dim=0) - retain.mean(dim=0)
     both = torch.cat([forget, retain])
-    # Either set weighs the same, however many texts it has.
+    # Both sets weigh the same, however many texts they have.
     share = torch.cat([torch.full((len(part),), 0.5 / len(part)) for part in (forget, retain)]).to(both)
     centred = both - share @ both
     covariance = centred.T @ (share[:, None] * centred)

@@ -1,4 +1,4 @@
-"""Negative guidance: every sample is steered away from the concept, with the weights left as they are.
+"""Negative guidance: every sample is steered away from the concept, with unchanged weights.
 
 Classifier-free guidance (Ho and Salimans 2022) with a third condition, as negative prompts are used in image
 generation: u + s ((c - u) - g (n - u)), where c, u and n are the logits for the prompt, for no text, and for the
@@ -24,7 +24,7 @@ class Guidance(TextKnobs):
 
 def apply(given: "Inputs", knobs: Guidance, *, seed: int) -> "Iterator[Edit]":
     """Yield an edit per strength and sample of captions: a sentence vector beside the original's weights."""
-    from hmu_tasks.methods.shared.edit import Edit, Proof
+    from hmu_tasks.methods.shared.edit import Edit, ListedChanges
     from hmu_tasks.methods.shared.text_edits import learned_texts, reading_cost, sizes
 
     texts = learned_texts(given, knobs, seed=seed)
@@ -35,12 +35,12 @@ def apply(given: "Inputs", knobs: Guidance, *, seed: int) -> "Iterator[Edit]":
             report={"texts": sizes(knobs.texts, texts.forget, texts.retain)},
             # The prompt, no text and the concept: three passes instead of two.
             cost=reading_cost(knobs, texts, extra_sampling=1.5 if strength else 1.0),
-            proof=Proof(untouched=False),
+            listed=ListedChanges(untouched=False),
         )
 
 
 def negative(texts: "Texts", *, strength: float = 0.25) -> "Negative":
-    """Return what to steer away from: the mean forget text, with `strength` of the guidance towards the prompt."""
+    """Return the negative text: the mean forget text, with `strength` of the guidance towards the prompt."""
     from hmu_tasks.models.generators.sampling import Negative
 
     return Negative(texts.forget.mean(dim=0), strength)

@@ -22,7 +22,7 @@ def mask_tokens(
     rule: Literal["word", "substring"] = "word",
     lemma: Callable[[str], str] | None = None,
 ) -> str:
-    """Return the token string with every keyword replaced by a mask that no vocabulary knows.
+    """Return the token string with every keyword replaced by an out-of-vocabulary mask.
 
     tokens: "word/POS word/POS ..." (separator kept as it is: a space or an underscore), or a plain caption.
     rule "word": a word is masked when it, or its `lemma`, equals a keyword, whatever its case.
@@ -40,13 +40,13 @@ def mask_tokens(
         word = match.group().lower()
         return MASK if word in known or (lemma is not None and lemma(word) in known) else match.group()
 
-    # The part-of-speech tag after "/" is no word of the caption.
+    # The part-of-speech tag after "/" is not part of the word.
     return re.sub(r"(?<![A-Za-z/])[A-Za-z]+", masked, tokens)
 
 
 @dataclass(frozen=True)
 class MaskedDistances:
-    """Of each prompt [n]: distance of its motion to the text, to the masked text, and their ratio."""
+    """Per prompt [n]: distance of its motion to the text, to the masked text, and their ratio."""
 
     own: NDArray[np.float64]
     safe: NDArray[np.float64]
@@ -54,7 +54,7 @@ class MaskedDistances:
 
     @property
     def nearer(self) -> NDArray[np.bool_]:
-        """Say whether a motion lies nearer to the masked text than to the text, [n]."""
+        """Return whether a motion is nearer to the masked text than to the text, [n]."""
         return self.safe < self.own
 
 

@@ -1,4 +1,4 @@
-"""The few numbers of a cell that `dvc metrics show` lists: flat, and each a mean over the cell's edits."""
+"""The headline metrics of a cell for `dvc metrics show`: flat, each a mean over the cell's edits."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ CLOSED = (tuple(one.rate for one in CLASSIFIERS), "gap_closed"), (("fid",), "gap
 
 
 def of_records(records: Sequence[Record]) -> Headline:
-    """Pick the headline metrics out of one method's records; those of the test splits are of one strength only."""
+    """Select the headline metrics from one method's records; the test splits have one strength only."""
 
     def mean(split: str, metric: str) -> float | None:
         values = [r["mean"] for r in records if (r["split"], r["metric"]) == (split, metric)]
@@ -33,7 +33,7 @@ def of_records(records: Sequence[Record]) -> Headline:
 
 
 def of_probes(records: Sequence[ProbeRecord]) -> Headline:
-    """Success without an attack, of the worst attack and of the worst of each family, and harmless motions changed."""
+    """Success rates without attack, of the worst attack overall and per family; share of harmless motions changed."""
     edits: dict[tuple[str, str], list[float]] = {}
     for record in records:
         edits.setdefault((record["family"], record["attack"]), []).append(record["mean"])

@@ -1,4 +1,4 @@
-"""What evaluation and probing write and the report and the registry read: one record per measured value.
+"""Records that evaluation and probing write and that report and registry read: one per measured value.
 
 Records are plain JSON objects. `Estimate` holds what both kinds have in common: a value with its interval.
 """
@@ -28,7 +28,7 @@ class Estimate(TypedDict):
 
 
 class Identity(TypedDict):
-    """The cell that was measured. strength: None for a method that has none; edit, seed: None for the data itself."""
+    """The measured cell. strength: None for a method without strengths; edit, seed: None for the data itself."""
 
     dataset: str
     concept: str

@@ -1,4 +1,4 @@
-"""Who finds whom in the evaluator's space: R-precision and MM-Dist of text and motion, NCS of motion and motion."""
+"""Retrieval in the evaluator's space: R-precision and MM-Dist of text and motion, NCS of motion and motion."""
 
 from collections.abc import Callable
 
@@ -117,7 +117,7 @@ def first_marked_ranks(
     ):
         raise ValueError(f"queries {asked.shape}, gallery {items.shape} and marks {marks.shape} do not fit")
     if not marks.any():
-        raise ValueError("no item of the gallery is marked, so that none can be retrieved")
+        raise ValueError("no item of the gallery is marked, so none can be retrieved")
     if not (np.isfinite(asked).all() and np.isfinite(items).all()):
         raise ValueError("embeddings hold values that are not finite")
     first = cdist(asked, items[marks]).min(axis=1)
@@ -190,7 +190,7 @@ MM_DIST = Metric(
 
 
 def _gallery_ranks(found: Embedded) -> Floats:
-    """Rank of the first motion of the concept that each motion retrieves, [R * n]; 101 where it is none of 100."""
+    """Rank of the first motion of the concept that each motion retrieves, [R * n]; 101 if beyond the first 100."""
     assert found.gallery is not None
     ranks = first_marked_ranks(found.embedded, found.gallery.motions, found.gallery.violent)
     return ranks.astype(np.float64)

@@ -1,6 +1,6 @@
-"""Attacks on the sentence vector: in closed form from the original's maps, and by gradient through the generator.
+"""Attacks on the sentence vector: in closed form from the original's projections, or by gradient through the model.
 
-Both stay within a ball around the prompt's own vector, so that the prompt is disturbed and not replaced.
+Both stay within a ball around the prompt's own vector, so that the prompt is perturbed rather than replaced.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,13 +13,13 @@ from torch.nn import functional
 def imitation(
     edited: Mapping[str, nn.Linear], original: Mapping[str, nn.Linear], texts: Tensor, *, ridge: float
 ) -> Tensor:
-    """Return the vectors that the edited maps read most nearly as the original maps read `texts`.
+    """Return the vectors whose edited projections come closest to the original projections of `texts`.
 
-    edited, original: maps y = W c + b of the sentence vector by component; texts: [n, W]. Minimises over a
+    edited, original: projections y = W c + b of the sentence vector by component; texts: [n, W]. Minimises over a
     sum_i |W'_i a + b'_i - W_i c - b_i|^2 + m |a - c|^2 with m = ridge times the mean eigenvalue of sum_i W'_i^T W'_i.
-    It is RECE's vector (Gong et al. 2024, arXiv 2407.12383, section 3.2) but for two things: biases count, for a
-    retrained model has others, and the hold is on the change instead of the vector, so that nothing changes where the
-    maps did not.
+    It is RECE's vector (Gong et al. 2024, arXiv 2407.12383, section 3.2) with two differences: biases are included,
+    because a retrained model has others, and the penalty is on the change instead of the vector, so that nothing
+    changes if the projections did not.
     """
     width = texts.shape[1]
     start = texts.double()
@@ -36,7 +36,7 @@ def imitation(
 
 
 def _read(linear: nn.Linear, texts: Tensor) -> Tensor:
-    """Outputs of a map in float64: texts [n, W] -> [n, O]."""
+    """Outputs of a linear layer in float64: texts [n, W] -> [n, O]."""
     weight: Tensor = linear.weight.detach().double()
     bias = None if linear.bias is None else linear.bias.detach().double()
     out: Tensor = functional.linear(texts, weight, bias)

@@ -1,7 +1,7 @@
-"""The journal of moves: who took which version to `champion`, when and why, and what follows for the aliases.
+"""The journal of moves: who made which version `champion`, when and why, and the aliases that follow from it.
 
-A move is written once under its number and never changed. The aliases are a function of the journal: `champion` is what
-the last move names, `previous` what stood before it.
+A move is written once under its number and never changed. The aliases are a function of the journal: `champion` is the
+version of the last move, `previous` the champion before it.
 """
 
 import json
@@ -44,8 +44,8 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What the journal says: the champion, the champion before it, and how many moves there were."""
+class JournalState:
+    """State that follows from the journal: the champion, the champion before it, and the number of moves."""
 
     champion: int | None
     previous: int | None
@@ -70,10 +70,10 @@ def read(entries: Mapping[str, str]) -> list[Move]:
     return found
 
 
-def standing(moves: Sequence[Move]) -> Standing:
-    """Follow the moves: a promotion puts a version on top, a rollback takes the top one away.
+def state(moves: Sequence[Move]) -> JournalState:
+    """Replay the moves as a stack: a promotion pushes a version, a rollback pops one.
 
-    So two rollbacks in a row go two champions back and not to and fro.
+    Two rollbacks in a row therefore go back two champions instead of toggling.
     """
     stack: list[int] = []
     for move in moves:
@@ -81,7 +81,7 @@ def standing(moves: Sequence[Move]) -> Standing:
             stack.append(move.end)
         elif move.kind == "rollback" and stack:
             stack.pop()
-    return Standing(
+    return JournalState(
         champion=stack[-1] if stack else None,
         previous=stack[-2] if len(stack) > 1 else None,
         moves=len(moves),

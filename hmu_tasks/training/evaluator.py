@@ -17,7 +17,7 @@ from hmu_tasks.training.loop.fit import Curves, History, Progress, Schedule, Tra
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
 MAX_WORDS = 40  # of a caption; the published evaluator reads 20, but clips here hold up to three actions
-WORD_DROP = 0.05  # share of words replaced by `unk`, so that masked captions (MM-Safe) are no unseen input
+WORD_DROP = 0.05  # share of words replaced by `unk`, so that masked captions (MM-Safe) are in distribution
 
 
 def drop_words(captions: list[CaptionWords], generator: torch.Generator) -> list[list[str]]:
@@ -87,7 +87,7 @@ def train_evaluator(
         losses = [pair_loss(val, g, generator, training=False).item() for g in groups if len(g) > 1]
         return float(np.mean(losses)) if losses else 0.0
 
-    # Lengths stay mixed in a batch: among clips of one length, a pair could not be told by its length.
+    # Batches mix lengths on purpose: sorted by length, pairs could not be matched by length, an easy cue.
     unsorted = np.zeros(len(train.ids))
     return fit(
         evaluator,
@@ -105,7 +105,7 @@ def train_evaluator(
 
 
 def train(job: Job) -> History:
-    """Train the text-motion evaluator on all clips; every retrieval metric and FID rests on it."""
+    """Train the text-motion evaluator on all clips; every retrieval metric and FID depends on it."""
     clips = packed.load(paths.CLIPS)
     mean, std = statistics(clips)
     knobs = job.params.train.evaluator

@@ -39,8 +39,8 @@ KINDS = (
 def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, model: str) -> str | None:
     """Plot suppression against preservation on the validation split: one line per method, one point per strength.
 
-    Across: the floor-corrected violence rate of forget prompts, where no labels exist the gap closure of forget FID;
-    up: retain R@1. Error bars are 95 % intervals over edit seeds; the original and D_r are points. None where nothing
+    x: the floor-corrected violence rate of forget prompts, or without labels the gap closure of forget FID;
+    y: retain R@1. Error bars are 95 % intervals over edit seeds; the original and D_r are points. None where nothing
     was measured on the validation split.
     """
     mine = [one for one in selections if one.model == model]
@@ -136,8 +136,8 @@ def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, mode
 def strength_curves(records: Sequence[Record], selection: Selection) -> str | None:
     """Plot violence, retain R@1 and retain FID over one method's strength, on the validation split.
 
-    Bands are 95 % intervals over edit seeds; horizontal lines mark the original and D_r. Panels without figures are
-    left out; None where none is left or the method has one strength.
+    Bands are 95 % intervals over edit seeds; horizontal lines mark the original and D_r. Panels without data are
+    left out; None if none is left or the method has one strength.
     """
     panels = [
         ("forget-val", VIOLENCE, "violence, forget prompts (%)  ↓", 100.0),
@@ -240,14 +240,14 @@ def prompt_kinds(records: Sequence[Record], selection: Selection, *, metric: str
             range(len(splits)), [f"{name}\nn = {counts[s]}" for s, name in zip(splits, names, strict=True)]
         )
         axes.tick_params(axis="x", length=0)
-        axes.set_ylabel("motions judged violent (%)")
+        axes.set_ylabel("motions classified as violent (%)")
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.legend(loc="upper right")
         return svg(figure, f"prompts-{selection.model}")
 
 
 def _over_edits(records: Sequence[Record], **place: Any) -> Cell | None:
-    """Pool a figure with the spread between edits alone: on one set of prompts, that is what tells strengths apart."""
+    """Pool a metric over edits alone: on a fixed set of prompts, only that spread separates strengths."""
     found = select(records, **place)
     kept: list[Estimate] = [{"mean": r["mean"], "low": None, "high": None, "n": r["n"]} for r in found]
     for record, estimate in zip(found, kept, strict=True):

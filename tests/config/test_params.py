@@ -119,7 +119,7 @@ def test_all_faults_are_reported_at_once(values: dict[str, Any]) -> None:
 @pytest.mark.parametrize("codes", [[512], [4, 600]])
 def test_more_codes_than_the_codebook_has(values: dict[str, Any], codes: list[int]) -> None:
     message = refusal(put(put(values, "train.tokenizer.codes", 512), "unlearn.lcr.strengths", codes))
-    assert f"unlearn.lcr.strengths asks for {max(codes)} codes, but train.tokenizer.codes is 512" in message
+    assert f"unlearn.lcr.strengths is {max(codes)} codes, but train.tokenizer.codes is 512" in message
 
 
 def test_a_layer_that_the_tokenizer_lacks(values: dict[str, Any]) -> None:
@@ -234,7 +234,7 @@ def test_an_unknown_preset_lists_the_choices(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overlay", "expected"),
     [
-        ("unlearn:\n  lcr: {strengths: [100000]}\n", "unlearn.lcr.strengths asks for 100000"),
+        ("unlearn:\n  lcr: {strengths: [100000]}\n", "unlearn.lcr.strengths is 100000"),
         ("unlearn:\n  lcr: {kodes: [4]}\n", "params.yaml has no key 'kodes'"),
         ("unlearn: 3\n", "'unlearn' is a section in one file and a value in the other"),
         ("run:\n  seed: {a: 1}\n", "'seed' is a section in one file and a value in the other"),

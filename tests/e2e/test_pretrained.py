@@ -185,7 +185,7 @@ def test_the_retrained_model_from_a_folder_of_the_users_own(fresh: Path) -> None
     unlearn.run(params, "momask", "retrain")
     lineage = read(paths.edits("momask", "retrain") / "s0/bundle.json")["lineage"]
     assert f"mine/{RVQ}/model/net_best_fid.tar" in lineage["sources"]["tokenizer"]["files"]
-    with pytest.raises(WeightsError, match="raw/checkpoints/yours is no folder"):
+    with pytest.raises(WeightsError, match="raw/checkpoints/yours is not a folder"):
         train.run(knobs(retrain="yours"), "tokenizer", "retrain")
 
 

@@ -155,8 +155,8 @@ def test_without_a_classifier_no_violence_column():
 
 def test_a_negative_zero_reads_as_zero():
     column = summary.all_parts()[0].columns[0]
-    assert summary.figure(table.Cell(-0.001, -0.002, 0.0, 5, 1), column) == "0.00 ±0.00"
-    assert summary.figure(None, column) == "–"
+    assert summary.cell_text(table.Cell(-0.001, -0.002, 0.0, 5, 1), column) == "0.00 ±0.00"
+    assert summary.cell_text(None, column) == "–"
 
 
 def test_a_method_without_strengths_has_one_row():

@@ -1,4 +1,4 @@
-"""Edits of the projections that read the sentence vector: the texts that they learn from, and edits over strengths."""
+"""Edits of the projections of the sentence vector: the texts that they are fitted to, and edits over strengths."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from hmu_tasks.methods.shared.inputs import Inputs
 from hmu_tasks.methods.shared.knobs import Target, TextKnobs
 from hmu_tasks.models.generators.text_to_motion import TextToMotion
 
-# Single words that the released scripts keep, and the text that the forgotten words are to read as.
+# Single words that the released scripts preserve, and the text that the forgotten words are mapped to.
 PUBLISHED_RETAIN = (
     "walk",
     "walking",
@@ -41,10 +41,10 @@ PUBLISHED_TARGET = ""
 
 
 class TextEdit(Protocol):
-    """A closed-form edit; strength: 1 is all of the way."""
+    """A closed-form edit; strength 1 is the full edit."""
 
     def __call__(self, projections: Projections, texts: Texts, *, strength: float) -> dict[str, nn.Linear]:
-        """Return new projections; the given ones stay as they are."""
+        """Return new projections; the inputs are not modified."""
 
 
 class ReleasedEdit(Protocol):
@@ -53,7 +53,7 @@ class ReleasedEdit(Protocol):
     def __call__(
         self, projections: Projections, forget: Tensor, retain: Tensor, target: Tensor
     ) -> dict[str, nn.Linear]:
-        """Return new projections; the given ones stay as they are."""
+        """Return new projections; the inputs are not modified."""
 
 
 def text_edits(
@@ -73,7 +73,7 @@ def text_edits(
 
 
 def released_edit(given: Inputs, edit: ReleasedEdit) -> Edit:
-    """Return the one edit of a method as released: single words, fixed weights, its faults; no strength."""
+    """Return the one edit of a method as released: single words, fixed weights, its bugs; no strength."""
     forget, retain, target = given.embed(given.keywords, PUBLISHED_RETAIN, [PUBLISHED_TARGET])
     model = given.bundle.model
     edited = edit(model.text_projections, forget, retain, target[0])
@@ -82,7 +82,7 @@ def released_edit(given: Inputs, edit: ReleasedEdit) -> Edit:
 
 
 def learned_texts(given: Inputs, knobs: TextKnobs, *, seed: int, target: Target = "shifted") -> Texts:
-    """Embed what stands for the concept and for the rest."""
+    """Embed the texts of the concept and of everything else."""
     written: list[Sequence[str]] = [given.keywords, PUBLISHED_RETAIN]
     if knobs.texts == "captions":
         known = given.captions
@@ -101,12 +101,12 @@ def sample(captions: Sequence[str], count: int, *, seed: Sequence[int]) -> list[
 
 
 def sizes(kind: str, forget: Tensor, retain: Tensor) -> dict[str, Any]:
-    """Say which texts an edit learned from, and how many."""
+    """Record which texts an edit was fitted to, and how many."""
     return {"kind": kind, "forget": len(forget), "retain": len(retain)}
 
 
 def reading_cost(knobs: TextKnobs, texts: Texts, *, extra_sampling: float = 1.0) -> Cost:
-    """Cost of an edit: keywords are no captions of the training split."""
+    """Cost of an edit; keywords do not count as captions of the training split."""
     read = len(texts.forget) + len(texts.retain) if knobs.texts == "captions" else 0
     return Cost(captions_read=read, extra_sampling=extra_sampling)
 

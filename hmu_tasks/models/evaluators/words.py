@@ -60,9 +60,9 @@ class Words(Protocol):
 
 
 class HashedWords:
-    """A fixed random vector per word, drawn from the word's own checksum: any word has one, no vocabulary is needed.
+    """A fixed random vector per word, seeded by the word's checksum, so that no vocabulary is needed.
 
-    The embedded benchmark uses it in the place of GloVe, whose files cannot be shipped.
+    The embedded benchmark uses it instead of GloVe, whose files cannot be shipped.
     """
 
     def __init__(self, width: int = 300) -> None:

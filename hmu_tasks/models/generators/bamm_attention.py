@@ -10,8 +10,8 @@ from hmu_tasks.models.networks.layers import Encoder, EncoderLayer
 def reading_order(known: Tensor) -> Tensor:
     """Return the attention mask, [B, 1, 1 + T, 1 + T] booleans (row attends to column), the text being row 0.
 
-    known: [B, T] true where a token is given in advance. The text and the known tokens are read from
-    everywhere and read each other only; the others also read from left to right (Pinyoanuntapong et al. 2024,
+    known: [B, T] true where a token is given in advance. All rows attend to the text and the known tokens, which
+    attend to each other only; the others also attend causally to earlier tokens (Pinyoanuntapong et al. 2024,
     section 3.3). With nothing known this is the causal order.
     """
     columns = functional.pad(known, (1, 0), value=True)
@@ -21,7 +21,7 @@ def reading_order(known: Tensor) -> Tensor:
 
 
 class FullReader:
-    """Reads everything anew for each row, as the released code does."""
+    """Recomputes everything for each row, as the released code does."""
 
     def __init__(self, encoder: Encoder, known: Tensor) -> None:
         self.encoder = encoder
@@ -34,10 +34,10 @@ class FullReader:
 
 
 class CachedReader:
-    """Reads row after row and keeps each layer's keys and values, so that no row is computed twice.
+    """Decodes row by row with a KV cache per layer, so that no row is computed twice.
 
-    Exact as long as the known tokens stay what they were at the start: they read each other only, so their
-    rows never change, and every other row reads known ones and earlier ones.
+    Exact as long as the known tokens do not change: they attend to each other only, so their rows never change, and
+    every other row attends to known and earlier ones.
     """
 
     def __init__(self, encoder: Encoder, known: Tensor, sequence: Tensor) -> None:
@@ -68,7 +68,7 @@ class CachedReader:
         return x[:, 0]
 
     def _remember(self, layer: int, place: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Put a row's key and value [B, heads, 1, width] to those before; returns all that may be read."""
+        """Append a row's key and value [B, heads, 1, width] to the cache; returns all that may be attended to."""
         if self.order is not None:
             for stored, new in zip(self.past[layer], (key, value), strict=True):
                 stored[:, :, place] = new[:, :, 0]

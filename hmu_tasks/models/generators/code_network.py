@@ -1,4 +1,4 @@
-"""The contract of a network that predicts codes: what training, methods and attacks ask of it."""
+"""Interface of a network that predicts codes, as used by training, methods and attacks."""
 
 import copy
 from typing import Self
@@ -15,7 +15,7 @@ class CodeNetwork(nn.Module):
     """A network that predicts codes of a tokenizer from a sentence vector.
 
     Built as `(config, seed=...)`. cond_emb: the projection of the sentence vector, named as in the published
-    checkpoints; edits on the text side replace it. negative: a text to steer away from while sampling (see
+    checkpoints; edits on the text side replace it. negative: a negative text to steer away from while sampling (see
     `sampling.conditions`).
     """
 
@@ -29,7 +29,7 @@ class CodeNetwork(nn.Module):
 
         codes: [B, T, Q], anything beyond the length. text: [B, W] sentence vectors. lengths: [B] tokens, at least 1.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say what it predicts")
+        raise NotImplementedError(f"{type(self).__name__} must implement `predicted`")
 
     def training_loss(
         self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
@@ -42,17 +42,17 @@ class CodeNetwork(nn.Module):
         return TokenLoss(torch.stack(losses).sum() / count, (torch.stack(right).sum() / count).detach())
 
     def code_rows(self, layer: int) -> list[Tensor]:
-        """Embeddings and output projections of a layer's codes, [>= K, width] each; none unless a network has such."""
+        """Embeddings and output projections of a layer's codes, [>= K, width] each; none if the network has none."""
         del layer
         return []
 
     def output_bias(self, layer: int) -> Tensor | None:
-        """Bias of the logits of a layer's codes, [>= K], a parameter; None where this network does not sample them."""
+        """Bias of the logits of a layer's codes, [>= K], a parameter; None if this network does not sample them."""
         del layer
         return None
 
     def without_codes(self, layer: int, codes: Tensor) -> Self | None:
-        """Return a copy that never samples the codes of a layer marked in `codes` [K]; None where it cannot be told."""
+        """Return a copy that never samples the codes of a layer marked in `codes` [K]; None if not supported."""
         other = copy.deepcopy(self)
         bias = other.output_bias(layer)
         if bias is None:

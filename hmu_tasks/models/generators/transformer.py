@@ -1,4 +1,4 @@
-"""What the transformers over codes share: sizes, layers, and the contract of one that samples the first layer.
+"""Shared parts of transformers over codes: sizes, layers, and the interface of one that samples the first layer.
 
 Parameter names are those of the published MoMask checkpoints, so that official weights load unchanged.
 """
@@ -72,7 +72,7 @@ class BaseTransformer(CodeTransformer):
     ) -> Tensor:
         """Sample the codes of layer 0: text [B, W], lengths [B] tokens -> [B, longest] int64, -1 beyond a length.
 
-        lengths: None asks a model that predicts lengths to do so; others raise ValueError.
+        lengths: None makes a model predict them, or raise ValueError if it cannot.
         """
         raise NotImplementedError
 

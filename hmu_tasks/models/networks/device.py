@@ -15,7 +15,7 @@ def pick_device(name: str) -> torch.device:
 def mixed_precision(device: torch.device, *, one_shape: bool = False) -> torch.autocast:
     """Autocast to bfloat16 where that is faster: on CUDA, and on CPUs with AMX tiles for work of one shape.
 
-    A CPU kernel is compiled for every new shape, which costs batches of varying length more than it gains them.
+    A CPU kernel is compiled for every new shape, which costs more than it gains for batches of varying length.
     """
     native = device.type == "cuda" or (one_shape and torch.cpu._is_amx_tile_supported())
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)

@@ -19,7 +19,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Refuse: nothing in a vocabulary needs a class."""
-        raise pickle.UnpicklingError(f"it asks for the code {module}.{name}, which was not run")
+        raise pickle.UnpicklingError(f"it refers to the code {module}.{name}, which was not run")
 
 
 def read_glove(folder: Path) -> tuple[list[str], np.ndarray]:

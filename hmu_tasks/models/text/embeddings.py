@@ -16,8 +16,8 @@ def embed_texts(
     """Return the sentence vector [W] of each distinct text.
 
     cache, digest: folder of cache files and the encoder's digest. One file holds one whole set of texts: the last bits
-        of a vector depend on its batch, so a set is read as it was computed or computed anew, never pieced together.
-        A file that cannot be read is made anew.
+        of a vector depend on its batch, so a set is read as it was computed or recomputed, never merged.
+        An unreadable file is recomputed.
     """
     wanted = sorted(set(texts))
     if cache is None:

@@ -95,7 +95,7 @@ class SmallTextEncoder(nn.Module):
         return torch.cat([self(texts[i : i + 256]) for i in range(0, len(texts), 256)])
 
     def describe(self) -> dict[str, Any]:
-        """Return what config.json says of this encoder."""
+        """Return this encoder's entries for config.json."""
         return {"encoder": "small", **asdict(self.config)}
 
 
@@ -110,7 +110,7 @@ class ClipTextEncoder:
         from transformers import CLIPTextModelWithProjection, CLIPTokenizer
         from transformers.utils import logging
 
-        logging.disable_progress_bar()  # a bar of its own for every loading, in the midst of the step's
+        logging.disable_progress_bar()  # its own progress bar would interleave with the step's
         if not (folder / "config.json").is_file():
             raise WeightsError(
                 f"{folder} holds no CLIP text model (config.json is missing); download openai/clip-vit-base-patch32 "

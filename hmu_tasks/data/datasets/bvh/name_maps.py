@@ -19,7 +19,7 @@ _LISTED: Final = 12  # names listed in a message
 
 
 @dataclass(frozen=True)
-class Place:
+class JointPoint:
     """A point between two joints; `at` is 0 at the first and 1 at the second."""
 
     first: str
@@ -32,7 +32,7 @@ class NameMap:
     """A place for each of the 22 joints, in order."""
 
     name: str
-    places: tuple[Place, ...]
+    places: tuple[JointPoint, ...]
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -123,14 +123,14 @@ def _fitting(chosen: NameMap, names: tuple[str, ...]) -> NameMap:
     return chosen
 
 
-def _place(value: Any, where: str) -> Place:
+def _place(value: Any, where: str) -> JointPoint:
     if isinstance(value, str) and value:
-        return Place(value, value)
+        return JointPoint(value, value)
     if isinstance(value, Mapping) and set(value) == {"between", "at"}:
         pair, at = value["between"], value["at"]
         good = isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
         if good and isinstance(at, int | float) and 0 <= at <= 1:
-            return Place(pair[0], pair[1], float(at))
+            return JointPoint(pair[0], pair[1], float(at))
     raise ConfigError(f"{where} must be a joint's name, or {{between: [one, other], at: 0 to 1}}")
 
 
