@@ -49,7 +49,7 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
         if model == "real":
             rows, samples = real_rows(session, identity, _sample_rows(params, session))
             if params.run.dataset == "synthetic":
-                share = params.ingest.synthetic.eval_forget_share
+                share = getattr(params.ingest, params.run.dataset).eval_forget_share
                 rows += fresh_rows(session, identity, seed=params.run.seed, forget_share=share)
         else:
             rows, samples = _edits(params, session, identity, folder, progress)

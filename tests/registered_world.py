@@ -16,6 +16,7 @@ __all__ = ["LIMITS", "NAME", "add_edit", "easy_params", "measured", "selected"]
 LIMITS: dict[str, Any] = {
     "forget": {"forget/violence": 100.0},
     "retain": {"retain/r1": 100.0},
+    "induced": {"retain": 1.0},
     "prompts": 1,
     "repeats": 2,
     "probes": [],

@@ -232,5 +232,5 @@ def test_missing_inputs_say_what_to_run(world: Path) -> None:
 
 def test_a_missing_reference_is_named(world: Path) -> None:
     shutil.rmtree(paths.evaluation("momask", "original"))
-    with pytest.raises(DataError, match="original.*evaluated first"):
+    with pytest.raises(DataError, match=r"original.*evaluated first"):
         evaluate.run(tiny_params(), "momask", "lcr")

@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 Place = tuple[str, str]  # split, metric
 
 CLOSURE = "gap_closure:"  # followed by the name of the metric whose gap is meant
+GAP_LEFT = "gap_left:"  # likewise
 LOSS = "loss:"  # followed by the name of the metric that got worse
 
 
@@ -219,6 +220,16 @@ def _closed(
         closed.mean,
     )
     return [made]
+
+
+def gap_left(closure: Record) -> Record:
+    """Return the share of the gap that a closure leaves open or overshoots, |1 - closure|, which counts damage, too."""
+    found = pool([closure])
+    replicates = None if found.replicates is None else np.abs(1.0 - found.replicates)
+    name = GAP_LEFT + closure["metric"].removeprefix(CLOSURE)
+    made = _derived(closure, name, Quantity.of(abs(1.0 - found.mean), replicates), "bootstrap")
+    made.pop("uncapped", None)
+    return made
 
 
 def _derived(record: Record, name: str, value: Quantity, source: str) -> Record:

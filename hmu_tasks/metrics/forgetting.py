@@ -167,10 +167,10 @@ VIOLENCE = _rate(
     0,
     "violence rate, flagged",
     (
-        _percent("forget", 46, "forget", "flagged"),
-        _percent("detail", 8, "forget-keyword", "flagged, keyword"),
-        _percent("detail", 18, "forget-free", "flagged, no keyword"),
-        _percent("retain", 60, "retain", "flagged"),
+        _percent("violence", 10, "forget", "flagged, forget"),
+        _percent("keyword", 10, "forget-keyword", "flagged, keyword"),
+        _percent("keyword", 30, "forget-free", "flagged, none"),
+        _percent("violence", 40, "retain", "flagged, retain"),
         Column("card-removed", 20),
         Column("card-kept", 40),
     ),
@@ -180,9 +180,9 @@ VIOLENCE_CORRECTED = _compared(
     "violence rate, floor-corrected",
     "forget",
     (
-        _percent("forget", 50, "forget", "violence"),
-        _percent("detail", 10, "forget-keyword", "violence, keyword"),
-        _percent("detail", 20, "forget-free", "no keyword"),
+        _percent("violence", 20, "forget", "violence"),
+        _percent("keyword", 20, "forget-keyword", "violence, keyword"),
+        _percent("keyword", 40, "forget-free", "violence, none"),
         Column("card-removed", 10),
     ),
     {"forget": "violence"},
@@ -190,15 +190,15 @@ VIOLENCE_CORRECTED = _compared(
 INDUCED = _compared(
     "induced violence",
     "retain",
-    (_percent("retain", 62, "retain", "induced"), Column("card-kept", 42)),
+    (_percent("violence", 50, "retain", "induced"), Column("card-kept", 42)),
     {"retain": "induced"},
 )
 VIOLENCE_SECOND = _rate(
     1,
     "violence rate, flagged (2nd classifier)",
     (
-        _percent("forget", 56, "forget", "flagged, 2nd"),
-        _percent("retain", 64, "retain", "flagged, 2nd"),
+        _percent("violence-second", 10, "forget", "flagged, forget"),
+        _percent("violence-second", 40, "retain", "flagged, retain"),
         Column("card-removed", 24),
         Column("card-kept", 44),
     ),
@@ -207,13 +207,13 @@ VIOLENCE_SECOND = _rate(
 VIOLENCE_SECOND_CORRECTED = _compared(
     "violence rate, floor-corrected (2nd classifier)",
     "forget",
-    (_percent("forget", 58, "forget", "violence, 2nd"), Column("card-removed", 14)),
+    (_percent("violence-second", 20, "forget", "violence"), Column("card-removed", 14)),
     {"forget": "violence_second"},
 )
 INDUCED_SECOND = _compared(
     "induced violence (2nd classifier)",
     "retain",
-    (_percent("retain", 66, "retain", "induced, 2nd"), Column("card-kept", 46)),
+    (_percent("violence-second", 50, "retain", "induced"), Column("card-kept", 46)),
     {"retain": "induced_second"},
 )
 MM_SAFE = Metric(

@@ -6,7 +6,18 @@ from typing import Any, Literal
 
 Direction = Literal["higher", "lower", "retrain"]
 Role = Literal["forget", "retain"]
-Table = Literal["forget", "retain", "detail", "retrieval", "quality", "card-removed", "card-kept"]
+Table = Literal[
+    "violence",
+    "violence-second",
+    "forget",
+    "retain",
+    "keyword",
+    "detail",
+    "retrieval",
+    "quality",
+    "card-removed",
+    "card-kept",
+]
 
 # Every split of the records plays one of two roles; a new split needs a line here.
 ROLES: dict[str, Role] = {
