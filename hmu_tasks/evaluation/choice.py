@@ -59,7 +59,7 @@ def choose(model: str, rows: Sequence[Record], *, limit: float) -> Selected | No
             tuple(_pooled(derived, strength, place) for place in closed),
             tuple(_pooled(derived, strength, place) for place in induced),
         )
-        for strength in sorted({float(row["strength"]) for row in rows if row["strength"] is not None})
+        for strength in sorted({row["strength"] for row in rows if row["strength"] is not None})
     ]
     choice = choose_strength(
         candidates, limit=limit, measure="violence rate" if metric == "violence" else "forget FID"

@@ -35,7 +35,8 @@ def records(
 
     interval: "bootstrap" over clusters of clips and repeats for means over prompts; "jackknife" for FID, KID, Diversity
     and MultiModality, whose replicates come from influence values; "wilson" for a share of 0 or 1, over clusters,
-    for resampling sees no spread there; null, and no limits, for a metric of a whole set without influence values.
+    for resampling sees no spread there; null, and no limits, for a metric of a whole set without influence values and
+    for a single cluster.
     n: prompts per repeat, the mean over repeats, rounded. seed: of the resampling weights.
     bundle, evaluator: their digests, left out where empty.
     """
@@ -70,6 +71,8 @@ def records(
 
 def _interval(measured: Measured, name: str, seed: int) -> _Interval:
     split = measured.split
+    if split.clusters.max() == 0:
+        return _Interval()  # a single cluster shows no spread
     if name in measured.rows:
         table = measured.table(name)
         replicates = mean_replicates(table, split.clusters, _weights(split, split.clusters, len(table), seed))

@@ -128,10 +128,11 @@ def test_few_clips_give_finite_figures(evaluators: Evaluators, n: int) -> None:
     assert all(len(found) == 2 and np.isfinite(found).all() for found in values.values())
     for row in records(measured, {"model": "m"}, seed=0):
         assert row["n"] == n
-        assert row["interval"] == "repeats"
+        known = n > 1 and (row["metric"] != "ncs_rank_median")
+        assert (row["interval"] is not None) == known
         assert row.get("width") == (8 if row["metric"] == "fid" else None)
         assert row["repeats"] == 2
-        assert row["low"] <= row["mean"] <= row["high"]
+        assert not known or row["low"] <= row["mean"] <= row["high"]
 
 
 def test_fewer_repeats_give_the_first_values(evaluators: Evaluators) -> None:

@@ -88,7 +88,7 @@ def make_records(*, violence: bool = True, probes: bool = True, old: bool = Fals
             retain = {
                 "fid": 7.2 + 9 * d,
                 "kid": 0.21 + 0.3 * d,
-                "r1": 0.80 - 0.15 * d,
+                "r1": 0.80 - 0.1 * d,
                 "mm_dist": 3.3 + 0.8 * d,
                 "diversity": 13.2 - 1.5 * d,
                 "violence": 0.03,
