@@ -48,9 +48,7 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
     with replacing_folder(target) as folder:
         if model == "real":
             rows, samples = real_rows(session, identity, _sample_rows(params, session))
-            if params.run.dataset == "synthetic":
-                share = getattr(params.ingest, params.run.dataset).eval_forget_share
-                rows += fresh_rows(session, identity, seed=params.run.seed, forget_share=share)
+            rows += fresh_rows(session, identity, dataset=params.run.dataset, seed=params.run.seed)
         else:
             rows, samples = _edits(params, session, identity, folder, progress)
         write_records(rows, folder)

@@ -110,7 +110,8 @@ def pooled(replicates: Sequence[ArrayLike], *, key: Sequence[int] = ()) -> Float
     """Return replicates [B] of the mean over the levels of a further factor: edit seeds, or trainings of all models.
 
     replicates: [B] of each level. The levels are resampled, too, by the same weights for all estimates with
-    that many levels. Pools may be pooled again: edit seeds within a training first, then trainings.
+    that many levels and that key. Pools may be pooled again under another key: edit seeds within a training first, then
+    trainings.
     """
     table = np.stack([np.asarray(one, dtype=np.float64) for one in replicates])
     found: Floats = (table * level_weights(len(table), key=key, draws=table.shape[1]).T).mean(axis=0)

@@ -18,14 +18,15 @@ def of_records(records: Sequence[Record]) -> Headline:
     """Select the headline metrics from one method's records; the test splits have one strength only."""
 
     def mean(split: str, metric: str) -> float | None:
-        values = [r["mean"] for r in records if (r["split"], r["metric"]) == (split, metric)]
+        place = (split, metric)
+        values = [r.get("uncapped", r["mean"]) for r in records if (r["split"], r["metric"]) == place]
         return float(np.mean(values)) if values else None
 
     found = {name: mean(split, key) for key, one in metrics().items() for split, name in one.headline.items()}
     for sources, name in CLOSED:
         closed = [value for one in sources if (value := mean("forget", CLOSURE + one)) is not None]
         if closed:
-            found[name] = min(closed)
+            found[name] = min(1.0, *closed)
             break
     strengths = {r["strength"] for r in records if r["split"] == "forget" and r["strength"] is not None}
     found["strength"] = float(min(strengths)) if strengths else None

@@ -4,10 +4,11 @@ Records are plain JSON objects. `Estimate` holds what both kinds have in common:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Estimate(TypedDict):
@@ -23,7 +24,7 @@ class Estimate(TypedDict):
     high: float | None
     n: int
     values: NotRequired[Sequence[float]]
-    replicates: NotRequired[NDArray[np.floating]]
+    replicates: NotRequired["NDArray[np.floating]"]
     uncapped: NotRequired[float]
 
 

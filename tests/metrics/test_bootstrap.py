@@ -139,7 +139,7 @@ def test_pools_hold_the_spread_between_their_levels() -> None:
     levels = [mean + 0.01 * rng.standard_normal(400) for mean in (0.2, 0.4, 0.6)]
     assert standard_error(pooled(levels)) == pytest.approx(0.2 / 3**0.5, rel=0.1)
     assert np.array_equal(pooled(levels[:1]), levels[0])
-    nested = pooled([pooled(levels), pooled(levels)])
+    nested = pooled([pooled(levels), pooled(levels)], key=(1,))
     assert standard_error(nested) == pytest.approx(standard_error(pooled(levels)))
 
 
