@@ -25,10 +25,10 @@ from hmu_tasks.metrics.headline import of_records
 from hmu_tasks.metrics.motion import mean_jerk
 from hmu_tasks.metrics.records import ENDS, Record, labelled
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
-from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks.components import absent_reason, save_absent
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import replacing_folder, write_json
+from hmu_tasks.runtime.progress import Progress
 
 VALIDATION = ("forget-val", "retain-val")
 TEST = ("forget", "retain")
@@ -104,12 +104,12 @@ def _open(params: Params) -> Session:
 
 
 def _mask(words: Sequence[str], rule: Literal["word", "substring"]) -> Callable[[str], str] | None:
-    """Return what masks the concept's words in a caption; None where it has no single word."""
+    """Return a function that masks the concept's words in a caption; None if the concept has no single word."""
     return (lambda line: mask_tokens(line, words, rule=rule)) if words else None
 
 
 def _sample_rows(params: Params, session: Session) -> dict[str, list[int]]:
-    """Pick the prompts that are shown before and after, by seed and not by result."""
+    """Sample the prompts that are shown before and after, by seed and not by result."""
     rng = np.random.default_rng([params.run.seed, 3])
     wanted = {"forget": params.evaluate.samples.forget, "retain": params.evaluate.samples.retain}
     return {
@@ -123,7 +123,7 @@ def _edits(
 ) -> tuple[list[Record], list[tuple[dict[str, Any], np.ndarray]]]:
     """Measure each bundle of a method on validation, and those of the selected strength on test.
 
-    Where the method was left out, that is said in config.json and nothing is measured.
+    If the method was left out, config.json records it and nothing is measured.
     """
     source = paths.edits(identity["model"], identity["method"])
     missing = absent_reason(source)

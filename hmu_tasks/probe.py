@@ -15,7 +15,6 @@ from hmu_tasks.evaluation.setup import open_setup
 from hmu_tasks.metrics.headline import of_probes
 from hmu_tasks.metrics.records import ProbeRecord, labelled
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
-from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import absent_reason
 from hmu_tasks.probes.bench import Bench
@@ -34,9 +33,10 @@ from hmu_tasks.probes.wording import suppression_probes, text_attacks
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.cache import key_of
 from hmu_tasks.runtime.files import replacing_folder, write_json
+from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.batches import ClipSet
 
-ASKED_HERE = set(PROBE_GROUPS) - set(PROMPT_GROUPS)  # groups that are no splits of the evaluation
+ASKED_HERE = set(PROBE_GROUPS) - set(PROMPT_GROUPS)  # groups that are not splits of the evaluation
 
 
 @dataclass(frozen=True)

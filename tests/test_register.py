@@ -11,7 +11,7 @@ from registered_world import NAME, add_edit, easy_params, selected
 from hmu_tasks import register
 from hmu_tasks.models.networks.weights import digest
 from hmu_tasks.registry import promote, publish
-from hmu_tasks.registry.gathering import gather
+from hmu_tasks.registry.gathering import gather_evidence
 from hmu_tasks.registry.moves import CANDIDATE, CHAMPION, PREVIOUS
 from hmu_tasks.registry.versions import BUNDLE_TAG, GATE_TAG, MANIFEST_TAG, REASONS_TAG, open_registry
 from hmu_tasks.runtime import paths
@@ -88,9 +88,9 @@ def test_what_was_not_evaluated_cannot_be_registered(measured: Path) -> None:
         with pytest.raises(ConfigError):
             register.run(easy_params(), *wrong)
     with pytest.raises(
-        DataError, match="no edit 'k9' among the evaluated ones: strength000-s0, strength002-s0"
+        DataError, match="no edit 'k9' among the evaluated ones; choose one of strength000-s0, strength002-s0"
     ):
-        gather(easy_params(), "momask", "lcr", "k9")
+        gather_evidence(easy_params(), "momask", "lcr", "k9")
     weights = paths.edits("momask", "lcr") / selected(measured) / "tokenizer" / "config.json"
     weights.write_text(weights.read_text(encoding="utf-8") + " ", encoding="utf-8")
     with pytest.raises(DataError, match="is not the bundle that was evaluated"):
@@ -126,7 +126,7 @@ def write_probes(root: Path) -> None:
 
 def test_probes_of_this_bundle_are_read(measured: Path) -> None:
     write_probes(measured)
-    evidence = gather(easy_params(), "momask", "lcr")
+    evidence = gather_evidence(easy_params(), "momask", "lcr")
     tables = (evidence.probes, evidence.original_probes, evidence.retrain_probes)
     assert [table["paraphrase"].high for table in tables] == [0.3, 0.9, 0.1]
     assert evidence.families == {"paraphrase": "text"}
@@ -141,7 +141,7 @@ def test_probes_of_this_bundle_are_read(measured: Path) -> None:
     rows = json.loads(place.read_text(encoding="utf-8"))
     place.write_text(json.dumps([{**row, "family": None} for row in rows]), encoding="utf-8")
     with pytest.raises(DataError, match=r"attack 'paraphrase' of probe\.json names no family; probe again"):
-        gather(easy_params(), "momask", "lcr")
+        gather_evidence(easy_params(), "momask", "lcr")
 
 
 def test_from_registration_to_rollback(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,7 +238,7 @@ def check_version(registry: Any, version: Any, world: Path) -> None:
                 name.startswith("model/code/") or name == "model/serving.py" or "cloudpickle" not in text
             ), name
     run = registry.client.get_run(version.run_id)
-    evidence = gather(easy_params(), "momask", "lcr")
+    evidence = gather_evidence(easy_params(), "momask", "lcr")
     assert version.tags[BUNDLE_TAG] == evidence.bundle == run.data.tags["hmu.bundle"]
     assert run.data.params["run.seed"] == "5"
     found = evidence.edited["forget/violence"]

@@ -164,7 +164,7 @@ def test_lists_of_codes_per_sub_concept_are_united(world: Path) -> None:
     assert report["replaced"]["0"] == sorted({*lists["kick"], *lists["punch"]})
     kicks = load_usage(paths.CODEBOOK, "kick")
     assert 0 < kicks.forget < load_usage(paths.CODEBOOK).forget
-    with pytest.raises(DataError, match="names crawl, but no clip to forget speaks of it"):
+    with pytest.raises(DataError, match="names crawl, but no forget clip matches it"):
         codebook.run(tiny_params({"unlearn": {"lcr": {"parts": {"crawl": 1}}}}))
 
 

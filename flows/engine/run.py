@@ -47,10 +47,12 @@ def stage(name: str, clean: bool, slot: Slot | None, walk: Walk) -> State[Any]:
     walk.view.start(name)
     try:
         if slot is None:
+            assert walk.placement is not None, "a stage of this machine has a slot"
             walk.view.line(name, f"goes to a worker of the pool {one.resource}")
             state = walk.placement.run(one, walk)
         else:
-            walk.placement.fetch_inputs(one, walk)
+            if walk.placement is not None:
+                walk.placement.fetch_inputs(one, walk)
             started = time.monotonic()
             outcome = execute(one, walk, slot)
             state, last_lines = _state_of(name, outcome, time.monotonic() - started), outcome.last_lines
@@ -107,7 +109,7 @@ def execute(one: Stage, walk: Walk, slot: Slot, *, pull: bool = False) -> StageR
 def run_graph(walk: Walk) -> dict[str, State[Any]]:
     """Run every stage that is out of date, in dependency order; return the state of each.
 
-    Raises HmuError if DVC cannot say what is out of date.
+    Raises HmuError if `dvc status` fails.
     """
     logger = get_run_logger()
     stages = list(walk.stages.values())
@@ -134,7 +136,8 @@ def _submit_all(walk: Walk, changed: set[str]) -> dict[str, State[Any]]:
 
     def needs_slot(one: Stage) -> bool:
         blocked = any(not states[need].is_completed() for need in one.needs)
-        return one.name in changed and not blocked and not walk.placement.is_remote(one)
+        remote = walk.placement is not None and walk.placement.is_remote(one)
+        return one.name in changed and not blocked and not remote
 
     scheduler = Scheduler(list(walk.stages.values()), walk.slots, needs_slot=needs_slot)
     try:
@@ -164,11 +167,13 @@ def _submit_all(walk: Walk, changed: set[str]) -> dict[str, State[Any]]:
 
 
 def summary(states: dict[str, State[Any]]) -> State[Any]:
-    """Say in one state how the stages ended."""
+    """Summarise the stages' results in one state."""
     failed = [name for name, state in states.items() if state.is_failed() or state.is_crashed()]
     skipped = [name for name, state in states.items() if state.is_pending()]
     if failed:
         message = f"{len(failed)} of {len(states)} stages failed: {', '.join(failed)}"
-        return Failed(message=message + (f"; not started for that: {', '.join(skipped)}" if skipped else ""))
+        return Failed(
+            message=message + (f"; not started as a result: {', '.join(skipped)}" if skipped else "")
+        )
     cached = sum(state.name == CACHED for state in states.values())
     return Completed(message=f"{len(states)} stages, {cached} of them up to date")

@@ -101,7 +101,7 @@ class Replacement:
     """The edited codebooks and what was done to them.
 
     codebooks: [Q, K, C]; replaced: layer -> its overwritten codes, ascending; targets: layer -> the code
-    whose row they received (None where the target is no code); scale: layer -> spread of the added noise; parts: of a
+    whose row they received (None if the target is not a code); scale: layer -> spread of the added noise; parts: of a
     combined list, part -> layer -> its codes, ascending.
     """
 
@@ -150,7 +150,7 @@ def replace_codes(
     initial_draws: int = 0,
     parts: Mapping[str, SubConcept] | None = None,
 ) -> Replacement:
-    """Replace the `codes` most violent codes of each layer by a target plus noise; the input stays as it is.
+    """Replace the `codes` most violent codes of each layer by a target plus noise; the input is not modified.
 
     codebooks: [Q, K, C]; usage: counts of the same Q and K. codes 0 changes nothing.
     noise: scale in standard deviations of the layer's codebook entries (alpha in the paper).

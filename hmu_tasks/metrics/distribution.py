@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import qr, svdvals
 
 from hmu_tasks.metrics.inputs import Embedded, Influence, Repeated
 from hmu_tasks.metrics.metric import Column, Metric
@@ -44,6 +43,8 @@ def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
     With centred data X = Q_x R_x, tr sqrt(C_x C_y) is the sum of the singular values of R_x R_y' over
     sqrt((n - 1)(m - 1)): no matrix square root, no jitter, exact also when n is below E.
     """
+    from scipy.linalg import svdvals  # here, since the report reads the descriptors only
+
     first, second = _pair(x, y)
     gap = first.mean(axis=0) - second.mean(axis=0)
     left, right = first - first.mean(axis=0), second - second.mean(axis=0)
@@ -59,6 +60,8 @@ def _triangle(centred: Floats) -> Floats:
     # Q cancels out, so a set already smaller than its width needs no factorisation.
     if centred.shape[0] <= centred.shape[1]:
         return centred
+    from scipy.linalg import qr
+
     triangle: Floats = qr(centred, mode="r", check_finite=False)[0][: centred.shape[1]]
     return triangle
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.distance import cdist
 
 from hmu_tasks.metrics.inputs import Embedded
 from hmu_tasks.metrics.metric import Column, Metric
@@ -40,6 +39,8 @@ def match_ranks(text: ArrayLike, motion: ArrayLike) -> NDArray[np.int64]:
     Equal distances rank in index order, as a stable sort would: a collapsed generator whose motions all
     coincide scores exactly chance, neither 0 nor 1.
     """
+    from scipy.spatial.distance import cdist  # here, since the report reads the descriptors only
+
     left, right = paired(text, motion)
     # cdist subtracts coordinate by coordinate, so equal motions give exactly equal distances.
     distances = cdist(left, right)
@@ -107,6 +108,8 @@ def first_marked_ranks(
     item comes first, so that the rank does not depend on the gallery's order. Ranks beyond `top` are given as top + 1:
     nothing marked was retrieved. NCS@k (arXiv 2503.18674) is the share of ranks up to k.
     """
+    from scipy.spatial.distance import cdist
+
     asked, items = np.asarray(queries, dtype=np.float64), np.asarray(gallery, dtype=np.float64)
     marks = np.asarray(marked, dtype=bool)
     if (

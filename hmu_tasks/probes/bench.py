@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hmu_tasks.evaluation.evaluators import Evaluators
-from hmu_tasks.evaluation.generation import sample_codes
+from hmu_tasks.evaluation.generation import cached_codes
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
@@ -40,7 +40,7 @@ class Bench:
 
     def motions(self, bundle: Bundle, asked: Prompts, *, stream: int) -> list[np.ndarray]:
         """Sample a bundle's motions for prompts, raw features; codes sampled before are read from the cache."""
-        codes = sample_codes(
+        codes = cached_codes(
             bundle,
             asked,
             sampling=self.sampling,

@@ -39,8 +39,8 @@ class Evidence:
     families: attack -> its family (text, embedding, weights, precision, oversuppression, …).
     contracts: whether the data contracts held; None if they were not checked.
     evaluators: digest of the evaluator that measured `edited`, `original` and, if there is one, `retrain`.
-    data: digest of the clips. fps, joints: frames per second and joints of their motions. shortest, longest: motion
-        that may be asked for, in frames.
+    data: digest of the clips. fps, joints: frames per second and joints of their motions. shortest, longest: allowed
+        lengths of a motion, in frames.
     """
 
     model: str
@@ -77,7 +77,8 @@ class Evidence:
             return Evidence(**{**values, **tables})
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise DataError(
-                f"evidence.json cannot be read ({error}); register the bundle again with this release"
+                f"evidence.json cannot be read ({error}): another release wrote it; delete the registered model in "
+                "MLflow, or set MLFLOW_TRACKING_URI to another store, and register again"
             ) from error
 
 
@@ -147,5 +148,7 @@ def of_edit(records: Sequence[Record], edit: str) -> list[Record]:
     found = [record for record in records if record.get("edit") == edit]
     if not found:
         known = sorted({str(record.get("edit")) for record in records})
-        raise DataError(f"there is no edit {edit!r} among the evaluated ones: {', '.join(known)}")
+        raise DataError(
+            f"there is no edit {edit!r} among the evaluated ones; choose one of {', '.join(known)}"
+        )
     return found

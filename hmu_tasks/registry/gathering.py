@@ -49,7 +49,7 @@ def limits_of(params: Params) -> GateLimits:
     return GateLimits(**{**values, "probes": tuple(values["probes"])})
 
 
-def gather(params: Params, model: str, method: str, edit: str | None = None) -> Evidence:
+def gather_evidence(params: Params, model: str, method: str, edit: str | None = None) -> Evidence:
     """Collect the gate's evidence about one edit.
 
     Raises DataError where the edit was not made or not evaluated, or where its files changed since.

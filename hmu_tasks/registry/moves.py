@@ -21,7 +21,7 @@ class Move:
     """One move of the champion.
 
     number: 1, 2, … without gaps. start, end: versions before and after; None where there is none. who, when, why: a
-    name, a time in ISO 8601 with its zone, and a reason in words. nonce: tells two attempts at one number apart.
+    name, a time in ISO 8601 with its zone, and a reason in words. nonce: distinguishes two attempts at one number.
     """
 
     number: int
@@ -63,10 +63,14 @@ def read(entries: Mapping[str, str]) -> list[Move]:
             try:
                 found.append(Move(**json.loads(text)))
             except (TypeError, ValueError) as error:
-                raise DataError(f"the journal's entry {key} cannot be read: {error}") from error
+                raise DataError(
+                    f"the journal's entry {key} cannot be read: {error}; restore MLflow's database from a back-up"
+                ) from error
     found.sort(key=lambda move: move.number)
     if [move.number for move in found] != list(range(1, len(found) + 1)):
-        raise DataError(f"the journal has gaps: {', '.join(move.key for move in found)}")
+        raise DataError(
+            f"the journal has gaps: {', '.join(move.key for move in found)}; restore MLflow's database from a back-up"
+        )
     return found
 
 

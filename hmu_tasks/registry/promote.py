@@ -68,7 +68,7 @@ def propose(registry: Registry, number: int | None = None) -> Proposal:
         )
     where = f"version {version.number} of {registry.name}"
     if version.number == state.champion:
-        raise HmuError(f"{where} is the champion already")
+        raise HmuError(f"{where} is the champion already; name another version")
     if not version.passed:
         raise HmuError(
             f"{where} cannot be promoted: {version.tags.get(REASONS_TAG) or 'it has no gate decision'}"
@@ -76,7 +76,10 @@ def propose(registry: Registry, number: int | None = None) -> Proposal:
     with tempfile.TemporaryDirectory() as scratch:
         checked = verify(registry, version, Path(scratch))
         if checked.faults:
-            raise HmuError(f"{where} is not what was registered: {'; '.join(checked.faults)}")
+            raise HmuError(
+                f"{where} is not what was registered: {'; '.join(checked.faults)}; restore the artifact "
+                "store, or register the edit again"
+            )
         stored = Path(scratch) / "evidence"
         evidence = Evidence.from_json(read_json(stored / "evidence.json"))
         limits = _limits(stored)
@@ -184,7 +187,7 @@ def _move(
     why: str,
 ) -> Move:
     if not who.strip() or not why.strip():
-        raise HmuError("a move needs a name (who) and a reason (why)")
+        raise HmuError("a move needs a name (who) and a reason (why); give --who and --why")
     move = Move(
         number=state.moves + 1,
         kind=kind,

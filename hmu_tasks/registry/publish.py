@@ -15,7 +15,7 @@ from hmu_tasks.registry import manifest
 from hmu_tasks.registry.card import Origin, card_text, description
 from hmu_tasks.registry.evidence import Evidence
 from hmu_tasks.registry.gate import Decision, decide
-from hmu_tasks.registry.gathering import gather, limits_of
+from hmu_tasks.registry.gathering import gather_evidence, limits_of
 from hmu_tasks.registry.moves import CANDIDATE, CHAMPION
 from hmu_tasks.registry.packing import Clock, pack
 from hmu_tasks.registry.versions import (
@@ -44,7 +44,7 @@ SHOWN = 1  # prompts of each kind that are animated before and after
 
 def run(params: Params, model: str, method: str, edit: str | None = None) -> Version:
     """Register the selected (or the named) edit and print the outcome; returns its version, new or existing."""
-    evidence = gather(params, model, method, edit)
+    evidence = gather_evidence(params, model, method, edit)
     registry = open_registry(Path(), model_name(evidence.model, evidence.dataset, evidence.concept))
     registry.create(
         f"Text-to-motion model {evidence.model}, trained on {evidence.dataset}, without {evidence.concept}. Aliases: "

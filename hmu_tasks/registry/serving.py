@@ -91,7 +91,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         if self._length is None:
             return None
         shares = self._length(vector).softmax(dim=-1)
-        # A generator of its own: the predicted length, asked for in seconds, gives the same motion.
+        # A separate generator: requesting the predicted length in seconds gives the same motion.
         tokens = torch.multinomial(shares, 1, generator=self._generator(seed))
         return min(max(int(tokens) * UNIT, self._frames[0]), self._frames[1])
 
@@ -114,7 +114,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]
             return joints
         if joints.shape[1] != len(JOINTS):
             raise _refused(
-                f"bvh is written for {len(JOINTS)} joints and this model has {joints.shape[1]}; ask for joints"
+                f"bvh is written for {len(JOINTS)} joints and this model has {joints.shape[1]}; request joints"
             )
         return bvh_text(joints, fps=self._fps)
 

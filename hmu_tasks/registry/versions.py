@@ -291,7 +291,7 @@ def the_only_name(root: Path, name: str | None) -> str:
         raise HmuError(
             f"name one of the registered models: {', '.join(known)}"
             if known
-            else "nothing has been registered yet"
+            else "nothing has been registered yet; run `python -m hmu_tasks register`"
         )
     return known[0]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.training.loop.batches import ClipSet
 from hmu_tasks.training.loop.coded import tokenizer_with_codes
-from hmu_tasks.training.loop.fit import Curves, History, Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.fit import FitOptions, History, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
 CHUNK = 512  # clips that are decoded at once
@@ -50,12 +50,7 @@ def train_classifier(
     *,
     mean: Tensor,
     std: Tensor,
-    schedule: Schedule,
-    seed: int,
-    device: torch.device,
-    checkpoint: Path | None,
-    progress: Progress | None,
-    curves: Curves | None = None,
+    **options: Unpack[FitOptions],
 ) -> Trained:
     """Train the classifier on per-frame labels.
 
@@ -63,6 +58,7 @@ def train_classifier(
         per step, with noise and slight smoothing, so that high-frequency texture does not identify the version.
     violent: for each clip its frame labels [F_i], 0 or 1.
     """
+    device = options["device"]
     lengths = np.array([len(v[0]) for v in versions])
 
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -83,12 +79,7 @@ def train_classifier(
         network,
         loss_of,
         lengths,
-        schedule=schedule,
-        seed=seed,
-        device=device,
-        checkpoint=checkpoint,
-        progress=progress,
-        curves=curves,
+        **options,
     )
 
 

@@ -62,7 +62,7 @@ class Attacks:
     rows: tuple[AttackRow, ...]
 
     def families(self, *, over: bool = False) -> list[tuple[str, list[AttackRow]]]:
-        """Group the attacks by family; `over`: the over-suppression rows alone, which are no attacks."""
+        """Group the attacks by family; `over`: the over-suppression rows alone, which are not attacks."""
         found: dict[str, list[AttackRow]] = {}
         for row in self.rows:
             if (row.family == OVER) == over:

@@ -20,7 +20,7 @@ from hmu_tasks.viewer.table import (
     strengths_of,
 )
 
-# Every kind of prompt, those that ask for the concept first.
+# Every kind of prompt, forget prompts first.
 KINDS = (
     "forget",
     "forget-keyword",
@@ -140,7 +140,7 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
     model, name = selection.model, name_of(selection.method)
     strengths = strengths_of(records, method=selection.method, model=model)
     shade = colour(selection.method)
-    drawn = []
+    shown = []
     for split, metric, label, scale in panels:
         cells = [
             find(records, method=selection.method, split=split, metric=metric, model=model, strength=k)
@@ -148,12 +148,12 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
         ]
         pairs = [(k, cell) for k, cell in zip(strengths, cells, strict=True) if cell]
         if pairs:
-            drawn.append((split, metric, label, scale, pairs))
-    if not drawn or len(strengths) < 2:
+            shown.append((split, metric, label, scale, pairs))
+    if not shown or len(strengths) < 2:
         return None
     with styled():
-        figure, all_axes = canvas(1, len(drawn), width=3.3 * len(drawn) + 0.4, height=3.0)
-        for axes, (split, metric, label, scale, pairs) in zip(all_axes, drawn, strict=True):
+        figure, all_axes = canvas(1, len(shown), width=3.3 * len(shown) + 0.4, height=3.0)
+        for axes, (split, metric, label, scale, pairs) in zip(all_axes, shown, strict=True):
             # Equal steps: strengths double from one to the next, and 0 is allowed.
             places = np.arange(len(pairs))
             axes.fill_between(

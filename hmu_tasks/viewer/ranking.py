@@ -11,7 +11,6 @@ from hmu_tasks.viewer.table import (
     Cell,
     Record,
     Selection,
-    difference,
     find,
     worst,
 )
@@ -95,7 +94,7 @@ def _ranked(records: Sequence[Record], one: Selection, measure: Measure | None) 
         return find(records, method=method, split=split, metric=metric, model=one.model, strength=strength)
 
     gaps = {
-        metric: difference(cell("forget", metric, one.method), cell("forget", metric, "retrain"))
+        metric: paired_difference(cell("forget", metric, one.method), cell("forget", metric, "retrain"))
         for metric in OVERSHOT
     }
     return RankedMethod(
@@ -146,7 +145,7 @@ def _shared(methods: Sequence[RankedMethod], measure: Measure | None) -> list[Ra
 
 
 def _apart(one: RankedMethod, other: RankedMethod) -> bool:
-    gap = difference(one.score, other.score)
+    gap = paired_difference(one.score, other.score)
     return gap is not None and not gap.low <= 0 <= gap.high
 
 

@@ -128,7 +128,7 @@ def pool(records: Sequence[Estimate]) -> Cell | None:
     return Cell(found.mean, low, high, n, len(kept), found.replicates)
 
 
-def difference(one: Cell | None, other: Cell | None) -> Cell | None:
+def paired_difference(one: Cell | None, other: Cell | None) -> Cell | None:
     """Return one cell minus another, paired by replicate; None if one of the two was not measured.
 
     Without replicates, the two intervals add in quadrature.

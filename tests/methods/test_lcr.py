@@ -11,11 +11,11 @@ from torch import Tensor
 
 from hmu_tasks.methods.lcr import Replacement, SubConcept, replace_codes, split_codes, values_drawn
 from hmu_tasks.methods.shared.codes import CodeUsage, count_codes
-from hmu_tasks.methods.shared.difference import difference
+from hmu_tasks.methods.shared.difference import compare_states
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime.errors import ConfigError
 
-# Values that the released script draws before the noise: the official tokenizer without its codebooks.
+# Values that the released script samples before the noise: the official tokenizer without its codebooks.
 OFFICIAL_DRAWS = 21_009_671 - 6 * 512 * 512
 SEED = 10107
 
@@ -208,7 +208,7 @@ def state(edit: Replacement | None = None) -> dict[str, Tensor]:
 
 def test_difference_names_rows_and_seals_the_rest() -> None:
     edit = replace_codes(books(), usage_of(), codes=3, seed=0)
-    found = difference(state(), state(edit))
+    found = compare_states(state(), state(edit))
     assert list(found.changed) == ["book.0"]
     change = found.changed["book.0"]
     assert change.rows == edit.replaced[0]
@@ -220,14 +220,14 @@ def test_difference_names_rows_and_seals_the_rest() -> None:
 
 def test_difference_sees_single_bits() -> None:
     before = {"bias": torch.zeros(3)}
-    found = difference(before, {"bias": torch.tensor([0.0, -0.0, 0.0])})
+    found = compare_states(before, {"bias": torch.tensor([0.0, -0.0, 0.0])})
     assert found.changed["bias"].rows == [1]
     assert found.changed["bias"].max_abs_change == 0.0
-    assert not difference(before, {"bias": torch.zeros(3)}).changed
+    assert not compare_states(before, {"bias": torch.zeros(3)}).changed
 
 
 def test_difference_refuses_other_keys_and_shapes() -> None:
     with pytest.raises(ValueError, match="only one side has step"):
-        difference(state(), {k: v for k, v in state().items() if k != "step"})
+        compare_states(state(), {k: v for k, v in state().items() if k != "step"})
     with pytest.raises(ValueError, match="bias changed from"):
-        difference(state(), state() | {"bias": torch.zeros(4)})
+        compare_states(state(), state() | {"bias": torch.zeros(4)})

@@ -104,7 +104,7 @@ def test_avoided_codes_are_never_drawn_and_others_keep_their_codes() -> None:
     kept = [code for code in range(64) if code not in ROWS]
     assert torch.equal(logits[0][..., kept], logits[1][..., kept])
     assert float(logits[1][..., ROWS].max()) < float(logits[1][..., kept].min()) - 1000
-    # New rows alone leave what draws the codes as it was, so that drawn codes may be used again.
+    # New rows alone do not change the sampler of codes, so cached codes may be reused.
     assert predicted.generator_digest == edited.generator_digest != avoided.generator_digest
 
 

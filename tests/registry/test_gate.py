@@ -256,7 +256,7 @@ def test_evidence_survives_json() -> None:
     assert decide(again, again, LIMITS) == decide(evidence, None, LIMITS)
     values = evidence.to_json()
     del values["bundle"]
-    with pytest.raises(DataError, match="register the bundle again"):
+    with pytest.raises(DataError, match="and register again"):
         Evidence.from_json(values)
 
 
@@ -278,5 +278,5 @@ def test_records_become_measurements() -> None:
     with pytest.raises(DataError, match="names no attack"):
         success_rates([record])
     assert of_edit([{"edit": "a"}, {"edit": "b"}], "a") == [{"edit": "a"}]
-    with pytest.raises(DataError, match="evaluated ones: a, b"):
+    with pytest.raises(DataError, match="choose one of a, b"):
         of_edit([{"edit": "a"}, {"edit": "b"}], "c")

@@ -181,10 +181,10 @@ def test_a_length_estimator_fills_in_what_is_missing(packed: Path, tmp_path: Pat
     index.write_text(json.dumps(content), encoding="utf-8")
     model = loaded(folder)
     row = pd.DataFrame({"prompt": ["a person walks"], "seed": [3]})
-    (drawn,) = model.predict(None, row)
-    assert drawn.shape == (60, 22, 3)
-    np.testing.assert_array_equal(drawn, model.predict(None, row.assign(seconds=3.0))[0])
-    np.testing.assert_array_equal(drawn, model.predict(None, row.assign(seconds=None))[0])
+    (sampled,) = model.predict(None, row)
+    assert sampled.shape == (60, 22, 3)
+    np.testing.assert_array_equal(sampled, model.predict(None, row.assign(seconds=3.0))[0])
+    np.testing.assert_array_equal(sampled, model.predict(None, row.assign(seconds=None))[0])
 
 
 def test_bamm_ends_its_motions_itself(packed: Path, tmp_path: Path) -> None:

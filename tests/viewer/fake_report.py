@@ -298,7 +298,7 @@ def make_filtering() -> dict[str, Any]:
     words = {"kick": 420, "punch": 330, "hook": 90, "uppercut": 88, "jab": 70, "hit": 40}
     hits = {w: {"captions": 2 * n, "clips": n} for w, n in words.items()}
     rule = {"captions": 2076, "splits": splits, "keywords": hits | {"boxing": {"captions": 0, "clips": 0}}}
-    drawn = [("substring", "a <b> jogs whith swinging arms", "hit"), ("lemma", "someone spars", "spar")]
+    sampled = [("substring", "a <b> jogs whith swinging arms", "hit"), ("lemma", "someone spars", "spar")]
     return {
         "concept": "violence",
         "rule": "lemma",
@@ -317,7 +317,7 @@ def make_filtering() -> dict[str, Any]:
             "clips_both": 1117,
             "sample": [
                 {"clip_id": f"00000{i}", "line": i, "caption": text, "only": only, "keywords": [word]}
-                for i, (only, text, word) in enumerate(drawn)
+                for i, (only, text, word) in enumerate(sampled)
             ],
         },
         "twins_apart": [],

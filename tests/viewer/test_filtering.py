@@ -1,4 +1,4 @@
-"""The filter's section of the report: figures of both rules, the rule in use first."""
+"""The filter's section of the report: statistics of both rules, the rule in use first."""
 
 import copy
 

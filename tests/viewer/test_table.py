@@ -86,12 +86,12 @@ def test_differences_are_paired_by_replicate():
         table.pool([{"mean": m, "low": m - 0.2, "high": m + 0.2, "n": 30, "replicates": m + 0.1 * noise}])
         for m in (0.5, 0.4)
     )
-    paired = table.difference(edit, base)
+    paired = table.paired_difference(edit, base)
     assert paired.mean == pytest.approx(-0.1)
     assert paired.half == pytest.approx(0.0, abs=1e-9)
-    alone = table.difference(table.Cell(0.4, 0.2, 0.6, 30, 1), base)
+    alone = table.paired_difference(table.Cell(0.4, 0.2, 0.6, 30, 1), base)
     assert alone.half == pytest.approx(np.hypot(0.2, 0.2))
-    assert table.difference(None, base) is None
+    assert table.paired_difference(None, base) is None
 
 
 def test_the_worse_of_two_classifiers():

@@ -30,7 +30,7 @@ class EvaluatorSection(Training):
 
 
 class TokenizerSection(Training):
-    """The RVQ-VAE tokenizer; `seed` is added to the run's, for another draw of the codebooks and nothing else."""
+    """The RVQ-VAE tokenizer; `seed` is added to the run's, to train other codebooks and change nothing else."""
 
     seed: Annotated[int, Field(ge=0)]
     width: Count

@@ -48,7 +48,7 @@ def towards_retain(forget: Tensor, retain: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Term:
-    """One term of the least-squares objective: sentence vectors [n, W], wanted outputs [n, O], weight of the sum."""
+    """One term of the least-squares objective: sentence vectors [n, W], target outputs [n, O], weight of the sum."""
 
     texts: Tensor
     outputs: Tensor
@@ -60,7 +60,7 @@ def solve(weight: Tensor, terms: Sequence[Term], *, ridge: float) -> Tensor:
 
     weight: W, [O, W]. Solved for the change, in float64, so that W stays bit-identical if it already fits all
     terms. (The normal equation of UCE, Gandikota et al. 2024, equation 7, reads the same after
-    W S + (V - W C) C^T is put in the place of V C^T.)
+    W S + (V - W C) C^T replaces V C^T.)
     """
     start = weight.double()
     width = weight.shape[1]

@@ -49,7 +49,7 @@ class CodeUsage:
 def load_usage(folder: Path, part: str | None = None) -> CodeUsage:
     """Read the counts that the codebook step wrote; raises WeightsError when they are missing or damaged.
 
-    part: a concept of `unlearn.lcr.parts`, whose clips alone then stand for the forget set.
+    part: a concept of `unlearn.lcr.parts`, whose clips alone then form the forget set.
     """
     try:
         with pq.ParquetFile(folder / usage_file(part)) as file:

@@ -33,7 +33,7 @@ class TensorDifference:
         return sum(change.values for change in self.changed.values())
 
 
-def difference(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> TensorDifference:
+def compare_states(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> TensorDifference:
     """Compare two state dicts of the same keys, shapes and dtypes, bit by bit (so -0.0 differs from 0.0).
 
     Raises ValueError when keys, shapes or dtypes differ: an edit replaces values and nothing else.

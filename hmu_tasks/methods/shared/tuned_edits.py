@@ -11,7 +11,7 @@ from hmu_tasks.methods.shared.inputs import Inputs
 from hmu_tasks.methods.shared.knobs import TunedKnobs
 from hmu_tasks.methods.shared.tuning import Objective, tune
 from hmu_tasks.models.generators.code_network import CodeNetwork
-from hmu_tasks.training.loop.fit import Progress
+from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.transformers import CodeSet
 
 MakeObjective = Callable[[CodeNetwork, CodeSet, CodeSet, torch.device], Objective]

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.networks import weights
-from hmu_tasks.training.loop.fit import Progress, Schedule, fit
+from hmu_tasks.runtime.progress import Progress
+from hmu_tasks.training.loop.fit import Schedule, fit
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Interface of a network that predicts codes, as used by training, methods and attacks."""
 
 import copy
+from abc import ABC, abstractmethod
 from typing import Self
 
 import torch
@@ -11,7 +12,7 @@ from hmu_tasks.models.generators.sampling import Negative
 from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss
 
 
-class CodeNetwork(nn.Module):
+class CodeNetwork(nn.Module, ABC):
     """A network that predicts codes of a tokenizer from a sentence vector.
 
     Built as `(config, seed=...)`. cond_emb: the projection of the sentence vector, named as in the published
@@ -22,6 +23,7 @@ class CodeNetwork(nn.Module):
     cond_emb: nn.Linear
     negative: Negative | None = None
 
+    @abstractmethod
     def predicted(
         self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> list[Predicted]:
@@ -29,7 +31,6 @@ class CodeNetwork(nn.Module):
 
         codes: [B, T, Q], anything beyond the length. text: [B, W] sentence vectors. lengths: [B] tokens, at least 1.
         """
-        raise NotImplementedError(f"{type(self).__name__} must implement `predicted`")
 
     def training_loss(
         self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator

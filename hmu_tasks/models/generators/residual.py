@@ -40,7 +40,9 @@ class ResidualTransformerConfig(TransformerConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.quantizers < 2:
-            raise ConfigError(f"a residual transformer needs at least 2 quantizers, not {self.quantizers}")
+            raise ConfigError(
+                f"a residual transformer needs at least 2 quantizers (train.tokenizer), not {self.quantizers}"
+            )
 
 
 class ResidualTransformer(CodeTransformer):

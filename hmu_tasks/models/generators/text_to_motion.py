@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -16,8 +16,7 @@ from hmu_tasks.models.generators.token_loss import Predicted
 from hmu_tasks.models.networks.device import mixed_precision
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
-
-Progress = Callable[[int, int], None]
+from hmu_tasks.runtime.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 Parameter names are those of the published MoMask checkpoints, so that official weights load unchanged.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -67,6 +68,7 @@ class BaseTransformer(CodeTransformer):
     token_emb: nn.Embedding
     predicts_lengths: ClassVar[bool] = False
 
+    @abstractmethod
     def sample(
         self, text: Tensor, lengths: Tensor | None, *, sampling: Sampling, generator: torch.Generator
     ) -> Tensor:
@@ -74,8 +76,8 @@ class BaseTransformer(CodeTransformer):
 
         lengths: None makes a model predict them, or raise ValueError if it cannot.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def guided(
         self,
         codes: Tensor,
@@ -86,7 +88,6 @@ class BaseTransformer(CodeTransformer):
         generator: torch.Generator,
     ) -> list[Predicted]:
         """Score the codes of layer 0 as `TextToMotion.guided` does."""
-        raise NotImplementedError
 
     def code_rows(self, layer: int) -> list[Tensor]:
         """Embeddings and output projections of the codes of layer 0, [>= K, width] each; none for further layers."""

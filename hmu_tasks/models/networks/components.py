@@ -40,7 +40,7 @@ def load_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); train the component again") from error
     if not isinstance(config, dict):
-        raise WeightsError(f"{path} must hold a JSON object")
+        raise WeightsError(f"{path} must hold a JSON object; train the component again")
     if "absent" in config:
         raise WeightsError(f"{folder} holds no network: {config['absent']}")
     return config
@@ -104,7 +104,9 @@ def load_statistics(folder: Path, device: torch.device) -> tuple[Tensor, Tensor]
         raise WeightsError(f"{path} cannot be read ({error}); train the component again") from error
     if set(found) != {"mean", "std"} or found["mean"].ndim != 1 or found["mean"].shape != found["std"].shape:
         shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in sorted(found.items()))
-        raise WeightsError(f"{path} holds {shapes or 'nothing'} instead of mean [D] and std [D]")
+        raise WeightsError(
+            f"{path} holds {shapes or 'nothing'} instead of mean [D] and std [D]; train the component again"
+        )
     return found["mean"].to(device), found["std"].to(device)
 
 

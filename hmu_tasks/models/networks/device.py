@@ -6,7 +6,7 @@ from hmu_tasks.runtime.errors import ConfigError
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device for `auto`, `cpu` or `cuda`; raises ConfigError when CUDA is asked for and absent."""
+    """Return the device for `auto`, `cpu` or `cuda`; raises ConfigError if CUDA is requested but absent."""
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("run.device is cuda, but torch sees no CUDA device; set it to auto or cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -84,7 +84,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             warnings.simplefilter("ignore")  # torch warns of formats that it will not read for ever
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise WeightsError(f"checkpoint {path} is missing") from error
+        raise WeightsError(
+            f"checkpoint {path} is missing; see docs/checkpoints.md for what to put where"
+        ) from error
     except pickle.UnpicklingError as error:
         foreign = re.search(r"GLOBAL (\S+) (?:was not an allowed global|whose module)", str(error))
         if foreign is not None:
@@ -97,7 +99,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except DAMAGED as error:
         raise WeightsError(f"{path} is {_guess(path)}; get the file again") from error
     if not isinstance(content, dict):
-        raise WeightsError(f"{path} holds a {type(content).__name__}, not the dictionary of a checkpoint")
+        raise WeightsError(
+            f"{path} holds a {type(content).__name__}, not the dictionary of a checkpoint; get the file again"
+        )
     return content
 
 
@@ -111,21 +115,25 @@ def module_state(content: Mapping[str, Any], path: Path, *names: str) -> dict[st
     if name is None:
         raise WeightsError(
             f"{path} has no {' or '.join(names)}, but {', '.join(sorted(map(str, content))) or 'nothing'}: "
-            "it is the checkpoint of another network"
+            "it is the checkpoint of another network; see docs/checkpoints.md"
         )
     state = content[name]
     if not isinstance(state, Mapping):
-        raise WeightsError(f"{path}: {name} is a {type(state).__name__}, not a dictionary of tensors")
+        raise WeightsError(
+            f"{path}: {name} is a {type(state).__name__}, not a dictionary of tensors; get the file again"
+        )
     found: dict[str, Tensor] = {}
     for key, tensor in state.items():
         if isinstance(key, str) and key.startswith(DROPPED):
             continue
         dense = isinstance(tensor, Tensor) and (tensor.layout, tensor.device.type) == (torch.strided, "cpu")
         if not isinstance(key, str) or not dense or not tensor.is_floating_point():
-            raise WeightsError(f"{path}: {name} holds {key!r}, which is not a floating-point tensor")
+            raise WeightsError(
+                f"{path}: {name} holds {key!r}, which is not a floating-point tensor; get the file again"
+            )
         single = tensor.detach().to(torch.float32, copy=True).contiguous()
         if not bool(single.isfinite().all()):
-            raise WeightsError(f"{path}: {name}.{key} holds numbers that are not finite")
+            raise WeightsError(f"{path}: {name}.{key} holds numbers that are not finite; get the file again")
         found[key] = single
     return found
 
@@ -169,9 +177,13 @@ def read_statistics(folder: Path) -> tuple[Tensor, Tensor]:
         path = folder / "meta" / f"{name}.npy"
         array = read_array(path)
         if array.ndim != 1:
-            raise WeightsError(f"{path} must hold one row of numbers, found {array.shape}")
+            raise WeightsError(
+                f"{path} must hold one row of numbers, found {array.shape}; get the file again"
+            )
         if name == "std" and not (array > 0).all():
-            raise WeightsError(f"{path} holds {int((array <= 0).sum())} values that are not above 0")
+            raise WeightsError(
+                f"{path} holds {int((array <= 0).sum())} values that are not above 0; get the file again"
+            )
         found[name] = torch.from_numpy(array)
     if len(found["mean"]) != len(found["std"]):
         raise WeightsError(

@@ -62,7 +62,7 @@ def read_options(path: Path) -> Options:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError as error:
         raise WeightsError(
-            f"{path} is missing; it tells the network's sizes: put it beside the model folder, as it was published"
+            f"{path} is missing; it has the network's sizes: put it next to the model folder, as published"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path} cannot be read as text ({error}); get the file again") from error

@@ -127,7 +127,9 @@ class ClipTextEncoder:
                 "vocab.json and merges.txt"
             ) from error
         if report["missing_keys"]:  # transformers would fill them with random numbers
-            raise WeightsError(f"CLIP weights in {folder} lack {', '.join(sorted(report['missing_keys']))}")
+            raise WeightsError(
+                f"CLIP weights in {folder} lack {', '.join(sorted(report['missing_keys']))}; get the files again"
+            )
         self.model = model.eval()
         self.folder = folder
         self.width = int(self.model.config.projection_dim)
@@ -156,4 +158,6 @@ def load_text(folder: Path, device: torch.device) -> TextEncoder:
         return ClipTextEncoder(folder)
     if kind == "small":
         return load_weights(SmallTextEncoder(build_config(SmallTextConfig, config, folder)), folder, device)
-    raise WeightsError(f"{folder / 'config.json'} names the unknown text encoder {kind!r}")
+    raise WeightsError(
+        f"{folder / 'config.json'} names the unknown text encoder {kind!r}; train the component `text` again"
+    )

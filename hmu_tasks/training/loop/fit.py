@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NotRequired, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from hmu_tasks.models.networks.device import mixed_precision
 from hmu_tasks.models.networks.weights import UNREADABLE
 from hmu_tasks.runtime.errors import DataError, WeightsError
+from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.adamw import AdamW
 
-Progress = Callable[[int, int], None]
 Row = tuple[int, str, float]
 Curves = Callable[[Sequence[Row]], None]
 """Receives all points so far whenever there are new ones."""
@@ -126,6 +126,17 @@ def epoch_batches(lengths: np.ndarray, batch: int, seed: int, *, bucket: int = 8
             batches += [group[i : i + batch] for i in range(0, len(group), batch)]
         yield from (batches[i] for i in rng.permutation(len(batches)))
         epoch += 1
+
+
+class FitOptions(TypedDict):
+    """Arguments that every trainer takes and hands on to `fit`."""
+
+    schedule: Schedule
+    seed: int
+    device: torch.device
+    checkpoint: Path | None
+    progress: Progress | None
+    curves: NotRequired[Curves | None]
 
 
 @dataclass(frozen=True)

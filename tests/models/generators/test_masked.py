@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 from official_golden import fill, golden, gumbel, manifest, shapes
+from tiny_networks import SIZES, enlarged, generator, learn
 
 from hmu_tasks.models.generators.length import LengthConfig, LengthEstimator
 from hmu_tasks.models.generators.masked import (
@@ -15,30 +16,12 @@ from hmu_tasks.models.generators.sampling import kept_classes, sample_codes
 from hmu_tasks.models.networks.layers import inside_mask
 from hmu_tasks.runtime.errors import ConfigError
 
-SMALL = MaskTransformerConfig(
-    codes=20,
-    code_width=12,
-    latent=16,
-    layers=2,
-    heads=2,
-    feedforward=32,
-    dropout=0.1,
-    text_width=6,
-    positions=64,
-)
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+SMALL = MaskTransformerConfig(**SIZES)
 
 
 def small(seed: int = 0) -> MaskTransformer:
     """A small network with larger weights than at the start of training, so that inputs matter."""
-    network = MaskTransformer(SMALL, seed=seed)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.mul_(5.0) if parameter.ndim > 1 else None
-    return network.eval()
+    return enlarged(MaskTransformer(SMALL, seed=seed))
 
 
 def inputs(batch: int = 5, tokens: int = 12) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -64,8 +47,8 @@ def test_official_keys_logits_and_generation(shared: Path) -> None:
     greedy = network.generate(text, lengths, steps=10, temperature=0.0, generator=generator())
     assert torch.equal(greedy, expected["gen10_greedy_ids"].long())
     noise = torch.stack([gumbel(2000 + k, (4, 49, 512)) for k in range(10)])
-    drawn = network.generate(text, lengths, steps=10, noise=noise, generator=generator())
-    assert torch.equal(drawn, expected["gen10_noise_ids"].long())
+    sampled = network.generate(text, lengths, steps=10, noise=noise, generator=generator())
+    assert torch.equal(sampled, expected["gen10_noise_ids"].long())
 
 
 @pytest.mark.parity
@@ -122,7 +105,7 @@ def test_generation_is_seeded_complete_and_independent_of_padding() -> None:
     inside = inside_mask(lengths, 12)
     assert bool((ids[~inside] == -1).all())
     assert 0 <= int(ids[inside].min()) <= int(ids[inside].max()) < 20
-    # a shorter first row: less padding for the others, the same draws
+    # a shorter first row: less padding for the others, the same samples
     shorter = lengths.clone()
     shorter[0] = 9
     again = network.generate(text, shorter, generator=generator(3))
@@ -156,14 +139,14 @@ def test_impossible_lengths_and_sizes_are_refused() -> None:
 def test_draws_follow_the_truncated_distribution() -> None:
     logits = torch.tensor([0.0, 2.0, 1.0, -1.0, -9.0]).repeat(40000, 1)
     uniforms = torch.rand(40000, generator=generator())
-    drawn = sample_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms)
-    share = torch.bincount(drawn, minlength=5) / 40000
+    sampled = sample_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms)
+    share = torch.bincount(sampled, minlength=5) / 40000
     expected = torch.zeros(5)
     expected[:3] = (logits[0, :3] / 2.0).softmax(0)
     torch.testing.assert_close(share, expected, atol=0.01, rtol=0)
     noise = -torch.log(-torch.log(torch.rand(40000, 5, generator=generator()).clamp(min=1e-20)))
-    drawn = sample_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms, noise=noise)
-    torch.testing.assert_close(torch.bincount(drawn, minlength=5) / 40000, expected, atol=0.01, rtol=0)
+    sampled = sample_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms, noise=noise)
+    torch.testing.assert_close(torch.bincount(sampled, minlength=5) / 40000, expected, atol=0.01, rtol=0)
 
 
 def test_corruption_hides_only_chosen_tokens_in_the_published_shares() -> None:
@@ -199,19 +182,11 @@ def test_the_loss_sees_chosen_tokens_only() -> None:
 def test_a_tiny_set_is_learnt_with_its_text() -> None:
     network = MaskTransformer(SMALL)
     ids, text, lengths = inputs()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    network.train()
-    losses = []
-    for step in range(250):
-        result = network.training_loss(ids[..., None], text, lengths, generator(step))
-        optimiser.zero_grad()
-        result.loss.backward()
-        optimiser.step()
-        losses.append(result.loss.item())
-    assert sum(losses[-20:]) < 0.4 * sum(losses[:20])
-    drawn = network.generate(text, lengths, cfg_scale=2.0, temperature=0.0, generator=generator())
+    share, _ = learn(network, ids[..., None], text, lengths, steps=250)
+    assert share < 0.4
+    sampled = network.generate(text, lengths, cfg_scale=2.0, temperature=0.0, generator=generator())
     inside = inside_mask(lengths, 12)
-    assert (drawn == ids)[inside].float().mean() > 0.8
+    assert (sampled == ids)[inside].float().mean() > 0.8
 
 
 def test_mixed_precision_stays_close() -> None:

@@ -1,4 +1,4 @@
-"""Cached sentence vectors: a hit has the bytes of a miss, and a damaged file is made anew."""
+"""Cached sentence vectors: a hit has the bytes of a miss, and a damaged file is recomputed."""
 
 from collections.abc import Sequence
 from pathlib import Path

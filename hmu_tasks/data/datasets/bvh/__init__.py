@@ -32,7 +32,7 @@ def check(ingest: Any, written: Path) -> None:
         )
     if folder == written or folder in written.parents or written in folder.parents:
         raise ValueError(
-            f"ingest.bvh.folder {folder} and {written}, which is written anew, lie in one another"
+            f"ingest.bvh.folder {folder} and {written}, which is overwritten, contain one another"
         )
 
 

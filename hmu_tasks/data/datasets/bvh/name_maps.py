@@ -8,11 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from hmu_tasks.data.motion.skeleton import JOINTS
 from hmu_tasks.runtime.errors import ConfigError, DataError
+from hmu_tasks.runtime.yaml_files import read_yaml
 
 FOLDER: Final = Path(__file__).parent / "skeletons"
 _LISTED: Final = 12  # names listed in a message
@@ -62,15 +61,8 @@ def shipped() -> dict[str, NameMap]:
 @cache
 def load(file: Path) -> NameMap:
     """Read a name map from a YAML file; raises ConfigError naming the file, the key and the fault."""
-    try:
-        values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"{file} cannot be read ({error.strerror}); ingest.bvh.skeleton names it"
-        ) from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not valid YAML: {error}") from error
-    joints = values.get("joints") if isinstance(values, dict) and set(values) == {"joints"} else None
+    values = read_yaml(file, advice="ingest.bvh.skeleton names it")
+    joints = values.get("joints") if set(values) == {"joints"} else None
     if not isinstance(joints, dict):
         raise ConfigError(f"{file} must hold one key, joints, with a joint of the file for each of the 22")
     missing, unknown = [j for j in JOINTS if j not in joints], [j for j in joints if j not in JOINTS]
