@@ -12,6 +12,7 @@ from hmu_tasks.viewer.table import (
     Record,
     Selection,
     find,
+    paired_difference,
     worst,
 )
 
