@@ -69,7 +69,7 @@ def weighted_share(good: NDArray[np.bool_], weight: NDArray[np.float64]) -> Inte
     effective = max(1, round(float(weight.sum() ** 2 / (weight**2).sum())))
     share = float(weight[good].sum() / weight.sum())
     limits = wilson_interval(round(share * effective), effective)
-    return Interval(share, min(share, limits.low), max(share, limits.high), len(weight), 1)
+    return Interval(share, min(share, limits.low), max(share, limits.high), len(weight))
 
 
 def quality(rows: pd.DataFrame, rule: str) -> dict[str, Interval | None]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import dvc.api
 
-VIOLENCE, CLOSED = "violence_corrected", "gap_closure:violence_corrected"
+VIOLENCE, CLOSED = "violence_corrected", "gap_closure:violence"
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,18 @@ import numpy as np
 
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.motion.features import to_joints
-from hmu_tasks.evaluation.choice import choose
+from hmu_tasks.evaluation.choice import choose, selection_record
+from hmu_tasks.evaluation.fresh import fresh_rows
 from hmu_tasks.evaluation.intervals import records
 from hmu_tasks.evaluation.keywords import keyword_test
 from hmu_tasks.evaluation.measurements import Measured
 from hmu_tasks.evaluation.real import real_rows
+from hmu_tasks.evaluation.record_files import read_records, write_records
 from hmu_tasks.evaluation.selected import edits_of
 from hmu_tasks.evaluation.session import Session, open_session
 from hmu_tasks.evaluation.setup import open_setup
 from hmu_tasks.evaluation.splits import Protocol
-from hmu_tasks.metrics.closures import with_closures
+from hmu_tasks.metrics.comparisons import with_comparisons
 from hmu_tasks.metrics.forgetting import mask_tokens
 from hmu_tasks.metrics.headline import of_records
 from hmu_tasks.metrics.motion import mean_jerk
@@ -25,7 +27,7 @@ from hmu_tasks.metrics.records import ENDS, Record, labelled
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
 from hmu_tasks.models.networks.components import absent_reason, save_absent
 from hmu_tasks.runtime import paths
-from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
+from hmu_tasks.runtime.files import replacing_folder, write_json
 from hmu_tasks.runtime.progress import Progress
 
 VALIDATION = ("forget-val", "retain-val")
@@ -35,8 +37,8 @@ TEST = ("forget", "retain")
 def run(params: Params, model: str, method: str, progress: Progress | None = None) -> None:
     """Measure all edits of `method` on `model`; `real` `real` measures the data and its reconstructions.
 
-    Writes metrics.json (records, one value per repeat kept), headline.json (the metrics that DVC shows),
-    samples.npz with samples.json (joints of a few prompts), and selection.json where a method has a strength.
+    Writes metrics.json (records) with replicates.npz (their bootstrap replicates), headline.json (the few numbers that
+    DVC shows), samples.npz with samples.json (joints of a few prompts), and selection.json for a method with strengths.
     """
     if (model, method) != ("real", "real"):
         params.check(model, method)
@@ -48,9 +50,10 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
             rows, samples = real_rows(
                 session, identity, _sample_rows(params, session), _original(params, session)
             )
+            rows += fresh_rows(session, identity, dataset=params.run.dataset, seed=params.run.seed)
         else:
             rows, samples = _edits(params, session, identity, folder, progress)
-        write_json(folder / "metrics.json", rows)
+        write_records(rows, folder)
         write_json(folder / "headline.json", _headline(rows, model, method))
         _write_samples(samples, folder)
 
@@ -62,13 +65,12 @@ def _original(params: Params, session: Session) -> Bundle | None:
 
 
 def _headline(rows: Sequence[Record], model: str, method: str) -> dict[str, float]:
-    """Headline metrics of this cell; the gap closed needs the evaluations of both references."""
+    """The few numbers of this cell; corrected and induced violence and the gap closed need both references."""
     mine = [row for row in rows if row["method"] == method]
-    ends: list[Record] = []
+    others: list[Record] = []
     if mine and method not in (*ENDS, "real"):
-        for end in ENDS:
-            ends += read_json(paths.evaluation(model, end) / "metrics.json")
-    return of_records([row for row in with_closures([*ends, *mine]) if row["method"] == method])
+        others = [row for end in ENDS for row in read_records(paths.evaluation(model, end))]
+    return of_records([row for row in with_comparisons([*others, *mine]) if row["method"] == method])
 
 
 def _open(params: Params) -> Session:
@@ -161,14 +163,12 @@ def _edits(
         if progress is not None:
             progress(done, total)
 
-    measured = {}
     for name in edits:
         bundle = load_bundle(source / name, session.device)
-        measured[name] = session.measure(bundle, VALIDATION)
-        add(bundle, name, measured[name])
-    selected = choose(identity["model"], edits, measured, limit=params.report.retain_loss_limit)
+        add(bundle, name, session.measure(bundle, VALIDATION))
+    selected = choose(identity["model"], rows, limit=params.report.retain_loss_limit)
     if selected is not None:
-        write_json(folder / "selection.json", {**vars(selected.choice), "metric": selected.metric})
+        write_json(folder / "selection.json", selection_record(selected))
     chosen = [
         name for name in edits if selected is None or edits[name]["strength"] == selected.choice.strength
     ]
@@ -184,7 +184,7 @@ def _edits(
                 samples=params.evaluate.multimodality.samples,
                 pairs=params.evaluate.multimodality.pairs,
             )
-            tested[split].whole.update(several)
+            tested[split].add(several)
         if name == first:
             samples += [
                 ({**label, "edit": name, "strength": edits[name]["strength"]}, joints)

@@ -16,6 +16,7 @@ __all__ = ["LIMITS", "NAME", "add_edit", "easy_params", "measured", "selected"]
 LIMITS: dict[str, Any] = {
     "forget": {"forget/violence": 100.0},
     "retain": {"retain/r1": 100.0},
+    "induced": {"retain": 1.0},
     "prompts": 1,
     "repeats": 2,
     "probes": [],
@@ -55,6 +56,7 @@ def add_edit(root: Path, name: str) -> None:
     """Make a further edit out of the selected one, with other codebooks and the same metrics."""
     import torch
 
+    from hmu_tasks.evaluation.record_files import read_records, write_records
     from hmu_tasks.models import model_named
     from hmu_tasks.models.networks import weights
     from hmu_tasks.models.networks.components import load_config
@@ -73,6 +75,6 @@ def add_edit(root: Path, name: str) -> None:
     index["components"] = {part: weights.digest(folder) for part, folder in parts.items()}
     index["digest"] = weights.combine(index["components"])
     write_json(edits / name / "bundle.json", index)
-    rows = read_json(evaluated / "metrics.json")
+    rows = read_records(evaluated)
     copies = [{**row, "edit": name, "bundle": index["digest"]} for row in rows if row["edit"] == source]
-    write_json(evaluated / "metrics.json", [*rows, *copies])
+    write_records([*rows, *copies], evaluated)

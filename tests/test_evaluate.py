@@ -11,6 +11,8 @@ from tiny_world import tiny_params
 
 from hmu_tasks import evaluate, unlearn
 from hmu_tasks.metrics import ROLES, metric
+from hmu_tasks.metrics.bootstrap import DRAWS
+from hmu_tasks.metrics.records import DATA_ROWS
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import save_absent
 from hmu_tasks.runtime import paths
@@ -34,12 +36,17 @@ FIELDS = {
 FIELDS |= {"n", "repeats", "values", "interval"}
 
 
-# Metrics of a whole set of motions: a resampled set would hold the same motion twice.
-WHOLE = {"fid", "kid", "diversity", "multimodality", "mm_safe_published", "ncs_rank_median"}
+# A metric of a whole set of motions of which no motion has an influence value.
+UNSURE = {"ncs_rank_median"}
+BY_INFLUENCE = {"fid", "kid", "diversity", "multimodality"}
 
 
 def rows(method: str, model: str = "momask") -> list[dict[str, Any]]:
     return json.loads((paths.evaluation(model, method) / "metrics.json").read_text())
+
+
+def selection(method: str) -> dict[str, Any]:
+    return json.loads((paths.evaluation("momask", method) / "selection.json").read_text())
 
 
 def figure(method: str, edit: str, split: str, metric: str) -> dict[str, Any]:
@@ -54,18 +61,22 @@ def test_records_are_complete_and_finite(world: Path) -> None:
                 assert set(row) >= FIELDS
                 assert len(row["values"]) == row["repeats"]
                 assert row["mean"] == pytest.approx(np.mean(row["values"]))
+                assert (row["interval"] is None) == (row["metric"] in UNSURE)
+                assert (row["interval"] == "jackknife") == (row["metric"] in BY_INFLUENCE)
                 if row["interval"] is None:
-                    assert row["repeats"] == 1
-                    assert row["metric"] in WHOLE
                     assert row["low"] is None
                     assert row["high"] is None
                 else:
-                    assert row["interval"] in ({"repeats"} if row["repeats"] > 1 else {"bootstrap", "wilson"})
                     assert row["low"] <= row["mean"] + 1e-9
                     assert row["mean"] <= row["high"] + 1e-9
                 assert ROLES[row["split"]] in metric(row["metric"]).better
                 assert ("width" in row) == (row["metric"] == "fid")
                 assert row["model"] == model
+            with np.load(paths.evaluation(model, method) / "replicates.npz") as archive:
+                table = archive["replicates"]
+            assert table.shape == (len(rows(method, model)), DRAWS)
+            known = np.isfinite(table).any(axis=1)
+            assert known.tolist() == [row["metric"] not in UNSURE for row in rows(method, model)]
 
 
 def test_a_bundle_that_equals_the_original_has_its_figures(world: Path) -> None:
@@ -84,11 +95,13 @@ def test_a_bundle_that_equals_the_original_has_its_figures(world: Path) -> None:
 
 
 def test_only_the_selected_knob_is_measured_on_test(world: Path) -> None:
-    selection = json.loads((paths.evaluation("momask", "lcr") / "selection.json").read_text())
-    assert selection["strength"] in (0, 2)
+    chosen = selection("lcr")
+    assert chosen["strength"] in (0, 2)
+    assert {"eligible", "closure", "loss", "induced", "end", "excluded"} <= set(chosen)
+    assert set(chosen["loss"]) == {"mean", "low", "high", "standard_error"}
     for strength in (0, 2):
         found = {r["split"] for r in rows("lcr") if r["strength"] == strength}
-        if strength == selection["strength"]:
+        if strength == chosen["strength"]:
             assert {"forget", "retain", "explicit", *evaluate.VALIDATION} <= found
             assert any(r["metric"] == "multimodality" for r in rows("lcr") if r["strength"] == strength)
         else:
@@ -100,8 +113,11 @@ def test_only_the_selected_knob_is_measured_on_test(world: Path) -> None:
 
 def test_real_rows_hold_reconstructions_and_no_distance_to_themselves(world: Path) -> None:
     found = rows("real", "real")
-    assert {r["method"] for r in found} == {"real", "reconstruction-full", "reconstruction-retrain"}
+    assert {r["method"] for r in found} == set(DATA_ROWS)
     assert not any(r["metric"] in ("fid", "kid", "ncs1", "ncs_rank") for r in found if r["method"] == "real")
+    new = {r["split"]: r["mean"] for r in found if (r["method"], r["metric"]) == ("fresh-real", "fid")}
+    assert all(value > 0 for value in new.values())
+    assert "forget" in new
     errors = [r["mean"] for r in found if r["metric"] == "mpjpe"]
     assert len(errors) == 4
     assert all(0 < error < 2 for error in errors)
@@ -185,7 +201,7 @@ def test_a_dataset_without_labels_is_chosen_by_distance(world: Path) -> None:
     for method in METHODS:
         evaluate.run(tiny_params(), "momask", method)
     assert not any("violence" in r["metric"] for r in rows("lcr"))
-    assert json.loads((paths.evaluation("momask", "lcr") / "selection.json").read_text())["metric"] == "fid"
+    assert selection("lcr")["metric"] in ("fid", "strength")
     # What is left to tell whether the motions show the concept: who they find among the real ones.
     for split in ("forget", "forget-val", "explicit", "implicit"):
         assert figure("original", "s0", split, "ncs1")["n"] > 0
@@ -200,10 +216,9 @@ def test_without_retraining_the_reason_comes_from_its_evaluation(world: Path) ->
     shutil.rmtree(paths.edits("momask", "retrain"))
     shutil.rmtree(paths.edits("momask", "original"))
     evaluate.run(tiny_params(), "momask", "lcr")
-    selection = json.loads((paths.evaluation("momask", "lcr") / "selection.json").read_text())
-    assert selection["metric"] == "strength"
-    assert selection["closure"] is None
-    assert "no checkpoint of it was published" in selection["reason"]
+    found = selection("lcr")
+    assert (found["metric"], found["closure"]) == ("strength", None)
+    assert "no checkpoint of it was published" in found["reason"]
 
 
 def test_missing_inputs_say_what_to_run(world: Path) -> None:
@@ -217,5 +232,5 @@ def test_missing_inputs_say_what_to_run(world: Path) -> None:
 
 def test_a_missing_reference_is_named(world: Path) -> None:
     shutil.rmtree(paths.evaluation("momask", "original"))
-    with pytest.raises(DataError, match="evaluate original of momask first"):
+    with pytest.raises(DataError, match=r"original.*evaluated first"):
         evaluate.run(tiny_params(), "momask", "lcr")

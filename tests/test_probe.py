@@ -121,7 +121,7 @@ def test_the_other_model_and_a_method_that_edits_sampling_are_attacked_alike(wor
         unlearn.run(knobs, "bamm", method)
     write_json(
         paths.evaluation("bamm", "guidance") / "selection.json",
-        {"strength": 100, "feasible": True, "reason": ""},
+        {"strength": 100, "eligible": True, "reason": ""},
     )
     probe.run(knobs, "bamm", "guidance")
     found = json.loads((paths.probing("bamm", "guidance") / "probe.json").read_text())

@@ -71,6 +71,10 @@ def test_a_refusal_is_a_decision_and_no_error(measured: Path) -> None:
     [
         ({"forget": {"forget/r1": 1.0, "retain/violence": 1.0}}, "register.forget names 'retain/violence'"),
         ({"retain": {"retain/diversity": 1.0}}, "register.retain names 'retain/diversity'"),
+        (
+            {"induced": {"forget": 1.0}},
+            "register.induced names 'forget'; it must be one of the splits retain, ",
+        ),
         ({"retain": {"r1": 1.0}}, "must be <split>/<metric> with one of the splits retain, "),
     ],
 )
@@ -99,8 +103,9 @@ def test_what_was_not_evaluated_cannot_be_registered(measured: Path) -> None:
         table.write_text(json.dumps([first, *rows[1:]]), encoding="utf-8")
         with pytest.raises(DataError, match=r"original/metrics\.json does not name exactly one evaluator"):
             register.run(easy_params(), "momask", "lcr")
+    table.write_text(json.dumps(rows), encoding="utf-8")
     (paths.evaluation("momask", "lcr") / "metrics.json").unlink()
-    with pytest.raises(DataError, match="so that lcr is evaluated first"):
+    with pytest.raises(DataError, match=r"lcr/metrics\.json is missing"):
         register.run(easy_params(), "momask", "lcr")
 
 

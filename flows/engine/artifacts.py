@@ -30,7 +30,7 @@ METRICS = (
     "mm_safe",
     "diversity",
     "violence",
-    "violence_corrected",
+    "violence_second",
     "peak_jerk",
 )
 CLIPS_SHOWN = 20

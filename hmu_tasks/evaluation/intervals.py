@@ -1,12 +1,31 @@
-"""Records of measurements: mean, 95 % interval and where it comes from, n and the value of each repeat."""
+"""Records of measurements: mean, bootstrap replicates with their 95 % limits, n, and the value of each repeat."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from hmu_tasks.evaluation.measurements import Measured
-from hmu_tasks.metrics import metric, stats
+from hmu_tasks.evaluation.splits import Split
+from hmu_tasks.metrics import metric
+from hmu_tasks.metrics.bootstrap import (
+    Weights,
+    influence_replicates,
+    limits,
+    mean_replicates,
+    split_weights,
+)
 from hmu_tasks.metrics.records import Identity, Record
+from hmu_tasks.metrics.stats import wilson_interval
 
-Limits = tuple[str, float, float]  # where an interval comes from, its lower and its upper limit
+
+@dataclass(frozen=True)
+class _Interval:
+    """Where an interval comes from, its limits, and the replicates behind it."""
+
+    source: str | None = None
+    low: float | None = None
+    high: float | None = None
+    replicates: np.ndarray | None = None
 
 
 def records(
@@ -14,28 +33,34 @@ def records(
 ) -> list[Record]:
     """Turn the metrics of one bundle on one split into records.
 
-    interval: "repeats" where there are several; with one repeat "bootstrap" over clips, or "wilson" for a share of
-    0 or 1, in which a bootstrap sees no spread; null, and no limits, for a single value of a whole set, such as FID.
-    n: prompts behind each repeat's value, the mean over repeats, rounded. seed: of the bootstrap.
+    interval: "bootstrap" over clusters of clips and repeats for means over prompts; "jackknife" for FID, KID, Diversity
+    and MultiModality, whose replicates come from influence values; "wilson" for a share of 0 or 1, over clusters,
+    for resampling sees no spread there; null, and no limits, for a metric of a whole set without influence values and
+    for a single cluster.
+    n: prompts per repeat, the mean over repeats, rounded. seed: of the resampling weights.
     bundle, evaluator: their digests, left out where empty.
     """
     rows: list[Record] = []
     for name, values in measured.values.items():
-        limits = _over_repeats(values) if len(values) > 1 else _over_prompts(measured, name, seed)
+        found = _interval(measured, name, seed)
+        mean = float(np.mean(values))
         row: Record = {
             **identity,  # type: ignore[typeddict-item]  # the other keys are not required
             "split": measured.split.name,
             "metric": name,
-            "mean": float(np.mean(values)),
-            "interval": None if limits is None else limits[0],
-            "low": None if limits is None else limits[1],
-            "high": None if limits is None else limits[2],
-            "n": _prompts(measured, metric(name).of or name),
+            "mean": mean,
+            "interval": found.source,
+            "low": None if found.low is None else min(mean, found.low),
+            "high": None if found.high is None else max(mean, found.high),
+            "n": _prompts(measured, name),
             "repeats": len(values),
             "values": [float(value) for value in values],
         }
         if name == "fid" and measured.split.real is not None:
             row["width"] = int(measured.split.real.shape[1])
+        if found.replicates is not None:
+            # As they are read back, so that a selection from memory and a report from files agree.
+            row["replicates"] = found.replicates.astype(np.float32).astype(np.float64)
         if bundle:
             row["bundle"] = bundle
         if evaluator:
@@ -44,50 +69,48 @@ def records(
     return rows
 
 
-def _over_repeats(values: list[float]) -> Limits:
-    found = stats.repeat_interval(values)
-    return "repeats", found.low, found.high
+def _interval(measured: Measured, name: str, seed: int) -> _Interval:
+    split = measured.split
+    if split.clusters.max() == 0:
+        return _Interval()  # a single cluster shows no spread
+    if name in measured.rows:
+        table = measured.table(name)
+        replicates = mean_replicates(table, split.clusters, _weights(split, split.clusters, len(table), seed))
+        kept = np.isfinite(table)
+        shown = table[kept]
+        if metric(name).unit == "share" and shown.min() == shown.max() and shown[0] in (0.0, 1.0):
+            count = len(np.unique(split.clusters[kept.any(axis=0)]))
+            sure = wilson_interval(count * int(shown[0]), count)
+            return _Interval("wilson", sure.low, sure.high, replicates)
+        return _limited("bootstrap", replicates)
+    if name not in measured.influence:
+        return _Interval()
+    moved = measured.influence[name]
+    clusters = split.clusters if moved.clusters is None else moved.clusters
+    role = name if moved.clusters is not None else ""
+    weights = _weights(split, clusters, len(moved.own), seed, role=role)
+    influence, values = moved.own, np.array(measured.values[name])
+    if moved.real is not None and split.real_clusters is None:
+        return _limited("jackknife", influence_replicates(values, influence + moved.real, clusters, weights))
+    replicates = influence_replicates(values, influence, clusters, weights)
+    if moved.real is not None and split.real_clusters is not None:
+        # Real motions of other clips than the measured ones are resampled on their own.
+        real = _weights(split, split.real_clusters, len(moved.real), seed, role="real")
+        apart = Weights(real.clusters, np.ones_like(weights.repeats))
+        replicates = replicates + influence_replicates(
+            np.zeros(len(values)), moved.real, split.real_clusters, apart
+        )
+    return _limited("jackknife", replicates)
 
 
-def _over_prompts(measured: Measured, name: str, seed: int) -> Limits | None:
-    if metric(name).of:
-        return _corrected(measured, metric(name).of, seed)
-    if name not in measured.rows:
-        return None
-    found = measured.rows[name]
-    kept = found[np.isfinite(found)]
-    if metric(name).unit == "share" and kept.min() == kept.max() and kept[0] in (0.0, 1.0):
-        count = len(np.unique(measured.split.clusters[np.isfinite(found)]))
-        sure = stats.wilson_interval(count * int(kept[0]), count)
-        return "wilson", sure.low, sure.high
-    interval = stats.cluster_interval(found, measured.split.clusters, rng=np.random.default_rng([seed, 11]))
-    return "bootstrap", interval.low, interval.high
+def _limited(source: str, replicates: np.ndarray) -> _Interval:
+    found = limits(replicates)
+    return _Interval() if found is None else _Interval(source, *found, replicates)
 
 
-def _corrected(measured: Measured, rate: str, seed: int) -> Limits:
-    """Limits of a floor-corrected rate; the floor is resampled as well, from its own clips."""
-    assert measured.floor is not None
-    floor = measured.floor
-    alarms = floor.table(rate)[0]
-    plain = _over_prompts(measured, rate, seed)
-    assert plain is not None
-    if plain[0] == "wilson":
-        low, high = _floor_corrected(np.array(plain[1:]), np.full(2, alarms.mean())).tolist()
-        return "wilson", low, high
-    rates = stats.cluster_means(
-        measured.rows[rate], measured.split.clusters, rng=np.random.default_rng([seed, 11])
-    )
-    floors = stats.cluster_means(alarms, floor.split.clusters, rng=np.random.default_rng([seed, 13]))
-    count = min(len(rates), len(floors))
-    low, high = stats.percentiles(_floor_corrected(rates[:count], floors[:count]))
-    return "bootstrap", low, high
-
-
-def _floor_corrected(rates: np.ndarray, floors: np.ndarray) -> np.ndarray:
-    # As forgetting.floor_corrected for many samples; a resampled floor of 1 says nothing of the rate, which is then 0.
-    clean = 1.0 - floors
-    corrected: np.ndarray = np.divide(rates - floors, clean, out=np.zeros_like(rates), where=clean > 0)
-    return corrected
+def _weights(split: Split, clusters: np.ndarray, repeats: int, seed: int, role: str = "") -> Weights:
+    count = int(clusters.max()) + 1
+    return split_weights(split.sample or split.name, clusters=count, repeats=repeats, seed=seed, role=role)
 
 
 def _prompts(measured: Measured, name: str) -> int:

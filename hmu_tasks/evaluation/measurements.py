@@ -11,7 +11,7 @@ from hmu_tasks.evaluation.evaluators import Evaluators
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.evaluation.splits import Protocol, Split
 from hmu_tasks.metrics import metric, metrics
-from hmu_tasks.metrics.inputs import Embedded, Floored, Masked, Motions, Repeated
+from hmu_tasks.metrics.inputs import Embedded, Influence, Masked, Motions, Repeated
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,13 @@ class Measured:
     """The metrics of one bundle on one split.
 
     rows: per metric [repeats * n], NaN for a prompt that does not count; a repeat's value is the mean of its rows.
-    whole: metrics of a whole set of motions, a value per repeat.
-    floor: the split whose flagged motions count as false alarms, once `floor_correct` has named it.
+    whole: metrics of a whole set of motions, a value per repeat; influence: how each motion moves them, where known.
     """
 
     split: Split
     rows: dict[str, np.ndarray]
     whole: dict[str, list[float]] = field(default_factory=dict)
-    floor: "Measured | None" = None
+    influence: dict[str, Influence] = field(default_factory=dict)
 
     @property
     def values(self) -> dict[str, list[float]]:
@@ -63,12 +62,24 @@ class Measured:
             for key, found in self.rows.items()
             if metric(key).by_keyword
         }
-        some = Measured(replace(self.split, name=name), rows)
+        some = Measured(replace(self.split, name=name, sample=self.split.name), rows)
         kept = {key for key in rows if np.isfinite(some.table(key)).any(axis=1).all()}
         if not kept:
             return None
-        part = Measured(some.split, {key: rows[key] for key in rows if key in kept})
-        return part if self.floor is None else floor_correct(part, self.floor)
+        return Measured(some.split, {key: rows[key] for key in rows if key in kept})
+
+    def add(self, whole: "Whole") -> None:
+        """Add metrics of further motions of the split."""
+        self.whole.update(whole.values)
+        self.influence.update(whole.influence)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Metrics of a whole set of motions: a value per repeat, and how each motion moves it where that is known."""
+
+    values: dict[str, list[float]]
+    influence: dict[str, Influence]
 
 
 def computed(source: object, *, whole: bool) -> Mapping[str, np.ndarray]:
@@ -112,7 +123,8 @@ def assemble(split: Split, scores: Scores, protocol: Protocol) -> Measured:
         masked_as_released=_counted(split, split.masked_as_released, count),
         gallery=split.gallery,
     )
-    return Measured(split, {**scores.rows, **computed(found, whole=False)}, _lists(found))
+    whole = _whole(found)
+    return Measured(split, {**scores.rows, **computed(found, whole=False)}, whole.values, whole.influence)
 
 
 def measure(
@@ -125,8 +137,10 @@ def measure(
     return assemble(split, score(clips, evaluators, protocol), protocol)
 
 
-def _lists(source: object) -> dict[str, list[float]]:
-    return {name: values.tolist() for name, values in computed(source, whole=True).items()}
+def _whole(source: object) -> Whole:
+    values = {name: found.tolist() for name, found in computed(source, whole=True).items()}
+    moving = {name: metric(name).influence for name in values}
+    return Whole(values, {name: of(source) for name, of in moving.items() if of is not None})
 
 
 def _counted(split: Split, masked: Masked | None, count: int) -> Masked | None:
@@ -139,20 +153,15 @@ def _counted(split: Split, masked: Masked | None, count: int) -> Masked | None:
 
 
 def repeated(
-    prompts: Prompts, clips: Sequence[np.ndarray], evaluators: Evaluators, *, pairs: int, seed: int
-) -> dict[str, list[float]]:
-    """Metrics of several motions of each prompt; clips: [samples * n] in the order of `prompts`."""
+    prompts: Prompts,
+    clips: Sequence[np.ndarray],
+    evaluators: Evaluators,
+    *,
+    pairs: int,
+    seed: int,
+    clusters: np.ndarray | None = None,
+) -> Whole:
+    """Metrics of several motions of each prompt; clips: [samples * n] in the order of `prompts`, clusters: [n]."""
     embedded = evaluators.embed_motions(clips)
     shaped = embedded.reshape(prompts.repeats, prompts.n, -1).transpose(1, 0, 2)
-    return _lists(Repeated(shaped, pairs=pairs, seed=seed))
-
-
-def floor_correct(measured: Measured, floor: Measured) -> Measured:
-    """Add the floor-corrected violence rate, which subtracts the same repeat's false alarms.
-
-    If the classifier flags every motion of the split `floor`, the corrected rate is undefined and left out.
-    """
-    corrected = _lists(Floored(measured.values, floor.values))
-    if not corrected:
-        return measured
-    return replace(measured, whole={**measured.whole, **corrected}, floor=floor)
+    return _whole(Repeated(shaped, pairs=pairs, seed=seed, clusters=clusters))

@@ -79,9 +79,12 @@ def written_prompts(rows: Sequence[tuple[str, float]], *, repeats: int, fps: flo
     return Prompts(captions * repeats, frames * repeats, len(rows), repeats)
 
 
-def repeated_prompts(clips: ClipSet, *, prompts: int, samples: int, seed: int) -> Prompts:
-    """Take the first captions of `prompts` sampled clips, `samples` times each, for multimodality."""
-    rng = np.random.default_rng([seed, 77])
-    chosen = rng.permutation(len(clips.ids))[:prompts]
+def sampled_clips(clips: ClipSet, *, prompts: int, seed: int) -> list[int]:
+    """Sample the clips whose first captions are asked several times, for MultiModality: their places, in order."""
+    return [int(i) for i in np.random.default_rng([seed, 77]).permutation(len(clips.ids))[:prompts]]
+
+
+def repeated_prompts(clips: ClipSet, chosen: Sequence[int], *, samples: int) -> Prompts:
+    """Take the first captions of the chosen clips, `samples` times each."""
     captions = [clips.captions[i][0] for i in chosen]
     return Prompts(captions * samples, [int(clips.frames[i]) for i in chosen] * samples, len(chosen), samples)

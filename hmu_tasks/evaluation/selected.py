@@ -13,11 +13,15 @@ Edits = Mapping[str, Mapping[str, Any]]  # name -> edit.json
 
 @dataclass(frozen=True)
 class SelectedStrength:
-    """Content of selection.json: the strength, whether it keeps the retain limit, and the rule."""
+    """What selection.json says: the strength, whether any was eligible, the rule that chose it, and an end it lies at.
+
+    end: smallest or largest, where the selected strength is the first or the last of several; None otherwise.
+    """
 
     strength: int | None
-    feasible: bool | None
+    eligible: bool | None
     reason: str
+    end: str | None = None
 
 
 def edits_of(model: str, method: str) -> Edits:
@@ -41,7 +45,9 @@ def selected_strength(model: str, method: str, *, strengths: bool) -> SelectedSt
     if not path.exists():
         raise DataError(f"{path} is missing; run `dvc repro` so that {method} of {model} is evaluated first")
     found = read_json(path)
-    return SelectedStrength(int(found["strength"]), bool(found["feasible"]), str(found["reason"]))
+    return SelectedStrength(
+        int(found["strength"]), bool(found["eligible"]), str(found["reason"]), found.get("end")
+    )
 
 
 def selected_edits(model: str, method: str) -> Edits:

@@ -12,7 +12,7 @@ from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation import measurements, prompts, splits
 from hmu_tasks.evaluation.evaluators import Evaluators
 from hmu_tasks.evaluation.generation import cached_codes
-from hmu_tasks.evaluation.measurements import Measured, Scores
+from hmu_tasks.evaluation.measurements import Measured, Scores, Whole
 from hmu_tasks.evaluation.splits import Protocol, Split
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
@@ -20,8 +20,7 @@ from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.batches import ClipSet
 
-PAIRS = {"forget": "retain", "forget-val": "retain-val"}  # forget split -> the split that gives its floor
-FLOORS = {**PAIRS, "explicit": "benign", "implicit": "benign"}
+PAIRS = {"forget": "retain", "forget-val": "retain-val"}  # forget split -> retain split of the same clips
 SEARCHED = {
     "explicit": "forget",
     "implicit": "forget",
@@ -42,6 +41,10 @@ class Session:
     batch: int
     device: torch.device
     cache: Path
+
+    def protocol_of(self, name: str) -> Protocol:
+        """The protocol of a split: captions are masked on splits that ask for the concept only."""
+        return _protocol_of(self.protocol, name)
 
     def codes(self, bundle: Bundle, name: str, progress: Progress | None = None) -> list[np.ndarray]:
         """Sample (or read) the codes of a bundle for all repeats of a split's prompts."""
@@ -110,15 +113,11 @@ class Session:
     def complete(self, scores: Mapping[str, Scores]) -> dict[str, Measured]:
         """Measure splits from the scores of their motions.
 
-        Floor-corrected violence is added where both splits are there, and the test forget prompts are also reported
-        by whether the caption holds a keyword of the concept.
+        The test forget prompts are also reported by whether the caption holds a keyword of the concept.
         """
         found = {
             name: measurements.assemble(self.splits[name], one, self.protocol) for name, one in scores.items()
         }
-        for forget, floor in FLOORS.items():
-            if forget in found and floor in found:
-                found[forget] = measurements.floor_correct(found[forget], found[floor])
         keyword = self.splits["forget"].keyword
         if "forget" in found and keyword is not None:
             parts = {"forget-keyword": keyword, "forget-free": ~keyword}
@@ -129,16 +128,18 @@ class Session:
             }
         return found
 
-    def repeated(
-        self, bundle: Bundle, name: str, *, count: int, samples: int, pairs: int
-    ) -> dict[str, list[float]]:
+    def repeated(self, bundle: Bundle, name: str, *, count: int, samples: int, pairs: int) -> Whole:
         """Metrics of several motions per prompt (MultiModality) on a test split, one value each."""
         seed = self.protocol.seed
-        asked = prompts.repeated_prompts(self.clips[name], prompts=count, samples=samples, seed=seed)
+        chosen = prompts.sampled_clips(self.clips[name], prompts=count, seed=seed)
+        asked = prompts.repeated_prompts(self.clips[name], chosen, samples=samples)
         motions = bundle.model.tokenizer.decode(
             self._sample(bundle, asked, f"mm-{name}", 0), batch=self.batch
         )
-        return measurements.repeated(asked, motions, self.evaluators, pairs=pairs, seed=seed)
+        clusters = np.unique(self.splits[name].clusters[chosen], return_inverse=True)[1]
+        return measurements.repeated(
+            asked, motions, self.evaluators, pairs=pairs, seed=seed, clusters=clusters
+        )
 
     def resampled(self, bundle: Bundle, name: str, codes: Sequence[np.ndarray]) -> list[np.ndarray] | None:
         """Sample all layers but the first around given codes [T_i, Q] of a split's clips, for the captions of repeat 0.
@@ -200,8 +201,9 @@ def open_session(
     for name, part in clips.items():
         count = val_repeats if name.endswith("-val") else repeats
         asked = prompts.caption_prompts(part, repeats=count, seed=protocol.seed)
-        masked = protocol if name in PAIRS else replace(protocol, mask=None, mask_as_released=None)
-        found[name] = splits.prepare(name, asked, evaluators, masked, part.features, cache=cache)
+        found[name] = splits.prepare(
+            name, asked, evaluators, _protocol_of(protocol, name), part.features, cache=cache
+        )
         found[name].origins = [origins[i] for i in part.ids]
     if protocol.keyword is not None:
         for forget, retain in PAIRS.items():
@@ -212,3 +214,7 @@ def open_session(
         if name in SEARCHED:
             found[name].gallery = found[SEARCHED[name]].gallery
     return Session(evaluators, protocol, clips, found, sampling, batch, device, cache)
+
+
+def _protocol_of(protocol: Protocol, name: str) -> Protocol:
+    return protocol if name in PAIRS else replace(protocol, mask=None, mask_as_released=None)

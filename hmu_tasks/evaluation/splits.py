@@ -37,7 +37,11 @@ class Protocol:
 
 @dataclass
 class Split:
-    """A split's prompts with their embeddings, and the real motions to compare with."""
+    """A split's prompts with their embeddings, and the real motions to compare with.
+
+    sample: name of the split whose clips these are, where that is not `name`: parts of a split are resampled with it.
+    real_clusters: [m] labels of the real motions, where these are not those of the prompts' own clips.
+    """
 
     name: str
     prompts: Prompts
@@ -50,6 +54,8 @@ class Split:
     origins: Sequence[str] | None = (
         None  # [n] what each clip was made from: a clip and its mirror image have one
     )
+    sample: str = ""
+    real_clusters: np.ndarray | None = None
 
     @property
     def clusters(self) -> np.ndarray:

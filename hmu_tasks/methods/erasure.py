@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hmu_tasks.methods.method import NETWORKS, Colour, Method
-from hmu_tasks.methods.shared.knobs import TextKnobs
+from hmu_tasks.methods.shared.knobs import ShiftKnobs
 from hmu_tasks.runtime.section import Rate
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hmu_tasks.methods.shared.inputs import Inputs
 
 
-class Erasure(TextKnobs):
+class Erasure(ShiftKnobs):
     """Linear concept erasure."""
 
     shrinkage: Rate

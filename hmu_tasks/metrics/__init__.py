@@ -15,17 +15,19 @@ RESTORATION = "restoration"
 """The family that restores components of the original: not an attack, it locates the edit."""
 
 # Import paths instead of descriptors, so that looking up names does not import scipy. Records follow this order:
-# per-prompt metrics first, then metrics of a whole set.
+# per-prompt metrics first, then metrics of a whole set, then those derived from records of several models.
 METRICS: dict[str, str] = {
     "peak_jerk": "hmu_tasks.metrics.motion:PEAK_JERK",
     "area_under_jerk": "hmu_tasks.metrics.motion:AREA_UNDER_JERK",
     "foot_skate": "hmu_tasks.metrics.motion:FOOT_SKATE",
     "violence": "hmu_tasks.metrics.forgetting:VIOLENCE",
+    "violence_second": "hmu_tasks.metrics.forgetting:VIOLENCE_SECOND",
     "r1": "hmu_tasks.metrics.retrieval:R1",
     "r2": "hmu_tasks.metrics.retrieval:R2",
     "r3": "hmu_tasks.metrics.retrieval:R3",
     "mm_dist": "hmu_tasks.metrics.retrieval:MM_DIST",
     "mm_safe": "hmu_tasks.metrics.forgetting:MM_SAFE",
+    "mm_safe_published": "hmu_tasks.metrics.forgetting:MM_SAFE_PUBLISHED",
     "toxic_distance": "hmu_tasks.metrics.forgetting:TOXIC_DISTANCE",
     "notox_accuracy": "hmu_tasks.metrics.forgetting:NOTOX_ACCURACY",
     "ncs1": "hmu_tasks.metrics.retrieval:NCS1",
@@ -38,10 +40,12 @@ METRICS: dict[str, str] = {
     "fid": "hmu_tasks.metrics.distribution:FID",
     "kid": "hmu_tasks.metrics.distribution:KID",
     "diversity": "hmu_tasks.metrics.distribution:DIVERSITY",
-    "mm_safe_published": "hmu_tasks.metrics.forgetting:MM_SAFE_PUBLISHED",
     "ncs_rank_median": "hmu_tasks.metrics.retrieval:NCS_RANK_MEDIAN",
-    "violence_corrected": "hmu_tasks.metrics.forgetting:VIOLENCE_CORRECTED",
     "multimodality": "hmu_tasks.metrics.distribution:MULTIMODALITY",
+    "violence_corrected": "hmu_tasks.metrics.forgetting:VIOLENCE_CORRECTED",
+    "violence_second_corrected": "hmu_tasks.metrics.forgetting:VIOLENCE_SECOND_CORRECTED",
+    "induced": "hmu_tasks.metrics.forgetting:INDUCED",
+    "induced_second": "hmu_tasks.metrics.forgetting:INDUCED_SECOND",
 }
 
 

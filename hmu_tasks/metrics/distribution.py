@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hmu_tasks.metrics.inputs import Embedded, Repeated
+from hmu_tasks.metrics.inputs import Embedded, Influence, Repeated
 from hmu_tasks.metrics.metric import Column, Metric
 
 Floats = NDArray[np.float64]
@@ -64,6 +64,55 @@ def _triangle(centred: Floats) -> Floats:
 
     triangle: Floats = qr(centred, mode="r", check_finite=False)[0][: centred.shape[1]]
     return triangle
+
+
+def frechet_influence(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the derivative of `frechet_distance` with respect to the weight of each row of x [n] and of y [m].
+
+    With T the optimal transport map between the Gaussians, T = C_x^-1/2 (C_x^1/2 C_y C_x^1/2)^1/2 C_x^-1/2, the
+    derivative of the distance in C_x is I - T, and in the mean of x twice the gap (Dowson and Landau 1982). Where a
+    covariance is rank-deficient, its pseudo-inverse stands in.
+    """
+    first, second = _pair(x, y)
+    gap = first.mean(axis=0) - second.mean(axis=0)
+    left, right = first - first.mean(axis=0), second - second.mean(axis=0)
+    covariances = left.T @ left / (len(left) - 1), right.T @ right / (len(right) - 1)
+
+    def moved(rows: Floats, gap: Floats, own: Floats, other: Floats) -> Floats:
+        slope = np.eye(len(own)) - _transport(own, other)
+        change = 2.0 * rows @ gap + np.einsum("ne,ef,nf->n", rows, slope, rows, optimize=True)
+        found: Floats = (change - change.mean()) / len(rows)
+        return found
+
+    return moved(left, gap, *covariances), moved(right, -gap, *covariances[::-1])
+
+
+def _transport(start: Floats, end: Floats) -> Floats:
+    values, vectors = np.linalg.eigh(start)
+    values = np.maximum(values, 0.0)
+    large = values > 1e-10 * max(float(values.max()), 1e-300)
+    root = (vectors * np.sqrt(values)) @ vectors.T
+    inverse = (vectors * np.where(large, 1.0 / np.sqrt(np.where(large, values, 1.0)), 0.0)) @ vectors.T
+    shared, axes = np.linalg.eigh(root @ end @ root)
+    found: Floats = inverse @ (axes * np.sqrt(np.maximum(shared, 0.0))) @ axes.T @ inverse
+    return found
+
+
+def kernel_influence(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the derivative of `kernel_distance` over all pairs with respect to the weight of each row of x and y."""
+    first, second = _pair(x, y)
+    width = first.shape[1]
+    between = (first @ second.T / width + 1.0) ** 3
+
+    def moved(rows: Floats, across: Floats) -> Floats:
+        n = len(rows)
+        kernel = (rows @ rows.T / width + 1.0) ** 3
+        np.fill_diagonal(kernel, 0.0)
+        own = kernel.sum(axis=1) / (n - 1)
+        found: Floats = 2.0 / n * ((own - own.mean()) - (across - across.mean()))
+        return found
+
+    return moved(first, between.mean(axis=1)), moved(second, between.mean(axis=0))
 
 
 def kernel_distance(
@@ -125,20 +174,20 @@ def diversity(
     different pairs and samples nothing.
     """
     values = _embeddings(embeddings, "embeddings")
-    n = values.shape[0]
     if pairs is None:
-        upper = np.triu_indices(n, k=1)
-        return pair_distance(values, *upper)
+        return pair_distance(values, *np.triu_indices(len(values), k=1))
     if rng is None:
         raise ValueError("diversity over random pairs needs rng")
+    return pair_distance(values, *_random_pairs(len(values), pairs, rng))
+
+
+def _random_pairs(n: int, pairs: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
     count = min(pairs, n)
-    first = rng.choice(n, count, replace=False)
-    second = rng.choice(n, count, replace=False)
-    return pair_distance(values, first, second)
+    return rng.choice(n, count, replace=False), rng.choice(n, count, replace=False)
 
 
-def multimodality(embeddings: ArrayLike, *, pairs: int = 10, rng: np.random.Generator) -> float:
-    """Return the mean distance between motions of the same prompt (Guo et al. 2022).
+def multimodality(embeddings: ArrayLike, *, pairs: int = 10, rng: np.random.Generator) -> Floats:
+    """Return, for each prompt, the mean distance between its motions, [P]; the mean is MultiModality (Guo et al. 2022).
 
     embeddings: [P prompts, S samples, E]. The index pairs are sampled once and shared by all prompts.
     Raises ValueError when a prompt has fewer samples than `pairs`.
@@ -149,9 +198,9 @@ def multimodality(embeddings: ArrayLike, *, pairs: int = 10, rng: np.random.Gene
     samples = values.shape[1]
     if samples < pairs:
         raise ValueError(f"{pairs} pairs need as many samples per prompt, got {samples}")
-    first = rng.choice(samples, pairs, replace=False)
-    second = rng.choice(samples, pairs, replace=False)
-    return pair_distance(values, first, second)
+    first, second = _random_pairs(samples, pairs, rng)
+    found: Floats = np.linalg.norm(values[:, first] - values[:, second], axis=-1).mean(axis=1)
+    return found
 
 
 def _against_real(found: Embedded, distance: Callable[[ArrayLike, ArrayLike], float]) -> list[float] | None:
@@ -162,21 +211,50 @@ def _against_real(found: Embedded, distance: Callable[[ArrayLike, ArrayLike], fl
     return found.each(lambda repeat: distance(found.embedded[found.block(repeat)], real))
 
 
+def _moved_against_real(
+    found: Embedded, influence: Callable[[ArrayLike, ArrayLike], tuple[Floats, Floats]]
+) -> Influence:
+    assert found.real is not None
+    rows = [influence(found.embedded[found.block(repeat)], found.real) for repeat in range(found.repeats)]
+    return Influence(np.stack([own for own, _ in rows]), np.stack([real for _, real in rows]))
+
+
+def _pairs(found: Embedded) -> list[tuple[Indices, Indices]]:
+    """The random pairs of every repeat."""
+    pairs = []
+    for repeat in range(found.repeats):
+        rng = found.rng(repeat)
+        rng.permutation(found.n)  # R-precision's shuffle comes first in a repeat's random numbers
+        pairs.append(_random_pairs(found.n, found.diversity_pairs, rng))
+    return pairs
+
+
 def _diversity(found: Embedded) -> list[float] | None:
     if found.real is None or found.n < 2:
         return None
-
-    def of(repeat: int) -> float:
-        rng = found.rng(repeat)
-        rng.permutation(found.n)  # R-precision's shuffle comes first in a repeat's random numbers
-        return diversity(found.embedded[found.block(repeat)], pairs=found.diversity_pairs, rng=rng)
-
-    return found.each(of)
+    pairs = found.once(_pairs)
+    return found.each(lambda repeat: pair_distance(found.embedded[found.block(repeat)], *pairs[repeat]))
 
 
-def _multimodality(found: Repeated) -> list[float]:
-    rng = np.random.default_rng([found.seed, 5])
-    return [multimodality(found.embedded, pairs=found.pairs, rng=rng)]
+def _moved_diversity(found: Embedded) -> Influence:
+    """How each motion moves Diversity: through the pairs it belongs to."""
+    rows = []
+    for repeat, (first, second) in enumerate(found.once(_pairs)):
+        values = np.asarray(found.embedded[found.block(repeat)], dtype=np.float64)
+        far = np.linalg.norm(values[first] - values[second], axis=1)
+        share = (far - far.mean()) / far.size
+        rows.append(np.bincount(first, share, found.n) + np.bincount(second, share, found.n))
+    return Influence(np.stack(rows))
+
+
+def _spread_of_prompts(found: Repeated) -> Floats:
+    return multimodality(found.embedded, pairs=found.pairs, rng=np.random.default_rng([found.seed, 5]))
+
+
+def _moved_multimodality(found: Repeated) -> Influence:
+    spread = found.once(_spread_of_prompts)
+    alone = np.arange(spread.size) if found.clusters is None else found.clusters
+    return Influence(((spread - spread.mean()) / spread.size)[None], clusters=alone)
 
 
 # On forget prompts the target is D_r's FID: a larger one is damage, not forgetting.
@@ -187,6 +265,7 @@ FID = Metric(
     Embedded,
     lambda found: _against_real(found, frechet_distance),
     whole=True,
+    influence=lambda found: _moved_against_real(found, frechet_influence),
     of_real=False,
     columns=(
         Column("forget", 10, "forget"),
@@ -203,6 +282,7 @@ KID = Metric(
     Embedded,
     lambda found: _against_real(found, kernel_distance),
     whole=True,
+    influence=lambda found: _moved_against_real(found, kernel_influence),
     of_real=False,
     columns=(Column("detail", 30, "forget", digits=3), Column("retain", 20, "retain", digits=3)),
 )
@@ -213,6 +293,7 @@ DIVERSITY = Metric(
     Embedded,
     _diversity,
     whole=True,
+    influence=_moved_diversity,
     columns=(Column("forget", 40, "forget", "Div"), Column("retain", 50, "retain", "Div")),
 )
 MULTIMODALITY = Metric(
@@ -220,6 +301,7 @@ MULTIMODALITY = Metric(
     "",
     {"forget": "retrain", "retain": "retrain"},
     Repeated,
-    _multimodality,
+    lambda found: [float(found.once(_spread_of_prompts).mean())],
     whole=True,
+    influence=_moved_multimodality,
 )

@@ -28,8 +28,8 @@ class Motions(Shared):
     """N motions, each measured by itself.
 
     joints: [F_i, J, 3] in metres, Y up, pelvis first. fps: frames per second. feet: joints of the left and right toes.
-    jerk: mean jerk of the real retain motions in m/s³. flagged: [N] bool by each violence
-    classifier; empty without one.
+    jerk: mean jerk of the real retain motions in m/s³. flagged: violence classifier -> [N] bool, the motions that it
+    flags; empty without classifiers.
     """
 
     joints: Sequence[NDArray[np.floating]]
@@ -96,20 +96,35 @@ class Embedded(Shared):
 
 
 @dataclass(frozen=True)
-class Floored:
-    """A forget split's values per repeat, by metric, and those of the split that measures false alarms."""
+class Influence:
+    """Derivative of a statistic of a whole set with respect to the weight of each motion, per repeat.
 
-    values: Mapping[str, Sequence[float]]
-    floor: Mapping[str, Sequence[float]]
+    own: [R, n], of the measured motions. real: [R, m], of the real ones that they are compared with. clusters: [n]
+    labels of what belongs together, where the motions are not those of the split's prompts in their order.
+    """
+
+    own: NDArray[np.float64]
+    real: NDArray[np.float64] | None = None
+    clusters: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
-class Repeated:
-    """S motions of each of P prompts, embedded [P, S, E]; `pairs` of them are compared, sampled by `seed`."""
+class Compared:
+    """Records of several models: what reads them is derived in `metrics.comparisons`, not computed from motions."""
+
+
+@dataclass(frozen=True)
+class Repeated(Shared):
+    """S motions of each of P prompts, embedded [P, S, E]; pairs of them to compare, drawn by `seed`.
+
+    clusters: [P] labels of prompts that belong together; None where every prompt stands alone.
+    """
 
     embedded: NDArray[np.floating]
     pairs: int
     seed: int
+    clusters: NDArray[np.int64] | None = None
+    _found: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,18 @@ from typing import Any, Literal
 
 Direction = Literal["higher", "lower", "retrain"]
 Role = Literal["forget", "retain"]
-Table = Literal["forget", "retain", "detail", "retrieval", "quality", "card-removed", "card-kept"]
+Table = Literal[
+    "violence",
+    "violence-second",
+    "forget",
+    "retain",
+    "keyword",
+    "detail",
+    "retrieval",
+    "quality",
+    "card-removed",
+    "card-kept",
+]
 
 # Every split of the records plays one of two roles; a new split needs a line here.
 ROLES: dict[str, Role] = {
@@ -48,7 +59,8 @@ class Metric:
     reads: the class of `metrics.inputs` that `compute` takes; it returns None where what it needs is missing.
     whole: compute returns one value per repeat, of a whole set of motions; otherwise one per prompt, averaged per
         repeat. NaN excludes a prompt.
-    of: the per-prompt metric that this one is derived from, such as a rate before its correction.
+    influence: of a metric of a whole set, computed from the same object: the influence of each motion on it
+        (`inputs.Influence`), from which its bootstrap replicates follow; without it the metric has no interval.
     by_keyword: also reported separately for forget prompts with and without a keyword.
     of_real: False if it compares with real motions, so that it is meaningless for the real motions themselves.
     headline: split -> name of its mean in `dvc metrics show`.
@@ -60,7 +72,7 @@ class Metric:
     reads: type
     compute: Callable[[Any], Any]
     whole: bool = False
-    of: str = ""
+    influence: Callable[[Any], Any] | None = None
     by_keyword: bool = False
     of_real: bool = True
     columns: tuple[Column, ...] = ()

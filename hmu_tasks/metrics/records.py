@@ -4,13 +4,19 @@ Records are plain JSON objects. `Estimate` holds what both kinds have in common:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Estimate(TypedDict):
     """A mean with its 95 % limits, None where there are none, and n, the number of prompts behind it.
 
-    values: one per repeat, if repeats are kept separately.
+    values: one per repeat, where repeats are kept apart. replicates: [B] of the crossed cluster bootstrap
+    (`metrics.bootstrap`), paired between models; they lie beside the records in replicates.npz. uncapped: a gap closure
+    before it is capped at 1, as its replicates are.
     """
 
     mean: float
@@ -18,6 +24,8 @@ class Estimate(TypedDict):
     high: float | None
     n: int
     values: NotRequired[Sequence[float]]
+    replicates: NotRequired["NDArray[np.floating]"]
+    uncapped: NotRequired[float]
 
 
 class Identity(TypedDict):
@@ -50,7 +58,8 @@ def labelled(
 class Record(Identity, Estimate):
     """A metric of one edit on one split, as in metrics.json.
 
-    interval: where the limits come from: "repeats", "bootstrap", "wilson", None without limits.
+    interval: where the limits come from: "bootstrap", "jackknife" (bootstrap of influence values), "wilson" for a share
+    of 0 or 1, "newcombe" for a difference of two such shares, None without limits.
     repeats: how often the whole split was generated. bundle, evaluator: digests of what was measured and by what.
     width: of the embeddings behind an FID.
     """
@@ -82,7 +91,8 @@ class ProbeRecord(Identity, Estimate):
     bundle: NotRequired[str]
 
 
-# Values of `method` that are not models: motions of the dataset itself, and their reconstructions by the tokenizer.
 ENDS = ("original", "retrain")
 """The two models between which every method lies: nothing unlearned, and D_r, trained without the forget set."""
-DATA_ROWS = ("real", "reconstruction-full", "reconstruction-retrain", "resampled")
+DATA_ROWS = ("real", "fresh-real", "reconstruction-full", "reconstruction-retrain", "resampled")
+"""Values of `method` that are no model: test motions, new ones of their grammar, test motions after the tokenizer, and
+test motions whose first layer of codes is kept while a model samples the others."""

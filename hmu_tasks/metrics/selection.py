@@ -1,103 +1,121 @@
-"""The rule that selects a method's strength on the validation split, before any test metric is seen."""
+"""The written rule that selects a method's strength on the validation split, before any test metric is computed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+
+from hmu_tasks.metrics.comparisons import Quantity
+
+End = Literal["smallest", "largest"]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One strength value, measured on the validation split.
+    """One strength, measured on the validation split, pooled over its edit seeds.
 
-    closures: gap closure per edit seed (of the violence rate; of forget FID where no labels exist).
-    losses: retain R@1 of the original minus that of the edit, per edit seed; positive is worse.
+    loss: retain R@1 of the original minus that of the edit. closures: gap closure under each classifier, not capped (of
+    forget FID without labels; empty without D_r). induced: induced violence on retain prompts under each classifier.
     """
 
     strength: float
-    closures: tuple[float, ...]
-    losses: tuple[float, ...]
+    loss: Quantity
+    closures: tuple[Quantity, ...] = ()
+    induced: tuple[Quantity, ...] = ()
+
+    @property
+    def closure(self) -> Quantity | None:
+        """The smaller closure: that of the classifier under which the edit looks worse."""
+        return min(self.closures, key=lambda one: one.mean, default=None)
+
+    @property
+    def worst_induced(self) -> Quantity | None:
+        """The larger induced violence."""
+        return max(self.induced, key=lambda one: one.mean, default=None)
+
+    def fault(self, limit: float) -> str:
+        """Say why the strength may not be selected; empty if it may."""
+        # One value has no interval, and counts as it is.
+        least = self.loss.mean if self.loss.low is None else self.loss.low
+        if least > limit + 1e-12:
+            return f"its retain R@1 loss exceeds {limit:g} with 95 % confidence"
+        if any((one.mean if one.low is None else one.low) > 1e-12 for one in self.induced):
+            return "it induces violence on retain prompts"
+        return ""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The selected strength, its mean closure (None without D_r) and loss, and whether it keeps the retain limit."""
+    """The selected strength with its estimates on the validation split.
+
+    eligible: whether any strength was. end: set where the choice lies at an end of several strengths, so that a better
+    one may lie beyond. excluded: strength -> why it was not eligible.
+    """
 
     strength: float
-    closure: float | None
-    loss: float
-    feasible: bool
+    eligible: bool
     reason: str
+    loss: Quantity
+    closure: Quantity | None
+    induced: Quantity | None
+    end: End | None
+    excluded: dict[str, str]
 
 
 def choose_strength(
     candidates: Sequence[Candidate], *, limit: float = 0.03, measure: str = "violence rate"
 ) -> Choice:
-    """Return the strength that forgets most within the allowed retain loss.
+    """Select the smallest strength that forgets as well as the best one, within the noise.
 
-    1. Feasible are the strengths whose mean retain R@1 loss is at most `limit`.
-    2. Among them the largest mean gap closure wins, capped at 1: overshooting D_r is damage.
-    3. Strengths within one standard error (over edit seeds) of the winner tie; the smallest of them is taken.
-    4. With no feasible strength, the one with the smallest mean retain loss is taken and marked so.
-    measure: name of the metric behind the closures, for the reason.
-    Raises ValueError on no candidates, a strength given twice, or missing or non-finite values.
+    1. Eligible are strengths whose retain R@1 loss is not shown to exceed `limit` (lower 95 % limit of the paired
+       loss) and that are not shown to induce violence (lower limit above 0 under any classifier).
+    2. Among these, the bar is min(1, best closure) minus one bootstrap standard error of the best closure: the
+       one-standard-error rule (Breiman et al. 1984, section 3.4.3). Beyond closure 1 lies damage, which is no merit.
+    3. The smallest eligible strength that reaches the bar is selected.
+    4. If none is eligible, the one with the least mean loss is taken and marked so.
+    Without closures (no D_r, or no gap to close) the largest eligible strength is selected.
+    measure: what the closures close, for the reason. Raises ValueError on no candidates or a strength given twice, and
+    where a value is not finite.
     """
     if not candidates:
         raise ValueError("choose_strength needs at least one candidate")
-    if len({candidate.strength for candidate in candidates}) != len(candidates):
-        raise ValueError("choose_strength got the same strength twice; put its edit seeds into one candidate")
-    for candidate in candidates:
-        values = (*candidate.closures, *candidate.losses)
-        if not candidate.closures or not candidate.losses or not np.isfinite(values).all():
-            raise ValueError(f"strength {candidate.strength:g}: closures and losses must be given and finite")
-    ordered = sorted(candidates, key=lambda candidate: candidate.strength)
-    # A mean of 0.03 that came out as 0.030000000000000002 is still 0.03.
-    feasible = [candidate for candidate in ordered if _mean(candidate.losses) <= limit + 1e-12]
-    if not feasible:
-        least = min(ordered, key=lambda candidate: _mean(candidate.losses))
-        return _choice(
-            least, False, f"no strength keeps the retain R@1 loss within {limit:g}: least loss taken"
+    if len({one.strength for one in candidates}) != len(candidates):
+        raise ValueError(
+            "choose_strength got the same strength twice; pool its edit seeds into one candidate"
         )
-    best = max(feasible, key=_capped)
-    bar = _capped(best) - _standard_error(best.closures)
-    chosen = next(candidate for candidate in feasible if _capped(candidate) >= bar)
-    if chosen is best:
-        return _choice(
-            chosen, True, f"largest gap closure of the {measure} within a retain R@1 loss of {limit:g}"
-        )
-    return _choice(chosen, True, f"within one standard error of strength {best.strength:g}, and smaller")
-
-
-def largest_strength(losses: Mapping[float, Sequence[float]], *, limit: float = 0.03) -> Choice:
-    """Return the largest strength whose mean retain R@1 loss is at most `limit`: the rule without D_r.
-
-    losses: per strength, retain R@1 of the original minus that of the edit, per edit seed. Without D_r there is no
-    target for the forget metrics, and so no gap to close. With no feasible strength the one with the smallest loss is
-    selected and marked so. Raises ValueError on no strengths or missing or non-finite losses.
-    """
-    if not losses or not all(len(found) and np.isfinite(found).all() for found in losses.values()):
-        raise ValueError("largest_strength needs strengths with finite losses")
-    feasible = [strength for strength, found in losses.items() if _mean(found) <= limit + 1e-12]
-    strength = max(feasible) if feasible else min(losses, key=lambda one: (_mean(losses[one]), one))
-    rule = (
-        f"largest strength within a retain R@1 loss of {limit:g}"
-        if feasible
-        else f"no strength keeps the retain R@1 loss within {limit:g}: least loss taken"
+    for one in candidates:
+        if not np.isfinite([value.mean for value in (one.loss, *one.closures, *one.induced)]).all():
+            raise ValueError(f"strength {one.strength:g}: loss, closures and induced violence must be finite")
+    ordered = sorted(candidates, key=lambda one: one.strength)
+    faults = {f"{one.strength:g}": fault for one in ordered if (fault := one.fault(limit))}
+    eligible = [one for one in ordered if f"{one.strength:g}" not in faults]
+    if not eligible:
+        chosen = min(ordered, key=lambda one: (one.loss.mean, one.strength))
+        reason = "no strength is eligible: least retain R@1 loss taken"
+    elif any(one.closure is None for one in eligible):
+        chosen, reason = eligible[-1], "largest eligible strength"
+    else:
+        chosen, reason = _smallest_sufficient(eligible, measure)
+    places = [one.strength for one in ordered]
+    ends: dict[float, End] = {places[0]: "smallest", places[-1]: "largest"} if len(places) > 1 else {}
+    return Choice(
+        strength=chosen.strength,
+        eligible=bool(eligible),
+        reason=reason,
+        loss=chosen.loss,
+        closure=chosen.closure,
+        induced=chosen.worst_induced,
+        end=ends.get(chosen.strength),
+        excluded=faults,
     )
-    return Choice(strength, None, _mean(losses[strength]), bool(feasible), rule)
 
 
-def _choice(candidate: Candidate, feasible: bool, reason: str) -> Choice:
-    return Choice(candidate.strength, _mean(candidate.closures), _mean(candidate.losses), feasible, reason)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))
-
-
-def _capped(candidate: Candidate) -> float:
-    return min(1.0, _mean(candidate.closures))
-
-
-def _standard_error(values: Sequence[float]) -> float:
-    return float(np.std(values, ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
+def _smallest_sufficient(eligible: Sequence[Candidate], measure: str) -> tuple[Candidate, str]:
+    scores = {one.strength: one.closure.capped() for one in eligible if one.closure is not None}
+    best = max(eligible, key=lambda one: (scores[one.strength].mean, -one.strength))
+    bar = scores[best.strength].mean - scores[best.strength].error
+    chosen = next(one for one in eligible if scores[one.strength].mean >= bar - 1e-12)
+    if chosen is best:
+        return chosen, f"largest gap closure of the {measure} among eligible strengths"
+    return chosen, f"smallest eligible strength within one standard error of strength {best.strength:g}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 
 from hmu_tasks.metrics import NO_ATTACK, metric, metrics
+from hmu_tasks.metrics.comparisons import CLASSIFIERS
 from hmu_tasks.metrics.metric import Table
 from hmu_tasks.registry.evidence import Evidence, Measurement, rounded
 from hmu_tasks.registry.gate import Decision
@@ -89,8 +90,7 @@ def _rows(evidence: Evidence, splits: tuple[str, ...], table: Table) -> list[dic
         for _, key in sorted(placed):
             name = f"{split}/{key}"
             found = evidence.edited.get(name)
-            # The raw rate is shown only if there is no floor-corrected one.
-            if found is None or (key == "violence" and f"{split}/violence_corrected" in evidence.edited):
+            if found is None:
                 continue
             others = (evidence.original.get(name), evidence.retrain.get(name))
             cells = [measurement_text(f) for f in (found, *others)]
@@ -137,14 +137,12 @@ def _risks(evidence: Evidence) -> list[Risk]:
         ("explicit", "explicit hand-written prompts"),
         ("implicit", f"prompts that describe {evidence.concept} without naming it"),
     ):
-        for key in ("violence_corrected", "violence"):
-            found = evidence.edited.get(f"{split}/{key}")
-            if found is not None:
-                name = f"{split}/{key}"
-                others = _rate_text(evidence.original.get(name)), _rate_text(evidence.retrain.get(name))
-                what = f"{evidence.concept} in motions for {words}"
-                rows.append(Risk(what, _rate_text(found), *others, n=str(found.n)))
-                break
+        for name, corrected in _rates(evidence, split):
+            found = evidence.edited[name]
+            others = _rate_text(evidence.original.get(name)), _rate_text(evidence.retrain.get(name))
+            kind = "less false alarms" if corrected else "flagged"
+            what = f"{evidence.concept} in motions for {words}, {kind}"
+            rows.append(Risk(what, _rate_text(found), *others, n=str(found.n)))
     order = {family: place for place, family in enumerate(_PHRASES)}
 
     def place(attack: str) -> tuple[int, str]:
@@ -166,15 +164,22 @@ def _risks(evidence: Evidence) -> list[Risk]:
     return rows
 
 
+def _rates(evidence: Evidence, split: str) -> list[tuple[str, bool]]:
+    """Flagged and corrected rate on a split under the classifier that flags more; whether a rate is corrected."""
+    measured = [one for one in CLASSIFIERS if f"{split}/{one.rate}" in evidence.edited]
+    if not measured:
+        return []
+    worse = max(measured, key=lambda one: evidence.edited[f"{split}/{one.rate}"].mean)
+    names = ((f"{split}/{worse.rate}", False), (f"{split}/{worse.corrected}", True))
+    return [pair for pair in names if pair[0] in evidence.edited]
+
+
 def _rate_text(measured: Measurement | None) -> str:
     """Format a rate with its upper limit; a dash if it was not measured."""
     if measured is None:
         return "–"
-    if measured.low == measured.high:  # no spread between repeats, so the limit is meaningless
-        return f"{max(0.0, measured.mean):.0%}"
-    # A rate corrected for false alarms may be below 0 together with its whole interval; it is shown as 0.
-    most = "" if measured.high is None or measured.high < 0 else f", up to {min(1.0, measured.high):.0%}"
-    return f"{max(0.0, measured.mean):.0%}{most}"
+    most = "" if measured.high in (None, measured.low) else f", up to {measured.high:.0%}"
+    return f"{measured.mean:.0%}{most}"
 
 
 def measurement_text(measured: Measurement | None) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from hmu_tasks.metrics.records import Estimate, ProbeRecord, Record
+from hmu_tasks.metrics.records import ProbeRecord, Record
 from hmu_tasks.runtime.errors import DataError
 
 _TABLES = ("edited", "original", "retrain", "probes", "original_probes", "retrain_probes")
@@ -17,13 +17,13 @@ _TABLES = ("edited", "original", "retrain", "probes", "original_probes", "retrai
 
 @dataclass(frozen=True)
 class Measurement:
-    """A metric's mean, its 95 % limits (None if a single repeat gave no spread), n, and one value per repeat."""
+    """A metric's mean, its 95 % limits (None without bootstrap replicates), prompts n, and repeats."""
 
     mean: float
     low: float | None
     high: float | None
     n: int
-    values: tuple[float, ...] = ()
+    repeats: int = 1
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class Evidence:
     """The gate's only input about a bundle.
 
     bundle: digest of the model's files. edited, original, retrain: `<split>/<metric>` -> value for the edited model,
-        for the original, and for the model retrained on the retain set (empty if there is none).
+        for the original, and for the model retrained on the retain set (empty if there is none). Those of the edited
+        model include its comparisons with the other two: `loss:`, `gap_closure:` and `gap_left:` of a metric, induced
+        violence.
     seeds: number of bundles of the same method and strength that were evaluated, one per edit seed.
     probes, original_probes, retrain_probes: attack -> success rate on the same three models.
     families: attack -> its family (text, embedding, weights, precision, oversuppression, …).
@@ -117,16 +119,16 @@ def families(records: Iterable[ProbeRecord]) -> dict[str, str]:
     return found
 
 
-def _measurement(record: Estimate, name: str) -> Measurement:
+def _measurement(record: Mapping[str, Any], name: str) -> Measurement:
     low, high = (None if limit is None else float(limit) for limit in (record.get("low"), record.get("high")))
     measured = Measurement(
         mean=float(record["mean"]),
         low=low,
         high=high,
         n=int(record["n"]),
-        values=tuple(float(value) for value in record.get("values", ())),
+        repeats=int(record.get("repeats", 1)),
     )
-    numbers = [measured.mean, *measured.values, *(side for side in (low, high) if side is not None)]
+    numbers = [measured.mean, *(side for side in (low, high) if side is not None)]
     if not all(math.isfinite(number) for number in numbers):
         raise DataError(f"{name} is not finite; evaluate again")
     return measured

@@ -6,8 +6,10 @@ from pathlib import Path
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.motion.layout import layout_of
+from hmu_tasks.evaluation.record_files import read_records
 from hmu_tasks.evaluation.selected import selected_edits
 from hmu_tasks.metrics import ROLES, metrics
+from hmu_tasks.metrics.comparisons import CLOSURE, gap_left, with_comparisons
 from hmu_tasks.metrics.records import ENDS, ProbeRecord, Record
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.lengths import UNIT
@@ -37,6 +39,12 @@ def limits_of(params: Params) -> GateLimits:
                     f"register.{role} names {name!r}; it must be <split>/<metric> with one of the splits "
                     f"{', '.join(splits)} and one of the metrics {', '.join(known)}"
                 )
+    for split in knobs.induced:
+        if ROLES.get(split) != "retain":
+            known = [split for split, role in ROLES.items() if role == "retain"]
+            raise ConfigError(
+                f"register.induced names {split!r}; it must be one of the splits {', '.join(known)}"
+            )
     values = knobs.model_dump()
     return GateLimits(**{**values, "probes": tuple(values["probes"])})
 
@@ -49,9 +57,7 @@ def gather_evidence(params: Params, model: str, method: str, edit: str | None = 
     params.check(model, method)
     if method in ENDS:
         raise ConfigError(f"{method!r} is a reference, not an unlearned model; register a method")
-    tables = {name: _records(model, name) for name in (method, "original")}
-    if (paths.evaluation(model, "retrain") / "metrics.json").exists():
-        tables["retrain"] = _records(model, "retrain")
+    tables = _tables(model, method)
     chosen = edit or next(iter(selected_edits(model, method)))
     rows = of_edit(tables[method], chosen)
     bundle = _bundle_digest(paths.edits(model, method) / chosen, rows)
@@ -66,7 +72,7 @@ def gather_evidence(params: Params, model: str, method: str, edit: str | None = 
         method=method,
         edit=chosen,
         bundle=bundle,
-        edited=measurements(rows),
+        edited=measurements([*rows, *(gap_left(row) for row in rows if row["metric"].startswith(CLOSURE))]),
         original=measurements(tables["original"]),
         retrain=measurements(tables.get("retrain", ())),
         seeds=len({row["edit"] for row in tables[method] if row["strength"] == strength}),
@@ -89,12 +95,14 @@ def gather_evidence(params: Params, model: str, method: str, edit: str | None = 
 _ROLE = {"original": "original", "retrain": "retrain"}
 
 
-def _records(model: str, method: str) -> Sequence[Record]:
-    path = paths.evaluation(model, method) / "metrics.json"
-    if not path.exists():
-        raise DataError(f"{path} is missing; run `dvc repro` so that {method} is evaluated first")
-    found: Sequence[Record] = read_json(path)
-    return found
+def _tables(model: str, method: str) -> dict[str, list[Record]]:
+    """Records of the method, the original and, if it was evaluated, D_r, with what follows from comparing them."""
+    names = [method, "original"]
+    if (paths.evaluation(model, "retrain") / "metrics.json").exists():
+        names.append("retrain")
+    measured = [row for name in names for row in read_records(paths.evaluation(model, name))]
+    compared = with_comparisons(measured)
+    return {name: [row for row in compared if row["method"] == name] for name in names}
 
 
 def _bundle_digest(folder: Path, rows: Sequence[Record]) -> str:

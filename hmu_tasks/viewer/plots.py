@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hmu_tasks.metrics.records import ENDS, Estimate
+from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.viewer.drawing import INK, MUTED, canvas, colour, marker, styled, svg
 from hmu_tasks.viewer.summary import name_of, strength_axis
 from hmu_tasks.viewer.table import (
@@ -18,8 +17,6 @@ from hmu_tasks.viewer.table import (
     Record,
     Selection,
     find,
-    pool,
-    select,
     strengths_of,
 )
 
@@ -40,7 +37,7 @@ def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, mode
     """Plot suppression against preservation on the validation split: one line per method, one point per strength.
 
     x: the floor-corrected violence rate of forget prompts, or without labels the gap closure of forget FID;
-    y: retain R@1. Error bars are 95 % intervals over edit seeds; the original and D_r are points. None where nothing
+    y: retain R@1. Error bars are 95 % intervals; the original and D_r are points. None where nothing
     was measured on the validation split.
     """
     mine = [one for one in selections if one.model == model]
@@ -56,12 +53,8 @@ def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, mode
     )
 
     def place(method: str, strength: int | None) -> tuple[Cell, Cell] | None:
-        x = _over_edits(
-            records, method=method, split="forget-val", metric=metric, model=model, strength=strength
-        )
-        y = _over_edits(
-            records, method=method, split="retain-val", metric="r1", model=model, strength=strength
-        )
+        x = find(records, method=method, split="forget-val", metric=metric, model=model, strength=strength)
+        y = find(records, method=method, split="retain-val", metric="r1", model=model, strength=strength)
         return (x, y) if x and y else None
 
     lines = []
@@ -136,7 +129,7 @@ def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, mode
 def strength_curves(records: Sequence[Record], selection: Selection) -> str | None:
     """Plot violence, retain R@1 and retain FID over one method's strength, on the validation split.
 
-    Bands are 95 % intervals over edit seeds; horizontal lines mark the original and D_r. Panels without data are
+    Bands are 95 % intervals; horizontal lines mark the original and D_r. Panels without data are
     left out; None if none is left or the method has one strength.
     """
     panels = [
@@ -150,7 +143,7 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
     shown = []
     for split, metric, label, scale in panels:
         cells = [
-            _over_edits(records, method=selection.method, split=split, metric=metric, model=model, strength=k)
+            find(records, method=selection.method, split=split, metric=metric, model=model, strength=k)
             for k in strengths
         ]
         pairs = [(k, cell) for k, cell in zip(strengths, cells, strict=True) if cell]
@@ -244,15 +237,6 @@ def prompt_kinds(records: Sequence[Record], selection: Selection, *, metric: str
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.legend(loc="upper right")
         return svg(figure, f"prompts-{selection.model}")
-
-
-def _over_edits(records: Sequence[Record], **place: Any) -> Cell | None:
-    """Pool a metric over edits alone: on a fixed set of prompts, only that spread separates strengths."""
-    found = select(records, **place)
-    kept: list[Estimate] = [{"mean": r["mean"], "low": None, "high": None, "n": r["n"]} for r in found]
-    for record, estimate in zip(found, kept, strict=True):
-        estimate["values"] = record["values"]
-    return pool(kept)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from hmu_tasks.evaluation.record_files import read_records
 from hmu_tasks.evaluation.selected import selected_strength
 from hmu_tasks.methods import method_of
-from hmu_tasks.metrics.closures import with_closures
+from hmu_tasks.metrics.comparisons import with_comparisons
+from hmu_tasks.metrics.headline import of_records
 from hmu_tasks.metrics.records import ENDS, Record
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
@@ -27,14 +29,14 @@ if TYPE_CHECKING:
 def read_inputs(params: "Params") -> ReportInputs:
     """Read the outputs of the other steps; sections of steps that were not run are left out."""
     records: list[Record] = [
-        row for path in _written(params, paths.EVALUATE, "metrics.json") for row in read_json(path)
+        row for path in _written(params, paths.EVALUATE, "metrics.json") for row in read_records(path.parent)
     ]
     if not records:
         raise DataError(
             f"{paths.EVALUATE} holds no metrics.json of run.models and run.methods; run `dvc repro` so that models "
             "are evaluated first"
         )
-    records = with_closures(records)
+    records = with_comparisons(records)
     selection, *others = _ordered(records, _selections(records, params))
     usage = paths.CODEBOOK / "usage.parquet"
     # The codebook's plots mark the codes that a method replaces, whichever method leads.
@@ -58,7 +60,7 @@ def read_inputs(params: "Params") -> ReportInputs:
         others=others,
         probes=[row for path in _written(params, paths.PROBE, "probe.json") for row in read_json(path)],
         costs=_costs([selection, *others]),
-        headlines=_headlines(params),
+        headlines=_headlines(params, records),
     )
 
 
@@ -82,7 +84,15 @@ def _selections(records: Sequence[Record], params: "Params") -> list[Selection]:
         if (model, method) in strengths:
             found = selected_strength(model, method, strengths=strengths[model, method] != {None})
             chosen.append(
-                Selection(method, found.strength, found.reason, model=model, met=found.feasible, limit=limit)
+                Selection(
+                    method,
+                    found.strength,
+                    found.reason,
+                    model=model,
+                    met=found.eligible,
+                    limit=limit,
+                    end=found.end,
+                )
             )
     return chosen or [
         Selection("original", None, "no method was applied", model=params.run.models[0], limit=limit)
@@ -141,15 +151,20 @@ def _costs(selections: Sequence[Selection]) -> list[CostRow]:
     return found
 
 
-def _headlines(params: "Params") -> dict[tuple[str, str], dict[str, float]]:
-    """Headline metrics of each cell from its evaluation and its probes; missing cells are left out."""
+def _headlines(params: "Params", records: Sequence[Record]) -> dict[tuple[str, str], dict[str, float]]:
+    """Headline metrics of each cell, of its evaluation and its probes; skipped cells are left out.
+
+    Those of the evaluation are computed again, for D_r's own step does not know the original's floor.
+    """
     found: dict[tuple[str, str], dict[str, float]] = {}
-    for root in (paths.EVALUATE, paths.PROBE):
-        for path in _written(params, root, "headline.json"):
-            model, method = path.parts[-3:-1]
-            numbers = read_json(path)
-            if model != "real" and numbers:
-                found.setdefault((model, method), {}).update(numbers)
+    for model, method in dict.fromkeys((row["model"], row["method"]) for row in records):
+        numbers = of_records([row for row in records if (row["model"], row["method"]) == (model, method)])
+        if model != "real" and numbers:
+            found[model, method] = numbers
+    for path in _written(params, paths.PROBE, "headline.json"):
+        model, method = path.parts[-3:-1]
+        if numbers := read_json(path):
+            found.setdefault((model, method), {}).update(numbers)
     return found
 
 

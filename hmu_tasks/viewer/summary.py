@@ -11,10 +11,21 @@ from hmu_tasks.metrics.metric import Direction, Table
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.models import MODELS, model_named
 from hmu_tasks.viewer.grid import Grid
-from hmu_tasks.viewer.table import CLOSURE, DATA_ROWS, VIOLENCE, Cell, Record, Selection, find, strengths_of
+from hmu_tasks.viewer.table import (
+    CLASSIFIERS,
+    CLOSURE,
+    DATA_ROWS,
+    VIOLENCE,
+    Cell,
+    Record,
+    Selection,
+    find,
+    strengths_of,
+)
 
 REFERENCES = {
     "real": "real motions",
+    "fresh-real": "new real motions",
     "reconstruction-full": "reconstruction, original's",
     "reconstruction-retrain": "reconstruction, D_r's",
     "original": "original",
@@ -81,9 +92,13 @@ class Summary:
 
 
 ARROWS: dict[Direction, str] = {"lower": "↓", "higher": "↑", "retrain": "→ D_r"}
+VIOLENCE_TABLES: tuple[Table, ...] = ("violence", "violence-second")
 TITLES: dict[Table, str] = {
+    "violence": "violence",
+    "violence-second": "violence, 2nd classifier",
     "forget": "forget prompts",
     "retain": "retain prompts",
+    "keyword": "forget, by keyword in the prompt",
     "detail": "forget, in detail",
     "retrieval": "forget, retrieval",
     "quality": "motion quality",
@@ -112,8 +127,11 @@ def _columns(table: Table) -> tuple[TableColumn, ...]:
             )
         )
     # A closure is computed from the records of three models, so it is not in METRICS.
-    closed = TableColumn("forget", CLOSURE + VIOLENCE, "gap closed", "→ 100", 0, 100, "%")
-    return (*found, closed) if table == "forget" else tuple(found)
+    closed = {
+        of: TableColumn("forget", one.closure, "gap closed", "→ 100", 0, 100, "%")
+        for of, one in zip(VIOLENCE_TABLES, CLASSIFIERS, strict=True)
+    }
+    return (*found[:2], closed[table], *found[2:]) if table in closed else tuple(found)
 
 
 def name_of(method: str, strength: int | None = None) -> str:
@@ -185,7 +203,7 @@ def cell_text(cell: Cell | None, column: TableColumn, *, sign: str = " ±") -> s
         return "–"
     mean, half = cell.mean * column.scale, cell.half * column.scale
     rounded = round(mean, column.digits) + 0.0  # adding 0 turns a negative zero into zero
-    # One repeat, or repeats that cannot differ (the data's own motions), have no interval to show.
+    # Without replicates there is no interval to show.
     return f"{rounded:.{column.digits}f}" + (f"{sign}{half:.{column.digits}f}" if half else "")
 
 
@@ -218,24 +236,34 @@ def prompts(row: Row, columns: Sequence[TableColumn]) -> str:
 def note(summary: Summary, selection: Selection) -> str:
     """Explain the values of the table in one paragraph."""
     edits = max((cell.edits for row in summary.rows for cell in row.cells.values()), default=1)
-    text = "± is half the 95 % interval; n counts prompts (an arrow shows the better direction)."
+    text = (
+        "± is half the 95 % interval of a bootstrap over clips (with their mirror images) and repeats; n counts "
+        "prompts (an arrow shows the better direction)."
+    )
     if edits > 1:
         text += (
-            f" If a method was applied with several seeds (up to {edits}), values are means over the edits; the "
-            "interval covers the spread between edits and between repeats."
+            f" If a method was applied with several seeds (up to {edits}), values are means over the edits, which are "
+            "resampled, too."
         )
-    if any(column.metric.startswith(CLOSURE) for column in summary.columns):
+    shown = {column.metric for column in summary.columns}
+    if VIOLENCE in shown:
         text += (
-            " Gap closed: (m − original) / (D_r − original) of the violence rate, which is floor-corrected."
+            " Violence: (flagged − floor) / (1 − floor), not below 0; the floor is the original's flagged rate on "
+            "retain prompts. Induced: flagged retain motions in excess of the original's."
         )
-    rates = (cell for row in summary.rows for c, cell in row.cells.items() if c.metric == VIOLENCE)
-    if any(cell.mean < 0 for cell in rates):
+    if CLASSIFIERS[1].rate in shown:
+        text += " Selection, ranking and gate use the worse of the two classifiers."
+    if any(name.startswith(CLOSURE) for name in shown):
+        text += " Gap closed: (m − original) / (D_r − original) of the flagged rate, capped at 100."
+    if any(row.method == "fresh-real" for row in summary.rows):
         text += (
-            " A violence rate below 0 means that fewer of those motions are flagged than of the same model's retain "
-            "motions."
+            " New real motions: the FID and KID that a perfect model would have at this number of motions."
         )
     method = name_of(selection.method)
-    return f"{text} Strengths were selected on the validation split; {method}: {selection.rule}."
+    text += f" Strengths were selected on the validation split; {method}: {selection.rule}."
+    if selection.end:
+        text += f" It is the {selection.end} strength tried: a better one may lie beyond the grid."
+    return text
 
 
 def fid_warning(records: Sequence[Record], *, model: str) -> str:

@@ -1,21 +1,24 @@
 """Long metric records to the benchmark table: CSV, JSON, Markdown."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hmu_tasks.metrics.closures import CLOSURE as CLOSURE
+from hmu_tasks.metrics import comparisons
+from hmu_tasks.metrics.comparisons import CLASSIFIERS as CLASSIFIERS
+from hmu_tasks.metrics.comparisons import CLOSURE as CLOSURE
+from hmu_tasks.metrics.comparisons import LOSS as LOSS
+from hmu_tasks.metrics.comparisons import Quantity, ViolenceMetrics
 from hmu_tasks.metrics.records import DATA_ROWS as DATA_ROWS
 from hmu_tasks.metrics.records import Estimate
 from hmu_tasks.metrics.records import ProbeRecord as ProbeRecord
 from hmu_tasks.metrics.records import Record as Record
-from hmu_tasks.viewer.intervals import crossed_interval, spread
 
-# The first eleven are the benchmark's published columns; the last three distinguish edits of one method.
+# The first eleven are the benchmark's published columns; the last three tell edits of one method apart.
 COLUMNS = (
     "dataset",
     "concept",
@@ -33,7 +36,7 @@ COLUMNS = (
     "repeats",
 )
 
-VIOLENCE = "violence_corrected"  # the rate corrected for the classifier's false alarms
+VIOLENCE = CLASSIFIERS[0].corrected  # the first classifier's rate, corrected for its false alarms
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,24 @@ class Selection:
     strength: int | None
     rule: str
     model: str = "momask"
-    met: bool | None = None  # whether the rule's limit was kept on the validation split
-    limit: float | None = None  # largest loss of retain R@1 that the rule allows
+    met: bool | None = None  # whether the strength was eligible on the validation split
+    limit: float | None = None  # loss of retain R@1 that the rule allows
+    end: str | None = None  # smallest or largest, if the strength is the first or last of those tried
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One value of a table: mean with its 95 % interval, prompts n, and the number of edits averaged."""
+    """One value of a table: mean with its 95 % interval, prompts n, and the number of edits averaged.
+
+    replicates: [B] of the bootstrap, by which cells of one split are compared; None where they are not known.
+    """
 
     mean: float
     low: float
     high: float
     n: int
     edits: int
+    replicates: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 
     @property
     def half(self) -> float:
@@ -103,48 +111,37 @@ def benchmark_markdown(frame: pd.DataFrame) -> str:
 def pool(records: Sequence[Estimate]) -> Cell | None:
     """Summarise the records of one metric over its edits (edit seeds); None if no value is finite.
 
-    One edit keeps its own interval, which is over repeats. Several give the mean of their means; the interval covers
-    the spread between edits and between repeats, which all edits share (`intervals.crossed_interval`). If single
-    repeats are not known, the edits' own intervals are used.
+    One edit keeps its own interval; several are resampled, too (`comparisons.pool`). Without replicates, as in success
+    rates of attacks, the interval reaches from the lowest to the highest limit of the edits. Gap closures are capped at
+    1 after pooling.
     """
     kept = [record for record in records if record.get("mean") is not None and np.isfinite(record["mean"])]
     if not kept:
         return None
-    mean = float(np.mean([record["mean"] for record in kept]))
-    n, edits = int(min(r.get("n") or 0 for r in kept)), len(kept)
-    low, high = _limits(kept[0])
-    if edits > 1:
-        table = _by_repeat(kept)
-        if table is not None and table.shape[1] > 1:
-            half = crossed_interval(table)
-            low, high = mean - half, mean + half
-        else:
-            between = spread([record["mean"] for record in kept])
-            below, above = (
-                float(np.mean([abs(_limits(r)[side] - r["mean"]) for r in kept])) for side in (0, 1)
-            )
-            low, high = mean - float(np.hypot(between, below)), mean + float(np.hypot(between, above))
-    return Cell(mean=mean, low=low, high=high, n=n, edits=edits)
+    found = comparisons.pool(kept)
+    if any("uncapped" in record for record in kept):
+        found = found.capped()
+    limits = [_limits(record) for record in kept]
+    low = found.low if found.low is not None else min(low for low, _ in limits)
+    high = found.high if found.high is not None else max(high for _, high in limits)
+    n = int(min(r.get("n") or 0 for r in kept))
+    return Cell(found.mean, low, high, n, len(kept), found.replicates)
 
 
-def paired_difference(records: Sequence[Estimate], baseline: Sequence[Estimate]) -> Cell | None:
-    """Summarise the difference of a metric to its baseline (original or D_r), which has one edit.
+def paired_difference(one: Cell | None, other: Cell | None) -> Cell | None:
+    """Return one cell minus another, paired by replicate; None if one of the two was not measured.
 
-    Repeats are paired because repeat r has the same prompts everywhere; if single repeats are not known, the two
-    intervals add in quadrature. None if one of the two was not measured.
+    Without replicates, the two intervals add in quadrature.
     """
-    mine, other = pool(records), pool(baseline)
-    if mine is None or other is None:
+    if one is None or other is None:
         return None
-    mean = mine.mean - other.mean
-    half = float(np.hypot(mine.half, other.half))
-    tables = [_by_repeat(records), _by_repeat(baseline[:1])]
-    if tables[0] is not None and tables[1] is not None:
-        repeats = min(table.shape[1] for table in tables if table is not None)
-        if repeats > 1:
-            gaps = tables[0][:, :repeats] - tables[1][:, :repeats]
-            mean, half = float(gaps.mean()), crossed_interval(gaps)
-    return Cell(mean=mean, low=mean - half, high=mean + half, n=min(mine.n, other.n), edits=mine.edits)
+    mean, n = one.mean - other.mean, min(one.n, other.n)
+    if one.replicates is None or other.replicates is None:
+        half = float(np.hypot(one.half, other.half))
+        return Cell(mean, mean - half, mean + half, n, one.edits)
+    found = Quantity.of(mean, one.replicates - other.replicates)
+    low, high = (mean if limit is None else limit for limit in (found.low, found.high))
+    return Cell(mean, low, high, n, one.edits, found.replicates)
 
 
 def select(
@@ -181,6 +178,33 @@ def find(
     return pool(select(records, method=method, split=split, metric=metric, model=model, strength=strength))
 
 
+def worst(
+    records: Iterable[Record],
+    metrics: Iterable[str],
+    *,
+    method: str,
+    split: str,
+    model: str | None,
+    strength: int | None = None,
+    more: bool = False,
+) -> Cell | None:
+    """Return the worst of several metrics, such as those of two classifiers: largest, or smallest if more is better."""
+    place: dict[str, Any] = {"method": method, "split": split, "model": model, "strength": strength}
+    kept = list(records)
+    found = [cell for name in metrics if (cell := find(kept, metric=name, **place))]
+    return min(found, key=lambda cell: cell.mean if more else -cell.mean, default=None)
+
+
+def worse_classifier(
+    records: Sequence[Record], *, method: str, split: str, model: str, strength: int | None
+) -> ViolenceMetrics:
+    """Return the metrics of the classifier that flags more of a method's motions; the first if none was measured."""
+    place: dict[str, Any] = {"method": method, "split": split, "model": model, "strength": strength}
+    rates = [(one, find(records, metric=one.rate, **place)) for one in CLASSIFIERS]
+    measured = [(cell.mean, -index, one) for index, (one, cell) in enumerate(rates) if cell]
+    return max(measured)[2] if measured else CLASSIFIERS[0]
+
+
 def strengths_of(records: Iterable[Record], *, method: str, model: str) -> list[int]:
     """List the strengths at which a method was evaluated, in rising order."""
     found = {r["strength"] for r in records if r["method"] == method and r["model"] == model}
@@ -188,21 +212,11 @@ def strengths_of(records: Iterable[Record], *, method: str, model: str) -> list[
 
 
 def _limits(record: Estimate) -> tuple[float, float]:
-    """Limits of one record; one repeat has no spread, so that its limits are missing or equal the mean."""
+    """Limits of one record; its mean where it has none."""
     low, high = (
         record["mean"] if limit is None else limit for limit in (record.get("low"), record.get("high"))
     )
     return float(low), float(high)
-
-
-def _by_repeat(records: Sequence[Estimate]) -> NDArray[np.float64] | None:
-    """Values of each edit and repeat [S, R], cut to the repeats that all have; None if some are not known."""
-    values = [record.get("values") or () for record in records]
-    repeats = min((len(found) for found in values), default=0)
-    if not repeats:
-        return None
-    table = np.array([found[:repeats] for found in values], dtype=np.float64)
-    return table if np.isfinite(table).all() else None
 
 
 def _plain(value: Any) -> Any:

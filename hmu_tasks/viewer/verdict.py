@@ -9,17 +9,7 @@ from hmu_tasks.viewer.attacks import Attacks, rate
 from hmu_tasks.viewer.costs import CostRow, cost_words
 from hmu_tasks.viewer.ranking import Ranking
 from hmu_tasks.viewer.summary import name_of
-from hmu_tasks.viewer.table import (
-    CLOSURE,
-    VIOLENCE,
-    Cell,
-    Record,
-    Selection,
-    find,
-    paired_difference,
-    pool,
-    select,
-)
+from hmu_tasks.viewer.table import CLOSURE, LOSS, Cell, Record, Selection, find, worse_classifier
 
 
 @dataclass(frozen=True)
@@ -63,46 +53,47 @@ def verdict(
         name = f"{name.replace(', ', ' (', 1)})"
     sentences: list[str] = []
     tiles: list[Tile] = []
-    left = cell("forget", VIOLENCE, selection.method)
+    names = worse_classifier(records, split="forget", **_whose(selection, selection.method))
+    left = cell("forget", names.corrected, selection.method)
     place = _place(ranking, selection)
     shown, near = f"show {concept}", f"are nearest to a real motion of {concept} (NCS@1)"
-    for metric, what, tile in ((VIOLENCE, shown, f"{concept} left"), ("ncs1", near, "NCS@1")):
+    for metric, what, tile in ((names.corrected, shown, f"{concept} left"), ("ncs1", near, "NCS@1")):
         now, start = cell("forget", metric, selection.method), cell("forget", metric, "original")
         if not now or not start:
             continue
         retrain = cell("forget", metric, "retrain")
+        flagged = cell("forget", names.rate, selection.method) if metric == names.corrected else None
+        raw = f" (flagged: {_percent(flagged)})" if flagged else ""
         verb = "lowers" if now.mean < start.mean else "does not lower"
         yardstick = (
-            f"; the model retrained without {concept} (D_r) shows {_share(retrain)}" if retrain else ""
+            f"; the model retrained without {concept} (D_r) shows {_percent(retrain)}" if retrain else ""
         )
-        none, context = "", ""
-        if now.mean < 0:
-            flagged, floor = (cell(split, "violence", selection.method) for split in ("forget", "retain"))
-            context = "no more than false alarms; "
-            if flagged and floor:
-                none = (
-                    f" ({_percent(flagged)} are flagged, fewer than the {_percent(floor)} for retain prompts)"
-                )
         sentences.append(
             f"Forgetting: {name}{place} {verb} the share of motions that {what} on {now.n} forget prompts: "
-            f"{_share(start)} with the original, {_share(now)} after the edit{none}{yardstick}."
+            f"{_percent(start)} with the original, {_percent(now)} after the edit{raw}{yardstick}."
         )
-        context += f"original {_share(start, short=True)}" + (
-            f", D_r {_share(retrain, short=True)}" if retrain else ""
+        context = f"original {_percent(start, short=True)}" + (
+            f", D_r {_percent(retrain, short=True)}" if retrain else ""
         )
-        tiles.append(Tile(tile, _share(now), context))
+        tiles.append(
+            Tile(
+                tile,
+                _percent(now),
+                context + (f"; flagged {_percent(flagged, short=True)}" if flagged else ""),
+            )
+        )
         break
-    for metric, word in ((VIOLENCE, concept), ("fid", "forget FID"), ("mm_safe", "MM-Safe")):
+    for metric, word in ((names.rate, concept), ("fid", "forget FID"), ("mm_safe", "MM-Safe")):
         closed = cell("forget", CLOSURE + metric, selection.method)
         if closed:
             span = f"{_percent(closed)} of the {word} gap between the original and D_r"
-            if sentences and metric == VIOLENCE:
+            if sentences and metric == names.rate:
                 sentences[-1] += f" That closes {span}."
             elif sentences:
                 sentences[-1] += f" It closes {span}."
             else:
                 sentences.append(f"Forgetting: {name}{place} closes {span}.")
-            if metric != VIOLENCE:
+            if metric != names.rate:
                 sentences[-1] += " This metric responds to damage as it does to forgetting."
             tiles.append(Tile(f"{word} gap closed", _percent(closed), f"{_interval(closed)}, 95 % interval"))
             break
@@ -123,7 +114,7 @@ def verdict(
         sentences.append(f"Harmless prompts: {harm}.")
     if selection.met is False:
         sentences.append(
-            "No strength kept the limit on the validation split; the one with the smallest loss is shown."
+            "No strength was eligible on the validation split; the one with the smallest loss is shown."
         )
     return Verdict(tuple(sentences), tuple(tiles))
 
@@ -135,8 +126,8 @@ def _place(ranking: Ranking | None, selection: Selection) -> str:
     mine = next((one for one in ranking.methods if one.selection == selection), None)
     count = len(ranking.methods)
     if mine is None or mine.rank is None:
-        kept = any(one.feasible for one in ranking.methods)
-        return f", not ranked{'' if kept else f' (none of {count} methods keeps the limit)'}," if mine else ""
+        some = any(one.eligible for one in ranking.methods)
+        return f", not ranked{'' if some else f' (none of {count} methods is eligible)'}," if mine else ""
     level = [one for one in ranking.methods if one.rank == mine.rank and one is not mine]
     shared = f", shared with {_list(name_of(one.selection.method) for one in level)}" if level else ""
     return f", rank {mine.rank} of {count} methods{shared},"
@@ -148,7 +139,7 @@ def _attacked(
     """Summarise the rate on plain prompts and under the most successful attack."""
     column = (selection.method, selection.strength)
     worst = attacks.worst(*column)
-    plain = f"Attacks: {concept} in {_share(left)} of motions on plain prompts" if left else ""
+    plain = f"Attacks: {concept} in {_percent(left)} of motions on plain prompts" if left else ""
     if worst is None:
         start = f"{plain}. No attack" if plain else "Attacks: none"
         return f"{start} was run, so it is unknown whether {concept} can be brought back.", None
@@ -168,32 +159,31 @@ def _attacked(
 def _retained(
     records: Sequence[Record], selection: Selection, sentences: list[str], tiles: list[Tile]
 ) -> None:
-    """Add the retain metrics: loss of R@1, paired by repeat, and FID."""
+    """Add the retain metrics: loss of R@1, paired with the original, and FID."""
 
-    def rows(metric: str, method: str) -> list[Record]:
-        return select(records, split="retain", metric=metric, **_whose(selection, method))
+    def cell(metric: str, method: str) -> Cell | None:
+        return find(records, split="retain", metric=metric, **_whose(selection, method))
 
-    kept, full = pool(rows("r1", selection.method)), pool(rows("r1", "original"))
-    gap = paired_difference(rows("r1", selection.method), rows("r1", "original"))
-    fid, fid_before = pool(rows("fid", selection.method)), pool(rows("fid", "original"))
-    if kept and full and gap:
-        loss, half = -gap.mean, gap.half
-        good = None if selection.limit is None else loss <= selection.limit
+    kept, full = cell("r1", selection.method), cell("r1", "original")
+    loss = cell(LOSS + "r1", selection.method)
+    fid, fid_before = cell("fid", selection.method), cell("fid", "original")
+    if kept and full and loss:
+        lost = f"{loss.mean + 0.0:.3f} ±{loss.half:.3f}"
+        good = None if selection.limit is None else loss.mean <= selection.limit
         start, end = f"{full.mean:.3f}", f"{kept.mean:.3f}"
-        moves = f"{'falls' if loss > 0 else 'rises'} from {start} to {end}"
+        moves = f"{'falls' if loss.mean > 0 else 'rises'} from {start} to {end}"
         if start == end:
             moves = f"stays at {end}"
         limit = ""
         if selection.limit is not None:
             limit = f", {'within' if good else 'beyond'} the limit of {selection.limit:g}"
         sentences.append(
-            f"Retention: on retain prompts R@1 {moves} (loss {loss + 0.0:.3f} ±{half:.3f}{limit})"
-            + _fid(fid_before, fid)
+            f"Retention: on retain prompts R@1 {moves} (loss {lost}{limit})" + _fid(fid_before, fid)
         )
         context = f"from {full.mean:.3f} to {kept.mean:.3f}" + (
             f"; limit {selection.limit:g}" if selection.limit is not None else ""
         )
-        tiles.append(Tile("retain R@1 lost", f"{loss + 0.0:.3f} ±{half:.3f}", context, good))
+        tiles.append(Tile("retain R@1 lost", lost, context, good))
     if fid and fid_before:
         tiles.append(Tile("retain FID", f"{fid.mean:.2f} ±{fid.half:.2f}", f"original {fid_before.mean:.2f}"))
 
@@ -201,15 +191,18 @@ def _retained(
 def _harmed(records: Sequence[Record], selection: Selection, concept: str, attacks: Attacks | None) -> str:
     """Summarise how many motions for harmless prompts show the concept, or no longer resemble the original's."""
     said = []
+    names = worse_classifier(records, split="retain", **_whose(selection, selection.method))
     now, start, retrain = (
-        find(records, split="retain", metric="violence", **_whose(selection, method))
+        find(records, split="retain", metric=names.rate, **_whose(selection, method))
         for method in (selection.method, *ENDS)
     )
+    induced = find(records, split="retain", metric=names.induced, **_whose(selection, selection.method))
     if now and start:
         yardstick = f", {_percent(retrain, short=True)} of D_r's" if retrain else ""
+        excess = f" (induced: {_percent(induced)})" if induced else ""
         said.append(
             f"{_percent(now)} of the motions for {now.n} retain prompts are classified as {concept}, "
-            f"{_percent(start, short=True)} of the original's{yardstick}"
+            f"{_percent(start, short=True)} of the original's{excess}{yardstick}"
         )
     over = attacks.suppressed(selection.method, selection.strength) if attacks else None
     if over is not None:
@@ -235,11 +228,6 @@ def _list(names: Iterable[str]) -> str:
 def _percent(cell: Cell, *, short: bool = False) -> str:
     text = f"{100 * cell.mean + 0.0:.1f}"
     return f"{text} %" if short else f"{text} ±{100 * cell.half:.1f} %"
-
-
-def _share(cell: Cell, *, short: bool = False) -> str:
-    """Format a rate; one that the correction for false alarms puts below 0 is shown as 0."""
-    return _percent(cell, short=short) if cell.mean >= 0 else "0 %"
 
 
 def _interval(cell: Cell) -> str:

@@ -134,6 +134,14 @@ def test_heads_that_do_not_divide(values: dict[str, Any], section: str) -> None:
     assert re.search(rf"train\.{section}: latent \d+ must be a multiple of heads 5", message)
 
 
+@pytest.mark.parametrize("method", ["uce", "rece", "erasure"])
+def test_a_linear_shift_ends_at_100_per_cent(values: dict[str, Any], method: str) -> None:
+    beyond = put(values, f"unlearn.{method}.strengths", [50, 150])
+    assert "strengths holds 150" in (said := refusal(beyond))
+    assert "reflection: true" in said
+    parse(put(beyond, f"unlearn.{method}.reflection", True), "params.yaml")
+
+
 @pytest.mark.parametrize("name", ["strengths", "seeds", "layers"])
 @pytest.mark.parametrize("given", [[], [1, 1]])
 def test_lists_hold_distinct_numbers(values: dict[str, Any], name: str, given: list[int]) -> None:

@@ -1,13 +1,19 @@
 """Records: which interval they carry, from what, and how many prompts stand behind them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from hmu_tasks.evaluation.intervals import records
-from hmu_tasks.evaluation.measurements import Measured, floor_correct
+from hmu_tasks.evaluation.measurements import Measured
 from hmu_tasks.evaluation.prompts import Prompts
+from hmu_tasks.evaluation.record_files import read_records, write_records
 from hmu_tasks.evaluation.splits import Split
-from hmu_tasks.metrics.stats import cluster_interval, repeat_interval, wilson_interval
+from hmu_tasks.metrics.bootstrap import DRAWS, limits, mean_replicates, split_weights
+from hmu_tasks.metrics.inputs import Influence
+from hmu_tasks.metrics.stats import wilson_interval
+from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.training.loop.batches import CaptionWords
 
 
@@ -18,25 +24,26 @@ def measured(rows: list[float], *, repeats: int = 1, name: str = "violence", twi
     return Measured(Split("forget", asked, origins=origins), {name: np.array(rows)})
 
 
-def test_several_repeats_have_their_own_spread() -> None:
-    (row,) = records(measured([1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 1, 0], repeats=3), {"edit": "s0"}, seed=1)
-    expected = repeat_interval([0.25, 0.5, 0.75])
-    assert row["interval"] == "repeats"
-    assert (row["low"], row["mean"], row["high"]) == (expected.low, 0.5, expected.high)
-    assert (row["n"], row["repeats"], row["values"], row["edit"]) == (4, 3, [0.25, 0.5, 0.75], "s0")
-
-
-def test_one_repeat_is_drawn_anew_by_clips_of_one_origin() -> None:
-    found = measured([1.0, 1.0, 0.0, 0.0] * 10, twins=True)
-    (row,) = records(found, {}, seed=1)
-    expected = cluster_interval(
-        found.rows["violence"], np.arange(40) // 2, rng=np.random.default_rng([1, 11])
-    )
-    assert row["interval"] == "bootstrap"
-    assert (row["low"], row["mean"], row["high"]) == (expected.low, 0.5, expected.high)
-    assert records(found, {}, seed=1) == [row]
-    (alone,) = records(measured([1.0, 1.0, 0.0, 0.0] * 10), {}, seed=1)
+def test_clips_of_one_origin_and_repeats_are_resampled() -> None:
+    rows = ([1.0, 1.0, 0.0, 0.0] * 10 + [0.0] * 40) * 2
+    found = measured(rows, repeats=4, twins=True)
+    (row,) = records(found, {"edit": "s0"}, seed=1)
+    weights = split_weights("forget", clusters=20, repeats=4, seed=1)
+    expected = mean_replicates(np.array(rows).reshape(4, 40), np.arange(40) // 2, weights)
+    assert row["replicates"] == pytest.approx(expected, abs=1e-7)
+    assert (row["low"], row["high"]) == pytest.approx(limits(expected))
+    assert (row["interval"], row["n"], row["repeats"], row["edit"]) == ("bootstrap", 40, 4, "s0")
+    assert (row["mean"], row["values"]) == (0.25, [0.5, 0.0, 0.5, 0.0])
+    (alone,) = records(measured(rows, repeats=4), {}, seed=1)
     assert alone["high"] - alone["low"] < row["high"] - row["low"]
+
+
+def test_parts_of_a_split_are_resampled_with_it() -> None:
+    found = measured([0.0, 1.0] * 20)
+    part = found.part("forget-keyword", np.arange(40) < 40)
+    assert part is not None
+    (whole,), (same,) = (records(one, {}, seed=1) for one in (found, part))
+    assert np.array_equal(whole["replicates"], same["replicates"])
 
 
 def test_a_share_of_nothing_or_all_is_not_certain() -> None:
@@ -44,41 +51,45 @@ def test_a_share_of_nothing_or_all_is_not_certain() -> None:
     sure = wilson_interval(0, 20)
     assert (none["interval"], none["low"], none["high"]) == ("wilson", sure.low, sure.high)
     assert none["high"] > 0.1
-    (every,) = records(measured([1.0] * 40), {}, seed=1)
-    assert (every["interval"], every["high"]) == ("wilson", 1.0)
+    (every,) = records(measured([1.0] * 80, repeats=2), {}, seed=1)
+    assert (every["interval"], every["high"], every["low"]) == ("wilson", 1.0, wilson_interval(40, 40).low)
     (same,) = records(measured([1.0] * 40, name="mm_dist"), {}, seed=1)
     assert (same["interval"], same["low"], same["high"]) == ("bootstrap", 1.0, 1.0)
 
 
-def test_a_corrected_rate_below_the_floor_keeps_its_spread() -> None:
-    found = floor_correct(
-        measured([0.0] * 10 + [1.0] * 2 + [0.0] * 8, repeats=2), measured([1.0] + [0.0] * 9)
-    )
-    row = next(row for row in records(found, {}, seed=1) if row["metric"] == "violence_corrected")
-    assert row["values"] == pytest.approx([-0.1 / 0.9, 0.1 / 0.9])
-    assert row["mean"] == pytest.approx(0.0)
-    assert row["low"] < 0 < row["high"]
-
-
-def test_the_corrected_rate_carries_the_noise_of_its_floor() -> None:
-    rate = measured([1.0] * 20 + [0.0] * 20)
-    (_, sure), (_, noisy) = (
-        records(floor_correct(rate, floor), {}, seed=1)
-        for floor in (measured([0.0] * 40), measured([1.0] * 4 + [0.0] * 36))
-    )
-    assert (sure["mean"], noisy["mean"]) == (0.5, pytest.approx(0.4 / 0.9))
-    assert (sure["interval"], noisy["interval"]) == ("bootstrap", "bootstrap")
-    assert noisy["low"] < noisy["mean"] < noisy["high"]
-    assert noisy["high"] - noisy["low"] > sure["high"] - sure["low"]
-    (_, none) = records(floor_correct(measured([0.0] * 40), measured([0.0] * 40)), {}, seed=1)
-    assert (none["interval"], none["low"], none["mean"]) == ("wilson", 0.0, 0.0)
-    assert none["high"] == pytest.approx(wilson_interval(0, 40).high)
-
-
-def test_figures_of_a_whole_set_and_prompts_that_do_not_count() -> None:
+def test_metrics_of_a_whole_set_and_prompts_that_do_not_count() -> None:
     found = measured([np.nan, 1.0, 3.0, np.nan], name="mm_safe")
-    found.whole["fid"] = [2.0]
+    found.whole.update({"fid": [2.0], "ncs_rank_median": [4.0]})
+    found.influence["fid"] = Influence(np.array([[0.1, -0.1, 0.0, 0.0]]), np.array([[0.0, 0.0, 0.2, -0.2]]))
     found.split.real = np.zeros((4, 7))
-    safe, fid = records(found, {}, seed=0)
+    safe, fid, median = records(found, {}, seed=0)
     assert (safe["n"], safe["mean"]) == (2, 2.0)
-    assert (fid["n"], fid["interval"], fid["low"], fid["width"]) == (4, None, None, 7)
+    assert (fid["n"], fid["interval"], fid["width"]) == (4, "jackknife", 7)
+    assert fid["low"] < 2.0 < fid["high"]
+    assert (median["interval"], median["low"]) == (None, None)
+    assert "replicates" not in median
+    # Real motions of other clips vary on their own.
+    found.split.real_clusters = np.array([0, 0, 1, 1])
+    assert not np.array_equal(records(found, {}, seed=0)[1]["replicates"], fid["replicates"])
+
+
+def test_records_return_from_their_files(tmp_path: Path) -> None:
+    found = measured([0.0, 1.0] * 20)
+    found.whole["ncs_rank_median"] = [4.0]
+    rows = records(found, {"method": "m"}, seed=0)
+    write_records(rows, tmp_path)
+    first = (tmp_path / "replicates.npz").read_bytes()
+    back = read_records(tmp_path)
+    assert len(back[0]["replicates"]) == DRAWS
+    assert np.array_equal(back[0]["replicates"], rows[0]["replicates"])
+    assert back[1] == rows[1]
+    write_records(back, tmp_path)
+    assert (tmp_path / "replicates.npz").read_bytes() == first
+    (tmp_path / "metrics.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(DataError, match="2 rows for 0 records"):
+        read_records(tmp_path)
+    (tmp_path / "replicates.npz").unlink()
+    with pytest.raises(DataError, match="missing beside"):
+        read_records(tmp_path)
+    with pytest.raises(DataError, match="evaluated first"):
+        read_records(tmp_path / "none")

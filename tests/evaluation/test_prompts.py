@@ -3,7 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from hmu_tasks.evaluation.prompts import caption_prompts, origins, repeated_prompts, written_prompts
+from hmu_tasks.evaluation.prompts import (
+    caption_prompts,
+    origins,
+    repeated_prompts,
+    sampled_clips,
+    written_prompts,
+)
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 
 
@@ -40,12 +46,12 @@ def test_written_prompts_have_whole_tokens_within_the_models_limits() -> None:
 
 
 def test_prompts_for_multimodality_repeat_a_few_clips() -> None:
-    asked = repeated_prompts(clips(), prompts=4, samples=3, seed=1)
+    asked = repeated_prompts(clips(), sampled_clips(clips(), prompts=4, seed=1), samples=3)
     assert (asked.n, asked.repeats) == (4, 3)
     assert asked.texts == asked.texts[:4] * 3
     assert len(set(asked.texts)) == 4
     assert all(text.endswith(".0") for text in asked.texts)
-    fewer = repeated_prompts(clips(2), prompts=4, samples=3, seed=1)
+    fewer = repeated_prompts(clips(2), sampled_clips(clips(2), prompts=4, seed=1), samples=3)
     assert (fewer.n, len(fewer.texts)) == (2, 6)
 
 

@@ -25,9 +25,9 @@ def test_edits_of_the_selected_strength_by_seed(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(DataError, match=r"selection\.json is missing; run `dvc repro`"):
         selected_edits("momask", "lcr")
     place = paths.evaluation("momask", "lcr") / "selection.json"
-    write_json(place, {"strength": 8, "feasible": True, "reason": "largest"})
+    write_json(place, {"strength": 8, "eligible": True, "reason": "largest"})
     assert list(selected_edits("momask", "lcr")) == ["strength008-s2", "strength008-s10"]
-    write_json(place, {"strength": 16, "feasible": True, "reason": "largest"})
+    write_json(place, {"strength": 16, "eligible": True, "reason": "largest"})
     with pytest.raises(DataError, match="names strength 16, which no edit has"):
         selected_edits("momask", "lcr")
 

@@ -43,6 +43,7 @@ def test_the_card_has_every_part() -> None:
         "| harmless prompts, benign: motion differs from the original's | 20%, up to 22% | – | – | 400 |",
     ]
     assert "| forget | violence rate, floor-corrected | 0.21 ±0.02 | – | – | 400 |" in text
+    assert "| retain | induced violence | 0 ±0.02 | – | – | 400 |" in text
     assert "git checkout c0ffee\ndvc repro register@momask-lcr" in text
     assert "| data/clips | `abc.dir` |" in text
     assert "**Gate: passed.**" in text

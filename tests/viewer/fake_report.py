@@ -22,6 +22,7 @@ ERASURE = Selection(
     "erasure", 100, "largest gap closure within a retain R@1 loss of 0.03", met=True, limit=0.03
 )
 NPO = Selection("npo", 200, "least loss taken", model="bamm", met=False, limit=0.03)
+NOISE = np.random.default_rng(7).standard_normal((20, 400))  # of each split, shared by all models
 REAL = {"r1": 0.94, "diversity": 13.4, "peak_jerk": 310.0, "mm_dist": 2.9, "violence": 0.99}
 
 
@@ -38,8 +39,10 @@ def make_records(*, violence: bool = True, probes: bool = True, old: bool = Fals
             if not violence and "violence" in metric:
                 continue
             found = value * (1 + 0.015 * rng.standard_normal(repeats))
-            half = 2.0 * float(found.std(ddof=1)) / repeats**0.5 if repeats > 1 else None
             mean = float(found.mean())
+            shared = NOISE[sum(split.encode()) % 20]
+            replicates = mean + 0.02 * value * (0.8 * shared + 0.6 * rng.standard_normal(400))
+            low, high = np.quantile(replicates, [0.025, 0.975])
             n = {"forget-keyword": 290, "forget-free": 150}.get(split, 200 if split.endswith("-val") else 440)
             rows.append(
                 {
@@ -53,11 +56,13 @@ def make_records(*, violence: bool = True, probes: bool = True, old: bool = Fals
                     "split": split,
                     "metric": metric,
                     "mean": mean,
-                    "low": None if half is None else mean - half,
-                    "high": None if half is None else mean + half,
+                    "low": float(low),
+                    "high": float(high),
+                    "interval": "bootstrap",
                     "n": n,
                     "repeats": repeats,
                     "values": [float(v) for v in found],
+                    "replicates": replicates,
                     **({"width": 256} if metric == "fid" and not old else {}),
                 }
             )
@@ -72,7 +77,6 @@ def make_records(*, violence: bool = True, probes: bool = True, old: bool = Fals
                 "r1": 0.52 - 0.13 * s,
                 "diversity": 13 + 0.7 * s - 2 * d,
                 "violence": 0.74 - 0.62 * s,
-                "violence_corrected": 0.71 - 0.62 * s,
                 "peak_jerk": 300 + 60 * d,
                 "ncs1": 0.6 - 0.4 * s,
                 "ncs10": 0.9 - 0.4 * s,
@@ -84,7 +88,7 @@ def make_records(*, violence: bool = True, probes: bool = True, old: bool = Fals
             retain = {
                 "fid": 7.2 + 9 * d,
                 "kid": 0.21 + 0.3 * d,
-                "r1": 0.80 - 0.18 * d,
+                "r1": 0.80 - 0.1 * d,
                 "mm_dist": 3.3 + 0.8 * d,
                 "diversity": 13.2 - 1.5 * d,
                 "violence": 0.03,
@@ -94,7 +98,7 @@ def make_records(*, violence: bool = True, probes: bool = True, old: bool = Fals
             add(model, method, edit, strength, seed, f"retain{suffix}", **retain)
         if probes and picked:
             for part, share in (("forget-keyword", 0.8), ("forget-free", 0.5)):
-                add(model, method, edit, strength, seed, part, violence_corrected=share * (1 - 0.9 * s))
+                add(model, method, edit, strength, seed, part, violence=share * (1 - 0.9 * s))
             kinds = {
                 "explicit": 0.7 - 0.55 * s,
                 "implicit": 0.5 - 0.3 * s,
@@ -130,9 +134,11 @@ def make_matrix() -> list[dict[str, Any]]:
             if row["method"] != "lcr" or row["seed"] or row["strength"] not in (8, 16):
                 continue
             strength = knobs[row["strength"] == 16]
-            shift = 0.9 if row["metric"] in ("violence", "violence_corrected") else 1.0
-            for name in ("mean", "low", "high"):
-                row = {**row, name: None if row[name] is None else shift * row[name]}
+            # A little more violence on forget prompts, and less on others.
+            shift = (
+                (1.03 if row["split"].startswith("forget") else 0.9) if row["metric"] == "violence" else 1.0
+            )
+            row = {**row, **{name: shift * row[name] for name in ("mean", "low", "high", "replicates")}}
             values = [shift * value for value in row["values"]]
             place = {
                 "model": model,
@@ -326,16 +332,16 @@ VALIDATION = {
 
 
 def make_inputs(*, violence: bool = True, probes: bool = True, full: bool = True) -> ReportInputs:
-    from hmu_tasks.metrics.closures import with_closures
+    from hmu_tasks.metrics.comparisons import with_comparisons
 
     if not full:
-        records = with_closures(make_records(violence=violence, probes=probes))
+        records = with_comparisons(make_records(violence=violence, probes=probes))
         return ReportInputs("humanml3d", "violence", records, SELECTION)
     components = ["evaluator", "tokenizer-full", "tokenizer-retrain", "base-momask-full"]
     return ReportInputs(
         dataset="synthetic",
         concept="violence",
-        records=with_closures(make_matrix()),
+        records=with_comparisons(make_matrix()),
         selection=SELECTION,
         others=(ERASURE, NPO),
         probes=make_probes(),

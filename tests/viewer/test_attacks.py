@@ -34,7 +34,7 @@ def test_several_edits_are_pooled():
     cell = attacks(rows + more, [SELECTION], model="momask").rows[0].cells["lcr", 16]
     assert cell.edits == 2
     assert cell.mean == rows[0]["mean"] + 0.05
-    assert cell.half > 0.5  # two edits tell little about their spread
+    assert (cell.low, cell.high) == (rows[0]["low"], rows[0]["high"])  # from the lowest to the highest limit
 
 
 def test_unselected_strengths_and_other_models_are_left_out():

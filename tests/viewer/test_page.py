@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fake_report import SELECTION, make_history, make_inputs, make_records
 
-from hmu_tasks.metrics.closures import with_closures
+from hmu_tasks.metrics.comparisons import with_comparisons
 from hmu_tasks.report import write_report
 from hmu_tasks.viewer import page
 from hmu_tasks.viewer.inputs import ReportInputs
@@ -145,7 +145,7 @@ def test_without_labels_and_gold_forgetting_is_unknown():
     records = [
         r for r in make_records(violence=False) if r["method"] != "retrain" and "ncs" not in r["metric"]
     ]
-    found = verdict(with_closures(records), SELECTION, concept="violence")
+    found = verdict(with_comparisons(records), SELECTION, concept="violence")
     assert found.sentences[0].startswith("Forgetting: unknown")
 
 
@@ -156,46 +156,34 @@ def test_no_records_at_all_still_make_a_page():
 
 
 def test_verdict_reports_forgetting_and_retention():
-    records = with_closures(make_records())
+    records = with_comparisons(make_records())
     found = verdict(records, SELECTION, concept="violence")
     words = " ".join(found.sentences)
     assert words.startswith("Forgetting: LCR (K = 16) lowers the share of motions that show violence on 440")
     assert "Retention: on retain prompts R@1 falls from" in words
     assert "within the limit of 0.03" in words
     assert [tile.good for tile in found.tiles] == [None, None, True, None]
-    old = with_closures(make_records(old=True))
+    old = with_comparisons(make_records(old=True))
     missed = verdict(old, dataclasses.replace(SELECTION, strength=64, met=False), concept="violence")
     assert "beyond the limit" in " ".join(missed.sentences)
-    assert "No strength kept the limit" in missed.sentences[-1]
+    assert "No strength was eligible" in missed.sentences[-1]
 
 
-def test_a_rate_below_the_floor_is_shown_as_zero():
-    changed = {
-        ("forget", "violence_corrected"): -0.02,
-        ("forget", "violence"): 0.05,
-        ("retain", "violence"): 0.07,
-    }
+def test_a_rate_below_the_floor_is_zero_and_stands_beside_the_flagged_one():
+    changed = {("forget", "violence"): 0.02, ("retain", "violence"): 0.07}
     records = [
-        {
-            **r,
-            "mean": changed[found],
-            "low": changed[found],
-            "high": changed[found],
-            "values": [changed[found]] * 3,
-        }
-        if r["method"] == "lcr" and (found := (r["split"], r["metric"])) in changed
+        {**r, "mean": value, "replicates": value + 0.001 * (r["replicates"] - r["mean"])}
+        if r["method"] == "lcr" and (value := changed.get((r["split"], r["metric"]))) is not None
         else r
         for r in make_records()
     ]
-    found = verdict(records, SELECTION, concept="violence")
-    assert (
-        "0 % after the edit (5.0 ±0.0 % are flagged, fewer than the 7.0 ±0.0 % for retain prompts)"
-        in found.sentences[0]
-    )
-    assert found.tiles[0].value == "0 %"
-    assert found.tiles[0].context.startswith("no more than false alarms; original ")
-    assert "A violence rate below 0 means" in note(summarise(records, SELECTION), SELECTION)
-    assert "below 0" not in note(summarise(make_records(), SELECTION), SELECTION)
+    compared = with_comparisons(records)
+    found = verdict(compared, SELECTION, concept="violence")
+    assert "0.0 ±0.0 % after the edit (flagged: 2.0 ±" in found.sentences[0]
+    assert "That closes 100.0 ±" in found.sentences[0]
+    assert "(induced: 4.0 ±" in found.sentences[-1]
+    assert found.tiles[0].value.startswith("0.0 ±")
+    assert "not below 0" in note(summarise(compared, SELECTION), SELECTION)
 
 
 def test_verdict_names_rank_worst_attack_and_cost(inputs):
@@ -232,12 +220,12 @@ def test_heat_map_tells_rate_interval_and_prompts_of_every_cell(text):
 def test_few_motions_are_warned_of(text, inputs):
     assert "forget-val (n = 200, 256 features)" in text
     assert "forget (n = 440" not in text
-    old = dataclasses.replace(inputs, records=with_closures(make_records(old=True)))
+    old = dataclasses.replace(inputs, records=with_comparisons(make_records(old=True)))
     assert not views(old)[0].warning
 
 
 def test_old_records_and_no_probes_still_make_a_report(tmp_path):
-    old = ReportInputs("synthetic", "violence", with_closures(make_records(old=True)), SELECTION)
+    old = ReportInputs("synthetic", "violence", with_comparisons(make_records(old=True)), SELECTION)
     write_report(old, tmp_path)
     assert "LCR, K = 64" not in (tmp_path / "summary.txt").read_text(encoding="utf-8")
 

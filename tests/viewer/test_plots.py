@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from fake_report import ERASURE, SELECTION, make_history, make_records, make_usage
 
-from hmu_tasks.metrics.closures import with_closures
+from hmu_tasks.metrics.comparisons import with_comparisons
 from hmu_tasks.viewer import codeplots, drawing, plots
 
 
@@ -42,7 +42,7 @@ def test_tradeoff_names_every_method_and_both_ends(inputs):
 
 
 def test_curves_come_from_the_validation_split():
-    rows = with_closures(make_records())
+    rows = with_comparisons(make_records())
     test = [r for r in rows if not r["split"].endswith("-val")]
     assert plots.tradeoff(test, [SELECTION], model="momask") is None
     assert plots.strength_curves(test, SELECTION) is None
@@ -50,7 +50,7 @@ def test_curves_come_from_the_validation_split():
 
 
 def test_without_data_there_is_no_plot():
-    records = with_closures(make_records(violence=False, probes=False))
+    records = with_comparisons(make_records(violence=False, probes=False))
     assert plots.prompt_kinds(records, SELECTION) is None
     words = texts(plots.tradeoff(records, [SELECTION], model="momask"))
     assert "forget FID gap closed" in words

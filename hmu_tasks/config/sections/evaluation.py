@@ -62,6 +62,7 @@ class RegisterSection(Section):
 
     forget: dict[str, float]
     retain: dict[str, float]
+    induced: dict[str, Annotated[float, Field(ge=0, le=1)]]
     probe_success: dict[
         Literal["text", "embedding", "weights", "precision", "oversuppression"],
         Annotated[float, Field(ge=0, le=1)],

@@ -28,8 +28,10 @@ class Dataset:
     reader: (folder, fps) -> iterator of `Clip`, and of `Skipped` for what cannot be used. finder: for a raw folder in
     HumanML3D's layout, (folder) -> `raw.Source`; the folder is then read by `raw.RawFolder`.
     writer: address of what makes that folder, (folder, seed, progress, knobs of its section); None where the user
-    brings it. section: schema of `ingest.<name>` in params.yaml, where the dataset has knobs of its own. check: raises
-    ValueError if the section `ingest` is inconsistent; it also gets the folder that `writer` fills.
+    brings it. sampler: of a generated dataset, address of what makes new clips of its distribution, (seed, split,
+    index, forget_share) -> a clip and its mirror image with captions.
+    section: schema of `ingest.<name>` in params.yaml, where the dataset has knobs of its own. check: raises
+    ValueError where the section `ingest` asks for what cannot be; it also gets the folder that `writer` fills.
     fps: frames per second of the motions, where `ingest.fps` names no other. width: features per frame. mirrored:
     whether there are mirrored twins. tagged: whether captions have tokens, all or none.
     """
@@ -38,6 +40,7 @@ class Dataset:
     reader: str | None = None
     finder: str | None = None
     writer: str | None = None
+    sampler: str | None = None
     section: "type[Section] | None" = None
     check: Callable[[Any, Path], None] | None = None
     fps: float = 20.0

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hmu_tasks.methods.method import Knobs, Sweep
 from hmu_tasks.runtime.section import Count, Rate
@@ -23,7 +23,26 @@ class TextKnobs(Knobs):
     captions: Count
 
 
-class ConceptKnobs(TextKnobs):
+class ShiftKnobs(TextKnobs):
+    """Linear shifts away from the concept, of which 100 per cent removes it.
+
+    reflection: allow strengths above 100, which reflect the concept to its other side instead of removing it.
+    """
+
+    reflection: bool
+
+    @model_validator(mode="after")
+    def _a_removal_ends_at_100(self) -> "ShiftKnobs":
+        beyond = [strength for strength in self.strengths if strength > 100]
+        if beyond and not self.reflection:
+            raise ValueError(
+                f"strengths holds {', '.join(map(str, beyond))}: above 100 per cent the concept is reflected, "
+                "not removed; take them out, or set reflection: true"
+            )
+        return self
+
+
+class ConceptKnobs(ShiftKnobs):
     """Unified Concept Editing, which RECE builds on.
 
     target: the text whose output a forget text is mapped to: itself without the concept (`shifted`), or the empty text.

@@ -26,5 +26,6 @@ DATASET = Dataset(
     name="synthetic",
     finder="hmu_tasks.data.datasets.humanml3d:find",
     writer="hmu_tasks.data.datasets.synthetic.writer:write_raw_folder",
+    sampler="hmu_tasks.data.datasets.synthetic.writer:sample_pair",
     section=SyntheticSection,
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hmu_tasks.data.datasets.synthetic.captions import mirrored
+from hmu_tasks.data.datasets.synthetic.captions import Sentence, mirrored
 from hmu_tasks.data.datasets.synthetic.compose import ACTIONS, SyntheticClip, compose
 from hmu_tasks.data.motion.features import from_joints, mirror_joints
 from hmu_tasks.data.motion.normalisation import RunningStatistics
@@ -41,6 +41,25 @@ def sample_clip(seed: int, split: str, index: int, *, forget_share: float = 0.12
     """
     rng = np.random.default_rng([seed, _SPLITS.index(split), index])
     return compose(rng, violent=is_violent(index, forget_share))
+
+
+@dataclass(frozen=True)
+class CaptionedClip:
+    """A clip as models see it: raw features [F, 263] and its captions."""
+
+    features: Features
+    captions: tuple[Sentence, ...]
+
+
+def sample_pair(
+    seed: int, split: str, index: int, *, forget_share: float = 0.12
+) -> tuple[CaptionedClip, CaptionedClip]:
+    """Generate clip `index` of a split as `sample_clip` does, and its mirror image."""
+    clip = sample_clip(seed, split, index, forget_share=forget_share)
+    return (
+        CaptionedClip(from_joints(clip.joints), clip.captions),
+        CaptionedClip(from_joints(mirror_joints(clip.joints)), tuple(map(mirrored, clip.captions))),
+    )
 
 
 def _pairs(name: str, clips: int) -> int:
