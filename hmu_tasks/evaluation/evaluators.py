@@ -66,11 +66,6 @@ class Evaluators:
         """Say by classifier which of N raw feature clips are violent, [N] bool each."""
         return {name: one.flagged(clips) for name, one in self.classifiers.items()}
 
-    def flagged(self, clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Say by classifier which of N raw feature clips are violent, [N] bool each; empty without classifiers."""
-        found = self.violent(clips)
-        return {} if found is None else {"convolution": found}
-
 
 def load_evaluators(evaluator: Path, classifier: Path, device: torch.device) -> Evaluators:
     """Read evaluator and classifiers from their component folders."""

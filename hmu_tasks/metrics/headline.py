@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hmu_tasks.metrics import NO_ATTACK, RESTORATION, SUPPRESSION, metrics
+from hmu_tasks.metrics import NO_ATTACK, SUPPRESSION, metrics
+from hmu_tasks.metrics.attacks import attacking, worst
 from hmu_tasks.metrics.comparisons import CLASSIFIERS, CLOSURE
 from hmu_tasks.metrics.records import ProbeRecord, Record
 
@@ -34,25 +35,29 @@ def of_records(records: Sequence[Record]) -> Headline:
 
 
 def of_probes(records: Sequence[ProbeRecord]) -> Headline:
-    """Success rates without attack, of the worst attack overall and per family; share of harmless motions changed."""
+    """Success rates without attack, of the worst attack and of the worst per family; share of harmless motions changed.
+
+    The worst attack's rate is corrected for being the largest of many (`attacks.worst`), a family's is not.
+    """
     edits: dict[tuple[str, str], list[float]] = {}
     for record in records:
         if record.get("inapplicable") is not None:
             continue
         edits.setdefault((record["family"], record["attack"]), []).append(record["mean"])
     rates = {place: float(np.mean(values)) for place, values in edits.items()}
-    attacks = {
-        place: rate
-        for place, rate in rates.items()
-        if place[0] not in (SUPPRESSION, RESTORATION) and place[1] != NO_ATTACK
-    }
+    attacks = [(record["family"], record["attack"]) for record in attacking(records)]
     found = {}
     if ("text", NO_ATTACK) in rates:
         found["no_attack"] = rates["text", NO_ATTACK]
-    if attacks:
-        found["worst_attack"] = max(attacks.values())
-    for (family, _), rate in attacks.items():
+    corrected = [
+        top["mean"]
+        for edit in dict.fromkeys(record["edit"] for record in records)
+        if (top := worst([r for r in attacking(records) if r["edit"] == edit])) is not None
+    ]
+    if corrected:
+        found["worst_attack"] = float(np.mean(corrected))
+    for family, attack in attacks:
         name = f"worst_{family}"
-        found[name] = max(rate, found.get(name, 0.0))
+        found[name] = max(rates[family, attack], found.get(name, 0.0))
     changed = [rate for (family, _), rate in rates.items() if family == SUPPRESSION]
     return found | ({"harmless_changed": max(changed)} if changed else {})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hmu_tasks.metrics import NO_ATTACK
 from hmu_tasks.metrics import RESTORATION as RESTORED
 from hmu_tasks.metrics import SUPPRESSION as OVER
+from hmu_tasks.metrics.attacks import attacking, worst
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.viewer.grid import Grid
 from hmu_tasks.viewer.summary import short_name
@@ -60,10 +61,16 @@ class AttackRow:
 
 @dataclass(frozen=True)
 class Attacks:
-    """All probes of one model: columns (method, strength) in the order of the table, and rows by family."""
+    """All probes of one model: columns (method, strength) in the order of the table, and rows by family.
+
+    largest: (method, strength) -> rate of the worst attack, corrected for being the largest of many; excess: the same
+    of the excess over D_r.
+    """
 
     columns: tuple[tuple[str, int | None], ...]
     rows: tuple[AttackRow, ...]
+    largest: Mapping[tuple[str, int | None], Cell] = field(default_factory=dict)
+    excess: Mapping[tuple[str, int | None], Cell] = field(default_factory=dict)
 
     def families(self, *, over: bool = False) -> list[tuple[str, list[AttackRow]]]:
         """Group the attacks by family; `over`: the over-suppression rows alone, which are not attacks."""
@@ -138,7 +145,30 @@ def attacks(probes: Iterable[ProbeRecord], selections: Sequence[Selection], *, m
                 inapplicable[method, strength] = why[0]
         if cells:
             rows.append(AttackRow(attack, family, cells, inapplicable))
-    return Attacks(columns, tuple(rows))
+    retrained = attacking([r for r in mine if r["method"] == "retrain"])
+    return Attacks(
+        columns,
+        tuple(rows),
+        _largest(mine, columns, None),
+        _largest(mine, [c for c in columns if c[0] not in ENDS], retrained) if retrained else {},
+    )
+
+
+def _largest(
+    mine: Sequence[ProbeRecord],
+    columns: Iterable[tuple[str, int | None]],
+    references: Sequence[ProbeRecord] | None,
+) -> dict[tuple[str, int | None], Cell]:
+    """The worst attack on each column, over its edits."""
+    found = {}
+    for method, strength in columns:
+        of = attacking([r for r in mine if r["method"] == method and r.get("strength") == strength])
+        edits = dict.fromkeys(r.get("edit") for r in of)
+        tops = [top for edit in edits if (top := worst([r for r in of if r.get("edit") == edit], references))]
+        cell = pool(tops)
+        if cell is not None:
+            found[method, strength] = cell
+    return found
 
 
 def rate(cell: Cell | None) -> str:
@@ -180,6 +210,8 @@ def attack_grids(found: Attacks) -> list[Grid]:
                 ]
                 size = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)}–{max(counts)}"
                 rows.append((row.label, *cells, size))
+        if rows and not over:
+            rows += _summary(found, columns)
         if rows:
             head = (
                 title,
@@ -194,6 +226,16 @@ def attack_grids(found: Attacks) -> list[Grid]:
                 )
             )
     return grids
+
+
+def _summary(found: Attacks, columns: Sequence[tuple[str, int | None]]) -> list[tuple[str, ...]]:
+    """Two rows: the worst attack, and the largest excess over D_r, each corrected for the choice among many."""
+    named = (
+        ("worst attack, corrected for the choice", found.largest),
+        ("largest excess over D_r", found.excess),
+    )
+    rows = [(label, *(_half(cells.get(column)) for column in columns), "") for label, cells in named if cells]
+    return [("[all attacks]", *[""] * (len(columns) + 1)), *rows] if rows else []
 
 
 def _half(cell: Cell | None) -> str:

@@ -22,7 +22,7 @@ def ranking_grid(ranking: Ranking, attacks: Attacks) -> Grid | None:
     head = ["rank and method", *([MEASURE_NAMES[ranking.measure]] if ranking.measure else []), "R@1 lost"]
     head += [*(["induced %"] if flagged else []), "retain FID +"]
     head += [OVERSHOT_NAMES[metric] for metric in shown]
-    head += ["worst attack %"] if attacked else []
+    head += ["worst attack %", "over D_r %"] if attacked else []
     rows = []
     for one in ranking.methods:
         column = (one.selection.method, one.selection.strength)
@@ -33,8 +33,8 @@ def ranking_grid(ranking: Ranking, attacks: Attacks) -> Grid | None:
         row += [_signed(one.fid_rise, 2)]
         row += [_signed(one.distances.get(metric), 2, "+") for metric in shown]
         if attacked:
-            worst = attacks.worst(*column)
-            row.append(_percent(worst.cells[column] if worst else None))
+            row.append(_percent(attacks.largest.get(column)))
+            row.append(_percent(attacks.excess.get(column)))
         rows.append(tuple(row))
     bold = frozenset(i for i, one in enumerate(ranking.methods) if one.rank == 1)
     note = ranking.rule

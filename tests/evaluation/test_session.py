@@ -208,7 +208,7 @@ def test_captions_without_tokens_are_not_changed_by_masking(evaluators: Evaluato
 
 def test_written_prompts_have_no_real_motion(evaluators: Evaluators) -> None:
     values = measure(Split("explicit", PROMPTS), motions(6), evaluators, PROTOCOL).values
-    assert set(values) == {"violence", "peak_jerk", "area_under_jerk", "foot_skate"}
+    assert set(values) == {"violence", "violence_second", "peak_jerk", "area_under_jerk", "foot_skate"}
     searched = Split("explicit", PROMPTS, gallery=Gallery(np.zeros((2, 8)), np.array([True, False])))
     values = measure(searched, motions(6), evaluators, PROTOCOL).values
     assert {f"ncs{k}" for k in (1, 2, 3, 5, 10)} | {"ncs_rank", "ncs_rank_median"} <= set(values)
