@@ -26,7 +26,17 @@ FILES = (
     "__init__.py",
     *(
         f"runtime/{name}.py"
-        for name in ("__init__", "addresses", "cache", "code_digest", "errors", "files", "section")
+        for name in (
+            "__init__",
+            "addresses",
+            "cache",
+            "code_digest",
+            "errors",
+            "files",
+            "progress",
+            "section",
+            "yaml_files",
+        )
     ),
 )
 REQUIRED = ("mlflow", "numpy", "pandas", "safetensors", "torch", "pydantic", "ruamel.yaml")

@@ -24,7 +24,7 @@ class MotionSample:
     clip_id: str
     joints: NDArray[np.floating]
     fps: float = 20.0
-    model: str = ""  # empty for motions of the data set
+    model: str = ""  # empty for motions of the dataset
 
     @property
     def name(self) -> str:
@@ -108,5 +108,5 @@ def groups(samples: Sequence[MotionSample], selections: Sequence[Selection]) -> 
 
 
 def _file_name(text: str) -> str:
-    """Replace what a file name may not hold on every system; some data sets' clip ids contain slashes."""
+    """Replace what a file name may not hold on every system; some datasets' clip ids contain slashes."""
     return re.sub(r"[^\w.-]", "_", text)

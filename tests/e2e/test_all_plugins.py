@@ -24,12 +24,11 @@ from hmu_tasks import filter as divide
 
 changes = YAML(typ="safe").load(Path("section.yaml").read_text())
 changes["ingest"]["on_bad"] = "skip"  # of frames, the joints of a clip give one less
-knobs = tiny_params(overlaid(changes, {
-    "run": {"models": ["mlp"], "methods": ["dropping"]},
-    "train": {"base": {"mlp": {"hidden": 16, "steps": 4, "batch": 8}}},
-    "unlearn": {"dropping": {"strengths": [0, 50]}},
-    "validate": {"forget_share": [0.1, 0.6]},
-}))
+changes["run"] |= {"models": ["mlp"], "methods": ["dropping"]}
+changes["train"] = {"base": {"mlp": {"hidden": 16, "steps": 4, "batch": 8}}}
+changes["unlearn"] = {"dropping": {"strengths": [0, 50]}}
+changes["validate"] = {"forget_share": [0.1, 0.6]}
+knobs = tiny_params(changes)
 ingest.run(knobs)
 divide.run(knobs)
 validate.run(knobs)
@@ -90,5 +89,5 @@ def test_the_examples_of_the_docs_work_together(tmp_path: Path, monkeypatch: pyt
     (head,) = [line for line in summary.splitlines() if line.startswith("motion quality")]
     assert "speed → D_r" in head
     page = (paths.REPORTS / "index.html").read_text(encoding="utf-8")
-    for shown in ("MLP", "dropped weights", "--method-dropping: #a65628;", "root speed"):
+    for shown in ("MLP", "dropped weights", "--method-dropping: #a65628;", ">speed<small>→ D<sub>r</sub>"):
         assert shown in page, shown

@@ -168,7 +168,7 @@ def read_array(path: Path) -> np.ndarray:
 def read_statistics(folder: Path) -> tuple[Tensor, Tensor]:
     """Read meta/mean.npy and meta/std.npy, [D] each, with which a network's input was normalised.
 
-    They are the network's own. A tokenizer's differ from the data set's Std.npy by a factor of 25 in the dimensions
+    They are the network's own. A tokenizer's differ from the dataset's Std.npy by a factor of 25 in the dimensions
     of root and contacts (the released training code divides by feat_bias twice), so no other statistics can be used.
     Raises WeightsError for files that are missing, damaged, or no statistics.
     """

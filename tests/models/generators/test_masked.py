@@ -47,8 +47,8 @@ def test_official_keys_logits_and_generation(shared: Path) -> None:
     greedy = network.generate(text, lengths, steps=10, temperature=0.0, generator=generator())
     assert torch.equal(greedy, expected["gen10_greedy_ids"].long())
     noise = torch.stack([gumbel(2000 + k, (4, 49, 512)) for k in range(10)])
-    sampled = network.generate(text, lengths, steps=10, noise=noise, generator=generator())
-    assert torch.equal(sampled, expected["gen10_noise_ids"].long())
+    drawn = network.generate(text, lengths, steps=10, noise=noise, generator=generator())
+    assert torch.equal(drawn, expected["gen10_noise_ids"].long())
 
 
 @pytest.mark.parity
@@ -105,7 +105,7 @@ def test_generation_is_seeded_complete_and_independent_of_padding() -> None:
     inside = inside_mask(lengths, 12)
     assert bool((ids[~inside] == -1).all())
     assert 0 <= int(ids[inside].min()) <= int(ids[inside].max()) < 20
-    # a shorter first row: less padding for the others, the same samples
+    # a shorter first row: less padding for the others, the same draws
     shorter = lengths.clone()
     shorter[0] = 9
     again = network.generate(text, shorter, generator=generator(3))
@@ -139,14 +139,14 @@ def test_impossible_lengths_and_sizes_are_refused() -> None:
 def test_draws_follow_the_truncated_distribution() -> None:
     logits = torch.tensor([0.0, 2.0, 1.0, -1.0, -9.0]).repeat(40000, 1)
     uniforms = torch.rand(40000, generator=generator())
-    sampled = sample_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms)
-    share = torch.bincount(sampled, minlength=5) / 40000
+    drawn = sample_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms)
+    share = torch.bincount(drawn, minlength=5) / 40000
     expected = torch.zeros(5)
     expected[:3] = (logits[0, :3] / 2.0).softmax(0)
     torch.testing.assert_close(share, expected, atol=0.01, rtol=0)
     noise = -torch.log(-torch.log(torch.rand(40000, 5, generator=generator()).clamp(min=1e-20)))
-    sampled = sample_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms, noise=noise)
-    torch.testing.assert_close(torch.bincount(sampled, minlength=5) / 40000, expected, atol=0.01, rtol=0)
+    drawn = sample_codes(logits, top_k=0.5, temperature=2.0, uniforms=uniforms, noise=noise)
+    torch.testing.assert_close(torch.bincount(drawn, minlength=5) / 40000, expected, atol=0.01, rtol=0)
 
 
 def test_corruption_hides_only_chosen_tokens_in_the_published_shares() -> None:
@@ -184,9 +184,9 @@ def test_a_tiny_set_is_learnt_with_its_text() -> None:
     ids, text, lengths = inputs()
     share, _ = learn(network, ids[..., None], text, lengths, steps=250)
     assert share < 0.4
-    sampled = network.generate(text, lengths, cfg_scale=2.0, temperature=0.0, generator=generator())
+    drawn = network.generate(text, lengths, cfg_scale=2.0, temperature=0.0, generator=generator())
     inside = inside_mask(lengths, 12)
-    assert (sampled == ids)[inside].float().mean() > 0.8
+    assert (drawn == ids)[inside].float().mean() > 0.8
 
 
 def test_mixed_precision_stays_close() -> None:
