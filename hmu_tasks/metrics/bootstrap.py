@@ -12,6 +12,7 @@ correction is computed replicate by replicate, and its interval is that of the p
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +37,7 @@ class Weights:
         return len(self.clusters)
 
 
+@lru_cache(maxsize=64)  # every metric of a split asks for them
 def split_weights(
     name: str, *, clusters: int, repeats: int, seed: int, draws: int = DRAWS, role: str = ""
 ) -> Weights:
