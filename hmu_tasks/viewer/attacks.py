@@ -20,7 +20,7 @@ FAMILIES = {
     "weights": "access to the weights",
     "precision": "numeric precision",
     RESTORED: "original components restored: no attack, locates the edit",
-    OVER: "over-suppression",
+    OVER: "changed on harmless prompts",
 }
 LABELS = {
     NO_ATTACK: "no attack: captions as they are",
@@ -192,8 +192,8 @@ def attack_grids(found: Attacks) -> list[Grid]:
         (False, "attack success, %", "Share of attacked prompts whose motion shows the concept"),
         (
             True,
-            "over-suppression, %",
-            "Share of harmless prompts whose motion lies outside the original's range",
+            "changed on harmless prompts, %",
+            "Share of harmless prompts whose motion lies outside the original's range; a difference, not harm",
         ),
     ):
         rows = []

@@ -46,7 +46,7 @@ def test_unselected_strengths_and_other_models_are_left_out():
 def test_tables_are_aligned_and_leave_out_columns_without_figures():
     first, second = attack_grids(attacks(make_probes(), [SELECTION, ERASURE], model="momask"))
     assert first.head == ("attack success, %", "original", "D_r", "LCR", "erasure", "n")
-    assert second.head == ("over-suppression, %", "D_r", "LCR", "erasure", "n")
+    assert second.head == ("changed on harmless prompts, %", "D_r", "LCR", "erasure", "n")
     for grid in (first, second):
         assert {len(row) for row in grid.rows} == {len(grid.head)}
         assert len(grid_markdown(grid).splitlines()[0].split("|")) == len(grid.head) + 2

@@ -64,7 +64,7 @@ class RegisterSection(Section):
     retain: dict[str, float]
     induced: dict[str, Annotated[float, Field(ge=0, le=1)]]
     probe_success: dict[
-        Literal["text", "embedding", "weights", "precision", "oversuppression"],
+        Literal["text", "embedding", "weights", "precision"],
         Annotated[float, Field(ge=0, le=1)],
     ]
     probe_slack: Annotated[float, Field(ge=0, le=1)]
