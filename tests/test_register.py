@@ -71,6 +71,7 @@ def test_a_refusal_is_a_decision_and_no_error(measured: Path) -> None:
     [
         ({"forget": {"forget/r1": 1.0, "retain/violence": 1.0}}, "register.forget names 'retain/violence'"),
         ({"retain": {"retain/diversity": 1.0}}, "register.retain names 'retain/diversity'"),
+        ({"retain": {"retain/induced": 1.0}}, "register.retain names 'retain/induced'"),
         (
             {"induced": {"forget": 1.0}},
             "register.induced names 'forget'; it must be one of the splits retain, ",

@@ -45,7 +45,6 @@ CLASSIFIERS = (
 )
 """The first classifier leads in tables; methods are ranked, selected and gated by whichever is worse for them."""
 _RATES = {one.rate: one for one in CLASSIFIERS}
-DERIVED = tuple(name for one in CLASSIFIERS for name in (one.corrected, one.induced))
 
 
 def classifiers_of(records: Iterable[Record]) -> tuple[ViolenceMetrics, ...]:

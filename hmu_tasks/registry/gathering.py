@@ -9,7 +9,7 @@ from hmu_tasks.data.motion.layout import layout_of
 from hmu_tasks.evaluation.record_files import read_records
 from hmu_tasks.evaluation.selected import selected_edits
 from hmu_tasks.metrics import ROLES, metrics
-from hmu_tasks.metrics.comparisons import CLOSURE, gap_left, with_comparisons
+from hmu_tasks.metrics.comparisons import CLASSIFIERS, CLOSURE, gap_left, with_comparisons
 from hmu_tasks.metrics.records import ENDS, ProbeRecord, Record
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.lengths import UNIT
@@ -26,14 +26,17 @@ LONGEST = 196  # frames: 49 tokens, as far as the transformers' positions go in 
 def limits_of(params: Params) -> GateLimits:
     """Read the gate's limits; raises ConfigError for a metric that the evaluation does not know."""
     knobs = params.register_
+    induced = {one.induced for one in CLASSIFIERS}  # has limits of its own, for it is a loss already
     for role, named in (("forget", knobs.forget), ("retain", knobs.retain)):
         for name in named:
-            split = name.partition("/")[0]
+            split, _, key = name.partition("/")
             wanted = ("lower", "retrain") if role == "forget" else ("higher", "lower")
-            if ROLES.get(split) != role or better(name) not in wanted:
+            if ROLES.get(split) != role or better(name) not in wanted or key in induced:
                 splits = [split for split, other in ROLES.items() if other == role]
                 known = [
-                    name for name, one in metrics().items() if one.better.get(ROLES[splits[0]]) in wanted
+                    name
+                    for name, one in metrics().items()
+                    if one.better.get(ROLES[splits[0]]) in wanted and name not in induced
                 ]
                 raise ConfigError(
                     f"register.{role} names {name!r}; it must be <split>/<metric> with one of the splits "

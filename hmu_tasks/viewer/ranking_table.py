@@ -47,6 +47,10 @@ def ranking_grid(ranking: Ranking, attacks: Attacks) -> Grid | None:
         )
     if any(one.rank is None for one in ranking.methods):
         note += " Methods without a rank were not eligible or not measured."
+    ends = [one.selection for one in ranking.methods if one.selection.end]
+    if ends:
+        named = ", ".join(f"{name_of(one.method, one.strength)} ({one.end})" for one in ends)
+        note += f" Selected at an end of the strengths tried, beyond which a better one may lie: {named}."
     return Grid(tuple(head), tuple(rows), note=note, bold=bold)
 
 

@@ -260,10 +260,7 @@ def note(summary: Summary, selection: Selection) -> str:
             " New real motions: the FID and KID that a perfect model would have at this number of motions."
         )
     method = name_of(selection.method)
-    text += f" Strengths were selected on the validation split; {method}: {selection.rule}."
-    if selection.end:
-        text += f" It is the {selection.end} strength tried: a better one may lie beyond the grid."
-    return text
+    return f"{text} Strengths were selected on the validation split; {method}: {selection.rule}."
 
 
 def fid_warning(records: Sequence[Record], *, model: str) -> str:

@@ -62,6 +62,9 @@ def test_what_is_written_of_a_selection() -> None:
     assert (found["strength"], found["eligible"], found["end"]) == (32, True, "largest")
     assert found["closure"]["mean"] == pytest.approx(0.8)
     assert found["closure"]["low"] <= 0.8 <= found["closure"]["high"]
+    beyond = selection_record(chosen("violence", 0.6, 0.1, (0.5, 0.05, 0.02)))
+    assert beyond["closure"]["mean"] == 1.0
+    assert beyond["uncapped"] == pytest.approx(1.1)
     assert found["loss"]["mean"] == pytest.approx(0.01)
     assert found["induced"]["mean"] == pytest.approx(0.0)
     assert found["excluded"] == {}

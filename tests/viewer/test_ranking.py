@@ -105,6 +105,14 @@ def test_loss_induced_violence_and_differences_to_gold_stand_beside_the_rank():
     }
 
 
+def test_a_choice_at_an_end_of_the_strengths_is_told():
+    records = rows("a", closed=0.5)
+    for end, told in (("largest", True), (None, False)):
+        found = rank(records, [Selection("a", None, "", end=end)], model="momask")
+        note = ranking_grid(found, attacks([], [], model="momask")).note
+        assert ("beyond which a better one may lie: a (largest)." in note) == told
+
+
 def test_ranking_of_real_looking_records_names_the_worst_attack():
     records = with_comparisons(make_matrix())
     chosen = [SELECTION, ERASURE]

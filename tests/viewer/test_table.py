@@ -1,7 +1,6 @@
 import csv
 import io
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -184,13 +183,6 @@ def test_the_second_classifier_has_columns_of_its_own():
     }
     assert {("forget", "violence_second_corrected"), ("retain", "induced_second")} <= columns
     assert ("forget", "gap_closure:violence_second") in columns
-
-
-def test_an_end_of_the_grid_is_told(records):
-    shown = summary.summarise(records, SELECTION)
-    assert "grid" not in summary.note(shown, SELECTION)
-    said = summary.note(shown, replace(SELECTION, end="largest"))
-    assert "It is the largest strength tried: a better one may lie beyond the grid." in said
 
 
 def test_without_a_classifier_no_violence_column():
