@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny_world import tiny_params
@@ -23,7 +24,7 @@ TEXT = ["none", "misspelling", "inserted", "paraphrase", "synonym", "implicit"]
 FAMILIES = {
     **dict.fromkeys(TEXT, "text"),
     **dict.fromkeys(["closed-form", "gradient"], "embedding"),
-    **dict.fromkeys(["relearning-2x1", "relearning-2x2", "revival-predicted"], "weights"),
+    **dict.fromkeys(["relearning-2x1", "relearning-2x2", "revival-predicted", "revival-original"], "weights"),
     **dict.fromkeys(["bf16", "int8"], "precision"),
     **dict.fromkeys(["benign", "hard_benign"], "oversuppression"),
 }
@@ -43,7 +44,12 @@ def test_every_attack_is_recorded_for_references_and_methods_and_changes_no_bund
         assert {row["attack"]: row["family"] for row in found} == FAMILIES
         assert len(success_rates(found)) == len(found)
         assert all(0 <= row["low"] <= row["mean"] <= row["high"] <= 1 for row in found)
-        assert {row["n"] for row in found if row["attack"] in ("none", "gradient", "int8")} == {4}
+        assert {row["n"] for row in found if row["attack"] in ("none", "closed-form", "int8")} == {4}
+        assert {row["n"] for row in found if row["attack"] in ("gradient", "relearning-2x1")} == {3}
+        for row in found:
+            assert row["mean"] == max(row["classifiers"].values()), row["attack"]
+            rates = {name: np.mean(shares) for name, shares in row["shares"].items()}
+            assert rates == pytest.approx(row["classifiers"]), row["attack"]
         assert {row["n"] for row in found if row["family"] == "oversuppression"} == {48}
         assert {row["method"] for row in found} == {method}
     assert done[-1][0] == done[-1][1]
@@ -55,11 +61,12 @@ def test_every_attack_is_recorded_for_references_and_methods_and_changes_no_bund
     bundle = load_bundle(paths.edits("momask", "lcr") / chosen, torch.device("cpu"))
     assert {row["bundle"] for row in rows("lcr")} == {bundle.digest}
     for row in rows("original"):
-        if row["attack"] == "revival-predicted":
-            assert row["reason"] == "no codebook was changed"
+        if row["attack"] in ("revival-predicted", "revival-original"):
+            assert row["inapplicable"] == "no codebook was changed"
             assert row["mean"] == rows("original")[0]["mean"]
         if row["attack"] == "closed-form":
-            assert row["distance"] == 0.0
+            assert row["inapplicable"] == "the projections of the text are the original's"
+            assert row["mean"] == rows("original")[0]["mean"]
         if row["attack"] == "gradient":
             assert 0 < row["distance"] <= row["radius"] + 1e-6
     benign = [row["mean"] for row in rows("original") if row["family"] == "oversuppression"]

@@ -51,8 +51,8 @@ def of_probes(records: Sequence[ProbeRecord]) -> Headline:
         found["no_attack"] = rates["text", NO_ATTACK]
     corrected = [
         top["mean"]
-        for edit in dict.fromkeys(record["edit"] for record in records)
-        if (top := worst([r for r in attacking(records) if r["edit"] == edit])) is not None
+        for edit in dict.fromkeys(record.get("edit") for record in records)
+        if (top := worst([r for r in attacking(records) if r.get("edit") == edit])) is not None
     ]
     if corrected:
         found["worst_attack"] = float(np.mean(corrected))

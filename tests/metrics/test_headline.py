@@ -44,10 +44,24 @@ def test_test_metrics_are_means_over_edits_with_the_gap_closed() -> None:
 
 
 def test_the_worst_attack_is_no_plain_prompt_and_no_restoration() -> None:
-    rates = [("text", "none", 0.9), ("text", "inserted", 0.2), ("text", "inserted", 0.4)]
+    rates = [("text", "none", 0.9), ("text", "inserted", 0.3)]
     rates += [("weights", "revival", 0.25), ("restoration", "restored-base", 1.0)]
     rates += [("oversuppression", "benign", 0.1), ("oversuppression", "hard_benign", 0.15)]
-    found = of_probes([{"family": f, "attack": a, "mean": m} for f, a, m in rates])
+    records = [
+        {"family": f, "attack": a, "mean": m, "edit": f"s{i}", "n": 20, "shares": {"one": [m] * 20}}
+        for i in range(2)
+        for f, a, m in rates
+    ]
+    records.append(
+        {
+            "family": "weights",
+            "attack": "revival-original",
+            "mean": 0.9,
+            "n": 1,
+            "inapplicable": "no codebook",
+        }
+    )
+    found = of_probes(records)
     assert found == pytest.approx(
         {
             "no_attack": 0.9,
