@@ -127,6 +127,16 @@ def _sample_rows(params: Params, session: Session) -> dict[str, list[int]]:
     }
 
 
+def _disputed(tested: Mapping[str, Measured], count: int) -> dict[str, list[int]]:
+    """Return the first prompts of each test split in repeat 0 on whose motions the violence classifiers disagree."""
+    found = {name: tested[name].rows.get("disagreement") for name in TEST}
+    return {
+        name: [int(i) for i in np.flatnonzero(rows[: tested[name].split.prompts.n])[:count]]
+        for name, rows in found.items()
+        if rows is not None
+    }
+
+
 def _edits(
     params: Params, session: Session, identity: Mapping[str, str], folder: Path, progress: Progress | None
 ) -> tuple[list[Record], list[tuple[dict[str, Any], np.ndarray]]]:
@@ -186,9 +196,12 @@ def _edits(
             )
             tested[split].add(several)
         if name == first:
+            shown = _sample_rows(params, session)
+            for split, disputed in _disputed(tested, params.evaluate.samples.disputed).items():
+                shown[split] += [i for i in disputed if i not in shown[split]]
             samples += [
                 ({**label, "edit": name, "strength": edits[name]["strength"]}, joints)
-                for label, joints in session.samples(bundle, _sample_rows(params, session))
+                for label, joints in session.samples(bundle, shown)
             ]
         add(bundle, name, tested)
     return rows, samples

@@ -42,7 +42,7 @@ TINY: dict[str, Any] = {
         "diversity_pairs": 10,
         "multimodality": {"prompts": 2, "samples": 3, "pairs": 2},
         "sampling": {"steps": 2},
-        "samples": {"forget": 2, "retain": 1},
+        "samples": {"forget": 2, "retain": 1, "disputed": 1},
     },
     "probe": {
         "prompts": 4,

@@ -161,19 +161,21 @@ class Session:
     def samples(
         self, bundle: Bundle, rows: Mapping[str, Sequence[int]]
     ) -> list[tuple[dict[str, Any], np.ndarray]]:
-        """Joints [F, J, 3] of the motions of repeat 0 for chosen clips of the test splits."""
+        """Joints [F, J, 3] of the motions of repeat 0 for chosen clips of the test splits, with who flags them."""
         found = []
         for name, chosen in rows.items():
             asked = self.splits[name].prompts
             codes = next(self._repeats(bundle, name))
             motions = bundle.model.tokenizer.decode([codes[i] for i in chosen])
-            for i, clip in zip(chosen, motions, strict=True):
+            flagged = self.evaluators.flagged(motions)
+            for place, (i, clip) in enumerate(zip(chosen, motions, strict=True)):
                 label = {
                     "split": name,
                     "prompt": asked.captions[i].text,
                     "clip_id": self.clips[name].ids[i],
                     "frames": len(clip),
                     "fps": self.protocol.fps,
+                    "flagged": {name: bool(marks[place]) for name, marks in flagged.items()},
                 }
                 found.append((label, np.asarray(to_joints(clip), np.float32)))
         return found

@@ -22,6 +22,7 @@ METRICS: dict[str, str] = {
     "foot_skate": "hmu_tasks.metrics.motion:FOOT_SKATE",
     "violence": "hmu_tasks.metrics.forgetting:VIOLENCE",
     "violence_second": "hmu_tasks.metrics.forgetting:VIOLENCE_SECOND",
+    "disagreement": "hmu_tasks.metrics.forgetting:DISAGREEMENT",
     "r1": "hmu_tasks.metrics.retrieval:R1",
     "r2": "hmu_tasks.metrics.retrieval:R2",
     "r3": "hmu_tasks.metrics.retrieval:R3",

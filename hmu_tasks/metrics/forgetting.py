@@ -128,6 +128,15 @@ def _flagged(classifier: int) -> Callable[[Motions], NDArray[np.float64] | None]
     return compute
 
 
+def _disagreement(motions: Motions) -> NDArray[np.float64] | None:
+    """Mark the motions that one classifier flags and the other does not; None with fewer than two classifiers."""
+    if len(motions.flagged) < 2:
+        return None
+    first, second = motions.flagged.values()
+    found: NDArray[np.float64] = np.not_equal(first, second).astype(np.float64)
+    return found
+
+
 def _rate(classifier: int, label: str, columns: tuple[Column, ...], headline: dict[str, str]) -> Metric:
     return Metric(
         label,
@@ -203,6 +212,17 @@ VIOLENCE_SECOND = _rate(
         Column("card-kept", 44),
     ),
     {"forget": "forget_flagged_second", "retain": "retain_flagged_second"},
+)
+DISAGREEMENT = Metric(
+    "motions on which the classifiers disagree",
+    "share",
+    {"forget": "lower", "retain": "lower"},
+    Motions,
+    _disagreement,
+    columns=(
+        _percent("violence-second", 60, "forget", "disagree, forget"),
+        _percent("violence-second", 70, "retain", "disagree, retain"),
+    ),
 )
 VIOLENCE_SECOND_CORRECTED = _compared(
     "violence rate, floor-corrected (2nd classifier)",

@@ -25,6 +25,19 @@ class MotionSample:
     joints: NDArray[np.floating]
     fps: float = 20.0
     model: str = ""  # empty for motions of the dataset
+    flagged: Mapping[str, bool] = field(
+        default_factory=dict
+    )  # violence classifier -> whether it flags the motion
+
+    @property
+    def verdict(self) -> str:
+        """What the violence classifiers say, in words; empty without classifiers."""
+        names = [name for name, marked in self.flagged.items() if marked]
+        if not self.flagged:
+            return ""
+        if len(names) == len(self.flagged):
+            return "flagged"
+        return f"flagged by {' and '.join(names)} only" if names else "not flagged"
 
     @property
     def name(self) -> str:

@@ -65,6 +65,8 @@ def draw_animations(inputs: ReportInputs) -> dict[str, bytes]:
     """
     drawn: dict[str, bytes] = {}
     for group in _groups(inputs):
+        if len(group.samples) == 1:
+            continue  # nothing to compare: a motion on which the classifiers disagree
         # Real motions are shown in the interactive viewer only: three panels fill the page's width.
         shown = [s for s in group.samples if s.method not in DATA_ROWS] or list(group.samples)
         panels = [render.Panel(s.joints, name_of(s.method, s.strength)) for s in shown[:3]]
@@ -272,6 +274,7 @@ def _packed(group: Group, *, several: bool) -> dict[str, Any]:
                 "label": "real motion"
                 if sample.method == "real"
                 else name_of(sample.method, sample.strength),
+                "verdict": sample.verdict,
                 "method": sample.method,
                 "frames": len(sample.joints),
                 "data": base64.b64encode(millimetres.tobytes()).decode("ascii"),

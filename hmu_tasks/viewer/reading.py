@@ -128,6 +128,7 @@ def _samples(params: "Params") -> list[MotionSample]:
                         motions[label["key"]],
                         fps=label["fps"],
                         model="" if model == "real" else model,
+                        flagged=label.get("flagged", {}),
                     )
                 )
     return found

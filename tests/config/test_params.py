@@ -58,7 +58,7 @@ def test_the_shipped_file_is_valid_and_frozen(values: dict[str, Any]) -> None:
         ("train.base.gpt", "momask, bamm"),
         ("train.pretrained.vq", "source, retrain, tokenizer, base, residual, length, evaluator"),
         ("evaluate.sampling.top_p", "steps, cfg, residual_cfg, temperature, top_k"),
-        ("evaluate.samples.both", "forget, retain"),
+        ("evaluate.samples.both", "disputed, forget, retain"),
         ("validate.bone_length", "forget_share, bone_drift, root_height"),
     ],
 )

@@ -49,7 +49,7 @@ TINY: dict[str, Any] = {
         "diversity_pairs": 10,
         "multimodality": {"prompts": 3, "samples": 3, "pairs": 2},
         "sampling": {"steps": 3},
-        "samples": {"forget": 1, "retain": 1},
+        "samples": {"forget": 1, "retain": 1, "disputed": 1},
     },
     "probe": {
         "prompts": 4,

@@ -208,7 +208,14 @@ def test_captions_without_tokens_are_not_changed_by_masking(evaluators: Evaluato
 
 def test_written_prompts_have_no_real_motion(evaluators: Evaluators) -> None:
     values = measure(Split("explicit", PROMPTS), motions(6), evaluators, PROTOCOL).values
-    assert set(values) == {"violence", "violence_second", "peak_jerk", "area_under_jerk", "foot_skate"}
+    assert set(values) == {
+        "violence",
+        "violence_second",
+        "disagreement",
+        "peak_jerk",
+        "area_under_jerk",
+        "foot_skate",
+    }
     searched = Split("explicit", PROMPTS, gallery=Gallery(np.zeros((2, 8)), np.array([True, False])))
     values = measure(searched, motions(6), evaluators, PROTOCOL).values
     assert {f"ncs{k}" for k in (1, 2, 3, 5, 10)} | {"ncs_rank", "ncs_rank_median"} <= set(values)
@@ -277,6 +284,18 @@ def test_samples_show_the_chosen_prompts(session: Session) -> None:
     (motion,) = bundle.model.tokenizer.decode(session.codes(bundle, "forget")[2:3])
     np.testing.assert_allclose(joints, to_joints(motion), atol=1e-4)
     assert label["frames"] == asked.frames[2]
+    flagged = {name: bool(marks[0]) for name, marks in session.evaluators.flagged([motion]).items()}
+    assert label["flagged"] == flagged
+    assert list(flagged) == ["convolution", "recurrent"]
+
+
+def test_prompts_whose_motions_the_classifiers_dispute_are_shown(session: Session) -> None:
+    marks = np.array([0.0, 1.0, 0.0])
+    split = Split("forget", Prompts([CaptionWords("a", [])] * 3, [40] * 3, 3, 1))
+    tested = {name: Measured(split, {"disagreement": marks}) for name in ("forget", "retain")}
+    assert evaluate._disputed(tested, 2) == {"forget": [1], "retain": [1]}
+    assert evaluate._disputed(tested, 0) == {"forget": [], "retain": []}
+    assert evaluate._disputed({name: Measured(split, {}) for name in tested}, 2) == {}
 
 
 def test_codes_come_in_the_order_of_the_prompts(session: Session) -> None:

@@ -32,10 +32,11 @@ class SamplingSection(Section):
 
 
 class SamplesSection(Section):
-    """Number of prompts shown before and after unlearning."""
+    """Number of prompts shown before and after unlearning; disputed: those on which the classifiers disagree."""
 
     forget: Count
     retain: Count
+    disputed: Annotated[int, Field(ge=0)]
 
 
 class EvaluateSection(Section):

@@ -46,7 +46,7 @@
         pace[f] = Math.max(pace[f], Math.sqrt(sum) * FPS);
       }
     }
-    return { label: panel.label, method: panel.method, frames: panel.frames, points, floor, middle, reach, pace };
+    return { label: panel.label, verdict: panel.verdict, method: panel.method, frames: panel.frames, points, floor, middle, reach, pace };
   }
 
   function choose(index) {
@@ -163,10 +163,15 @@
     pen.font = "600 13px system-ui, sans-serif";
     pen.textAlign = "center";
     pen.fillText(motion.label, x + width / 2, y + 20, width - 10);
+    if (motion.verdict) {
+      pen.font = "12px system-ui, sans-serif";
+      pen.fillStyle = colours.muted;
+      pen.fillText(motion.verdict, x + width / 2, y + 37, width - 10);
+    }
     if (Math.floor(time) >= motion.frames) {
       pen.font = "12px system-ui, sans-serif";
       pen.fillStyle = colours.muted;
-      pen.fillText("ended", x + width / 2, y + 37);
+      pen.fillText("ended", x + width / 2, y + 53);
     }
   }
 
