@@ -58,7 +58,7 @@ def test_the_shipped_file_is_valid_and_frozen(values: dict[str, Any]) -> None:
         ("train.base.gpt", "momask, bamm"),
         ("train.pretrained.vq", "source, retrain, tokenizer, base, residual, length, evaluator"),
         ("evaluate.sampling.top_p", "steps, cfg, residual_cfg, temperature, top_k"),
-        ("evaluate.samples.both", "disputed, forget, retain"),
+        ("evaluate.samples.both", "forget, retain, disputed"),
         ("validate.bone_length", "forget_share, bone_drift, root_height"),
     ],
 )
@@ -90,7 +90,7 @@ def test_an_unknown_key_is_named_with_what_is_allowed(values: dict[str, Any], ke
         ("train.base.momask.dropout", 1.0, "less than 1"),
         ("evaluate.retrieval_batch", 1, "greater than or equal to 2"),
         ("evaluate.repeats", None, "valid integer"),
-        ("train.classifier.rate", math.nan, "finite"),
+        ("train.classifier.convolution.rate", math.nan, "finite"),
         ("evaluate.sampling.cfg", math.inf, "finite"),
     ],
 )
