@@ -1,4 +1,4 @@
-"""Which strength of a method is selected: the written rule, applied to records of the validation split only."""
+"""Selection of a method's strength: the rule, applied to records of the validation split only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,7 +42,7 @@ def choose(model: str, rows: Sequence[Record], *, limit: float) -> Selected | No
     """
     if all(row["strength"] is None for row in rows):
         return None
-    # The evaluation of D_r says so, too, where there is none: this step needs nothing else of it.
+    # The evaluation of D_r also records that it is missing; nothing else of it is needed here.
     missing = absent_reason(paths.evaluation(model, "retrain"))
     present = ENDS[:1] if missing is not None else ENDS
     ends = [row for method in present for row in read_records(paths.evaluation(model, method))]
@@ -65,7 +65,9 @@ def choose(model: str, rows: Sequence[Record], *, limit: float) -> Selected | No
         candidates, limit=limit, measure="violence rate" if metric == "violence" else "forget FID"
     )
     if no_gap:
-        return Selected(replace(choice, reason=f"{choice.reason}; no gap closure, for {no_gap}"), "strength")
+        return Selected(
+            replace(choice, reason=f"{choice.reason}; no gap closure because {no_gap}"), "strength"
+        )
     return Selected(choice, metric)
 
 
@@ -80,7 +82,7 @@ def _no_gap(ends: Sequence[Record], names: Sequence[str]) -> str:
                 "the validation split"
             )
         original, retrain = (pool([found[method]]) for method in ENDS)
-        # D_r shows less of the concept than the original, and lies farther from the real forget motions.
+        # D_r should show less of the concept than the original and be farther from the real forget motions.
         gap = difference(retrain, original)
         wrong = gap.mean <= 0 if name == FID else gap.mean >= 0
         if wrong or (gap.low is not None and gap.high is not None and gap.low <= 0 <= gap.high):

@@ -128,7 +128,7 @@ def test_the_evaluator_reads_motions_with_its_own_statistics_and_captions_with_g
 
 def test_every_figure_is_there_and_nothing_was_trained(root: Path) -> None:
     table = pd.read_csv(root / "reports/benchmark.csv")
-    assert set(table["method"]) == {"real", "reconstruction-full", "original", "lcr"}
+    assert set(table["method"]) == {"real", "fresh-real", "reconstruction-full", "original", "lcr"}
     lcr = table[(table["method"] == "lcr") & (table["split"] == "forget")]
     assert {"fid", "kid", "r1", "r3", "mm_dist", "mm_safe", "diversity", "multimodality"} <= set(
         lcr["metric"]

@@ -105,7 +105,7 @@ def test_real_clips_reach_the_report(project: Project) -> None:
     assert known <= set(lcr["metric"])
     assert set(lcr["n"]) == {FORGET["test"]}
     assert table[["mean", "n"]].notna().all(axis=None)
-    assert table[table["repeats"] > 1][["low", "high"]].notna().all(axis=None)
+    assert table[table["metric"] != "ncs_rank_median"][["low", "high"]].notna().all(axis=None)
 
     selection = json.loads(
         (root / "runs" / "evaluate" / "momask" / "lcr" / "selection.json").read_text(encoding="utf-8")
@@ -116,10 +116,11 @@ def test_real_clips_reach_the_report(project: Project) -> None:
     picked = table["strength"] == selection["strength"]
     of_lcr = table[picked & (table["split"] == "forget-val") & (table["metric"] == "fid")]["mean"].item()
     gap = fid["retrain"] - fid["original"]
-    if gap > 0:
+    if selection["metric"] == "fid":
+        assert gap > 0
         closure = (of_lcr - fid["original"]) / gap
-        assert selection["closure"] == pytest.approx(closure, rel=1e-4, abs=1e-6)
-    else:  # models of toy size: D_r may lie nearer to the forget motions than the original does
+        assert selection["uncapped"] == pytest.approx(closure, rel=1e-4, abs=1e-6)
+    else:  # models of toy size: D_r may lie nearer to the forget motions than the original does, or as near
         assert selection["closure"] is None
         assert "D_r's forget FID is" in selection["reason"]
     summary = (root / "reports" / "summary.txt").read_text(encoding="utf-8")

@@ -60,11 +60,14 @@ def test_again_nothing_runs_and_the_table_is_printed(finished: Finished) -> None
 
 def test_the_table_has_a_row_for_all_that_is_compared(finished: Finished) -> None:
     table = pd.read_csv(finished.project.root / "reports" / "benchmark.csv")
-    wanted = {"real", "reconstruction-full", "reconstruction-retrain", "original", "retrain", "lcr"}
-    assert set(table["method"]) == wanted
+    data = {"real", "fresh-real", "reconstruction-full", "reconstruction-retrain"}
+    assert set(table["method"]) == data | {"original", "retrain", "lcr"}
     assert set(table["split"]) >= {"forget", "retain", "explicit", "implicit", "benign", "hard_benign"}
     assert table[["mean", "n"]].notna().all(axis=None)
-    assert table[table["repeats"] > 1][["low", "high"]].notna().all(axis=None)
+    assert table[table["metric"] != "ncs_rank_median"][["low", "high"]].notna().all(axis=None)
+    rates = table[table["metric"].isin(["violence_corrected", "violence", "gap_closure:violence"])]
+    assert (rates["high"] <= 1).all()
+    assert (rates[rates["metric"] != "gap_closure:violence"]["low"] >= 0).all()
     lcr = table[(table["method"] == "lcr") & (table["split"] == "forget")]
     assert len(set(lcr["strength"])) == 1  # test prompts are for the selected strength only
     assert set(table[(table["method"] == "lcr") & (table["split"] == "forget-val")]["strength"]) == {2, 4}

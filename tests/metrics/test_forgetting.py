@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hmu_tasks.metrics import metric
 from hmu_tasks.metrics.forgetting import floor_corrected, mask_tokens, masked_distances, whole_batches
-from hmu_tasks.metrics.inputs import Embedded, Masked
+from hmu_tasks.metrics.inputs import Embedded, Masked, Motions
 
 
 @pytest.mark.parity
@@ -91,3 +91,15 @@ def test_no_rate_is_negative() -> None:
 @given(st.floats(0, 1), st.floats(0, 0.99))
 def test_floor_correction_inverts_false_alarms(true: float, floor: float) -> None:
     assert floor_corrected(min(1.0, true + (1 - true) * floor), floor) == pytest.approx(true, abs=1e-9)
+
+
+def test_each_classifier_has_a_rate_of_its_own() -> None:
+    flags = {"convolution": np.array([True, False]), "recurrent": np.array([True, True])}
+    both, one, none = (
+        Motions([], 20.0, (0, 1), 0.0, found) for found in (flags, {"convolution": flags["convolution"]}, {})
+    )
+    assert metric("violence").compute(both).tolist() == [1.0, 0.0]
+    assert metric("violence_second").compute(both).tolist() == [1.0, 1.0]
+    assert metric("violence").compute(one).tolist() == [1.0, 0.0]
+    assert metric("violence_second").compute(one) is None
+    assert metric("violence").compute(none) is None
