@@ -1,7 +1,7 @@
-"""Linear concept erasure: the direction of the sentence vector that tells forget from retain texts is projected away.
+"""Linear concept erasure: the direction that tells forget from retain texts is projected away.
 
 Belrose et al. 2023, "LEACE: Perfect linear concept erasure in closed form" (arXiv 2306.03819), for one binary
-concept, folded into the projections that read the sentence vector.
+concept, folded into the projections that read the sentence vector and the word states.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ class Erasure(TextKnobs):
 
 
 def apply(given: "Inputs", knobs: Erasure, *, seed: int) -> "Iterator[Edit]":
-    """Yield an edit of both projections per strength and sample of captions."""
+    """Yield an edit of the text projections per strength and sample of captions."""
     from hmu_tasks.methods.shared.text_edits import text_edits
 
     yield from text_edits(given, knobs, partial(edit, shrinkage=knobs.shrinkage), seed=seed)

@@ -61,10 +61,10 @@ class Bench:
         asked = replace(prompts, captions=[CaptionWords(text, []) for text in texts] * prompts.repeats)
         return self.shares(self.motions(bundle, asked, stream=STREAM), asked)
 
-    def steered(self, bundle: Bundle, vectors: Tensor) -> list[float]:
-        """Success shares with other sentence vectors [n, W] in the place of the drawn prompts' own."""
+    def steered(self, bundle: Bundle, text: Tensor) -> list[float]:
+        """Success shares with other embedded texts [n, 1 + m, W] in the place of the drawn prompts' own."""
         motions = bundle.model.generate(
-            vectors.repeat(self.drawn.repeats, 1),
+            text.repeat(self.drawn.repeats, 1, 1),
             self.drawn.frames,
             sampling=self.sampling,
             generator=torch.Generator(device=self.device).manual_seed(self.seed + STREAM),
@@ -72,8 +72,8 @@ class Bench:
         )
         return self.shares(motions, self.drawn)
 
-    def vectors(self, bundle: Bundle, texts: Sequence[str]) -> Tensor:
-        """Sentence vectors [n, W] of texts."""
+    def embedded(self, bundle: Bundle, texts: Sequence[str]) -> Tensor:
+        """Embed texts, [n, 1 + m, W]."""
         found = embed_texts(bundle.text, texts, cache=self.cache, digest=bundle.text_digest)
         return stacked(found, texts).to(self.device)
 

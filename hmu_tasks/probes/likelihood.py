@@ -28,7 +28,7 @@ def guided_loss(
 ) -> Tensor:
     """Cross-entropy of codes under the logits that sampling uses, summed over rows of equal weight.
 
-    codes: [B, T, Q]; text: [B, W], may ask for a gradient; lengths: [B] tokens. What is hidden is chosen as in
+    codes: [B, T, Q]; text: [B, 1 + n, W], may ask for a gradient; lengths: [B] tokens. What is hidden is chosen as in
     training. In contrast to the training loss, the text is guided, and steered away from a negative text where there
     is one.
     """

@@ -1,6 +1,7 @@
-"""Closed-form edits of the linear projections that read the sentence vector: what they share.
+"""Closed-form edits of the linear projections that read a text: what they share.
 
-A text-to-motion model reads its prompt through one projection per transformer, y = W c + b. An edit replaces W
+A text-to-motion model reads its prompt's sentence vector through one projection per transformer, y = W c + b, and the
+states of its words, where it reads any, through another. An edit replaces W
 and keeps b: then W' c + b = W t + b says the same as W' c = W t, so that the bias takes no part in the solution.
 """
 
@@ -17,7 +18,7 @@ Projections = Mapping[str, nn.Linear]
 
 @dataclass(frozen=True)
 class Texts:
-    """Sentence vectors that an edit learns from.
+    """Vectors that an edit learns from: sentence vectors, or word states.
 
     forget: [n, W], of what is to go; retain: [m, W], of what is to stay; target: [n, W], of what each forget
     text is to read as.
@@ -48,7 +49,7 @@ def towards_retain(forget: Tensor, retain: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Term:
-    """One term of the least-squares objective: sentence vectors [n, W], wanted outputs [n, O], weight of the sum."""
+    """One term of the least-squares objective: vectors [n, W], wanted outputs [n, O], weight of the sum."""
 
     texts: Tensor
     outputs: Tensor
@@ -94,5 +95,5 @@ def with_weight(linear: nn.Linear, weight: Tensor) -> nn.Linear:
 
 
 def scale_of(texts: Tensor) -> float:
-    """Mean square of an entry of sentence vectors [n, W]: what a ridge of 1 is measured in."""
+    """Mean square of an entry of vectors [n, W]: what a ridge of 1 is measured in."""
     return float(texts.double().square().mean())

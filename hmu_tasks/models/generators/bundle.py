@@ -70,10 +70,18 @@ def load_bundle(folder: Path, device: torch.device) -> Bundle:
     networks = {
         part: _load_network(network, folder / part, device) for part, network in kind.networks.items()
     }
+    text = load_text(folder / "text", device)
+    for part, network in networks.items():
+        reads = getattr(network.config, "words", text.words)
+        if reads != text.words:
+            raise WeightsError(
+                f"bundle {folder}: {part} was trained to read {reads} words beside the sentence vector, but the text "
+                f"encoder gives {text.words}; put together parts of one train.text.words"
+            )
     model: TextToMotion = found_at(kind.generator)(load_tokenizer(folder / "tokenizer", device), **networks)
     return Bundle(
         model=model,
-        text=load_text(folder / "text", device),
+        text=text,
         digest=weights.combine(found),
         text_digest=found["text"],
         generator_digest=weights.combine({part: found[part] for part in ("text", *networks)}),
