@@ -47,6 +47,15 @@ def towards_retain(forget: Tensor, retain: Tensor) -> Tensor:
     return forget - forget.mean(dim=0) + retain.mean(dim=0)
 
 
+def nearest_retain(forget: Tensor, retain: Tensor) -> Tensor:
+    """Targets [n, W] that are retain vectors: for each forget vector the one nearest to it after `towards_retain`.
+
+    Nothing is left of what only forget texts say, such as which kick it is.
+    """
+    moved = towards_retain(forget, retain).split(2048)
+    return torch.cat([retain[torch.cdist(part, retain).argmin(dim=1)] for part in moved])
+
+
 @dataclass(frozen=True)
 class Term:
     """One term of the least-squares objective: vectors [n, W], wanted outputs [n, O], weight of the sum."""

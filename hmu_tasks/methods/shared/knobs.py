@@ -8,7 +8,7 @@ from hmu_tasks.methods.method import Knobs, Sweep
 from hmu_tasks.runtime.section import Count, Rate
 
 Kind = Literal["captions", "keywords"]
-Target = Literal["shifted", "empty"]
+Target = Literal["nearest", "shifted", "empty"]
 
 
 class TextKnobs(Knobs):
@@ -26,7 +26,8 @@ class TextKnobs(Knobs):
 class ConceptKnobs(TextKnobs):
     """Unified Concept Editing, which RECE builds on.
 
-    target: what a forget text is to read as, the same without the concept (`shifted`), or the empty text.
+    target: what a forget text is to read as: the retain text most like it (`nearest`), itself moved by the difference
+    of the means (`shifted`), or the empty text.
     published: one edit with the released words, weights and faults, without a strength.
     """
 

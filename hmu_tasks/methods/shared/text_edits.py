@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor, nn
 
-from hmu_tasks.methods.shared.closed_form import Projections, Texts, towards_retain
+from hmu_tasks.methods.shared.closed_form import Projections, Texts, nearest_retain, towards_retain
 from hmu_tasks.methods.shared.cost import Cost
 from hmu_tasks.methods.shared.edit import Edit
 from hmu_tasks.methods.shared.inputs import Inputs
@@ -123,8 +123,12 @@ def _words(text: Tensor) -> Tensor:
 
 
 def _texts(forget: Tensor, retain: Tensor, empty: Tensor, target: Target) -> Texts:
-    shifted = target == "shifted"
-    return Texts(forget, retain, towards_retain(forget, retain) if shifted else empty[:1].expand_as(forget))
+    targets = {
+        "nearest": lambda: nearest_retain(forget, retain),
+        "shifted": lambda: towards_retain(forget, retain),
+        "empty": lambda: empty[:1].expand_as(forget),
+    }
+    return Texts(forget, retain, targets[target]())
 
 
 def written_texts(given: Inputs, knobs: TextKnobs, *, seed: int) -> Written:
