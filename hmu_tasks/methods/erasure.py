@@ -63,17 +63,18 @@ def eraser(texts: "Texts", *, kinds: int = 1, shrinkage: float = 0.01) -> "tuple
         weighed = torch.linalg.solve(covariance, conditions)
         # A kind whose difference follows from the others' adds nothing: hence the pseudo-inverse.
         inverse = torch.linalg.pinv(conditions.T @ weighed, rtol=1e-9, hermitian=True)
-        return (weighed @ inverse)[:, : directions.shape[1]]
+        detectors: Tensor = (weighed @ inverse)[:, : directions.shape[1]]
+        return detectors
 
     whole = (forget.mean(dim=0) - retain.mean(dim=0))[:, None]
     if kinds == 1:
         return whole, solved(whole)
     detector = solved(whole)
     # Kinds are to differ by everything but the concept.
-    inside = kinds_of(both - both @ detector @ whole.T, kinds).split([len(forget), len(retain)])
+    inside = kinds_of(both - both @ detector @ whole.T, kinds)
     differences = [whole]
     for kind in range(kinds):
-        parts = [part[chosen == kind] for part, chosen in zip((forget, retain), inside, strict=True)]
+        parts = [forget[inside[: len(forget)] == kind], retain[inside[len(forget) :] == kind]]
         if min(len(part) for part in parts) >= LEAST:
             differences.append((parts[0].mean(dim=0) - parts[1].mean(dim=0))[:, None])
     directions = torch.cat(differences, dim=1)

@@ -52,7 +52,7 @@ def nearest_retain(forget: Tensor, retain: Tensor) -> Tensor:
 
     Nothing is left of what only forget texts say, such as which kick it is.
     """
-    moved = towards_retain(forget, retain).split(2048)
+    moved = torch.split(towards_retain(forget, retain), 2048)
     return torch.cat([retain[torch.cdist(part, retain).argmin(dim=1)] for part in moved])
 
 
