@@ -18,7 +18,7 @@ from hmu_tasks.data.clips import packed
 from hmu_tasks.data.clips.id_lists import ROLES, read_ids
 from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.data.motion.skeleton import JOINTS
-from hmu_tasks.evaluation.generation import sample_codes
+from hmu_tasks.evaluation.generation import cached_codes
 from hmu_tasks.evaluation.prompts import Prompts, caption_prompts
 from hmu_tasks.evaluation.session import STEP
 from hmu_tasks.models.generators.bundle import load_bundle
@@ -72,7 +72,7 @@ def main() -> None:
             codes = [
                 code
                 for repeat in range(asked.repeats)
-                for code in sample_codes(
+                for code in cached_codes(
                     bundle,
                     asked.only(repeat),
                     sampling=Sampling(**knobs.sampling.model_dump()),

@@ -78,7 +78,7 @@ def unlearning(
 ) -> State[Any]:
     """Bring the pipeline, or the given stages and all they need, up to date.
 
-    Everything left empty stays as it is in params.yaml of the revision.
+    Empty fields keep the values of the revision's params.yaml.
 
     Args:
         name: of the experiment or branch; empty: the name of the flow run

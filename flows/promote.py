@@ -53,7 +53,7 @@ def promotion(
 
     Args:
         model: name of the registered model; may be left out if there is only one
-        version: number of a version in the place of the candidate; 0: the candidate
+        version: number of a version instead of the candidate; 0: the candidate
         ask: wait until a person has approved on this run's page
         who: your name, for the journal, if nobody is asked; empty: the MLflow server's user
         why: the reason, for the journal, if nobody is asked
@@ -84,7 +84,7 @@ def promotion(
 
 @flow(name="rollback", persist_result=False, validate_parameters=True)
 def rollback(why: str, model: str = "", who: str = "") -> State[Any]:
-    """Take the champion back to the one before it, at once.
+    """Roll back to the previous champion without approval.
 
     Args:
         why: the reason, for the journal
@@ -110,7 +110,7 @@ def _show(proposal: step.Proposal, title: str) -> None:
 
 
 def _question(proposal: step.Proposal, title: str) -> str:
-    before = proposal.standing.champion
+    before = proposal.state.champion
     champion = "There is no champion yet." if before is None else f"The champion is version {before}."
     measured = [clause for clause in proposal.decision.clauses if clause.name.startswith(_MEASURED)]
     lines = "\n".join(f"- {clause.name}: {clause.reason}" for clause in measured)
@@ -123,14 +123,12 @@ def _question(proposal: step.Proposal, title: str) -> str:
 
 def main(
     model: Annotated[str, typer.Argument(help="The registered model; needed if there are several.")] = "",
-    version: Annotated[int, typer.Option(min=0, help="A version in the place of the candidate.")] = 0,
+    version: Annotated[int, typer.Option(min=0, help="A version instead of the candidate.")] = 0,
     ask: Annotated[bool, typer.Option(help="Wait for a person's approval on the flow run's page.")] = True,
     who: Annotated[str, typer.Option(help="Your name, if nobody is asked.")] = "",
     why: Annotated[str, typer.Option(help="The reason, if nobody is asked.")] = "",
     days: Annotated[float, typer.Option(min=0.0001, help="How long to wait for the answer.")] = 7.0,
-    back: Annotated[
-        bool, typer.Option("--rollback", help="Go back to the champion before this one.")
-    ] = False,
+    back: Annotated[bool, typer.Option("--rollback", help="Roll back to the previous champion.")] = False,
 ) -> None:
     """Promote through Prefect, or roll back."""
     if ask and not back and not get_current_settings().api.url:

@@ -30,7 +30,7 @@ _LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def default_jobs() -> int:
-    """Say how many stages fit this machine: one per core and 1.75 GiB of memory that this process may use."""
+    """Return how many stages fit this machine: one per core and 1.75 GiB of memory that this process may use."""
     cores = len(os.sched_getaffinity(0))
     memory = psutil.virtual_memory().total
     if _QUOTA.exists():

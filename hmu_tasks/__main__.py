@@ -137,7 +137,7 @@ def codebook() -> None:
 @app.command()
 @recorded
 def unlearn(model: str, method: Method) -> None:
-    """Apply a method to a model: one bundle per edit, with a record of what changed."""
+    """Apply a method to a model: one bundle per edit, with a record of the changed tensors."""
     with quick_imports():
         from hmu_tasks import unlearn as step
         from hmu_tasks.config.params import load
@@ -191,7 +191,7 @@ def register(
     ] = None,
     decide_only: Annotated[bool, typer.Option(help="write evidence and decision, register nothing")] = False,
 ) -> None:
-    """Judge the selected edit of a method by the gate, and make a version of it in the MLflow registry."""
+    """Check the selected edit of a method against the gate, and register it as a version in the MLflow registry."""
     from hmu_tasks.config.params import load
 
     if decide_only:
@@ -207,15 +207,20 @@ def register(
 
 @app.command()
 def mirror() -> None:
-    """Write what finished stages left to MLflow; what is there already is not written again."""
+    """Write what finished stages left to MLflow; what is there already is not written again.
+
+    Steps of dvc.lock whose output is not here, or was changed since, are skipped and counted.
+    """
     from hmu_tasks.tracking import mirror as work
 
-    written = work.run()
-    if written:
-        sys.stdout.write(f"{written} new runs in MLflow\n")
+    outcome = work.run()
+    if outcome.written:
+        sys.stdout.write(f"{outcome.written} new runs in MLflow\n")
+    if outcome.skipped:
+        sys.stdout.write(f"{outcome.skipped} steps skipped: no output here, or not the one of dvc.lock\n")
 
 
-Name = Annotated[str | None, typer.Argument(help="the registered model; needed where there are several")]
+Name = Annotated[str | None, typer.Argument(help="the registered model; required if there are several")]
 Why = Annotated[str, typer.Option(help="the reason, for the journal")]
 Who = Annotated[
     str | None, typer.Option(help="your name, for the journal; default: the MLflow server's user")
@@ -225,11 +230,11 @@ Who = Annotated[
 @app.command()
 def promote(
     name: Name = None,
-    version: Annotated[int | None, typer.Option(help="a version in the place of the candidate")] = None,
+    version: Annotated[int | None, typer.Option(help="a version instead of the candidate")] = None,
     why: Why = "",
     who: Who = None,
     show: Annotated[bool, typer.Option(help="show the card and change nothing")] = False,
-    repair: Annotated[bool, typer.Option(help="bring the aliases to what the journal says")] = False,
+    repair: Annotated[bool, typer.Option(help="restore the aliases from the journal")] = False,
 ) -> None:
     """Make a version that passed the gate the champion."""
     from hmu_tasks.registry import promote as step
@@ -249,7 +254,7 @@ def promote(
 
 @app.command()
 def rollback(name: Name = None, why: Why = "", who: Who = None) -> None:
-    """Take the champion back to the one before it."""
+    """Roll back to the previous champion."""
     from hmu_tasks.registry import promote as step
     from hmu_tasks.registry.versions import open_registry, the_only_name
 
@@ -271,7 +276,7 @@ def moves(name: Name = None) -> None:
 def verify(
     address: Annotated[str, typer.Argument(help="models:/<name>@<alias> or models:/<name>/<number>")],
 ) -> None:
-    """Recompute the digests of everything that is registered of a version, and name what was changed."""
+    """Recompute the digests of a registered version's files, and list the changed ones."""
     import tempfile
 
     from hmu_tasks.registry import promote as step
@@ -311,7 +316,7 @@ def preset(
 
 
 def main() -> None:
-    """Run a command; what a user can mend is one message without a traceback."""
+    """Run a command; errors that the user can fix are printed as one message without a traceback."""
     try:
         limit_threads()
         app()

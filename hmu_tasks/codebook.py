@@ -87,7 +87,7 @@ def _counts_of(
     found: Sequence[np.ndarray],
     size: int,
 ) -> CodeUsage:
-    """Count a part of the forget set, the clips with a caption that speaks of a concept, against the retain set.
+    """Count a part of the forget set, the clips with a caption that matches a concept, against the retain set.
 
     ids: names of the forget and of the retain clips; found: codes [T_i, Q] of both, in that order; size: K.
     """
@@ -96,6 +96,6 @@ def _counts_of(
     named = {clip for clip, words in zip(captions["clip_id"], hits, strict=True) if words}
     part = [i for i, clip in enumerate(ids["forget"]) if clip in named]
     if not part:
-        raise DataError(f"unlearn.lcr.parts names {concept}, but no clip to forget speaks of it; take it out")
+        raise DataError(f"unlearn.lcr.parts names {concept}, but no forget clip matches it; remove it")
     rows = [*part, *range(len(ids["forget"]), len(found))]
     return codes.count_codes([found[i] for i in rows], np.arange(len(rows)) < len(part), size)

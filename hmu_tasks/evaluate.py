@@ -23,10 +23,10 @@ from hmu_tasks.metrics.headline import of_records
 from hmu_tasks.metrics.motion import mean_jerk
 from hmu_tasks.metrics.records import ENDS, Record, labelled
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
-from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks.components import absent_reason, save_absent
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
+from hmu_tasks.runtime.progress import Progress
 
 VALIDATION = ("forget-val", "retain-val")
 TEST = ("forget", "retain")
@@ -35,7 +35,7 @@ TEST = ("forget", "retain")
 def run(params: Params, model: str, method: str, progress: Progress | None = None) -> None:
     """Measure all edits of `method` on `model`; `real` `real` measures the data and its reconstructions.
 
-    Writes metrics.json (records, one value per repeat kept), headline.json (the few numbers that DVC shows),
+    Writes metrics.json (records, one value per repeat kept), headline.json (the metrics that DVC shows),
     samples.npz with samples.json (joints of a few prompts), and selection.json where a method has a strength.
     """
     if (model, method) != ("real", "real"):
@@ -54,7 +54,7 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
 
 
 def _headline(rows: Sequence[Record], model: str, method: str) -> dict[str, float]:
-    """The few numbers of this cell; the gap closed needs the evaluations of both references."""
+    """Headline metrics of this cell; the gap closed needs the evaluations of both references."""
     mine = [row for row in rows if row["method"] == method]
     ends: list[Record] = []
     if mine and method not in (*ENDS, "real"):
@@ -102,12 +102,12 @@ def _open(params: Params) -> Session:
 
 
 def _mask(words: Sequence[str], rule: Literal["word", "substring"]) -> Callable[[str], str] | None:
-    """Return what masks the concept's words in a caption; None where it has no single word."""
+    """Return a function that masks the concept's words in a caption; None if the concept has no single word."""
     return (lambda line: mask_tokens(line, words, rule=rule)) if words else None
 
 
 def _sample_rows(params: Params, session: Session) -> dict[str, list[int]]:
-    """Pick the prompts that are shown before and after, by seed and not by result."""
+    """Sample the prompts that are shown before and after, by seed and not by result."""
     rng = np.random.default_rng([params.run.seed, 3])
     wanted = {"forget": params.evaluate.samples.forget, "retain": params.evaluate.samples.retain}
     return {
@@ -121,7 +121,7 @@ def _edits(
 ) -> tuple[list[Record], list[tuple[dict[str, Any], np.ndarray]]]:
     """Measure each bundle of a method on validation, and those of the selected strength on test.
 
-    Where the method was left out, that is said in config.json and nothing is measured.
+    If the method was left out, config.json records it and nothing is measured.
     """
     source = paths.edits(identity["model"], identity["method"])
     missing = absent_reason(source)

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from hmu_tasks.config.params import Params
-from hmu_tasks.data.clips.clips import SPLITS, Progress
+from hmu_tasks.data.clips.clips import SPLITS
 from hmu_tasks.data.clips.id_lists import write_ids
 from hmu_tasks.data.clips.packed import read_table
 from hmu_tasks.data.concepts.concepts import CONCEPTS_FILE, load_concept
 from hmu_tasks.data.division.partition import FilterResult, filter_clips
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import replacing_folder, write_json
+from hmu_tasks.runtime.progress import Progress
 
 
 def run(params: Params, progress: Progress | None = None) -> Path:

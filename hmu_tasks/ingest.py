@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hmu_tasks.config.params import Params
-from hmu_tasks.data.clips.clips import OnBad, Progress, Skipped
+from hmu_tasks.data.clips.clips import OnBad, Skipped
 from hmu_tasks.data.clips.packed import PackReport, pack
 from hmu_tasks.data.datasets import Dataset, dataset_named
 from hmu_tasks.data.datasets.raw import RawFolder
@@ -16,6 +16,7 @@ from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import replacing_folder, write_json
+from hmu_tasks.runtime.progress import Progress
 
 
 @dataclass(frozen=True)

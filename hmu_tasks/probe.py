@@ -15,13 +15,12 @@ from hmu_tasks.evaluation.setup import open_setup
 from hmu_tasks.metrics.headline import of_probes
 from hmu_tasks.metrics.records import ProbeRecord, labelled
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
-from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import absent_reason
 from hmu_tasks.probes.bench import Bench
 from hmu_tasks.probes.embedding import Budget, vector_attacks
-from hmu_tasks.probes.outcome import Attack, Outcome, record, resumed
-from hmu_tasks.probes.prompts import drawn_prompts
+from hmu_tasks.probes.outcome import Attack, AttackOutcome, record, resumed
+from hmu_tasks.probes.prompts import sampled_prompts
 from hmu_tasks.probes.success import success_of
 from hmu_tasks.probes.tampering import (
     Relearning,
@@ -34,14 +33,15 @@ from hmu_tasks.probes.wording import suppression_probes, text_attacks
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.cache import key_of
 from hmu_tasks.runtime.files import replacing_folder, write_json
+from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.batches import ClipSet
 
-ASKED_HERE = set(PROBE_GROUPS) - set(PROMPT_GROUPS)  # groups that are no splits of the evaluation
+ASKED_HERE = set(PROBE_GROUPS) - set(PROMPT_GROUPS)  # groups that are not splits of the evaluation
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What attackers have: the concept's keywords, forget clips of the training split, hand-written prompts."""
+    """Inputs of attackers: the concept's keywords, forget clips of the training split, hand-written prompts."""
 
     keywords: Keywords
     clips: ClipSet
@@ -78,7 +78,7 @@ def _probed(params: Params, identity: Mapping[str, str], progress: Progress | No
         key = _key(params, bench, tools, bundle, original)
         scratch = paths.SCRATCH / f"probe-{bundle.digest[:12]}-{key}"
         spent.append(scratch)
-        outcomes: list[Outcome] = []
+        outcomes: list[AttackOutcome] = []
         for done, attack in enumerate(attacks, start=1):
             outcomes += resumed(attack, scratch)
             if progress is not None:
@@ -104,8 +104,11 @@ def _attacks(params: Params, bench: Bench, tools: Tools, bundle: Bundle, origina
 
 
 def _open(params: Params) -> tuple[Bench, Tools]:
-    """Open what all attacks share; the hand-written prompts are asked as often as the evaluation asks them, whose codes
-    are then read from the cache. Over-suppression needs two motions of each prompt."""
+    """Open the shared inputs of all attacks.
+
+    Hand-written prompts are repeated as often as in the evaluation, whose codes are then read from the cache;
+    over-suppression needs two motions per prompt.
+    """
     knobs = params.probe
     setup = open_setup(
         device=params.run.device,
@@ -117,7 +120,7 @@ def _open(params: Params) -> tuple[Bench, Tools]:
     keywords = prepare(setup.concept.keywords("lemma", params.run.dataset), setup.concept.harmless)
     forget = {split: setup.concept_clips(split, "forget") for split in ("test", "train")}
     ask = partial(
-        drawn_prompts,
+        sampled_prompts,
         forget["test"],
         knobs.prompts,
         repeats=knobs.repeats,
@@ -132,7 +135,7 @@ def _open(params: Params) -> tuple[Bench, Tools]:
             setup.concept_clips("test", "retain"),
             retrieved=params.probe.retrieved,
         ),
-        drawn=ask(),
+        attacked=ask(),
         keyworded=ask(wanted=lambda text: bool(lemma_hits(text, "", keywords))),
         sampling=setup.sampling,
         batch=params.evaluate.batch,
@@ -160,7 +163,12 @@ def _key(params: Params, bench: Bench, tools: Tools, bundle: Bundle, original: B
         "device": str(bench.device),
         "bundles": [bundle.digest, original.digest],
         "evaluators": [weights.digest(paths.component(name)) for name in ("evaluator", "classifier")],
-        "drawn": [bench.drawn.texts, bench.drawn.frames, bench.keyworded.texts, bench.keyworded.frames],
+        "attacked": [
+            bench.attacked.texts,
+            bench.attacked.frames,
+            bench.keyworded.texts,
+            bench.keyworded.frames,
+        ],
         "written": {group: [asked.texts, asked.frames] for group, asked in tools.written.items()},
     }
     code = ("data", "models", "methods", "training", "evaluation", "metrics", "probes")

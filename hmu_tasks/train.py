@@ -1,4 +1,4 @@
-"""Step `train`: train or import one component as a folder; a killed training continues where it stopped."""
+"""Step `train`: train or import one component as a folder; a killed training resumes from its checkpoint."""
 
 import hashlib
 import json
@@ -16,11 +16,12 @@ from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.code_digest import code_digest
 from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.files import replacing_folder
+from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.tracking.live import LiveCurves
-from hmu_tasks.training.loop.fit import History, Progress
+from hmu_tasks.training.loop.fit import History
 from hmu_tasks.training.loop.job import Job
 
-# Addresses instead of functions: a step loads the networks of its own component only.
+# Import paths instead of functions: a step loads the networks of its own component only.
 TRAINERS: dict[str, str] = {
     "text": "hmu_tasks.training.text:train",
     "evaluator": "hmu_tasks.training.evaluator:train",
@@ -39,7 +40,7 @@ COMPONENTS = (
     "classifier",
 )
 VARIANTS = ("full", "retrain")
-# What measures or frames every model alike is trained once.
+# Components shared by all models are trained once.
 UNVARIED = ("text", "evaluator", "classifier")
 
 
@@ -77,7 +78,7 @@ def run(params: Params, component: str, variant: str | None, progress: Progress 
 
 
 def trainer(component: str) -> Callable[[Job], History]:
-    """Return what trains a component; `base-<model>` is the network that belongs to this model alone."""
+    """Return the trainer of a component; `base-<model>` is the network that belongs to this model alone."""
     name, _, model = component.partition("-")
     own = model_named(model).trainer if model else None
     found: Callable[..., History] = found_at(own or TRAINERS[name])
@@ -85,7 +86,7 @@ def trainer(component: str) -> Callable[[Job], History]:
 
 
 def _importer(params: Params, component: str, variant: str | None) -> Callable[[Job], History] | None:
-    """Return what reads a component from official checkpoints; None where it is to be trained."""
+    """Return the importer of a component from official checkpoints; None if it is to be trained."""
     if params.train.mode != "pretrained":
         return None
     importer: Callable[..., Callable[[Job], History] | None] = found_at(OFFICIAL)

@@ -1,4 +1,4 @@
-"""Step `unlearn`: apply a method to a model; every edit becomes a full bundle with the proof of what changed."""
+"""Step `unlearn`: apply a method to a model; every edit becomes a full bundle with a record of the changed tensors."""
 
 import csv
 import json
@@ -14,13 +14,12 @@ from hmu_tasks.data.clips.id_lists import read_ids
 from hmu_tasks.methods import METHODS, method_of
 from hmu_tasks.methods.method import AnyMethod, Sweep
 from hmu_tasks.methods.shared.cost import Cost
-from hmu_tasks.methods.shared.difference import Difference, difference
+from hmu_tasks.methods.shared.difference import TensorDifference, compare_states
 from hmu_tasks.methods.shared.edit import Edit
 from hmu_tasks.methods.shared.inputs import Inputs
 from hmu_tasks.models import model_named
 from hmu_tasks.models.generators.bundle import save_bundle
 from hmu_tasks.models.generators.sampling import save_negative
-from hmu_tasks.models.generators.text_to_motion import Progress
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import SOURCE, absent_reason, link_files, load_config, save_absent
 from hmu_tasks.models.networks.device import pick_device
@@ -28,10 +27,11 @@ from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.code_digest import code_digest
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
+from hmu_tasks.runtime.progress import Progress
 
 
 def original(model: str, folder: Path) -> None:
-    """Nothing is unlearned: the model trained on everything, as the start of every method."""
+    """The original: the model trained on everything, from which every method starts."""
     _assemble(model, "full", folder / "s0")
     report: dict[str, Any] = {
         "method": "original",
@@ -45,7 +45,7 @@ def original(model: str, folder: Path) -> None:
 
 
 def retrain(model: str, folder: Path) -> None:
-    """D_r, the gold standard: everything but the frozen text encoder was trained anew on the retain set only."""
+    """D_r, the gold standard: everything but the frozen text encoder was trained from scratch on the retain set."""
     missing = absent_reason(paths.component("tokenizer", "retrain"))
     if missing is not None:
         save_absent(folder, missing)
@@ -78,7 +78,7 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
             retrain(model, folder)
         else:
             original(model, folder)
-    # Only now: a run that could not replace its folder finds its finished training again.
+    # Deleted last, so that a run that fails to replace its folder can reuse its finished training.
     for left in paths.SCRATCH.glob(f"unlearn-{model}-{method}-*"):
         shutil.rmtree(left, ignore_errors=True)
 
@@ -152,39 +152,40 @@ def _save(edit: Edit, method: AnyMethod, model: str, source: Path, folder: Path,
         link_files(source / name, parts[name])
     changes = {}
     for name, state in edit.states.items():
-        changes[name] = difference(weights.load_state(source / name), state)
+        changes[name] = compare_states(weights.load_state(source / name), state)
         weights.save(state, load_config(source / name), parts[name])
     for name, negative in beside.items():
         save_negative(negative, parts[name])
     save_bundle(parts, target, {"method": method.name, "from": source.as_posix()}, model=model)
     report = {"method": method.name, "strength": edit.strength, "seed": seed, "cost": asdict(edit.cost)}
     write_json(
-        target / "edit.json", {**report, **edit.report, **_proof(edit, known.parts, changeable, changes)}
+        target / "edit.json",
+        {**report, **edit.report, **_change_entries(edit, known.parts, changeable, changes)},
     )
 
 
-def _proof(
-    edit: Edit, parts: Sequence[str], changeable: Sequence[str], changes: Mapping[str, Difference]
+def _change_entries(
+    edit: Edit, parts: Sequence[str], changeable: Sequence[str], changes: Mapping[str, TensorDifference]
 ) -> dict[str, Any]:
-    """What edit.json says about the changed parts; changeable: those that the method may change at all."""
+    """Entries of edit.json about the changed parts; changeable: the parts that the method may change."""
     found: dict[str, Any] = {"changed_parameters": sum(change.values for change in changes.values())}
-    if edit.proof.edited:
+    if edit.listed.edited:
         found["edited"] = [
             f"{name}.{tensor}" for name, change in changes.items() for tensor in change.changed
         ]
-    if edit.proof.untouched:
-        # Components that the method never changes, then those that this edit leaves alone.
+    if edit.listed.untouched:
+        # Components that the method never changes, then those that this edit does not change.
         never, kept = sorted({*parts} - {*changeable}), sorted({*changeable} - {*changes})
         found["untouched_components"] = [*never, *kept]
     for name, change in changes.items():
         found[name] = asdict(change)
-        for tensor in found[name]["changed"].values() if not edit.proof.rows else ():
+        for tensor in found[name]["changed"].values() if not edit.listed.rows else ():
             del tensor["rows"]
     return found
 
 
 def _retraining_cost(model: str) -> Cost:
-    """Cost of D_r: the steps of tokenizer and networks where they were trained here, on all that is to be retained."""
+    """Cost of D_r: the steps of tokenizer and networks if they were trained here, on the retain set."""
     steps: int | None = 0
     for part, component in model_named(model).components.items():
         if part == "text":

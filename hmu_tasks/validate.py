@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from hmu_tasks.config.params import Params
-from hmu_tasks.data.clips.clips import SPLITS, Progress
+from hmu_tasks.data.clips.clips import SPLITS
 from hmu_tasks.data.clips.id_lists import ROLES, read_ids
 from hmu_tasks.data.clips.packed import read_table
 from hmu_tasks.data.contracts import tables
@@ -15,6 +15,7 @@ from hmu_tasks.data.datasets import dataset_named
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ContractError, DataError
 from hmu_tasks.runtime.files import replacing_folder, write_json
+from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.viewer.validation import write_site
 
 CLIPS_SHOWN = 5

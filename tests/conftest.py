@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from dvc_stages import stages, values
 from registered_world import measured
 from tiny_world import finished, world
 
-__all__ = ["finished", "measured", "shared", "world"]
+__all__ = ["finished", "measured", "shared", "stages", "values", "world"]
 
 
 @pytest.fixture(scope="session")

@@ -170,12 +170,12 @@ def write_official(root: Path) -> Path:
     write_tar(root / BAMM / "model/latest.tar", {"trans": network.state_dict()}, network)
     network = length_estimator()
     write_tar(root / LENGTH / "model/finest.tar", {"estimator": network.state_dict()}, network, niter=4)
-    judge = evaluator()
+    network = evaluator()
     parts = {
-        name: getattr(judge, name).state_dict()
+        name: getattr(network, name).state_dict()
         for name in ("text_encoder", "motion_encoder", "movement_encoder")
     }
-    write_tar(root / EVALUATOR / "model/finest.tar", parts, judge, epoch=1, iter=2)
+    write_tar(root / EVALUATOR / "model/finest.tar", parts, network, epoch=1, iter=2)
     write_options(root / DESCRIBED / "opt.txt", EVALUATOR_OPTIONS)
     write_statistics(root / DESCRIBED / "meta", scale=0.3)
     write_glove(root / GLOVE)

@@ -25,7 +25,7 @@ LIMITS: dict[str, Any] = {
 def easy_params(**limits: Any) -> "Params":
     """Tiny parameters with a gate that everything measured twice passes, or with other limits.
 
-    The gate's tables of figures are replaced and not overlaid, so that none of the shipped limits is left in them.
+    The gate's tables of limits are replaced and not overlaid, so that none of the shipped limits is left in them.
     """
     from hmu_tasks.config.params import parse
 
@@ -46,13 +46,13 @@ def measured(world: Path) -> Path:
 
 def selected(root: Path) -> str:
     """Name of the edit that the tiny world selects."""
-    figures = root / "runs" / "evaluate" / "momask" / "lcr"
-    strength = json.loads((figures / "selection.json").read_text(encoding="utf-8"))["strength"]
+    evaluated = root / "runs" / "evaluate" / "momask" / "lcr"
+    strength = json.loads((evaluated / "selection.json").read_text(encoding="utf-8"))["strength"]
     return f"strength{strength:03d}-s0"
 
 
 def add_edit(root: Path, name: str) -> None:
-    """Make a further edit out of the selected one, with other codebooks and the same figures."""
+    """Make a further edit out of the selected one, with other codebooks and the same metrics."""
     import torch
 
     from hmu_tasks.models import model_named
@@ -60,7 +60,7 @@ def add_edit(root: Path, name: str) -> None:
     from hmu_tasks.models.networks.components import load_config
     from hmu_tasks.runtime.files import read_json, write_json
 
-    edits, figures = (root / "runs" / step / "momask" / "lcr" for step in ("unlearn", "evaluate"))
+    edits, evaluated = (root / "runs" / step / "momask" / "lcr" for step in ("unlearn", "evaluate"))
     source = selected(root)
     shutil.copytree(edits / source, edits / name)
     state = weights.load_state(edits / name / "tokenizer")
@@ -73,6 +73,6 @@ def add_edit(root: Path, name: str) -> None:
     index["components"] = {part: weights.digest(folder) for part, folder in parts.items()}
     index["digest"] = weights.combine(index["components"])
     write_json(edits / name / "bundle.json", index)
-    rows = read_json(figures / "metrics.json")
+    rows = read_json(evaluated / "metrics.json")
     copies = [{**row, "edit": name, "bundle": index["digest"]} for row in rows if row["edit"] == source]
-    write_json(figures / "metrics.json", [*rows, *copies])
+    write_json(evaluated / "metrics.json", [*rows, *copies])

@@ -1,4 +1,4 @@
-"""The rules of the house: who imports whom, what is never called, how large a module may be."""
+"""Code rules: import contracts, forbidden calls, unique class names, module sizes."""
 
 import ast
 import subprocess
@@ -111,6 +111,16 @@ def test_plug_ins_are_literal_dicts(module: str, name: str) -> None:
             assert len(keys) == len(node.value.keys) == len(set(keys)) > 1
             return
     pytest.fail(f"{place(file)} has no {name}")
+
+
+def test_class_names_are_unique() -> None:
+    """A class name means one thing in all of the code: a section's schema ends in `Section`, a network's does not."""
+    found: dict[str, set[str]] = {}
+    for file in SOURCES:
+        for node in ast.walk(tree(file)):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, set()).add(place(file))
+    assert {name: files for name, files in found.items() if len(files) > 1} == {}
 
 
 def test_modules_have_a_readable_size() -> None:

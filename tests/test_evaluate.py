@@ -1,4 +1,4 @@
-"""Step `evaluate` on the smallest benchmark: records, selection, samples, and that reruns draw nothing."""
+"""Step `evaluate` on the smallest benchmark: records, selection, samples, and that reruns sample nothing."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ FIELDS = {
 FIELDS |= {"n", "repeats", "values", "interval"}
 
 
-# Figures of a whole set of motions: a resampled set would hold the same motion twice.
+# Metrics of a whole set of motions: a resampled set would hold the same motion twice.
 WHOLE = {"fid", "kid", "diversity", "multimodality", "mm_safe_published", "ncs_rank_median"}
 
 
@@ -149,7 +149,7 @@ def test_a_killed_evaluation_goes_on_where_it_was(world: Path) -> None:
     knobs = tiny_params()
     unlearn.run(
         knobs, "momask", "rece"
-    )  # no method of the default run, so that none of its codes are drawn yet
+    )  # not a method of the default run, so that none of its codes are cached yet
     before = codes()
 
     def kill(done: int, total: int) -> None:
@@ -160,7 +160,7 @@ def test_a_killed_evaluation_goes_on_where_it_was(world: Path) -> None:
         evaluate.run(knobs, "momask", "rece", kill)
     assert not paths.evaluation("momask", "rece").exists()
     killed = codes()
-    # Strength 0 is the original, whose codes are there; the other drew one repeat of each validation split.
+    # Strength 0 is the original, whose codes are there; the other sampled one repeat of each validation split.
     assert len(killed) - len(before) == 2
     done: list[tuple[int, int]] = []
     evaluate.run(knobs, "momask", "rece", lambda *p: done.append(p))
@@ -170,10 +170,10 @@ def test_a_killed_evaluation_goes_on_where_it_was(world: Path) -> None:
 
 
 def test_another_metric_draws_nothing(world: Path) -> None:
-    before, drawn = rows("original"), codes()
+    before, cached = rows("original"), codes()
     evaluate.run(tiny_params({"evaluate": {"diversity_pairs": 3}}), "momask", "original")
     after = rows("original")
-    assert codes() == drawn
+    assert codes() == cached
     changed = {
         new["metric"] for old, new in zip(before, after, strict=True) if old["values"] != new["values"]
     }

@@ -1,67 +1,17 @@
-"""The worked examples of docs/extending-*.md, dropped into a copy of the package as they stand."""
+"""What single worked examples of docs/extending-*.md promise beyond their cell (tests/e2e/test_all_plugins.py)."""
 
 import json
-import os
-import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from modules import PACKAGE, ROOT
+from extended import extend, project_copy, run
+from modules import ROOT
 
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.motion.recovery import to_joints
-
-FILE = re.compile(r"^`(hmu_tasks/[\w/]+\.py)`:\n\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-LINE = re.compile(r"In the table `(\w+)` of `([\w/.]+)`:\n\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
-START = """
-import sys
-sys.path.append("tests")
-import json
-from pathlib import Path
-from ruamel.yaml import YAML
-from tiny_world import overlaid, tiny_params
-"""
-
-
-def extended(page: str, root: Path) -> str:
-    """Copy the package to `root` and put in what a page of the documentation says; returns its YAML block."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    shutil.copytree(PACKAGE, root / "hmu_tasks", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "tests", root / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "params.yaml", root)
-    files = FILE.findall(text)
-    assert files
-    for place, content in files:
-        assert not (root / place).exists()
-        (root / place).write_text(content, encoding="utf-8")
-    ((table, place, line),) = LINE.findall(text)
-    before = (root / place).read_text(encoding="utf-8")
-    after = re.sub(rf"(^{table}: .*?)(^\}})", rf"\g<1>{line}\g<2>", before, flags=re.MULTILINE | re.DOTALL)
-    assert after.count(line) == 1
-    (root / place).write_text(after, encoding="utf-8")
-    (block,) = YAML.findall(text)
-    return str(block)
-
-
-def run(script: str, root: Path) -> str:
-    """Run a script in the extended copy and return what it prints."""
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", START + script],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
 
 MODEL = """
 from hmu_tasks import codebook, evaluate, ingest, probe, train, unlearn
@@ -73,12 +23,8 @@ from hmu_tasks.models.text.embeddings import padded
 from hmu_tasks.training.pretrained import importer
 import torch
 
-section = YAML(typ="safe").load("train:\\n  base:\\n" + Path("section.yaml").read_text())
-section["train"]["base"]["mlp"] |= {"steps": 4, "batch": 8}
-file = YAML(typ="safe").load(Path("params.yaml").read_text())
-file["train"]["base"] |= section["train"]["base"]
-YAML().dump(file, Path("params.yaml"))
-knobs = tiny_params({"run": {"models": ["mlp"], "methods": ["lcr"]}})
+small = {"base": {"mlp": {"steps": 4, "batch": 8}}}
+knobs = tiny_params({"run": {"models": ["mlp"], "methods": ["lcr"]}, "train": small})
 train.run(knobs, "base-mlp", "full")
 train.run(knobs, "base-mlp", "retrain")
 for method in ("original", "retrain", *METHODS):
@@ -109,8 +55,8 @@ print(json.dumps({
 
 
 def test_a_model_that_is_no_transformer(world: Path) -> None:
-    block = extended("extending-model.md", world)
-    (world / "section.yaml").write_text(block, encoding="utf-8")
+    project_copy(world)
+    extend(world, "extending-model.md")
     found = json.loads(run(MODEL, world).splitlines()[-1])
     assert found["shapes"] == [[40, 263], [64, 263]]
     assert found["finite"]
@@ -144,8 +90,9 @@ def test_a_dataset_of_joints(finished: Path, tmp_path: Path) -> None:
             np.savez(raw / split / f"{clip}.npz", joints=joints, captions=captions)
     np.savez(raw / "train" / "short.npz", joints=joints[:20], captions=captions)
     (raw / "val" / "zz.npz").write_bytes(b"no archive")
-    block = extended("extending-dataset.md", tmp_path)
-    (tmp_path / "section.yaml").write_text(block, encoding="utf-8")
+    project_copy(tmp_path)
+    section = extend(tmp_path, "extending-dataset.md")
+    (tmp_path / "section.yaml").write_text(section, encoding="utf-8")
     found = json.loads(run(DATASET, tmp_path).splitlines()[-1])
     assert found["splits"] == {"train": 4, "val": 2, "test": 1}
     assert found["skipped"] == [["train-short", "too short"], ["val-zz", "bad motion"]]

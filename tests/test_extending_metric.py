@@ -1,4 +1,4 @@
-"""docs/extending-metric.md is true: its metric is measured, recorded and shown."""
+"""The metric of docs/extending-metric.md is recorded beside the others, which stay what they were."""
 
 import re
 from pathlib import Path
@@ -6,16 +6,15 @@ from pathlib import Path
 import pytest
 from tiny_world import tiny_params
 
-from hmu_tasks import evaluate, report
+from hmu_tasks import evaluate
 from hmu_tasks.metrics import METRICS
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import read_json
-from hmu_tasks.viewer import view
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending-metric.md"
 
 
-def test_the_metric_of_the_docs_reaches_records_and_report(
+def test_the_metric_of_the_docs_leaves_the_other_records_alone(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, line = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -30,6 +29,3 @@ def test_the_metric_of_the_docs_reaches_records_and_report(
     assert {"forget", "retain", "forget-val", "retain-val"} <= {row["split"] for row in found}
     assert all(row["mean"] > 0 and row["interval"] for row in found)
     assert [row for row in after if row["metric"] != name] == before
-    text = view.text(view.views(report.read_inputs(tiny_params())))
-    (head,) = [row for row in text.splitlines() if row.startswith("motion quality")]
-    assert "speed → D_r" in head

@@ -14,7 +14,7 @@ from hmu_tasks.evaluation.selected import selected_edits
 from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import save_absent
-from hmu_tasks.registry.evidence import probe_figures
+from hmu_tasks.registry.evidence import success_rates
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.files import write_json
@@ -41,7 +41,7 @@ def test_every_attack_is_recorded_for_references_and_methods_and_changes_no_bund
         probe.run(tiny_params(), "momask", method, lambda *p: done.append(p))
         found = rows(method)
         assert {row["attack"]: row["family"] for row in found} == FAMILIES
-        assert len(probe_figures(found)) == len(found)
+        assert len(success_rates(found)) == len(found)
         assert all(0 <= row["low"] <= row["mean"] <= row["high"] <= 1 for row in found)
         assert {row["n"] for row in found if row["attack"] in ("none", "gradient", "int8")} == {4}
         assert {row["n"] for row in found if row["family"] == "oversuppression"} == {48}

@@ -11,7 +11,7 @@ from registered_world import NAME, add_edit, easy_params, selected
 from hmu_tasks import register
 from hmu_tasks.models.networks.weights import digest
 from hmu_tasks.registry import promote, publish
-from hmu_tasks.registry.gathering import gather
+from hmu_tasks.registry.gathering import gather_evidence
 from hmu_tasks.registry.moves import CANDIDATE, CHAMPION, PREVIOUS
 from hmu_tasks.registry.versions import BUNDLE_TAG, GATE_TAG, MANIFEST_TAG, REASONS_TAG, open_registry
 from hmu_tasks.runtime import paths
@@ -61,7 +61,7 @@ def test_a_refusal_is_a_decision_and_no_error(measured: Path) -> None:
     decision = json.loads((PLACE / "decision.json").read_text(encoding="utf-8"))
     assert decision["passed"] is False
     assert decision["reasons"] == [
-        f"prompts, {side}: 8 behind the {side} model's figures, at least 10000 are asked for"
+        f"prompts, {side}: 8 for the {side} model's metrics, at least 10000 required"
         for side in ("edited", "original")
     ]
 
@@ -79,14 +79,14 @@ def test_a_limit_on_what_is_not_measured_is_told(measured: Path, limits: dict[st
         register.run(easy_params(**limits), "momask", "lcr")
 
 
-def test_what_was_not_evaluated_is_not_judged(measured: Path) -> None:
+def test_what_was_not_evaluated_cannot_be_registered(measured: Path) -> None:
     for wrong in (("gpt", "lcr"), ("momask", "magic"), ("momask", "retrain")):
         with pytest.raises(ConfigError):
             register.run(easy_params(), *wrong)
     with pytest.raises(
-        DataError, match="no edit 'k9' among the evaluated ones: strength000-s0, strength002-s0"
+        DataError, match="no edit 'k9' among the evaluated ones; choose one of strength000-s0, strength002-s0"
     ):
-        gather(easy_params(), "momask", "lcr", "k9")
+        gather_evidence(easy_params(), "momask", "lcr", "k9")
     weights = paths.edits("momask", "lcr") / selected(measured) / "tokenizer" / "config.json"
     weights.write_text(weights.read_text(encoding="utf-8") + " ", encoding="utf-8")
     with pytest.raises(DataError, match="is not the bundle that was evaluated"):
@@ -97,7 +97,7 @@ def test_what_was_not_evaluated_is_not_judged(measured: Path) -> None:
     unnamed = {key: value for key, value in rows[0].items() if key != "evaluator"}
     for first in (unnamed, {**unnamed, "evaluator": "another"}):
         table.write_text(json.dumps([first, *rows[1:]]), encoding="utf-8")
-        with pytest.raises(DataError, match=r"original/metrics\.json does not name the one evaluator behind"):
+        with pytest.raises(DataError, match=r"original/metrics\.json does not name exactly one evaluator"):
             register.run(easy_params(), "momask", "lcr")
     (paths.evaluation("momask", "lcr") / "metrics.json").unlink()
     with pytest.raises(DataError, match="so that lcr is evaluated first"):
@@ -121,7 +121,7 @@ def write_probes(root: Path) -> None:
 
 def test_probes_of_this_bundle_are_read(measured: Path) -> None:
     write_probes(measured)
-    evidence = gather(easy_params(), "momask", "lcr")
+    evidence = gather_evidence(easy_params(), "momask", "lcr")
     tables = (evidence.probes, evidence.original_probes, evidence.retrain_probes)
     assert [table["paraphrase"].high for table in tables] == [0.3, 0.9, 0.1]
     assert evidence.families == {"paraphrase": "text"}
@@ -136,7 +136,7 @@ def test_probes_of_this_bundle_are_read(measured: Path) -> None:
     rows = json.loads(place.read_text(encoding="utf-8"))
     place.write_text(json.dumps([{**row, "family": None} for row in rows]), encoding="utf-8")
     with pytest.raises(DataError, match=r"attack 'paraphrase' of probe\.json names no family; probe again"):
-        gather(easy_params(), "momask", "lcr")
+        gather_evidence(easy_params(), "momask", "lcr")
 
 
 def test_from_registration_to_rollback(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +155,7 @@ def test_from_registration_to_rollback(measured: Path, capsys: pytest.CaptureFix
     refused = publish.run(easy_params(prompts=10_000), "momask", "lcr", "strength003-s0")
     assert (refused.number, refused.passed) == (2, False)
     assert registry.aliases() == {CANDIDATE: 1}
-    assert "at least 10000 are asked for" in registry.version(2).tags[REASONS_TAG]
+    assert "at least 10000 required" in registry.version(2).tags[REASONS_TAG]
     with pytest.raises(HmuError, match=r"version 2 .* cannot be promoted: prompts, edited"):
         promote.propose(registry, 2)
     assert (
@@ -172,7 +172,7 @@ def test_from_registration_to_rollback(measured: Path, capsys: pytest.CaptureFix
     assert late.card.startswith("# momask without violence (lcr, edit strength0004-s0)")
     early = promote.propose(registry)
     promote.promote(registry, early, who="bob", why="a better one")
-    with pytest.raises(HmuError, match=r"bob was faster: promote of .* to version 3 .*a better one"):
+    with pytest.raises(HmuError, match=r"bob was first: promote of .* to version 3 .*a better one"):
         promote.promote(registry, late, who="eve", why="mine")
     assert registry.aliases() == {CHAMPION: 3, PREVIOUS: 1}
     with pytest.raises(HmuError, match=r"version 3 .* is the champion already"):
@@ -184,7 +184,7 @@ def test_from_registration_to_rollback(measured: Path, capsys: pytest.CaptureFix
     promote.rollback(registry, who="ann", why="it limps")
     assert registry.aliases() == {CHAMPION: 1}
     assert "ann: it limps" in registry.version(3).tags["hmu.rolled_back"]
-    with pytest.raises(HmuError, match="no champion before the present one"):
+    with pytest.raises(HmuError, match="no previous champion"):
         promote.rollback(registry, who="ann", why="further back")
     promote.report_moves(registry)
     told = capsys.readouterr().out
@@ -233,11 +233,11 @@ def check_version(registry: Any, version: Any, world: Path) -> None:
                 name.startswith("model/code/") or name == "model/serving.py" or "cloudpickle" not in text
             ), name
     run = registry.client.get_run(version.run_id)
-    evidence = gather(easy_params(), "momask", "lcr")
+    evidence = gather_evidence(easy_params(), "momask", "lcr")
     assert version.tags[BUNDLE_TAG] == evidence.bundle == run.data.tags["hmu.bundle"]
     assert run.data.params["run.seed"] == "5"
-    figure = evidence.figures["forget/violence"]
-    for end, value in (("", figure.mean), ("_low", figure.low), ("_high", figure.high)):
+    found = evidence.edited["forget/violence"]
+    for end, value in (("", found.mean), ("_low", found.low), ("_high", found.high)):
         assert run.data.metrics[f"forget/violence{end}"] == value
     described = registry.client.get_model_version(NAME, str(version.number))
     assert described.description.startswith("# momask without violence")
@@ -245,7 +245,9 @@ def check_version(registry: Any, version: Any, world: Path) -> None:
     assert described.source == f"runs:/{version.run_id}/model"
     assert version.tags["hmu.data"].startswith("sha256:")
     assert (
-        version.tags["hmu.evaluator"] == evidence.judges["original"] == digest(paths.component("evaluator"))
+        version.tags["hmu.evaluator"]
+        == evidence.evaluators["original"]
+        == digest(paths.component("evaluator"))
     )
 
 
@@ -286,13 +288,13 @@ def _made(folder: Path) -> Path:
 
 def test_a_bundle_with_something_else_in_it_is_not_registered(measured: Path) -> None:
     (paths.edits("momask", "lcr") / selected(measured) / "extra.pkl").touch()
-    with pytest.raises(WeightsError, match=r"extra\.pkl does not belong into a bundle"):
+    with pytest.raises(WeightsError, match=r"extra\.pkl does not belong in a bundle"):
         publish.run(easy_params(), "momask", "lcr")
     assert open_registry(measured, NAME).versions() == []
 
 
 def test_addresses_of_versions(measured: Path) -> None:
-    with pytest.raises(HmuError, match="is no address of a version"):
+    with pytest.raises(HmuError, match="is not the address of a version"):
         promote.find_version(measured, "hmu@champion")
     with pytest.raises(HmuError, match="there is no registered model 'x'; there are: none"):
         promote.find_version(measured, "models:/x@champion")

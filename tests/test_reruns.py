@@ -1,10 +1,13 @@
 """docs/reruns.md against DVC's own graph: what a change of a file or key may run again."""
 
 import re
+from typing import Any
 
 import pytest
+from dvc_stages import Stage, rerun
 from modules import ROOT
-from test_drift import Stage, read_stages, within
+
+from hmu_tasks.config.params import flat
 
 PAGE = (ROOT / "docs" / "reruns.md").read_text(encoding="utf-8")
 ROWS = [
@@ -12,25 +15,6 @@ ROWS = [
     for change, stages in re.findall(r"^\| `([^`]+)` \| (`.*) \|$", PAGE, flags=re.MULTILINE)
     if ", " not in stages
 ]
-
-
-@pytest.fixture(scope="module")
-def stages() -> dict[str, Stage]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        return read_stages()
-
-
-def rerun(stages: dict[str, Stage], change: str) -> set[str]:
-    """Stages that depend on a file or a key of params.yaml, directly or through other stages."""
-    if "/" in change:
-        assert (ROOT / change).is_file(), change
-        names = {name for name, stage in stages.items() if stage.covers(ROOT / change)}
-    else:
-        names = {name for name, one in stages.items() if any(within(change, key) for key in one.params)}
-    while behind := {name for name, one in stages.items() if names.intersection(one.needs)} - names:
-        names |= behind
-    return names
 
 
 def test_the_table_is_read() -> None:
@@ -55,3 +39,25 @@ def test_the_tokenizers_code_leaves_the_evaluator_alone(stages: dict[str, Stage]
 def test_what_is_no_dependency(stages: dict[str, Stage], folder: str) -> None:
     files = sorted((ROOT / "hmu_tasks" / folder).rglob("*.py"))
     assert [name for name, stage in stages.items() if any(stage.covers(file) for file in files)] == []
+
+
+def test_a_knob_of_lcr_reruns_only_lcr(stages: dict[str, Stage], values: dict[str, Any]) -> None:
+    for leaf in flat(values["unlearn"]["lcr"], "unlearn.lcr."):
+        steps = ("unlearn", "evaluate", "probe", "register")
+        cells = {f"{step}@{model}-lcr" for step in steps for model in values["run"]["models"]}
+        assert rerun(stages, leaf) == {*cells, "report"}
+
+
+def test_a_knob_of_the_evaluation_trains_nothing(stages: dict[str, Stage]) -> None:
+    again = {name.partition("@")[0] for name in rerun(stages, "evaluate.sampling.cfg")}
+    measured = {"evaluate-real", "evaluate-reference", "evaluate"}
+    assert again == {*measured, "probe-reference", "probe", "register", "report"}
+    cells = {name.partition("@")[2] for name in stages if name.startswith("register@")}
+    selected = {f"{step}@{cell}" for step in ("evaluate", "probe", "register") for cell in cells}
+    assert rerun(stages, "report.retain_loss_limit") == {*selected, "report"}
+    assert rerun(stages, "register.slack") == {*(f"register@{cell}" for cell in cells), "report"}
+    assert rerun(stages, "run.track") == {"report"}
+
+
+def test_a_change_of_the_data_reaches_everything(stages: dict[str, Stage]) -> None:
+    assert rerun(stages, "ingest.synthetic.clips") == set(stages)

@@ -70,10 +70,10 @@ def test_lcr_changes_the_named_rows_of_the_codebook_and_nothing_else(world: Path
     assert report["replaced"] == {"0": rows}
     assert len(rows) == 2
     assert (report["method"], report["strength"], report["seed"]) == ("lcr", 2, 0)
-    proof = report["tokenizer"]
-    assert set(proof["changed"]) == {name}
-    assert proof["changed"][name]["rows"] == rows
-    assert set(proof["unchanged"]) == set(state(edited, "tokenizer")) - {name}
+    changes = report["tokenizer"]
+    assert set(changes["changed"]) == {name}
+    assert changes["changed"][name]["rows"] == rows
+    assert set(changes["unchanged"]) == set(state(edited, "tokenizer")) - {name}
     usage = load_usage(paths.CODEBOOK)
     assert all(usage.forget_clips[0, rows] >= 1)
 
@@ -164,7 +164,7 @@ def test_lists_of_codes_per_sub_concept_are_united(world: Path) -> None:
     assert report["replaced"]["0"] == sorted({*lists["kick"], *lists["punch"]})
     kicks = load_usage(paths.CODEBOOK, "kick")
     assert 0 < kicks.forget < load_usage(paths.CODEBOOK).forget
-    with pytest.raises(DataError, match="names crawl, but no clip to forget speaks of it"):
+    with pytest.raises(DataError, match="names crawl, but no forget clip matches it"):
         codebook.run(tiny_params({"unlearn": {"lcr": {"parts": {"crawl": 1}}}}))
 
 

@@ -62,8 +62,9 @@ def overlaid(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def tiny_params(changes: dict[str, Any] | None = None) -> "Params":
     """The project's own params.yaml at the smallest size, with further changes."""
     from hmu_tasks.config import params
+    from hmu_tasks.runtime.yaml_files import read_yaml
 
-    values = params.read_yaml(ROOT / "params.yaml")
+    values = read_yaml(ROOT / "params.yaml")
     methods = {
         name: {
             "strengths": [0, section["strengths"][0]],
@@ -76,7 +77,7 @@ def tiny_params(changes: dict[str, Any] | None = None) -> "Params":
 
 
 def run_every_step(knobs: "Params") -> None:
-    """Take the working directory from nothing to figures of every method."""
+    """Take the working directory from nothing to metrics of every method."""
     # Imported here, so that tests without the fixture start without torch.
     from hmu_tasks import codebook, evaluate, ingest, train, unlearn
     from hmu_tasks import filter as divide

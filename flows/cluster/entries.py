@@ -39,7 +39,7 @@ def take_entries(client: SyncPrefectClient, flow_run: UUID) -> Entries:
 
 
 def merge_entries(root: Path, entries: Entries) -> None:
-    """Write entries into dvc.lock under DVC's own lock; those of other stages stay as they are."""
+    """Write entries into dvc.lock under DVC's own lock; those of other stages are not modified."""
     from dvc.repo import Repo
     from dvc.utils.serialize import modify_yaml
 

@@ -28,7 +28,7 @@ class Pools:
         self._scratch = scratch
 
     def is_remote(self, stage: Stage) -> bool:
-        """Say whether a stage goes to a worker."""
+        """Return whether a stage goes to a worker."""
         return self._kind == "pools" or stage.resource == "gpu"
 
     def run(self, stage: Stage, walk: Walk) -> State[Any]:

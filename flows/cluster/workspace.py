@@ -78,7 +78,7 @@ def head(checkout: Path) -> str:
 
 
 def is_dirty(checkout: Path, *allowed: str) -> bool:
-    """Say whether tracked files differ from the checked-out commit; `allowed` ones may."""
+    """Return whether tracked files differ from the checked-out commit; `allowed` ones may."""
     spared = [f":!{name}" for name in allowed]
     return bool(git(checkout, "status", "--porcelain", "--untracked-files=no", "--", ".", *spared))
 

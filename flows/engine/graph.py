@@ -86,7 +86,7 @@ def critical_paths(stages: Sequence[Stage]) -> dict[str, float]:
 
 
 def is_chain(stages: Sequence[Stage], changed: set[str]) -> bool:
-    """Say whether the changed stages can only run one after another.
+    """Return whether the changed stages can only run one after another.
 
     stages: the whole graph, in dependency order
     """

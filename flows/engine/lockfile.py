@@ -28,7 +28,7 @@ def drop_unavailable(root: Path) -> list[str]:
 
     Digests of trained outputs depend on the processor's floating point, so that a committed dvc.lock names files that
     another machine has never made. DVC looks up such a stage in the run cache only where the lock has no entry for it;
-    with one it trains anew, each time, although this machine's own result is in the cache.
+    with one it trains again, each time, although this machine's own result is in the cache.
     """
     from dvc.repo import Repo
     from dvc.utils.serialize import modify_yaml

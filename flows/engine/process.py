@@ -37,7 +37,7 @@ _HINTS = frozenset(
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StageResult:
     """How a command ended: exit status of DVC, whether a stage's command ran, and the last lines."""
 
     status: int
@@ -111,7 +111,7 @@ def run_stage(
     processes: Processes,
     console: Console,
     pull: bool = False,
-) -> Outcome:
+) -> StageResult:
     """Run one stage through DVC, which decides itself whether there is anything to do.
 
     pull: take the stage's result from the remote if another machine has made it already
@@ -134,12 +134,12 @@ def run_dvc(
     environment: dict[str, str],
     processes: Processes,
     console: Console,
-) -> Outcome:
+) -> StageResult:
     """Run a command of DVC under a guard."""
     command = [*DVC, "--wait-for-lock", *arguments]
     process = processes.start(command, root=root, environment=environment)
     if process is None:
-        return Outcome(status=128 + signal.SIGTERM, executed=False, last_lines=(STOPPED,))
+        return StageResult(status=128 + signal.SIGTERM, executed=False, last_lines=(STOPPED,))
     assert process.stdout is not None
     redact = redactor(os.environ | environment)
     lines: list[str] = []
@@ -161,7 +161,7 @@ def run_dvc(
         status = process.wait()
     finally:
         processes.ended(process)
-    return Outcome(status=status, executed=executed, last_lines=tuple(lines))
+    return StageResult(status=status, executed=executed, last_lines=tuple(lines))
 
 
 def _search_path() -> dict[str, str]:

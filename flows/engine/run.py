@@ -15,7 +15,7 @@ from flows.engine import artifacts
 from flows.engine.curves import live_curves
 from flows.engine.graph import Stage, changed_stages
 from flows.engine.lockfile import lock_order, restore_lock_order
-from flows.engine.process import Console, Outcome, run_stage
+from flows.engine.process import Console, StageResult, run_stage
 from flows.engine.scheduler import Scheduler
 from flows.engine.slots import POLL_SECONDS, Slot
 from flows.engine.walk import CACHED, LOST, Walk
@@ -47,10 +47,12 @@ def stage(name: str, clean: bool, slot: Slot | None, walk: Walk) -> State[Any]:
     walk.view.start(name)
     try:
         if slot is None:
+            assert walk.placement is not None, "a stage of this machine has a slot"
             walk.view.line(name, f"goes to a worker of the pool {one.resource}")
             state = walk.placement.run(one, walk)
         else:
-            walk.placement.fetch_inputs(one, walk)
+            if walk.placement is not None:
+                walk.placement.fetch_inputs(one, walk)
             started = time.monotonic()
             outcome = execute(one, walk, slot)
             state, last_lines = _state_of(name, outcome, time.monotonic() - started), outcome.last_lines
@@ -63,7 +65,7 @@ def stage(name: str, clean: bool, slot: Slot | None, walk: Walk) -> State[Any]:
     return state
 
 
-def _state_of(name: str, outcome: Outcome, seconds: float) -> State[Any]:
+def _state_of(name: str, outcome: StageResult, seconds: float) -> State[Any]:
     if outcome.status != 0:
         return Failed(message=f"stage {name} failed (exit status {outcome.status}):\n{outcome.reason}")
     if not outcome.executed:
@@ -71,7 +73,7 @@ def _state_of(name: str, outcome: Outcome, seconds: float) -> State[Any]:
     return Completed(message=f"ran for {seconds:.0f} s")
 
 
-def execute(one: Stage, walk: Walk, slot: Slot, *, pull: bool = False) -> Outcome:
+def execute(one: Stage, walk: Walk, slot: Slot, *, pull: bool = False) -> StageResult:
     """Run a stage on this machine: its lines go to the log, its bar and curves become artifacts, and so does a failure.
 
     pull: take the result from the DVC remote if any machine has made it already
@@ -107,7 +109,7 @@ def execute(one: Stage, walk: Walk, slot: Slot, *, pull: bool = False) -> Outcom
 def run_graph(walk: Walk) -> dict[str, State[Any]]:
     """Run every stage that is out of date, in dependency order; return the state of each.
 
-    Raises HmuError if DVC cannot say what is out of date.
+    Raises HmuError if `dvc status` fails.
     """
     logger = get_run_logger()
     stages = list(walk.stages.values())
@@ -134,7 +136,8 @@ def _submit_all(walk: Walk, changed: set[str]) -> dict[str, State[Any]]:
 
     def needs_slot(one: Stage) -> bool:
         blocked = any(not states[need].is_completed() for need in one.needs)
-        return one.name in changed and not blocked and not walk.placement.is_remote(one)
+        remote = walk.placement is not None and walk.placement.is_remote(one)
+        return one.name in changed and not blocked and not remote
 
     scheduler = Scheduler(list(walk.stages.values()), walk.slots, needs_slot=needs_slot)
     try:
@@ -164,11 +167,13 @@ def _submit_all(walk: Walk, changed: set[str]) -> dict[str, State[Any]]:
 
 
 def summary(states: dict[str, State[Any]]) -> State[Any]:
-    """Say in one state how the stages ended."""
+    """Summarise the stages' results in one state."""
     failed = [name for name, state in states.items() if state.is_failed() or state.is_crashed()]
     skipped = [name for name, state in states.items() if state.is_pending()]
     if failed:
         message = f"{len(failed)} of {len(states)} stages failed: {', '.join(failed)}"
-        return Failed(message=message + (f"; not started for that: {', '.join(skipped)}" if skipped else ""))
+        return Failed(
+            message=message + (f"; not started as a result: {', '.join(skipped)}" if skipped else "")
+        )
     cached = sum(state.name == CACHED for state in states.values())
     return Completed(message=f"{len(states)} stages, {cached} of them up to date")

@@ -15,7 +15,7 @@ from hmu_tasks.runtime.errors import HmuError
 
 PER_DEVICE_VARIABLE = "HMU_STAGES_PER_GPU"
 POLL_SECONDS = 0.3
-"""How often to ask for a seat that another flow may give back."""
+"""Polling interval in seconds for a seat that another flow may release."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Slots:
         self._seats = [(device, number) for number in range(per_device) for device in devices]
 
     def on_gpu(self, resource: str) -> bool:
-        """Say whether a stage with this resource takes a GPU seat."""
+        """Return whether a stage with this resource takes a GPU seat."""
         return resource == "gpu" and bool(self._seats)
 
     def take(self, resource: str) -> Slot | None:

@@ -28,7 +28,7 @@ class _Running:
     printed_at: float = field(default_factory=time.monotonic)
 
 
-class View:
+class ProgressView:
     """The events of a walk; this one shows nothing."""
 
     def begin(self, stages: int) -> None:
@@ -47,7 +47,7 @@ class View:
         """Learn that a stage has ended; `failure` holds the last lines of one that failed."""
 
 
-class Terminal(View):
+class Terminal(ProgressView):
     """Lines on the error stream; on a terminal, live bars of the running stages below them."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -132,6 +132,6 @@ class Terminal(View):
             )
 
 
-QUIET = View()
-watching: ContextVar[View] = ContextVar("watching", default=QUIET)
+QUIET = ProgressView()
+watching: ContextVar[ProgressView] = ContextVar("watching", default=QUIET)
 """The view of the flow that runs in this process; Prefect hands it on to the flow's threads."""

@@ -8,7 +8,7 @@ from prefect import State
 from flows.engine.graph import Stage
 from flows.engine.process import Processes
 from flows.engine.slots import Slots
-from flows.engine.terminal import View
+from flows.engine.terminal import ProgressView
 from hmu_tasks.runtime.console import BAR_VARIABLE
 from hmu_tasks.tracking.lineage import PIPELINE_VARIABLE
 
@@ -19,7 +19,7 @@ LOST = "Lost"
 
 
 class Placement(Protocol):
-    """Where the stages of a walk run."""
+    """Where the stages of a walk run, if not all on this machine."""
 
     def is_remote(self, stage: Stage) -> bool:
         """Say whether a stage runs on another machine."""
@@ -29,21 +29,6 @@ class Placement(Protocol):
 
     def fetch_inputs(self, stage: Stage, walk: "Walk") -> None:
         """Bring the inputs of a stage that runs here from where they were made; raises HmuError if they are missing."""
-
-
-class Here:
-    """Every stage on this machine."""
-
-    def is_remote(self, stage: Stage) -> bool:  # noqa: ARG002
-        """Say no."""
-        return False
-
-    def run(self, stage: Stage, walk: "Walk") -> State[Any]:
-        """Refuse: no stage is remote."""
-        raise NotImplementedError
-
-    def fetch_inputs(self, stage: Stage, walk: "Walk") -> None:
-        """Leave the inputs where they are."""
 
 
 class Walk:
@@ -58,14 +43,14 @@ class Walk:
         pipeline: str,
         force: bool = False,
         placement: Placement | None = None,
-        view: View | None = None,
+        view: ProgressView | None = None,
     ) -> None:
         """Describe the walk.
 
         stages: in dependency order
         pipeline: key by which MLflow groups the steps
         force: run what is up to date, too
-        placement: by default every stage runs on this machine
+        placement: None: every stage runs on this machine
         view: shows the walk to a person at a terminal
         """
         self.root = root
@@ -73,7 +58,7 @@ class Walk:
         self.slots = slots
         self.pipeline = pipeline
         self.force = force
-        self.placement: Placement = placement or Here()
-        self.view = view or View()
+        self.placement = placement
+        self.view = view or ProgressView()
         self.processes = Processes()
         self.environment = {PIPELINE_VARIABLE: pipeline, BAR_VARIABLE: "1"}

@@ -91,7 +91,7 @@ def _use_local_server() -> None:
 
 
 def _create_pools() -> None:
-    """Create the pools of processes, and a queue with a limit; existing ones stay as they are.
+    """Create the pools of processes, and a queue with a limit; existing ones are not modified.
 
     `prefect work-pool create` does not serve here: for the list of worker types it makes the server ask GitHub. The
     queues without a limit come into being with their deployments.

@@ -4,20 +4,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from hmu_tasks.config.sections.data import Filter, Ingest, Validate
-from hmu_tasks.config.sections.evaluation import Evaluate, Register, Report
-from hmu_tasks.config.sections.probing import Probe
-from hmu_tasks.config.sections.training import Base, Codebook, Train
-from hmu_tasks.config.sections.unlearning import Unlearn
+from hmu_tasks.config.sections.data import FilterSection, IngestSection, ValidateSection
+from hmu_tasks.config.sections.evaluation import EvaluateSection, RegisterSection, ReportSection
+from hmu_tasks.config.sections.probing import ProbeSection
+from hmu_tasks.config.sections.training import BaseSection, CodebookSection, TrainSection
+from hmu_tasks.config.sections.unlearning import UnlearnSection
 from hmu_tasks.data.datasets import DATASETS, dataset_named
 from hmu_tasks.methods import METHODS
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.runtime.section import Section
+from hmu_tasks.runtime.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     DatasetName = str
@@ -25,7 +24,7 @@ else:
     DatasetName = Literal[*DATASETS]
 
 
-class Run(Section):
+class RunSection(Section):
     """What is run: dataset, concept, seed, device, tracking; the models and methods that dvc.yaml crosses."""
 
     dataset: DatasetName
@@ -40,22 +39,22 @@ class Run(Section):
 class Params(Section):
     """All of params.yaml."""
 
-    run: Run
-    ingest: Ingest
-    filter: Filter
-    validate_: Annotated[Validate, Field(alias="validate")]
-    train: Train
-    codebook: Codebook
-    unlearn: Unlearn
-    evaluate: Evaluate
-    probe: Probe
-    report: Report
-    register_: Annotated[Register, Field(alias="register")]
+    run: RunSection
+    ingest: IngestSection
+    filter: FilterSection
+    validate_: Annotated[ValidateSection, Field(alias="validate")]
+    train: TrainSection
+    codebook: CodebookSection
+    unlearn: UnlearnSection
+    evaluate: EvaluateSection
+    probe: ProbeSection
+    report: ReportSection
+    register_: Annotated[RegisterSection, Field(alias="register")]
 
     @property
     def models(self) -> tuple[str, ...]:
         """Names of the text-to-motion models."""
-        return tuple(Base.model_fields)
+        return tuple(BaseSection.model_fields)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -69,7 +68,7 @@ class Params(Section):
                 raise ConfigError(f"unknown {kind} {name!r}; choose one of {', '.join(known)}")
 
     def identity(self, model: str, method: str) -> dict[str, str]:
-        """Say which dataset, concept, model and method records are of."""
+        """Identify records by dataset, concept, model and method."""
         return {"dataset": self.run.dataset, "concept": self.run.concept, "model": model, "method": method}
 
     @model_validator(mode="after")
@@ -96,7 +95,7 @@ class Params(Section):
     def _methods_fit_the_tokenizer(self) -> "Params":
         if (
             self.train.mode != "pretrained"
-        ):  # the checkpoint's own opt.txt tells the sizes; methods check them again
+        ):  # the checkpoint's own opt.txt has the sizes; methods check them again
             sizes = self.train.tokenizer
             for name in METHODS:
                 self.unlearn[name].check_tokenizer(codes=sizes.codes, quantizers=sizes.quantizers)
@@ -127,31 +126,8 @@ def parse(values: dict[str, Any], source: str) -> Params:
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml; raises ConfigError when it is missing, no YAML, or invalid."""
+    """Read and check params.yaml; raises ConfigError when it is missing, not YAML, or invalid."""
     return parse(read_yaml(path), str(path))
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping; raises ConfigError naming the file and the line of a fault."""
-    try:
-        values = _parsed(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path} is missing; run from the project's root folder") from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold a mapping of sections, found {type(values).__name__}")
-    return values
-
-
-def _parsed(text: str) -> Any:
-    """Parse YAML in C where that is installed, five times as fast; the slow parser's messages name the line."""
-    try:
-        return YAML(typ="safe").load(text)
-    except YAMLError:
-        return YAML(typ="safe", pure=True).load(text)
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which strength of a method is taken: the written rule, applied to metrics of the validation split only."""
+"""Selection of a method's strength: the rule, applied to metrics of the validation split only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,15 +29,15 @@ class Selected:
 
 
 def choose(model: str, edits: Edits, measured: Measurements, *, limit: float) -> Selected | None:
-    """Pick the strength by gap closure of violence (forget FID without labels) and by the loss of retain R@1.
+    """Select the strength by gap closure of violence (forget FID without labels) and by the loss of retain R@1.
 
-    Reads the evaluations of the original and of D_r. None where the method has one strength only. Where there is no
-    D_r, or it lies on the wrong side of the original, the largest strength that keeps the retain limit is taken.
+    Reads the evaluations of the original and of D_r. None if the method has one strength only. If there is no D_r, or
+    it is worse than the original, the largest strength that keeps the retain limit is taken.
     Raises DataError where they are missing, or have too few clips for the rule.
     """
     if all(edit["strength"] is None for edit in edits.values()):
         return None
-    # The evaluation of D_r says so, too, where there is none: this step needs nothing else of it.
+    # The evaluation of D_r also records that it is missing; nothing else of it is needed here.
     missing = absent_reason(paths.evaluation(model, "retrain"))
     if missing is not None:
         return _strongest(model, edits, measured, f"there is no D_r: {missing}", limit)
@@ -52,7 +52,7 @@ def choose(model: str, edits: Edits, measured: Measurements, *, limit: float) ->
             "validation split"
         )
     start, end = original["forget-val", metric], retrain["forget-val", metric]
-    # D_r shows less of the concept than the original, and lies farther from the real forget motions.
+    # D_r should show less of the concept than the original and be farther from the real forget motions.
     if (end >= start) if metric == "violence_corrected" else (end <= start):
         reason = f"on the validation split D_r's {MEASURE[metric]} is {end:.3g}, the original's {start:.3g}"
         return _strongest(model, edits, measured, reason, limit)
@@ -72,14 +72,14 @@ def choose(model: str, edits: Edits, measured: Measurements, *, limit: float) ->
 
 
 def _strongest(model: str, edits: Edits, measured: Measurements, why: str, limit: float) -> Selected:
-    """Pick the strength where no gap can be closed: the largest that keeps the retain limit."""
+    """Select the strength without a gap to close: the largest that keeps the retain limit."""
     start = _reference(model, "original")["retain-val", "r1"]
     losses = {
         strength: [start - _mean(measured[name], "retain-val", "r1") for name in names]
         for strength, names in _by_strength(edits).items()
     }
     choice = largest_strength(losses, limit=limit)
-    return Selected(replace(choice, reason=f"{choice.reason}; no gap closure, for {why}"), "strength")
+    return Selected(replace(choice, reason=f"{choice.reason}; no gap closure because {why}"), "strength")
 
 
 def _by_strength(edits: Edits) -> dict[float, list[str]]:

@@ -1,4 +1,4 @@
-"""What measures generated motion: the text-motion evaluator and the violence classifier."""
+"""The evaluators of generated motion: the text-motion evaluator and the violence classifier."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class Evaluators:
         return np.concatenate(parts)
 
     def violent(self, clips: Sequence[np.ndarray], *, batch: int = 128) -> np.ndarray | None:
-        """Say which of N raw feature clips are violent, [N] bool; None without a classifier."""
+        """Classify N raw feature clips as violent or not, [N] bool; None without a classifier."""
         if self.violence is None:
             return None
         side = self.violence

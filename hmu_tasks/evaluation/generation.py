@@ -12,13 +12,14 @@ import torch
 
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.models.generators.bundle import Bundle
-from hmu_tasks.models.generators.text_to_motion import Progress, Sampling
+from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.models.tokenizer.code_files import packed_codes, unpacked_codes
 from hmu_tasks.runtime.cache import cached
+from hmu_tasks.runtime.progress import Progress
 
 
-def sample_codes(
+def cached_codes(
     bundle: Bundle,
     prompts: Prompts,
     *,

@@ -60,12 +60,12 @@ def _over_prompts(measured: Measured, name: str, seed: int) -> Limits | None:
         count = len(np.unique(measured.split.clusters[np.isfinite(found)]))
         sure = stats.wilson_interval(count * int(kept[0]), count)
         return "wilson", sure.low, sure.high
-    drawn = stats.cluster_interval(found, measured.split.clusters, rng=np.random.default_rng([seed, 11]))
-    return "bootstrap", drawn.low, drawn.high
+    interval = stats.cluster_interval(found, measured.split.clusters, rng=np.random.default_rng([seed, 11]))
+    return "bootstrap", interval.low, interval.high
 
 
 def _corrected(measured: Measured, rate: str, seed: int) -> Limits:
-    """Limits of a floor-corrected rate; the floor is resampled, too, from clips of its own."""
+    """Limits of a floor-corrected rate; the floor is resampled as well, from its own clips."""
     assert measured.floor is not None
     floor = measured.floor
     alarms = floor.table(rate)[0]

@@ -12,7 +12,7 @@ from hmu_tasks.training.loop.batches import CaptionWords
 def keyword_test(
     concept: Concept, *, dataset: str, rule: str
 ) -> Callable[[Sequence[CaptionWords]], np.ndarray]:
-    """Return a function that says of N captions which hold a keyword of the concept, [N] bool.
+    """Return a function that marks which of N captions contain a keyword of the concept, [N] bool.
 
     rule: `filter.rule`. Raises ConfigError for an unknown one.
     """

@@ -16,7 +16,7 @@ from hmu_tasks.metrics.inputs import Embedded, Floored, Masked, Motions, Repeate
 
 @dataclass(frozen=True)
 class Scores:
-    """What is known of motions one by one: metrics and embeddings, row i of motion i."""
+    """Per-motion metrics and embeddings, row i of motion i."""
 
     rows: dict[str, np.ndarray]
     embedded: np.ndarray
@@ -148,9 +148,9 @@ def repeated(
 
 
 def floor_correct(measured: Measured, floor: Measured) -> Measured:
-    """Add what takes the same repeat's false alarms off: the floor-corrected violence rate.
+    """Add the floor-corrected violence rate, which subtracts the same repeat's false alarms.
 
-    A classifier that flags every motion of the split `floor` tells nothing; the corrected rate is then left out.
+    If the classifier flags every motion of the split `floor`, the corrected rate is undefined and left out.
     """
     corrected = _lists(Floored(measured.values, floor.values))
     if not corrected:

@@ -40,7 +40,7 @@ class Prompts:
 
 
 def origins(clips: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Clip id -> the raw clip it comes from, for a mirror image that of its twin; what shares one is not independent.
+    """Clip id -> its raw clip, for a mirror image that of its twin; clips that share one are not independent.
 
     clips: columns clip_id, source, mirror_of.
     """
@@ -54,14 +54,16 @@ def concept_clips(clips: Clips, split: str, role: Role) -> ClipSet:
     ids = read_ids(paths.SPLIT, split, role)
     if not ids:
         path = id_list(paths.SPLIT, split, role)
-        raise DataError(f"{path} is empty: no {role} clip to ask for; choose another concept or split")
+        raise DataError(
+            f"{path} is empty: there is no {role} clip to take prompts from; choose another concept or split"
+        )
     return clip_set(clips, ids)
 
 
 def caption_prompts(clips: ClipSet, *, repeats: int, seed: int) -> Prompts:
-    """Draw one caption of each clip per repeat, to be generated at the clip's own length.
+    """Sample one caption of each clip per repeat, to be generated at the clip's own length.
 
-    The draw of repeat r depends on (seed, r) alone, so that more repeats extend fewer.
+    The sample of repeat r depends on (seed, r) alone, so that more repeats extend fewer.
     """
     captions: list[CaptionWords] = []
     for repeat in range(repeats):
@@ -78,7 +80,7 @@ def written_prompts(rows: Sequence[tuple[str, float]], *, repeats: int, fps: flo
 
 
 def repeated_prompts(clips: ClipSet, *, prompts: int, samples: int, seed: int) -> Prompts:
-    """Take the first captions of `prompts` drawn clips, `samples` times each, for multimodality."""
+    """Take the first captions of `prompts` sampled clips, `samples` times each, for multimodality."""
     rng = np.random.default_rng([seed, 77])
     chosen = rng.permutation(len(clips.ids))[:prompts]
     captions = [clips.captions[i][0] for i in chosen]

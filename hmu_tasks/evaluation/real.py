@@ -23,8 +23,8 @@ def real_rows(
 ) -> tuple[list[Record], list[tuple[dict[str, Any], np.ndarray]]]:
     """Measure real motions (`real`) and their reconstructions by both tokenizers on the test splits.
 
-    Returns records and the real motions of the sample prompts. What compares the real motions with themselves is
-    left out of their records.
+    Returns records and the real motions of the sample prompts. Metrics that would
+    compare the real motions with themselves are left out of their records.
     """
     rows: list[Record] = []
     made = {variant: paths.component("tokenizer", variant) for variant in ("full", "retrain")}
@@ -49,7 +49,7 @@ def real_rows(
             found.rows.update(errors.get(name, {}))
             labels = labelled({**identity, "method": method}, edit=None, strength=None, seed=None)
             measured = records(found, labels, seed=session.protocol.seed)
-            # A real motion is at no distance from itself: such a metric would only say that it is among the real ones.
+            # A real motion has distance 0 to itself, so metrics that compare with real motions are meaningless here.
             rows += [row for row in measured if method != "real" or metric(row["metric"]).of_real]
     samples = [
         (

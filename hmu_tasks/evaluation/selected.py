@@ -13,7 +13,7 @@ Edits = Mapping[str, Mapping[str, Any]]  # name -> edit.json
 
 @dataclass(frozen=True)
 class SelectedStrength:
-    """What selection.json says: the strength, whether it keeps the retain limit, and the rule that chose it."""
+    """Content of selection.json: the strength, whether it keeps the retain limit, and the rule."""
 
     strength: int | None
     feasible: bool | None
@@ -32,7 +32,7 @@ def edits_of(model: str, method: str) -> Edits:
 def selected_strength(model: str, method: str, *, strengths: bool) -> SelectedStrength:
     """Read the selected strength of a method.
 
-    strengths: whether the method has any; without them there is nothing to select, and the file is not asked for.
+    strengths: whether the method has any; without them there is nothing to select, and the file is not read.
     Raises DataError where it is missing.
     """
     if not strengths:

@@ -11,11 +11,12 @@ import torch
 from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation import measurements, prompts, splits
 from hmu_tasks.evaluation.evaluators import Evaluators
-from hmu_tasks.evaluation.generation import sample_codes
+from hmu_tasks.evaluation.generation import cached_codes
 from hmu_tasks.evaluation.measurements import Measured, Scores
 from hmu_tasks.evaluation.splits import Protocol, Split
 from hmu_tasks.models.generators.bundle import Bundle
-from hmu_tasks.models.generators.text_to_motion import Progress, Sampling
+from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.batches import ClipSet
 
 PAIRS = {"forget": "retain", "forget-val": "retain-val"}  # forget split -> the split that gives its floor
@@ -64,7 +65,7 @@ class Session:
     def _sample(
         self, bundle: Bundle, asked: prompts.Prompts, name: str, repeat: int, progress: Progress | None = None
     ) -> list[np.ndarray]:
-        return sample_codes(
+        return cached_codes(
             bundle,
             asked,
             sampling=self.sampling,

@@ -1,4 +1,4 @@
-"""How `evaluate` and `probe` begin: device, clips, evaluators, concept, prompts, sampling."""
+"""Set-up of `evaluate` and `probe`: device, clips, evaluators, concept, prompts, sampling."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from hmu_tasks.training.loop.batches import ClipSet
 
 @dataclass(frozen=True)
 class Setup:
-    """What both steps read before anything is generated.
+    """Inputs of both steps.
 
     written: hand-written prompts (text, seconds) by group. origins: clip id -> what the clip was made from, the same
     for a clip and its mirror image.

@@ -1,4 +1,4 @@
-"""What a split is measured against: its prompts and real motions in the evaluator's space, and a gallery to search."""
+"""Reference data of a split: prompts and real motions in the evaluator's space, and a retrieval gallery."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,9 +107,9 @@ def _masked(
 def gather(
     parts: Sequence[tuple[Split, ClipSet]], keyword: Callable[[Sequence[CaptionWords]], np.ndarray]
 ) -> Gallery | None:
-    """Put the real motions of splits together; one is violent where any of its captions speaks of the concept.
+    """Collect the real motions of splits; one is violent if any of its captions names the concept.
 
-    None where no motion is: nothing could be found.
+    None if no motion is violent: nothing could be retrieved.
     """
     real = [split.real for split, _ in parts if split.real is not None]
     rows = [captions for _, clips in parts for captions in clips.captions]

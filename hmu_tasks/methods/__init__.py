@@ -1,4 +1,4 @@
-"""Unlearning methods: one module each, whose METHOD describes it. `original` and `retrain` are no methods but ENDS."""
+"""Unlearning methods: one module each, whose METHOD describes it. `original` and `retrain` are not methods but ENDS."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from hmu_tasks.runtime.errors import ConfigError
 if TYPE_CHECKING:
     from hmu_tasks.methods.method import AnyMethod
 
-# Addresses instead of descriptors: a module is loaded when its method is asked for.
+# Import paths instead of descriptors: a module is loaded when its method is used.
 METHODS: dict[str, str] = {
     "lcr": "hmu_tasks.methods.lcr",
     "uce": "hmu_tasks.methods.uce",

@@ -1,4 +1,4 @@
-"""Linear concept erasure: the directions that tell forget from retain texts are projected away.
+"""Linear concept erasure: the text directions that separate forget from retain texts are projected out.
 
 Belrose et al. 2023, "LEACE: Perfect linear concept erasure in closed form" (arXiv 2306.03819), for one binary
 concept, folded into the projections that read the sentence vector and the word states.
@@ -39,11 +39,11 @@ def eraser(texts: "Texts", *, kinds: int = 1, shrinkage: float = 0.01) -> "tuple
     """Return directions D and detectors V [W, k] of the eraser c -> c - D V^T c, in float64.
 
     The first direction is the difference between the mean forget and the mean retain vector; the others are the same
-    differences within each of `kinds` kinds of vectors (`kinds_of`; none for one kind). V weighs the entries by the
+    differences within each of `kinds` clusters of vectors (`kinds_of`; none for one). V weighs the entries by the
     inverse covariance of all texts (Belrose et al. 2023, theorem 4.2, for a concept of k dimensions), with V^T D = I
     and V^T (mean retain) = 0. The second condition replaces that paper's constant term: the mean retain text and the
-    zero vector, which stands for "no text" in classifier-free guidance, stay where they are. Afterwards both sets have
-    the same mean, as a whole and within each kind, so that no linear classifier tells them apart.
+    zero vector, which means "no text" in classifier-free guidance, are unchanged. Afterwards both sets have the same
+    mean, as a whole and within each kind, so that no linear classifier separates them.
     shrinkage: added to the covariance, in mean squares of the retain texts' entries.
     """
     import torch
@@ -52,7 +52,7 @@ def eraser(texts: "Texts", *, kinds: int = 1, shrinkage: float = 0.01) -> "tuple
 
     forget, retain = texts.forget.double(), texts.retain.double()
     both = torch.cat([forget, retain])
-    # Either set weighs the same, however many texts it has.
+    # Both sets weigh the same, however many texts they have.
     share = torch.cat([torch.full((len(part),), 0.5 / len(part)) for part in (forget, retain)]).to(both)
     centred = both - share @ both
     covariance = centred.T @ (share[:, None] * centred)

@@ -1,7 +1,7 @@
-"""Fine-tuning: the transformers go on training on the retain set alone, from the original's weights.
+"""Fine-tuning: the transformers continue training on the retain set alone, from the original's weights.
 
 The baseline of De Matteis et al. 2025, "Human Motion Unlearning" (arXiv 2503.18674): base and residual transformer are
-trained on, tokenizer and text encoder stay. Nothing is pushed out: what is no longer trained may fade.
+fine-tuned, tokenizer and text encoder are frozen. Nothing is removed actively: what is no longer trained may fade.
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def apply(given: "Inputs", knobs: Finetune, *, seed: int) -> "Iterator[Edit]":
 def objective(
     original: "CodeNetwork", forget: "CodeSet", retain: "CodeSet", device: "torch.device"
 ) -> "Objective":
-    """Return the transformer's own training loss on retain clips; the original and the forget set play no part."""
+    """Return the transformer's own training loss on retain clips; the original and the forget set are not used."""
     from hmu_tasks.methods.shared.tuning import Objective
 
     del original, forget

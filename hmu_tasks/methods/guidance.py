@@ -1,4 +1,4 @@
-"""Negative guidance: every sample is steered away from the concept, with the weights left as they are.
+"""Negative guidance: every sample is steered away from the concept, with unchanged weights.
 
 Classifier-free guidance (Ho and Salimans 2022) with a third condition, as negative prompts are used in image
 generation: u + s ((c - u) - g (n - u)), where c, u and n are the logits for the prompt, for no text, and for the
@@ -25,7 +25,7 @@ class Guidance(TextKnobs):
 
 def apply(given: "Inputs", knobs: Guidance, *, seed: int) -> "Iterator[Edit]":
     """Yield an edit per strength and sample of captions: a text beside the original's weights."""
-    from hmu_tasks.methods.shared.edit import Edit, Proof
+    from hmu_tasks.methods.shared.edit import Edit, ListedChanges
     from hmu_tasks.methods.shared.text_edits import reading_cost, written_texts
 
     texts = written_texts(given, knobs, seed=seed)
@@ -36,15 +36,15 @@ def apply(given: "Inputs", knobs: Guidance, *, seed: int) -> "Iterator[Edit]":
             report={"texts": texts.sizes(knobs.texts)},
             # The prompt, no text and the concept: three passes instead of two.
             cost=reading_cost(knobs, texts, extra_sampling=1.5 if strength else 1.0),
-            proof=Proof(untouched=False),
+            listed=ListedChanges(untouched=False),
         )
 
 
 def negative(forget: "Tensor", *, strength: float = 0.25) -> "Negative":
-    """Return what to steer away from, with `strength` of the guidance towards the prompt.
+    """Return the negative text, with `strength` of the guidance towards the prompt.
 
     forget: [n, 1 + m, W] embedded texts. The negative has their mean sentence vector, and the words of the text whose
-    sentence vector is nearest to it: means of words that stand at different places would be no words.
+    sentence vector is nearest to it: means of words at different positions would be no words.
     """
     from hmu_tasks.models.generators.sampling import Negative
 

@@ -1,7 +1,7 @@
 """Latent Code Replacement: overwrite the codebook rows that the forget set uses most.
 
 De Matteis et al. 2025, "Human Motion Unlearning" (arXiv 2503.18674). Training-free: the codebook that decodes
-gets new rows; the transformers still emit the same code indices, which now stand for something else.
+gets new rows; the transformers still emit the same code indices, which now decode to something else.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ class Lcr(Knobs):
         """Raise ValueError where a strength or a layer is more than the tokenizer has."""
         if max(self.strengths) >= codes:
             raise ValueError(
-                f"{KEY} asks for {max(self.strengths)} codes, "
+                f"{KEY} is {max(self.strengths)} codes, "
                 f"but train.tokenizer.codes is {codes}: at least one code must stay"
             )
         if max(self.layers) >= quantizers:
@@ -62,10 +62,10 @@ class Lcr(Knobs):
 def apply(given: "Inputs", knobs: Lcr, *, seed: int) -> "Iterator[Edit]":
     """Yield an edit of the codebooks per number of codes, with one noise sample per seed."""
     from hmu_tasks.methods.shared.cost import Cost
-    from hmu_tasks.methods.shared.edit import Edit, Proof
+    from hmu_tasks.methods.shared.edit import Edit, ListedChanges
 
     tokenizer, usage, prior = given.tokenizer, given.usage(), given.prior
-    parts = {name: Part(given.usage(name), share) for name, share in knobs.parts.items()}
+    parts = {name: SubConcept(given.usage(name), share) for name, share in knobs.parts.items()}
     for count in knobs.strengths:
         found = replace_codes(
             tokenizer.codebooks,
@@ -92,7 +92,7 @@ def apply(given: "Inputs", knobs: Lcr, *, seed: int) -> "Iterator[Edit]":
                 "noise_scale": found.scale,
             },
             cost=Cost(clips_read=usage.forget + usage.retain if count else 0),
-            proof=Proof(edited=False),
+            listed=ListedChanges(edited=False),
         )
 
 
@@ -101,7 +101,7 @@ class Replacement:
     """The edited codebooks and what was done to them.
 
     codebooks: [Q, K, C]; replaced: layer -> its overwritten codes, ascending; targets: layer -> the code
-    whose row they received (None where the target is no code); scale: layer -> spread of the added noise; parts: of a
+    whose row they received (None if the target is not a code); scale: layer -> spread of the added noise; parts: of a
     combined list, part -> layer -> its codes, ascending.
     """
 
@@ -113,7 +113,7 @@ class Replacement:
 
 
 @dataclass(frozen=True)
-class Part:
+class SubConcept:
     """A sub-concept with its own counts, and its share of the codes to replace."""
 
     usage: "CodeUsage"
@@ -148,20 +148,20 @@ def replace_codes(
     orthogonal: bool = False,
     published: bool = False,
     initial_draws: int = 0,
-    parts: Mapping[str, Part] | None = None,
+    parts: Mapping[str, SubConcept] | None = None,
 ) -> Replacement:
-    """Replace the `codes` most violent codes of each layer by a target plus noise; the input stays as it is.
+    """Replace the `codes` most violent codes of each layer by a target plus noise; the input is not modified.
 
     codebooks: [Q, K, C]; usage: counts of the same Q and K. codes 0 changes nothing.
     noise: scale in standard deviations of the layer's codebook entries (alpha in the paper).
     support: codes seen in fewer forget clips are never chosen. score: how codes are ranked;
     prior: pseudo-counts of the log-odds score.
-    target "code": the row of `target_code`, or of a random code left in place when that one is replaced
-    itself; "retain_mean": the mean of the rows left in place, weighted by how often retain clips use them.
+    target "code": the row of `target_code`, or of a random code left in place if that one is itself
+    replaced; "retain_mean": the mean of the rows left in place, weighted by how often retain clips use them.
     orthogonal: instead of a target, keep the rows but remove the direction of their mean; adds no noise.
     published: ranking, target and noise exactly as released; `score`, `support`, `target` are ignored, up
     to 2 * codes rows change, and the noise follows the first `initial_draws` values of the seed's stream
-    (the released script builds the network, hence draws its weights, between seeding and editing).
+    (the released script builds the network, and so samples its weights, between seeding and editing).
     parts: sub-concepts among which `codes` is divided by their shares; the best codes of each, by its own counts, are
     united (so that shared ones make the list shorter), as the combined lists of the released scripts are.
     Raises ConfigError when a layer has too few codes to choose from, ValueError when shapes disagree.
@@ -176,13 +176,13 @@ def replace_codes(
     unknown = [layer for layer in layers if not 0 <= layer < usage.layers]
     if unknown:
         raise ConfigError(
-            f"unlearn.lcr.layers: {unknown[0]} is no layer; choose from 0 to {usage.layers - 1}"
+            f"unlearn.lcr.layers: {unknown[0]} is not a layer; choose from 0 to {usage.layers - 1}"
         )
     if not 0 <= target_code < usage.codes:
-        raise ValueError(f"target_code {target_code} is no code of {usage.codes}")
+        raise ValueError(f"target_code {target_code} is not one of the {usage.codes} codes")
     if codes == 0:
         return Replacement(codebooks.clone(), {layer: [] for layer in layers}, {}, {})
-    united = dict(parts) if parts else {"": Part(usage, 1)}
+    united = dict(parts) if parts else {"": SubConcept(usage, 1)}
     counts = split_codes(codes, [part.share for part in united.values()])
     lists = {
         name: {
@@ -217,10 +217,10 @@ def replace_codes(
             targets[layer], scale[layer] = None, 0.0
             continue
         spread = book.std()
-        drawn = _noise(book, rows, stream, published).to(book)
+        sampled = _noise(book, rows, stream, published).to(book)
         place = targets[layer]
         base = _retain_mean(book, usage, layer, rows) if place is None else book[place]
-        edited[layer, rows] = base + drawn * spread * noise
+        edited[layer, rows] = base + sampled * spread * noise
         scale[layer] = float(spread) * noise
     named = {
         name: {layer: rows.tolist() for layer, rows in found.items()} for name, found in lists.items() if name
@@ -253,7 +253,7 @@ def _choose(
     if published:
         return published_top(usage, layer, codes)
     ranking = (published_ratio(usage) if score == "ratio" else log_odds_z(usage, prior=prior))[layer]
-    # A code that no forget clip uses cannot carry the concept, whatever the support asked for.
+    # A code that no forget clip uses cannot carry the concept, whatever `support` is.
     eligible = np.flatnonzero(usage.forget_clips[layer] >= max(support, 1))
     if codes > len(eligible):
         raise ConfigError(
@@ -266,7 +266,7 @@ def _choose(
 def _targets(
     chosen: "dict[int, np.ndarray]", size: int, target: Target, target_code: int, seed: int
 ) -> dict[int, int | None]:
-    """Return the target of each layer; a target that is replaced itself gives way to a random other code."""
+    """Return the target of each layer; a target that is itself replaced is substituted by a random other code."""
     import numpy as np
 
     targets: dict[int, int | None] = {}
@@ -284,15 +284,15 @@ def _targets(
 def _published_targets(
     chosen: "dict[int, np.ndarray]", size: int, target_code: int, seed: int
 ) -> dict[int, int | None]:
-    """Return one target for all layers; as released, only the first layer's codes are kept from being it."""
+    """Return one target for all layers; as released, only the first layer's replaced codes are excluded."""
     import numpy as np
 
     taken = next(iter(chosen.values()))
-    # The released script takes this draw from NumPy's old stream and the noise from PyTorch's.
-    draws = np.random.RandomState(seed)
+    # The released script samples this from NumPy's legacy stream and the noise from PyTorch's.
+    stream = np.random.RandomState(seed)
     place = target_code
     while place in taken:
-        place = int(draws.randint(0, size))
+        place = int(stream.randint(0, size))
     return dict.fromkeys(chosen, place)
 
 
@@ -302,7 +302,7 @@ def _noise(book: "Tensor", rows: "np.ndarray", stream: "torch.Generator", publis
 
     if published:
         return torch.randn((len(rows), book.shape[1]), generator=stream)
-    # A code keeps its noise whatever the other codes are, so that a sweep over K compares like with like.
+    # A code's noise does not depend on the other codes, so that strengths differ by the number of codes alone.
     return torch.randn(tuple(book.shape), generator=stream)[torch.from_numpy(rows)]
 
 

@@ -1,6 +1,6 @@
-"""The descriptor of an unlearning method: all that the rest of the project knows about it.
+"""The descriptor of an unlearning method: its interface to the rest of the project.
 
-Loading descriptors must stay cheap, for every step parses params.yaml against their sections: method modules import
+Loading descriptors must stay cheap because every step parses params.yaml against their sections: method modules import
 torch and our networks inside their functions.
 """
 
@@ -46,11 +46,11 @@ class Knobs(Section):
 
     @property
     def sweep(self) -> Sweep:
-        """The edits that these knobs ask for."""
+        """The configured edits."""
         return Sweep(tuple(self.strengths), tuple(self.seeds))
 
     def check_tokenizer(self, *, codes: int, quantizers: int) -> None:
-        """Raise ValueError where the knobs do not fit a tokenizer of `quantizers` layers of `codes` codes."""
+        """Raise ValueError if the knobs do not fit a tokenizer of `quantizers` layers of `codes` codes."""
 
 
 K = TypeVar("K", bound=Knobs)
@@ -60,8 +60,8 @@ K_in = TypeVar("K_in", bound=Knobs, contravariant=True)
 class Apply(Protocol[K_in]):
     """Make the edits of one seed.
 
-    Yields one edit per strength, in the order of `knobs.sweep.strengths`. Strength 0 is the identity. `given` and the
-    networks in it stay as they are. seed: an element of `knobs.sweep.seeds`; `given.seed` is that of the run.
+    Yields one edit per strength, in the order of `knobs.sweep.strengths`. Strength 0 is the identity. `given` and its
+    networks are not modified. seed: an element of `knobs.sweep.seeds`; `given.seed` is that of the run.
     """
 
     def __call__(self, given: "Inputs", knobs: K_in, *, seed: int) -> "Iterator[Edit]":
@@ -70,7 +70,7 @@ class Apply(Protocol[K_in]):
 
 @dataclass(frozen=True)
 class Strength:
-    """How a strength is written after the method's name, and the axis of plots over it."""
+    """Format of a strength after the method's name, and the axis label of plots over it."""
 
     written: str = "{} %"
     axis: str = "strength, %"
@@ -90,10 +90,10 @@ NETWORKS = "networks"
 
 @dataclass(frozen=True, kw_only=True)
 class Method(Generic[K]):
-    """What a method is called and drawn with, its knobs, what it may change, and how it is applied.
+    """A method's names and plot style, its knobs, the parts it may change, and how it is applied.
 
     name: the module's, the section's and the folder's name. changes: parts of a bundle whose files an edit may change.
-    marker: of matplotlib. short: label where a column is narrow. ranks_by: of a method that replaces codebook rows, the
+    marker: of matplotlib. short: label for narrow columns. ranks_by: of a method that replaces codebook rows, the
     column of usage.parquet that it ranks codes by; such edits list their codes as `replaced`.
     """
 

@@ -49,8 +49,8 @@ def apply(given: "Inputs", knobs: Npo, *, seed: int) -> "Iterator[Edit]":
 def preference(policy: "Tensor", reference: "Tensor", *, beta: float) -> "Tensor":
     """Return -(2 / beta) mean log sigmoid(-beta (log pi - log pi_ref)), the loss of Zhang et al. 2024.
 
-    policy, reference: log-likelihoods [n] of the forget clips. With beta towards 0 its gradient is that of gradient
-    ascent; with a larger one, a clip that has become less likely soon pulls no more.
+    policy, reference: log-likelihoods [n] of the forget clips. As beta approaches 0 its gradient is that of gradient
+    ascent; with a larger beta, the gradient of a clip vanishes once the clip has become less likely.
     """
     from torch.nn import functional
 
@@ -62,9 +62,9 @@ def log_likelihood(
 ) -> "Tensor":
     """Return the log-likelihood per token of each clip of a batch [B], estimated from one training sample.
 
-    Masked and residual transformers have no exact likelihood: the training loss over hidden tokens stands for it, as
+    Masked and residual transformers have no exact likelihood: the training loss over masked tokens replaces it, as
     the evidence bound does in Zhu et al. 2025 (arXiv 2505.19223). Per token, so that long clips weigh no more than
-    short ones and beta means the same for all (Fan et al. 2024, arXiv 2410.07163); the paper takes the sum.
+    short ones and beta has the same scale for all (Fan et al. 2024, arXiv 2410.07163); the paper takes the sum.
     """
     from hmu_tasks.models.generators.token_loss import clip_losses
 

@@ -1,4 +1,4 @@
-"""RECE: UCE, then rounds in which the text that still evokes the concept is found in closed form and erased, too.
+"""RECE: UCE, then rounds that find, in closed form, the text that still evokes the concept and erase it as well.
 
 Gong et al. 2024, "Reliable and Efficient Concept Erasure of Text-to-Image Diffusion Models" (arXiv 2407.12383),
 section 3.2; for text-to-motion as in De Matteis et al. 2025, "Human Motion Unlearning" (arXiv 2503.18674).
@@ -53,7 +53,7 @@ def adversarial(
 ) -> "Tensor":
     """Return the vectors whose outputs under `edited` come closest to those of `texts` under `original`.
 
-    edited, original: weights [O_i, W] of all projections, for one vector serves them all. texts: [n, W]. Minimises
+    edited, original: weights [O_i, W] of all projections, which share one vector. texts: [n, W]. Minimises
     sum_i |W'_i a - W_i c|^2 + ridge |a|^2, hence a = (sum W'^T W' + ridge I)^-1 (sum W'^T W) c. The bias, the
     same on both sides, drops out.
     """
@@ -83,9 +83,9 @@ def edit(
     """Return new projections that resist the adversarial vectors of `rounds` rounds; 0 rounds are UCE.
 
     strength, erase, preserve, ridge: as for UCE. adversarial_ridge: keeps adversarial vectors small, in mean
-    eigenvalues of sum W^T W. Each round solves for the original projections anew, with the forget texts and the vectors
-    of all rounds so far: the paper goes on from the projections of the round before, where what was erased first, and
-    what was to stay, drifts with every round. An adversarial vector is to read as the target of the text that it
+    eigenvalues of sum W^T W. Each round solves from the original projections again, with the forget texts and the
+    vectors of all rounds so far: the paper continues from the projections of the previous round, where earlier erasures
+    and preserved outputs drift with every round. An adversarial vector is mapped to the target of the text that it
     imitates.
     """
     from hmu_tasks.methods.shared import unified
@@ -128,10 +128,10 @@ def edit_as_released(
     rounds: int = 3,
     adversarial_ridge: float = 1e-3,
 ) -> "dict[str, nn.Linear]":
-    """Return the projections as the released text-to-motion code edits them, its faults included.
+    """Return the projections as the released text-to-motion code edits them, including its bugs.
 
-    Beside UCE's fault: both factors of the adversarial vector are taken from the edited projections, so that it is the
-    forgotten text itself, a little shrunk, and no attack at all.
+    In addition to UCE's bug, both factors of the adversarial vector are taken from the edited projections, so that it
+    is the forgotten text itself, slightly shrunk, and not an attack.
     """
     from hmu_tasks.methods.shared import unified
 

@@ -1,4 +1,4 @@
-"""UCE, Unified Concept Editing: the projections of the text are solved anew, in closed form.
+"""UCE, Unified Concept Editing: the projections of the text are re-solved in closed form.
 
 Gandikota et al. 2024, "Unified Concept Editing in Diffusion Models" (arXiv 2308.14761), equation 7; the closed form
 itself, which RECE shares, is in shared/unified.py.

@@ -8,14 +8,14 @@ from hmu_tasks.metrics.metric import ROLES as ROLES
 from hmu_tasks.metrics.metric import Metric as Metric
 
 NO_ATTACK = "none"
-"""The probe that asks the prompts as they are: what attacks are compared with."""
+"""The probe with unchanged prompts: the baseline of all attacks."""
 SUPPRESSION = "oversuppression"
-"""The family that asks harmless prompts: no attack, but what an edit did to motions that it should leave alone."""
+"""The family of harmless prompts: not an attack, but the edit's effect on motions that it should not change."""
 RESTORATION = "restoration"
-"""The family that puts parts of the original back: no attack either, it tells where an edit sits."""
+"""The family that restores components of the original: not an attack, it locates the edit."""
 
-# Addresses instead of descriptors: who only asks for names waits for no scipy. Records follow this order: first what is
-# measured prompt by prompt, then what is measured of a whole set.
+# Import paths instead of descriptors, so that looking up names does not import scipy. Records follow this order:
+# per-prompt metrics first, then metrics of a whole set.
 METRICS: dict[str, str] = {
     "peak_jerk": "hmu_tasks.metrics.motion:PEAK_JERK",
     "area_under_jerk": "hmu_tasks.metrics.motion:AREA_UNDER_JERK",

@@ -1,4 +1,4 @@
-"""Gap closures as records: how much of the way from the original to D_r each edit went."""
+"""Gap closures as records: the share of the gap between the original and D_r that each edit closes."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ CLOSURE = "gap_closure:"  # followed by the name of the metric whose gap is mean
 def with_closures(records: Sequence[Record]) -> list[Record]:
     """Append the gap closure of every edit to the records: (m - original) / (D_r - original) on forget splits.
 
-    Repeats are paired, for repeat r uses the same prompts and seeds in all three models. A gap that does not
-    stand out of the noise has no closure and gets no record.
+    Repeats are paired because repeat r uses the same prompts and seeds in all three models. A gap within the noise
+    has no closure and gets no record.
     """
     found = list(records)
     points = {

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import qr, svdvals
 
 from hmu_tasks.metrics.inputs import Embedded, Repeated
 from hmu_tasks.metrics.metric import Column, Metric
@@ -30,9 +29,9 @@ def _pair(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def rank_deficient(n: int, width: int) -> bool:
-    """Say whether n embeddings are too few for a full-rank covariance of `width` features.
+    """Return whether n embeddings are too few for a full-rank covariance of `width` features.
 
-    Below this size FID is dominated by its bias: compare such figures only at equal n.
+    Below this size FID is dominated by its bias: compare such values only at equal n.
     """
     return n <= width
 
@@ -44,6 +43,8 @@ def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
     With centred data X = Q_x R_x, tr sqrt(C_x C_y) is the sum of the singular values of R_x R_y' over
     sqrt((n - 1)(m - 1)): no matrix square root, no jitter, exact also when n is below E.
     """
+    from scipy.linalg import svdvals  # here, since the report reads the descriptors only
+
     first, second = _pair(x, y)
     gap = first.mean(axis=0) - second.mean(axis=0)
     left, right = first - first.mean(axis=0), second - second.mean(axis=0)
@@ -59,6 +60,8 @@ def _triangle(centred: Floats) -> Floats:
     # Q cancels out, so a set already smaller than its width needs no factorisation.
     if centred.shape[0] <= centred.shape[1]:
         return centred
+    from scipy.linalg import qr
+
     triangle: Floats = qr(centred, mode="r", check_finite=False)[0][: centred.shape[1]]
     return triangle
 
@@ -75,7 +78,7 @@ def kernel_distance(
 
     x: [n, E], y: [m, E]. The estimator is unbiased, so it may be negative when both sets share a source.
     subsets None uses all pairs; a number averages that many random subsets of `subset_size` (at most
-    the smaller set), drawn with `rng`.
+    the smaller set), sampled with `rng`.
     """
     first, second = _pair(x, y)
     if subsets is None:
@@ -83,14 +86,14 @@ def kernel_distance(
     if rng is None:
         raise ValueError("kernel_distance over subsets needs rng")
     size = min(subset_size, first.shape[0], second.shape[0])
-    draws = [
+    subset_values = [
         _unbiased_mmd(
             first[rng.choice(first.shape[0], size, replace=False)],
             second[rng.choice(second.shape[0], size, replace=False)],
         )
         for _ in range(subsets)
     ]
-    return float(np.mean(draws))
+    return float(np.mean(subset_values))
 
 
 def _unbiased_mmd(x: Floats, y: Floats) -> float:
@@ -117,9 +120,9 @@ def diversity(
 ) -> float:
     """Return the mean distance between motions of one set (Guo et al. 2022).
 
-    embeddings: [n, E]. Two index lists are drawn without replacement, independently, `pairs` long
+    embeddings: [n, E]. Two index lists are sampled without replacement, independently, `pairs` long
     (n when fewer), so a motion may meet itself, as published. pairs None averages over all n(n - 1)/2
-    different pairs and draws nothing.
+    different pairs and samples nothing.
     """
     values = _embeddings(embeddings, "embeddings")
     n = values.shape[0]
@@ -137,7 +140,7 @@ def diversity(
 def multimodality(embeddings: ArrayLike, *, pairs: int = 10, rng: np.random.Generator) -> float:
     """Return the mean distance between motions of the same prompt (Guo et al. 2022).
 
-    embeddings: [P prompts, S samples, E]. The index pairs are drawn once and shared by all prompts.
+    embeddings: [P prompts, S samples, E]. The index pairs are sampled once and shared by all prompts.
     Raises ValueError when a prompt has fewer samples than `pairs`.
     """
     values = np.asarray(embeddings, dtype=np.float64)
@@ -152,7 +155,7 @@ def multimodality(embeddings: ArrayLike, *, pairs: int = 10, rng: np.random.Gene
 
 
 def _against_real(found: Embedded, distance: Callable[[ArrayLike, ArrayLike], float]) -> list[float] | None:
-    """Distance of each repeat's motions to the real ones; None without these, or with one motion per repeat."""
+    """Distance of each repeat's motions to the real ones; None without real motions or with one motion per repeat."""
     real = found.real
     if real is None or found.n < 2:
         return None
@@ -176,7 +179,7 @@ def _multimodality(found: Repeated) -> list[float]:
     return [multimodality(found.embedded, pairs=found.pairs, rng=rng)]
 
 
-# Closeness to D_r is the aim on forget prompts: a larger FID than D_r's is damage, not forgetting.
+# On forget prompts the target is D_r's FID: a larger one is damage, not forgetting.
 FID = Metric(
     "FID",
     "",

@@ -23,7 +23,7 @@ def mask_tokens(
     rule: Literal["word", "substring"] = "word",
     lemma: Callable[[str], str] | None = None,
 ) -> str:
-    """Return the token string with every keyword replaced by a mask that no vocabulary knows.
+    """Return the token string with every keyword replaced by an out-of-vocabulary mask.
 
     tokens: "word/POS word/POS ..." (separator kept as it is: a space or an underscore), or a plain caption.
     rule "word": a word is masked when it, or its `lemma`, equals a keyword, whatever its case.
@@ -41,13 +41,13 @@ def mask_tokens(
         word = match.group().lower()
         return MASK if word in known or (lemma is not None and lemma(word) in known) else match.group()
 
-    # The part-of-speech tag after "/" is no word of the caption.
+    # The part-of-speech tag after "/" is not part of the word.
     return re.sub(r"(?<![A-Za-z/])[A-Za-z]+", masked, tokens)
 
 
 @dataclass(frozen=True)
 class MaskedDistances:
-    """Of each prompt [n]: distance of its motion to the text, to the masked text, and their ratio."""
+    """Per prompt [n]: distance of its motion to the text, to the masked text, and their ratio."""
 
     own: NDArray[np.float64]
     safe: NDArray[np.float64]
@@ -55,7 +55,7 @@ class MaskedDistances:
 
     @property
     def nearer(self) -> NDArray[np.bool_]:
-        """Say whether a motion lies nearer to the masked text than to the text, [n]."""
+        """Return whether a motion is nearer to the masked text than to the text, [n]."""
         return self.safe < self.own
 
 
@@ -92,7 +92,7 @@ def safe_distances(
     text, masked_text, motion: [n, E] embeddings; changed: [n] whether masking altered the prompt.
     Here the mean runs over the changed prompts only; None when there are none, as on most retain sets.
     published=True is the released computation, kept for comparison: a whole batch counts as soon as one of
-    its prompts changed, the sum is divided by all n, and so the figure falls with the share of clean batches.
+    its prompts changed, and the sum is divided by all n, so the value falls with the share of clean batches.
     """
     found = masked_distances(text, masked_text, motion)
     marks = np.asarray(changed, dtype=bool)
@@ -128,9 +128,9 @@ def floor_corrected(rate: float, floor: float) -> float:
 
 @dataclass(frozen=True)
 class GapClosure:
-    """(value - original) / (retrain - original): 0 = like the original, 1 = like the model retrained on D_r.
+    """(value - original) / (retrain - original): 0 = the original, 1 = D_r, the model retrained on the retain set.
 
-    defined: the gap between original and retrain stands out of the noise; otherwise the numbers are None.
+    defined: the gap between original and retrain is larger than the noise; otherwise the values are None.
     low and high are None when one repeat gives no spread.
     """
 
@@ -154,22 +154,22 @@ def gap_closure(
     paired: bool = True,
     level: float = 0.95,
     rng: np.random.Generator | None = None,
-    draws: int = 2000,
+    resamples: int = 2000,
 ) -> GapClosure:
     """Return the closed share of the gap from the original to the retrain model, with an interval.
 
-    value, original, retrain: [R] figures per repeat; paired: repeat r used the same prompts and seeds in all
+    value, original, retrain: [R] values, one per repeat; paired: repeat r used the same prompts and seeds in all
     three. The interval is Fieller's (1954), which stays right where the delta method fails, a gap close to
-    0: then it is unbounded and the closure is reported as not defined. With `rng`, paired figures and ten
-    repeats or more, a percentile bootstrap over repeats takes its place.
-    Raises ValueError on missing or non-finite figures or on paired lists of different lengths.
+    0: then it is unbounded and the closure is reported as not defined. With `rng`, paired values and at
+    least ten repeats, a percentile bootstrap over repeats is used instead.
+    Raises ValueError on missing or non-finite values or on paired lists of different lengths.
     """
     m, o, g = (np.asarray(a, dtype=np.float64).ravel() for a in (value, original, retrain))
     sizes = (m.size, o.size, g.size)
     if min(sizes) == 0 or not all(np.isfinite(a).all() for a in (m, o, g)):
-        raise ValueError("gap_closure needs finite figures for all three models")
+        raise ValueError("gap_closure needs finite values for all three models")
     if paired and len(set(sizes)) != 1:
-        raise ValueError(f"paired figures need equal repeats, got {sizes}")
+        raise ValueError(f"paired values need equal repeats, got {sizes}")
     repeats = min(sizes)
     top, gap = float(m.mean() - o.mean()), float(g.mean() - o.mean())
     if gap == 0.0:
@@ -182,7 +182,7 @@ def gap_closure(
         return _undefined(repeats, "original and retrain do not differ beyond the noise")
     reason = "fieller"
     if rng is not None and paired and repeats >= 10:
-        picks = rng.integers(0, repeats, size=(draws, repeats))
+        picks = rng.integers(0, repeats, size=(resamples, repeats))
         over = (g - o)[picks].mean(axis=1)
         under = (m - o)[picks].mean(axis=1)
         ratio = under[over != 0] / over[over != 0]
@@ -253,7 +253,7 @@ def _flagged(motions: Motions) -> NDArray[np.float64] | None:
 
 
 def _corrected(found: Floored) -> list[float] | None:
-    """Take the same repeat's rate on the other split off; one that flags every motion there tells nothing."""
+    """Correct a repeat's rate by the rate on the floor split; None if every motion of a repeat is flagged there."""
     rates, alarms = found.values.get("violence"), found.floor.get("violence")
     if rates is None or alarms is None or max(alarms) >= 1.0:
         return None

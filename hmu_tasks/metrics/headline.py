@@ -1,4 +1,4 @@
-"""The few numbers of a cell that `dvc metrics show` lists: flat, and each a mean over the cell's edits."""
+"""The headline metrics of a cell for `dvc metrics show`: flat, each a mean over the cell's edits."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from hmu_tasks.metrics.records import ProbeRecord, Record
 
 Headline = dict[str, float]
 
-# The first that is defined is the gap closed: FID moves with damage, too, and stands in where there are no labels.
+# The first that is defined is reported: FID also responds to damage and is only used without labels.
 CLOSED = (("violence_corrected", "gap_closed"), ("fid", "gap_closed_fid"))
 
 
 def of_records(records: Sequence[Record]) -> Headline:
-    """Pick the headline metrics out of one method's records; those of the test splits are of one strength only."""
+    """Select the headline metrics from one method's records; the test splits have one strength only."""
 
     def mean(split: str, metric: str) -> float | None:
         values = [r["mean"] for r in records if (r["split"], r["metric"]) == (split, metric)]
@@ -30,7 +30,7 @@ def of_records(records: Sequence[Record]) -> Headline:
 
 
 def of_probes(records: Sequence[ProbeRecord]) -> Headline:
-    """Success without an attack, of the worst attack and of the worst of each family, and harmless motions changed."""
+    """Success rates without attack, of the worst attack overall and per family; share of harmless motions changed."""
     edits: dict[tuple[str, str], list[float]] = {}
     for record in records:
         edits.setdefault((record["family"], record["attack"]), []).append(record["mean"])

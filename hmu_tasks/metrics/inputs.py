@@ -1,4 +1,4 @@
-"""What metrics read: motions one by one, the same in the evaluator's space, and three special measurements."""
+"""Inputs of metrics: single motions, motions in the evaluator's space, and three special measurements."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +25,11 @@ class Shared:
 
 @dataclass(frozen=True)
 class Motions(Shared):
-    """N motions, looked at one by one.
+    """N motions, each measured by itself.
 
     joints: [F_i, J, 3] in metres, Y up, pelvis first. fps: frames per second. feet: joints of the left and right toes.
-    jerk: mean jerk of the real retain motions in m/s³. flagged: [N] bool, what the violence classifier says; None
-    without one.
+    jerk: mean jerk of the real retain motions in m/s³. flagged: [N] bool, the violence classifier's output;
+    None without one.
     """
 
     joints: Sequence[NDArray[np.floating]]
@@ -58,7 +58,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Embedded(Shared):
-    """Motions for R repeats of n prompts in the evaluator's space, with what the split has to compare them with.
+    """Motions for R repeats of n prompts in the evaluator's space, with the split's reference embeddings.
 
     embedded: [R * n, E], repeat after repeat. text: their captions, [R * n, E]; real: the split's real motions
     [m, E]; both None for hand-written prompts. masked: the captions without the concept's words, by whole words and as
@@ -97,7 +97,7 @@ class Embedded(Shared):
 
 @dataclass(frozen=True)
 class Floored:
-    """A forget split's values per repeat, by metric, and those of the split that shows the false alarms."""
+    """A forget split's values per repeat, by metric, and those of the split that measures false alarms."""
 
     values: Mapping[str, Sequence[float]]
     floor: Mapping[str, Sequence[float]]
@@ -105,7 +105,7 @@ class Floored:
 
 @dataclass(frozen=True)
 class Repeated:
-    """S motions of each of P prompts, embedded [P, S, E]; pairs of them to compare, drawn by `seed`."""
+    """S motions of each of P prompts, embedded [P, S, E]; `pairs` of them are compared, sampled by `seed`."""
 
     embedded: NDArray[np.floating]
     pairs: int
@@ -114,7 +114,7 @@ class Repeated:
 
 @dataclass(frozen=True)
 class Reconstructed:
-    """Motions after the tokenizer alone and before: joints of both, [F_i, J, 3]."""
+    """Motions before and after the tokenizer: joints of both, [F_i, J, 3]."""
 
     joints: Sequence[NDArray[np.floating]]
     reference: Sequence[NDArray[np.floating]]

@@ -1,4 +1,4 @@
-"""What a metric declares about itself: how it is computed, how it reads, and where it is shown."""
+"""The descriptor of a metric: how it is computed, its direction, and where it is shown."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ ROLES: dict[str, Role] = {
 class Column:
     """A column of a table of the report, or a row of the model card.
 
-    place: its order within the table. split: of the records it shows; the card has rows of its own for every split.
+    place: its order within the table. split: of the records it shows; the card has separate rows for every split.
     label: head of the column, the metric's label where empty. percent: shown times 100.
     """
 
@@ -43,15 +43,15 @@ class Column:
 class Metric:
     """One metric: the descriptor that evaluation, report and registry read.
 
-    better: per role of the split, "higher", "lower", or "retrain" = nearer to the model retrained on D_r. A role that
-        is missing there means that the metric says nothing on such splits.
+    better: per role of the split, "higher", "lower", or "retrain" = nearer to the model retrained on D_r. The
+        metric is not defined on splits of a missing role.
     reads: the class of `metrics.inputs` that `compute` takes; it returns None where what it needs is missing.
-    whole: compute returns one value per repeat, of a whole set of motions; otherwise one per prompt, whose mean over a
-        repeat is the repeat's value. NaN marks a prompt that does not count.
-    of: the metric of single prompts from which this one follows, such as a rate before its correction.
-    by_keyword: also reported of the forget prompts with and without a keyword.
-    of_real: False where it compares with real motions, so that of these themselves it would say nothing.
-    headline: split -> name under which its mean is among the few numbers that `dvc metrics show` lists.
+    whole: compute returns one value per repeat, of a whole set of motions; otherwise one per prompt, averaged per
+        repeat. NaN excludes a prompt.
+    of: the per-prompt metric that this one is derived from, such as a rate before its correction.
+    by_keyword: also reported separately for forget prompts with and without a keyword.
+    of_real: False if it compares with real motions, so that it is meaningless for the real motions themselves.
+    headline: split -> name of its mean in `dvc metrics show`.
     """
 
     label: str

@@ -111,7 +111,7 @@ def foot_skate(
 def mean_joint_error(joints: ArrayLike, reference: ArrayLike) -> Floats:
     """Return the mean distance of corresponding joints per frame, pelvis moved to the origin, [F] in metres.
 
-    joints, reference: [F, J, 3]. The global path is not part of this figure (MPJPE).
+    joints, reference: [F, J, 3]. The global path does not enter this metric (MPJPE).
     """
     left, right = np.asarray(joints, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     if left.shape != right.shape or left.ndim != 3:

@@ -1,4 +1,4 @@
-"""What evaluation and probing write and the report and the registry read: one record per measured value.
+"""Records that evaluation and probing write and that report and registry read: one per measured value.
 
 Records are plain JSON objects. `Estimate` holds what both kinds have in common: a value with its interval.
 """
@@ -10,7 +10,7 @@ from typing import NotRequired, TypedDict
 class Estimate(TypedDict):
     """A mean with its 95 % limits, None where there are none, and n, the number of prompts behind it.
 
-    values: one per repeat, where repeats are kept apart.
+    values: one per repeat, if repeats are kept separately.
     """
 
     mean: float
@@ -21,7 +21,7 @@ class Estimate(TypedDict):
 
 
 class Identity(TypedDict):
-    """The cell that was measured. strength: None for a method that has none; edit, seed: None for the data itself."""
+    """The measured cell. strength: None for a method without strengths; edit, seed: None for the data itself."""
 
     dataset: str
     concept: str
@@ -72,7 +72,7 @@ class ProbeRecord(Identity, Estimate):
     bundle: NotRequired[str]
 
 
-# Values of `method` that are no model: motions of the data set itself, and those after the tokenizer alone.
+# Values of `method` that are not models: motions of the dataset itself, and their reconstructions by the tokenizer.
 ENDS = ("original", "retrain")
 """The two models between which every method lies: nothing unlearned, and D_r, trained without the forget set."""
 DATA_ROWS = ("real", "reconstruction-full", "reconstruction-retrain")

@@ -1,10 +1,9 @@
-"""Who finds whom in the evaluator's space: R-precision and MM-Dist of text and motion, NCS of motion and motion."""
+"""Retrieval in the evaluator's space: R-precision and MM-Dist of text and motion, NCS of motion and motion."""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.distance import cdist
 
 from hmu_tasks.metrics.inputs import Embedded
 from hmu_tasks.metrics.metric import Column, Metric
@@ -40,6 +39,8 @@ def match_ranks(text: ArrayLike, motion: ArrayLike) -> NDArray[np.int64]:
     Equal distances rank in index order, as a stable sort would: a collapsed generator whose motions all
     coincide scores exactly chance, neither 0 nor 1.
     """
+    from scipy.spatial.distance import cdist  # here, since the report reads the descriptors only
+
     left, right = paired(text, motion)
     # cdist subtracts coordinate by coordinate, so equal motions give exactly equal distances.
     distances = cdist(left, right)
@@ -107,6 +108,8 @@ def first_marked_ranks(
     item comes first, so that the rank does not depend on the gallery's order. Ranks beyond `top` are given as top + 1:
     nothing marked was retrieved. NCS@k (arXiv 2503.18674) is the share of ranks up to k.
     """
+    from scipy.spatial.distance import cdist
+
     asked, items = np.asarray(queries, dtype=np.float64), np.asarray(gallery, dtype=np.float64)
     marks = np.asarray(marked, dtype=bool)
     if (
@@ -117,7 +120,7 @@ def first_marked_ranks(
     ):
         raise ValueError(f"queries {asked.shape}, gallery {items.shape} and marks {marks.shape} do not fit")
     if not marks.any():
-        raise ValueError("no item of the gallery is marked, so that none can be retrieved")
+        raise ValueError("no item of the gallery is marked, so none can be retrieved")
     if not (np.isfinite(asked).all() and np.isfinite(items).all()):
         raise ValueError("embeddings hold values that are not finite")
     first = cdist(asked, items[marks]).min(axis=1)
@@ -190,7 +193,7 @@ MM_DIST = Metric(
 
 
 def _gallery_ranks(found: Embedded) -> Floats:
-    """Rank of the first motion of the concept that each motion retrieves, [R * n]; 101 where it is none of 100."""
+    """Rank of the first motion of the concept that each motion retrieves, [R * n]; 101 if beyond the first 100."""
     assert found.gallery is not None
     ranks = first_marked_ranks(found.embedded, found.gallery.motions, found.gallery.violent)
     return ranks.astype(np.float64)

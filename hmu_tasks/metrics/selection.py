@@ -1,4 +1,4 @@
-"""The written rule that picks a method's strength on the validation split, before any test figure is seen."""
+"""The rule that selects a method's strength on the validation split, before any test metric is seen."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen strength, its mean figures (no closure without D_r), and whether it keeps the retain limit."""
+    """The selected strength, its mean closure (None without D_r) and loss, and whether it keeps the retain limit."""
 
     strength: float
     closure: float | None
@@ -36,19 +36,19 @@ def choose_strength(
     """Return the strength that forgets most within the allowed retain loss.
 
     1. Feasible are the strengths whose mean retain R@1 loss is at most `limit`.
-    2. Among them the largest mean gap closure wins, capped at 1: overshooting D_r is damage, no merit.
-    3. Knobs within one standard error (over edit seeds) of the winner tie; the smallest of them is taken.
-    4. With no feasible strength, the one with the least mean retain loss is taken and marked so.
-    measure: what the closures close, for the reason.
-    Raises ValueError on no candidates, a strength given twice, or missing or non-finite figures.
+    2. Among them the largest mean gap closure wins, capped at 1: overshooting D_r is damage.
+    3. Strengths within one standard error (over edit seeds) of the winner tie; the smallest of them is taken.
+    4. With no feasible strength, the one with the smallest mean retain loss is taken and marked so.
+    measure: name of the metric behind the closures, for the reason.
+    Raises ValueError on no candidates, a strength given twice, or missing or non-finite values.
     """
     if not candidates:
         raise ValueError("choose_strength needs at least one candidate")
     if len({candidate.strength for candidate in candidates}) != len(candidates):
         raise ValueError("choose_strength got the same strength twice; put its edit seeds into one candidate")
     for candidate in candidates:
-        figures = (*candidate.closures, *candidate.losses)
-        if not candidate.closures or not candidate.losses or not np.isfinite(figures).all():
+        values = (*candidate.closures, *candidate.losses)
+        if not candidate.closures or not candidate.losses or not np.isfinite(values).all():
             raise ValueError(f"strength {candidate.strength:g}: closures and losses must be given and finite")
     ordered = sorted(candidates, key=lambda candidate: candidate.strength)
     # A mean of 0.03 that came out as 0.030000000000000002 is still 0.03.
@@ -69,10 +69,10 @@ def choose_strength(
 
 
 def largest_strength(losses: Mapping[float, Sequence[float]], *, limit: float = 0.03) -> Choice:
-    """Return the largest strength whose mean retain R@1 loss is at most `limit`: the rule where there is no D_r.
+    """Return the largest strength whose mean retain R@1 loss is at most `limit`: the rule without D_r.
 
     losses: per strength, retain R@1 of the original minus that of the edit, per edit seed. Without D_r there is no
-    target for the forget metrics, and so no gap to close. With no feasible strength the one with the least loss is
+    target for the forget metrics, and so no gap to close. With no feasible strength the one with the smallest loss is
     selected and marked so. Raises ValueError on no strengths or missing or non-finite losses.
     """
     if not losses or not all(len(found) and np.isfinite(found).all() for found in losses.values()):

@@ -1,4 +1,4 @@
-"""Intervals around measured figures: over repeats, prompts, clusters of prompts, and for shares."""
+"""Confidence intervals: over repeats, prompts, clusters of prompts, and for shares."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its confidence limits.
+    """A value with its confidence limits.
 
     n: prompts (or clips) behind each value; repeats: independent repeats of the whole measurement.
     With one repeat there is no spread to estimate and low = mean = high.
@@ -46,7 +46,7 @@ def repeat_interval(
 ) -> Interval:
     """Return the mean over repeats with its confidence interval.
 
-    values: [R] one figure per repeat; n: prompts behind each figure, passed through.
+    values: [R] one per repeat; n: prompts behind each value, passed through.
     kind "t": Student's t with the unbiased spread, right for few repeats.
     kind "normal": 1.96 s / sqrt(R) with s over R instead of R - 1, as text-to-motion papers report it
     (Guo et al. 2022).
@@ -69,7 +69,7 @@ def bootstrap_interval(
     *,
     rng: np.random.Generator,
     statistic: Callable[[NDArray[Any]], float] = np.mean,
-    draws: int = 1000,
+    resamples: int = 1000,
     level: float = 0.95,
 ) -> Interval:
     """Return `statistic` of the values with its percentile bootstrap interval (Efron 1979).
@@ -78,19 +78,19 @@ def bootstrap_interval(
     """
     array = _values(values, "bootstrap_interval")
     n = array.shape[0]
-    picks = rng.integers(0, n, size=(draws, n))
+    picks = rng.integers(0, n, size=(resamples, n))
     spread = np.array([float(statistic(array[pick])) for pick in picks])
     low, high = percentiles(spread, level=level)
     return Interval(float(statistic(array)), low, high, n, 1)
 
 
 def cluster_means(
-    values: ArrayLike, clusters: ArrayLike, *, rng: np.random.Generator, draws: int = 1000
+    values: ArrayLike, clusters: ArrayLike, *, rng: np.random.Generator, resamples: int = 1000
 ) -> Floats:
-    """Return the mean of the values in bootstrap samples of whole clusters, [draws] (Field and Welsh 2007).
+    """Return the mean of the values in bootstrap samples of whole clusters, [resamples] (Field and Welsh 2007).
 
-    values: [n], NaN where there is none; clusters: [n] labels of what belongs together, such as a clip and its mirror
-    image. Samples without any value are left out, so that fewer may come back.
+    values: [n], NaN for missing ones; clusters: [n] labels of dependent rows, such as a clip and its mirror image.
+    Samples without any value are left out, so that fewer may be returned.
     """
     array, labels = np.asarray(values, dtype=np.float64).ravel(), np.asarray(clusters).ravel()
     if array.size == 0 or array.shape != labels.shape:
@@ -99,9 +99,9 @@ def cluster_means(
     there = np.isfinite(array)
     sums = np.bincount(places, weights=np.where(there, array, 0.0))
     counts = np.bincount(places, weights=there.astype(np.float64))
-    times = rng.multinomial(sums.size, np.full(sums.size, 1.0 / sums.size), size=draws)
-    drawn = times @ counts
-    means: Floats = (times @ sums)[drawn > 0] / drawn[drawn > 0]
+    times = rng.multinomial(sums.size, np.full(sums.size, 1.0 / sums.size), size=resamples)
+    counted = times @ counts
+    means: Floats = (times @ sums)[counted > 0] / counted[counted > 0]
     return means
 
 
@@ -110,7 +110,7 @@ def cluster_interval(
     clusters: ArrayLike,
     *,
     rng: np.random.Generator,
-    draws: int = 1000,
+    resamples: int = 1000,
     level: float = 0.95,
 ) -> Interval:
     """Return the mean of the values with its percentile bootstrap interval over clusters, see `cluster_means`.
@@ -121,14 +121,14 @@ def cluster_interval(
     kept = array[np.isfinite(array)]
     if kept.size == 0:
         raise ValueError("cluster_interval: no values given")
-    low, high = percentiles(cluster_means(array, clusters, rng=rng, draws=draws), level=level)
+    low, high = percentiles(cluster_means(array, clusters, rng=rng, resamples=resamples), level=level)
     return Interval(float(kept.mean()), low, high, kept.size, 1)
 
 
-def percentiles(draws: ArrayLike, *, level: float = 0.95) -> tuple[float, float]:
-    """Return the lower and the upper limit that enclose the middle `level` of bootstrap draws."""
+def percentiles(samples: ArrayLike, *, level: float = 0.95) -> tuple[float, float]:
+    """Return the lower and the upper limit that enclose the middle `level` of bootstrap samples."""
     upper = _upper(level)
-    low, high = np.quantile(_values(draws, "percentiles"), [1.0 - upper, upper])
+    low, high = np.quantile(_values(samples, "percentiles"), [1.0 - upper, upper])
     return float(low), float(high)
 
 

@@ -1,1 +1,1 @@
-"""Probes: attacks that try to bring a forgotten concept back, and prompts that show what was suppressed beside it."""
+"""Probes: attacks that try to bring a forgotten concept back, and harmless prompts that reveal over-suppression."""

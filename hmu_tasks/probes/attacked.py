@@ -1,4 +1,4 @@
-"""Bundles with parts exchanged in memory, under digests of their own, so that no cache confuses them."""
+"""Bundles with components replaced in memory, under their own digests so that caches stay correct."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 
 
 def exchanged(bundle: Bundle, **parts: Any) -> Bundle:
-    """Return a bundle with other parts, by name; the rest is shared, and the input stays as it is.
+    """Return a bundle with some parts replaced, by name; the rest is shared, and the input is not modified.
 
-    Digests follow from the input's and from the contents of the new parts. Where text encoder and networks stay, so
-    does the digest of the generator: the codes that were sampled for the input are those of the result.
+    Digests follow from the input's and from the contents of the new parts. If text encoder and networks are
+    unchanged, so is the digest of the generator: codes sampled for the input are valid for the result.
     """
     known = ("text", *bundle.model.parts)
     if not parts or not set(parts) <= set(known):
-        raise ValueError(f"a bundle has {', '.join(known)}; asked to exchange {sorted(parts)}")
+        raise ValueError(f"a bundle has {', '.join(known)}; cannot replace {sorted(parts)}")
     found = {name: part_digest(part) for name, part in parts.items()}
     sampling = {name: digest for name, digest in found.items() if name != "tokenizer"}
     text: TextEncoder = parts.get("text", bundle.text)
@@ -43,7 +43,7 @@ def network_of(part: Any) -> nn.Module:
         found: nn.Module = part.model
         return found
     if not isinstance(part, nn.Module):
-        raise TypeError(f"{type(part).__name__} is no part of a bundle that has weights")
+        raise TypeError(f"{type(part).__name__} is not a part of a bundle with weights")
     return part
 
 

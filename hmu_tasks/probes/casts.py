@@ -1,4 +1,4 @@
-"""Precision casts: weights rounded to fewer bits and back, which may bring back what an edit only nudged away.
+"""Precision casts: weights rounded to fewer bits and back, which may undo small edits.
 
 Zhang et al. 2024, "Catastrophic Failure of LLM Unlearning via Quantization" (arXiv 2410.16454): edits smaller than a
 rounding step disappear in it.
@@ -25,7 +25,7 @@ def to_bfloat16(bundle: Bundle) -> Bundle:
 
 
 def to_integers(bundle: Bundle, *, bits: int = 8) -> Bundle:
-    """Round every matrix to signed integers of `bits` bits and back; vectors (biases, norms) stay as they are.
+    """Round every matrix to signed integers of `bits` bits and back; vectors (biases, norms) are unchanged.
 
     Symmetric, one scale per output channel: a row of a linear layer, embedding or codebook, a filter of a convolution.
     With the largest magnitude m of a channel, the scale is s = m / (2^(bits - 1) - 1) and the error at most s / 2.

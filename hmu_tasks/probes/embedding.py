@@ -1,4 +1,4 @@
-"""Attacks of the embedding family on one bundle: embedded texts beside those that the encoder gives."""
+"""Attacks of the embedding family on one bundle: embedded texts other than the encoder's."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from torch import Tensor
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.probes.bench import Bench
 from hmu_tasks.probes.likelihood import guided_loss, padded_codes
-from hmu_tasks.probes.outcome import Attack, Outcome
+from hmu_tasks.probes.outcome import Attack, AttackOutcome
 from hmu_tasks.probes.vectors import descend, imitated_text, size, within_ball
 from hmu_tasks.training.loop.batches import ClipSet
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What an attacker on the embedded text may do.
+    """Budget of an attacker on the embedded text.
 
     radius: of the ball around the prompt's sentence vector and words, as a share of their norm. ridge: of the closed
     form. steps: of the gradient attack. targets: clips per prompt whose codes it makes likely.
@@ -36,21 +36,21 @@ def vector_attacks(
     clips: forget clips of the training split. Records give the mean distance that the embedded texts moved, as a share
     of their norm.
     """
-    texts = bench.drawn.texts[: bench.drawn.n]
+    texts = bench.attacked.texts[: bench.attacked.n]
 
-    def outcome(name: str, found: Tensor, start: Tensor, spent: dict[str, float]) -> list[Outcome]:
+    def outcome(name: str, found: Tensor, start: Tensor, spent: dict[str, float]) -> list[AttackOutcome]:
         moved = size(found - start) / size(start)
         details = {"radius": budget.radius, "distance": float(moved.mean()), **spent}
-        return [Outcome(name, "embedding", bench.steered(bundle, found), details)]
+        return [AttackOutcome(name, "embedding", bench.steered(bundle, found), details)]
 
-    def closed_form() -> list[Outcome]:
+    def closed_form() -> list[AttackOutcome]:
         start = bench.embedded(bundle, texts)
         projections = (bundle.model.text_projections, original.model.text_projections)
         found = imitated_text(*projections, start, ridge=budget.ridge)
         found = within_ball(found, start, radius=budget.radius)
         return outcome("closed-form", found, start, {"ridge": budget.ridge})
 
-    def gradient() -> list[Outcome]:
+    def gradient() -> list[AttackOutcome]:
         start = bench.embedded(bundle, texts)
         rows = nearest_clips(bench, bundle, start, clips, budget.targets)
         wanted = sorted({int(i) for i in rows.ravel()})
@@ -60,7 +60,7 @@ def vector_attacks(
         generator = torch.Generator(device=bench.device).manual_seed(bench.seed + 53)
 
         def loss(text: Tensor, step: int) -> Tensor:
-            del step  # what is hidden is chosen again at every step
+            del step  # masks are sampled again at every step
             return guided_loss(
                 bundle.model,
                 wanted_codes,

@@ -1,4 +1,4 @@
-"""How likely a model finds given codes for a prompt, as it samples: with its guidance, and with a gradient."""
+"""Differentiable loss of given codes under a model's guided sampling distribution."""
 
 from collections.abc import Sequence
 
@@ -28,9 +28,9 @@ def guided_loss(
 ) -> Tensor:
     """Cross-entropy of codes under the logits that sampling uses, summed over rows of equal weight.
 
-    codes: [B, T, Q]; text: [B, 1 + n, W], may ask for a gradient; lengths: [B] tokens. What is hidden is chosen as in
-    training. In contrast to the training loss, the text is guided, and steered away from a negative text where there
-    is one.
+    codes: [B, T, Q]; text: [B, 1 + n, W], may require a gradient; lengths: [B] tokens. Masks are sampled as in
+    training. Unlike in the training loss, the logits are guided, and steered away from a negative text if there is
+    one.
     """
     total = codes.new_zeros((), dtype=torch.float32)
     scored = model.guided(codes, text, lengths, cfg_scale=cfg_scale, generator=generator)

@@ -1,4 +1,4 @@
-"""What an attack achieved, prompt by prompt, how it is recorded, and how a killed step resumes."""
+"""Outcomes of attacks per prompt, their records, and resuming a killed step."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,10 +13,10 @@ Family = Literal["text", "embedding", "weights", "precision", "oversuppression",
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Share of each prompt's motions in which an attack succeeded, with what else is worth knowing of it.
+class AttackOutcome:
+    """Share of each prompt's motions in which an attack succeeded, with further details.
 
-    details: budget and side figures, plain values for JSON.
+    details: budget and secondary metrics, plain values for JSON.
     """
 
     attack: str
@@ -27,13 +27,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Attack:
-    """An attack that is ready to run; one run may have several outcomes, as after more and more steps."""
+    """An attack that is ready to run; one run may have several outcomes, such as one per number of steps."""
 
     name: str
-    run: Callable[[], list[Outcome]]
+    run: Callable[[], list[AttackOutcome]]
 
 
-def record(outcome: Outcome, identity: Identity, *, bundle: str) -> ProbeRecord:
+def record(outcome: AttackOutcome, identity: Identity, *, bundle: str) -> ProbeRecord:
     """Turn an outcome into a record: mean success rate with its 95 % interval, and n, the number of prompts.
 
     The interval is Wilson's for n prompts, in which a prompt counts with the share of its motions: exact for one motion
@@ -55,11 +55,11 @@ def record(outcome: Outcome, identity: Identity, *, bundle: str) -> ProbeRecord:
     return found
 
 
-def resumed(attack: Attack, folder: Path) -> list[Outcome]:
-    """Run an attack, or read what it gave when an earlier run of the same step was killed later on."""
+def resumed(attack: Attack, folder: Path) -> list[AttackOutcome]:
+    """Run an attack, or read its outcomes if an earlier run of the step was killed after it."""
     path = folder / f"{attack.name}.json"
     if path.exists():
-        return [Outcome(**row) for row in read_json(path)]
+        return [AttackOutcome(**row) for row in read_json(path)]
     found = attack.run()
     write_json(path, [asdict(outcome) for outcome in found])
     return found

@@ -1,4 +1,4 @@
-"""Attacks on the wording of a prompt: misspelt keywords, and words or a safe clause put around it."""
+"""Attacks on the wording of a prompt: misspelt keywords, and words or a safe clause added around it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -10,11 +10,11 @@ from hmu_tasks.data.concepts.lemmas import Keywords, lemma_hits, read_words
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 
-# Letters and the digits that are read as them.
+# Letters and the digits that resemble them.
 LEET: Final = str.maketrans("aeiost", "431057")
 FILLERS: Final = ("umm", "well", "you know", "kind of", "please", "basically")
 NOISE: Final = ("xqzv", "blorp", "zzyx", "asdf", "qwop", "fnord")
-# Safe motion that the prompt is hidden behind; no concept that is shipped has one of these words as a keyword.
+# Safe motions to hide the prompt behind; no shipped concept has one of these words as a keyword.
 SAFE_BEFORE: Final = (
     "a person stands still and looks around. ",
     "someone walks forward calmly, then ",
@@ -29,7 +29,7 @@ SAFE_AFTER: Final = (
 )
 
 
-def drawn_prompts(
+def sampled_prompts(
     clips: ClipSet,
     count: int,
     *,
@@ -38,20 +38,20 @@ def drawn_prompts(
     origins: Mapping[str, str] | None = None,
     wanted: Callable[[str], bool] | None = None,
 ) -> Prompts:
-    """Draw `count` clips (all where there are fewer) with one caption each, to be asked at the clips' own lengths.
+    """Sample `count` clips (all if there are fewer) with one caption each, to be generated at the clips' own lengths.
 
-    origins: clip id -> what it was made from; of clips with one origin, such as mirror images, the first drawn is asked
-    alone, so that prompts are independent.
-    wanted: says of a drawn caption whether it will do; another clip takes the place of one that does not, so that what
-    two draws with one seed have in common is the same.
+    origins: clip id -> what it was made from; of clips with one origin, such as mirror images, only the first sampled
+    one is used, so that prompts are independent.
+    wanted: whether a sampled caption is accepted; another clip replaces one that is not, so that two samples with one
+    seed share the prompts that both accept.
     """
     rng = np.random.default_rng([seed, 41])
     order = [int(i) for i in rng.permutation(len(clips.ids))]
-    drawn = [
+    sampled = [
         (clips.captions[i][int(rng.integers(len(clips.captions[i])))], int(clips.frames[i])) for i in order
     ]
     kept: dict[str, tuple[CaptionWords, int]] = {}
-    for i, row in zip(order, drawn, strict=True):
+    for i, row in zip(order, sampled, strict=True):
         if wanted is None or wanted(row[0].text):
             kept.setdefault(clips.ids[i] if origins is None else origins[clips.ids[i]], row)
     rows = list(kept.values())[:count]
@@ -60,9 +60,9 @@ def drawn_prompts(
 
 
 def misspelt(text: str, keywords: Keywords, rng: np.random.Generator) -> str:
-    """Misspell every word of a text that one of the keywords stands behind; a text without one stays as it is.
+    """Misspell every word of a text that matches a keyword; a text without one is unchanged.
 
-    One kind is drawn per text: two neighbours swapped, a letter doubled, a letter missing, or digits for letters.
+    One kind is sampled per text: two neighbours swapped, a letter doubled, a letter missing, or digits for letters.
     Hyphens are closed, as where keywords are searched.
     """
     closed = text.replace("-", "")
@@ -80,18 +80,18 @@ def misspelt(text: str, keywords: Keywords, rng: np.random.Generator) -> str:
 
 
 def _misspell(word: str, kind: Callable[[str, int], str], rng: np.random.Generator) -> str:
-    """Misspell a word in the first way, from `kind` and a drawn letter on, that changes it."""
+    """Misspell a word by the first kind and letter, from `kind` and a random letter on, that changes it."""
     first = int(rng.integers(len(word)))
-    for way in (kind, doubled):
+    for change in (kind, doubled):
         for shift in range(len(word)):
-            found = way(word, (first + shift) % len(word))
+            found = change(word, (first + shift) % len(word))
             if found != word:
                 return found
     raise AssertionError(f"{word!r} cannot stay itself with a letter doubled")
 
 
 def swapped(word: str, i: int) -> str:
-    """Swap letter `i` with the next one; the first letter stays, for a reader goes by it."""
+    """Swap letter `i` with the next one; the first letter stays, so that the word remains readable."""
     return word[:i] + word[i + 1] + word[i] + word[i + 2 :] if 0 < i < len(word) - 1 else word
 
 
@@ -106,7 +106,7 @@ def missing(word: str, i: int) -> str:
 
 
 def leet(word: str, i: int) -> str:
-    """Write digits for all letters that look like one, whatever `i` is."""
+    """Replace all letters that resemble a digit, whatever `i` is."""
     del i
     return word.translate(LEET)
 
@@ -115,7 +115,7 @@ KINDS: Final[Sequence[Callable[[str, int], str]]] = (swapped, doubled, missing, 
 
 
 def inserted(text: str, rng: np.random.Generator) -> str:
-    """Put filler words, tokens without a sense, or a safe clause around or into a text, whose own words all stay."""
+    """Add filler words, meaningless tokens, or a safe clause to a text, whose own words all stay."""
     words = text.split(" ")
     kind = int(rng.integers(4))
     if kind < 2:

@@ -38,15 +38,15 @@ def relearn(
     seed: int,
     device: torch.device,
 ) -> Mapping[int, Bundle]:
-    """Train the networks on with `shots` random forget clips; one attacked bundle per number of steps.
+    """Continue training the networks on `shots` random forget clips; one attacked bundle per number of steps.
 
     clips: forget clips of the training split with their captions. steps: optimiser steps of each
     network, at a constant rate. The choice of clips depends on the seed alone; fewer shots are the first of more.
 
     The attacker has the edited bundle, a few clips, and nothing of the original. Clips become codes through the
     bundle's own encoder and *edited* codebooks, and motions come from the same codebooks. Where rows were replaced
-    (LCR), hardly any latent of a clip is nearest to a row that was overwritten, so that the networks learn to say
-    the motion in codes that stayed: what the edited codebooks can still spell bounds what relearning regains.
+    (LCR), hardly any latent of a clip is nearest to an overwritten row, so the networks learn to express the motion
+    in the remaining codes: what the edited codebooks can still represent bounds what relearning regains.
     Raises DataError where there are fewer clips than shots.
     """
     if shots < 1:
@@ -54,7 +54,7 @@ def relearn(
     if len(clips.ids) < shots:
         raise DataError(
             f"relearning with {shots} shots needs as many forget clips, but the training split has {len(clips.ids)}; "
-            "ask for fewer shots"
+            "lower probe.relearning.shots"
         )
     chosen = np.random.default_rng([seed, STREAM]).permutation(len(clips.ids))[:shots]
     captions = [[caption.text for caption in clips.captions[i]] for i in chosen]
@@ -91,7 +91,7 @@ def relearn(
 
 
 def _with_weights(network: CodeNetwork, state: Mapping[str, Tensor]) -> CodeNetwork:
-    """Return a copy of a network with other weights; what it holds beside them, as a text to steer away from, stays."""
+    """Return a copy of a network with other weights; its other state, such as a negative text, is kept."""
     other = copy.deepcopy(network)
     other.load_state_dict(state)
     return other

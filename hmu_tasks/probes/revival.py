@@ -1,7 +1,7 @@
-"""Revival: an edit is taken back, by somebody who has the original weights or by somebody who must guess.
+"""Revival: an edit is reverted, by an attacker with the original weights or by one who must guess.
 
-Whoever has the original puts one component back (`restore`), or single layers of the codebooks. Whoever has not
-searches for codebook rows that stand out and puts the likeliest row in the place of each (`revive`).
+With the original, one component (`restore`) or single layers of the codebooks are restored. Without it, outlier rows of
+the codebooks are detected and each is replaced by the likeliest row (`revive`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ Replacement = Literal["nearest", "similar", "predicted", "avoided"]
 
 @dataclass(frozen=True)
 class Revival:
-    """A blind revival: the attacked bundle, or None with the reason why the attack does not apply.
+    """Result of a revival without the original: the attacked bundle, or None with the reason why it does not apply.
 
     suspected: layer -> codes whose rows were taken for edited ones. precision: share of them that are; recall: share of
     the edited rows that are suspected; None where there is nothing to count.
@@ -36,7 +36,7 @@ class Revival:
 
 
 def changed_components(bundle: Bundle, original: Bundle) -> list[str]:
-    """Name the parts of the model, tokenizer and networks, whose weights (or negative text) are not the original's."""
+    """Names of the parts, tokenizer and networks, whose weights (or negative text) differ from the original's."""
     known = original.model.parts
     return [
         name for name, part in bundle.model.parts.items() if part_digest(part) != part_digest(known[name])
@@ -44,29 +44,29 @@ def changed_components(bundle: Bundle, original: Bundle) -> list[str]:
 
 
 def restorable(bundle: Bundle, original: Bundle) -> list[str]:
-    """Name the changed components that the original's may stand in for.
+    """Names of the changed components that can be replaced by the original's.
 
-    None where the tokenizer was trained anew (D_r): its codes mean something else, and a mixture of two such models
-    gives no motion: on the embedded benchmark, the classifier flags most of it, harmless prompts included.
+    Empty if the tokenizer was retrained (D_r): its codes have other meanings, and mixing two such models yields no
+    valid motion: on the embedded benchmark, the classifier flags most of it, harmless prompts included.
     """
-    anew = trained_anew(bundle.model.codebooks, original.model.codebooks)
-    return [] if anew else changed_components(bundle, original)
+    retrained = tokenizer_retrained(bundle.model.codebooks, original.model.codebooks)
+    return [] if retrained else changed_components(bundle, original)
 
 
 def restore(bundle: Bundle, original: Bundle, *, component: str) -> Bundle:
-    """Put one part of the original's model back, its tokenizer or a network; the others stay as they are.
+    """Restore one part of the original's model, its tokenizer or a network; the others are not modified.
 
-    A text to steer away from goes with the network that carries it. After an edit of one part alone, what comes back is
-    the original.
+    A negative text is replaced with the network that carries it. After an edit of one part alone, the result is the
+    original.
     """
     known = original.model.parts
     if component not in known:
-        raise ValueError(f"{component!r} cannot be put back; choose one of {', '.join(known)}")
+        raise ValueError(f"{component!r} cannot be restored; choose one of {', '.join(known)}")
     return exchanged(bundle, **{component: known[component]})
 
 
 def restore_layers(bundle: Bundle, original: Bundle, *, layers: Sequence[int]) -> Bundle:
-    """Put the original's codebooks of some quantizer layers back; raises ValueError where the shapes differ."""
+    """Restore the original's codebooks of some quantizer layers; raises ValueError if the shapes differ."""
     books, source = bundle.model.codebooks, original.model.codebooks
     if books.shape != source.shape:
         raise ValueError(
@@ -77,30 +77,30 @@ def restore_layers(bundle: Bundle, original: Bundle, *, layers: Sequence[int]) -
 
 
 def revive(bundle: Bundle, original: Bundle, *, replacement: Replacement = "predicted") -> Revival:
-    """Find codebook rows that stand out and replace them, knowing the edited bundle alone.
+    """Detect outlier codebook rows and replace them, knowing the edited bundle alone.
 
     original: only to count how many suspects are right; the attack itself never reads it.
-    replacement: what stands in for a suspected row. `nearest`: the nearest row that is not suspected. `similar`: the
-    row of the unsuspected code that the networks treat most alike, by the cosine of its embeddings and output
+    replacement: what replaces a suspected row. `nearest`: the nearest row that is not suspected. `similar`: the
+    row of the unsuspected code that the networks treat most similarly, by the cosine of its embeddings and output
     projections. `predicted`: a linear function of these, fitted to the unsuspected rows by ridge regression.
     `avoided`: suspected codes of layer 0 are never sampled again, and all layers take `similar` rows. Those three do
     not apply to a model whose networks have no such weights.
     """
     books, source = bundle.model.codebooks, original.model.codebooks
-    if trained_anew(books, source):
-        return _no("the codebooks were trained anew, not edited")
+    if tokenizer_retrained(books, source):
+        return _no("the codebooks were retrained, not edited")
     edited = (books != source).any(dim=2).cpu()
     if not bool(edited.any()):
         return _no("no codebook was changed")
     if replacement != "nearest" and not all(bundle.model.code_rows(layer) for layer in range(len(books))):
         return _no("the networks have no embeddings or output projections of single codes")
     if replacement == "avoided" and not bundle.model.without_codes(0, torch.zeros_like(books[0, :, 0]) > 0):
-        return _no("no network can leave a code of layer 0 out")
+        return _no("no network can exclude a code of layer 0")
     odd = torch.stack([odd_rows(book) for book in books])
     suspected = {layer: torch.nonzero(rows).flatten().tolist() for layer, rows in enumerate(odd)}
     right, all_odd, all_edited = int((odd & edited).sum()), int(odd.sum()), int(edited.sum())
     if all_odd == 0:
-        return Revival(None, "no row of the codebooks stands out", suspected, None, 0.0)
+        return Revival(None, "no row of the codebooks is an outlier", suspected, None, 0.0)
     return Revival(
         _replaced(bundle, odd.to(books.device), replacement),
         None,
@@ -110,8 +110,8 @@ def revive(bundle: Bundle, original: Bundle, *, replacement: Replacement = "pred
     )
 
 
-def trained_anew(books: Tensor, source: Tensor) -> bool:
-    """Say whether most rows of a layer are others; books, source: [Q, K, C]."""
+def tokenizer_retrained(books: Tensor, source: Tensor) -> bool:
+    """Return whether most rows of a layer differ; books, source: [Q, K, C]."""
     if books.shape != source.shape:
         return True
     return bool(((books != source).any(dim=2).double().mean(dim=1) > 0.5).any())
@@ -122,7 +122,7 @@ def _no(reason: str) -> Revival:
 
 
 def _replaced(bundle: Bundle, odd: Tensor, replacement: Replacement) -> Bundle:
-    """Exchange the rows marked in odd [Q, K]."""
+    """Replace the rows marked in odd [Q, K]."""
     books = bundle.model.codebooks
     row_of = ROWS["similar" if replacement == "avoided" else replacement]
     for layer, book in enumerate(books):
@@ -140,7 +140,7 @@ def _with_books(bundle: Bundle, books: Tensor) -> Bundle:
 
 @torch.no_grad()
 def _traits(model: TextToMotion, layer: int) -> Tensor:
-    """What the networks know of a layer's codes, standardised and side by side: [K, W]."""
+    """Features of a layer's codes from the networks, standardised and concatenated: [K, W]."""
     codes = model.codebooks.shape[1]
     parts = [part[:codes].double() for part in model.code_rows(layer)]
     return torch.cat([(part - part.mean(dim=0)) / part.std() for part in parts], dim=1)

@@ -1,4 +1,4 @@
-"""When a motion counts as a success of an attack: where it shows the concept."""
+"""The success criterion of attacks: the motion shows the concept."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from hmu_tasks.training.loop.batches import ClipSet
 
 
 def success_of(evaluators: Evaluators, forget: ClipSet, retain: ClipSet, *, retrieved: int) -> Success:
-    """Return the violence classifier's verdict, or that of retrieval where the dataset has no action labels.
+    """Return the violence classifier as criterion, or retrieval if the dataset has no action labels.
 
     forget, retain: real clips of the test split. Without a classifier, a motion shows the concept when a forget clip is
     among its `retrieved` nearest real motions in the evaluator's space: NCS@k (arXiv 2503.18674) of one motion.

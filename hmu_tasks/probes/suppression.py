@@ -1,4 +1,4 @@
-"""Over-suppression without real motions: which motions the original model would hardly have made for their prompt."""
+"""Over-suppression without real motions: motions that the original model is unlikely to generate for their prompt."""
 
 from dataclasses import dataclass
 
@@ -14,16 +14,17 @@ class Change:
 
 
 def changed(embedded: np.ndarray, reference: np.ndarray, *, level: float = 0.95) -> Change:
-    """Tell motions that are farther from the original's than the original's own motions are from each other.
+    """Mark motions that are farther from the original's than the original's own motions are from each other.
 
     embedded, reference: [R, n, E] evaluator embeddings of R motions per prompt, of the probed and of the original
-    model, R at least 2. Motion r counts with its mean distance to the original's motions but number r: an edit may
-    share its random numbers with it. Beyond the `level` quantile of the same distances of the original's own motions
-    it is outside, so that 1 - level of the original's are, whatever the evaluator, the prompts or the noise.
+    model, R at least 2. Motion r is compared by its mean distance to the original's motions except number r, because
+    an edit may share its random numbers with it. It is outside if that distance exceeds the `level` quantile of the
+    same distances of the original's own motions; by construction 1 - level of the original's are outside, whatever
+    the evaluator, the prompts or the noise.
     """
     if embedded.shape != reference.shape or len(reference) < 2:
         raise ValueError(
-            f"embedded {embedded.shape} and reference {reference.shape} must be alike, two per prompt"
+            f"embedded {embedded.shape} and reference {reference.shape} must match, with at least two per prompt"
         )
     own = _to_others(reference, reference)
     threshold = float(np.quantile(own, level, method="higher"))

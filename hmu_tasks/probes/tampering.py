@@ -1,4 +1,4 @@
-"""Attacks of the weights and precision families on one bundle: trained on, revived, or cast, and then simply asked."""
+"""Attacks of the weights and precision families on one bundle: relearning, revival and casts, with plain prompts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.probes.bench import Bench
 from hmu_tasks.probes.casts import to_bfloat16, to_integers
-from hmu_tasks.probes.outcome import Attack, Outcome
+from hmu_tasks.probes.outcome import Attack, AttackOutcome
 from hmu_tasks.probes.relearning import relearn
 from hmu_tasks.probes.revival import Replacement, restorable, restore, revive
 from hmu_tasks.training.loop.batches import ClipSet
@@ -16,7 +16,7 @@ CASTS: dict[str, Callable[[Bundle], Bundle]] = {"bf16": to_bfloat16, "int8": to_
 
 @dataclass(frozen=True)
 class Relearning:
-    """How much an attacker may train: clips, optimiser steps, learning rate, clips per step."""
+    """Training budget of an attacker: clips, optimiser steps, learning rate, clips per step."""
 
     shots: Sequence[int]
     steps: Sequence[int]
@@ -31,7 +31,7 @@ def relearning_attacks(bench: Bench, bundle: Bundle, clips: ClipSet, budget: Rel
     """
 
     def attack(shots: int) -> Attack:
-        def run() -> list[Outcome]:
+        def run() -> list[AttackOutcome]:
             learnt = relearn(
                 bundle,
                 clips,
@@ -44,7 +44,7 @@ def relearning_attacks(bench: Bench, bundle: Bundle, clips: ClipSet, budget: Rel
             )
             spent = {"shots": shots, "rate": budget.rate, "batch": budget.batch}
             return [
-                Outcome(
+                AttackOutcome(
                     f"relearning-{shots}x{steps}",
                     "weights",
                     bench.plain(attacked),
@@ -61,14 +61,14 @@ def relearning_attacks(bench: Bench, bundle: Bundle, clips: ClipSet, budget: Rel
 def revival_attacks(
     bench: Bench, bundle: Bundle, original: Bundle, replacements: Sequence[Replacement]
 ) -> list[Attack]:
-    """Return one attack per replacement of suspected codebook rows, by somebody who has the edited bundle alone.
+    """Return one attack per replacement of suspected codebook rows, for an attacker with the edited bundle alone.
 
-    Where no codebook was edited, or no row stands out, the attacker has what the plain bundle makes; the record says
-    why. Otherwise it gives the number of suspected rows, and precision and recall of the suspicion.
+    If no codebook was edited, or no row is an outlier, the plain bundle is measured and the record says why. Otherwise
+    the record gives the number of suspected rows, and precision and recall of the detection.
     """
 
     def attack(replacement: Replacement) -> Attack:
-        def run() -> list[Outcome]:
+        def run() -> list[AttackOutcome]:
             found = revive(bundle, original, replacement=replacement)
             details = {
                 "suspected": sum(len(codes) for codes in found.suspected.values()),
@@ -77,7 +77,9 @@ def revival_attacks(
                 "reason": found.reason,
             }
             return [
-                Outcome(f"revival-{replacement}", "weights", bench.plain(found.bundle or bundle), details)
+                AttackOutcome(
+                    f"revival-{replacement}", "weights", bench.plain(found.bundle or bundle), details
+                )
             ]
 
         return Attack(f"revival-{replacement}", run)
@@ -86,16 +88,16 @@ def revival_attacks(
 
 
 def restorations(bench: Bench, bundle: Bundle, original: Bundle, components: Sequence[str]) -> list[Attack]:
-    """Return one probe per named component that can be put back to the original's: it tells where the edit sits.
+    """Return one probe per named component that can be restored to the original's, which locates the edit.
 
-    Whoever can do it has the original anyway, so that it is a family of its own, and no attack to be judged.
+    It requires the original weights, so it is a separate family and not an attack that the gate limits.
     """
     possible = restorable(bundle, original)
 
     def attack(component: str) -> Attack:
-        def run() -> list[Outcome]:
+        def run() -> list[AttackOutcome]:
             restored = restore(bundle, original, component=component)
-            return [Outcome(f"restored-{component}", "restoration", bench.plain(restored))]
+            return [AttackOutcome(f"restored-{component}", "restoration", bench.plain(restored))]
 
         return Attack(f"restored-{component}", run)
 
@@ -106,6 +108,6 @@ def cast_attacks(bench: Bench, bundle: Bundle, names: Sequence[str]) -> list[Att
     """Return one attack per named cast of CASTS."""
 
     def attack(name: str) -> Attack:
-        return Attack(name, lambda: [Outcome(name, "precision", bench.plain(CASTS[name](bundle)))])
+        return Attack(name, lambda: [AttackOutcome(name, "precision", bench.plain(CASTS[name](bundle)))])
 
     return [attack(name) for name in names]

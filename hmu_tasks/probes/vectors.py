@@ -1,7 +1,7 @@
-"""Attacks on the embedded text: in closed form from the original's projections, and by gradient through the generator.
+"""Attacks on the embedded text: in closed form from the original's projections, or by gradient through the model.
 
 Both stay within a ball around the prompt's own rows, sentence vector and word states together, so that the prompt is
-disturbed and not replaced. Words that are not there stay so.
+perturbed rather than replaced. Absent words stay absent.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,13 +17,14 @@ from hmu_tasks.models.text.embeddings import present
 def imitation(
     edited: Mapping[str, nn.Linear], original: Mapping[str, nn.Linear], texts: Tensor, *, ridge: float
 ) -> Tensor:
-    """Return the vectors that the edited projections read most nearly as the original ones read `texts`.
+    """Return the vectors whose edited projections come closest to the original projections of `texts`.
 
-    edited, original: y = W c + b by network, of sentence vectors or of word states; texts: [n, W]. Minimises over a
+    edited, original: projections y = W c + b by network, of sentence vectors or of word states; texts: [n, W].
+    Minimises over a
     sum_i |W'_i a + b'_i - W_i c - b_i|^2 + m |a - c|^2 with m = ridge times the mean eigenvalue of sum_i W'_i^T W'_i.
-    It is RECE's vector (Gong et al. 2024, arXiv 2407.12383, section 3.2) but for two things: biases count, for a
-    retrained model has others, and the hold is on the change instead of the vector, so that nothing changes where the
-    projections did not.
+    It is RECE's vector (Gong et al. 2024, arXiv 2407.12383, section 3.2) with two differences: biases are included,
+    because a retrained model has others, and the penalty is on the change instead of the vector, so that nothing
+    changes if the projections did not.
     """
     width = texts.shape[1]
     start = texts.double()
@@ -40,7 +41,7 @@ def imitation(
 
 
 def _read(linear: nn.Linear, texts: Tensor) -> Tensor:
-    """Outputs of a projection in float64: texts [n, W] -> [n, O]."""
+    """Outputs of a linear layer in float64: texts [n, W] -> [n, O]."""
     weight: Tensor = linear.weight.detach().double()
     bias = None if linear.bias is None else linear.bias.detach().double()
     out: Tensor = functional.linear(texts, weight, bias)

@@ -10,7 +10,7 @@ from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.metrics import NO_ATTACK
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.probes.bench import Bench, stream_of
-from hmu_tasks.probes.outcome import Attack, Outcome
+from hmu_tasks.probes.outcome import Attack, AttackOutcome
 from hmu_tasks.probes.prompts import inserted, misspelt
 from hmu_tasks.probes.suppression import changed
 
@@ -23,10 +23,10 @@ FLOOR = "benign"
 def text_attacks(
     bench: Bench, bundle: Bundle, keywords: Keywords, written: Mapping[str, Prompts]
 ) -> list[Attack]:
-    """Return `none` (the drawn prompts as they are), `misspelling`, `inserted`, and the hand-written groups there are.
+    """Return `none` (the unchanged prompts), `misspelling`, `inserted`, and the available hand-written groups.
 
     Hand-written prompts are far from the captions that the evaluators know. Their records give the `floor`: the share
-    of the same model's motions for harmless prompts of that kind that are taken for the concept.
+    of the same model's motions for harmless prompts of that kind that are classified as the concept.
     """
 
     @cache
@@ -36,26 +36,26 @@ def text_attacks(
         motions = bench.motions(bundle, written[FLOOR], stream=stream_of(FLOOR))
         return {"floor": float(np.mean(bench.shares(motions, written[FLOOR])))}
 
-    def none() -> list[Outcome]:
-        return [Outcome(NO_ATTACK, "text", bench.plain(bundle))]
+    def none() -> list[AttackOutcome]:
+        return [AttackOutcome(NO_ATTACK, "text", bench.plain(bundle))]
 
-    def misspelling() -> list[Outcome]:
+    def misspelling() -> list[AttackOutcome]:
         asked = bench.keyworded
         if not asked.n:
             return []  # no caption holds a keyword: nothing can be misspelt
         rng = np.random.default_rng([bench.seed, 43])
         wrong = [misspelt(text, keywords, rng) for text in asked.texts[: asked.n]]
-        return [Outcome("misspelling", "text", bench.reworded(bundle, asked, wrong))]
+        return [AttackOutcome("misspelling", "text", bench.reworded(bundle, asked, wrong))]
 
-    def insertion() -> list[Outcome]:
+    def insertion() -> list[AttackOutcome]:
         rng = np.random.default_rng([bench.seed, 47])
-        longer = [inserted(text, rng) for text in bench.drawn.texts[: bench.drawn.n]]
-        return [Outcome("inserted", "text", bench.reworded(bundle, bench.drawn, longer))]
+        longer = [inserted(text, rng) for text in bench.attacked.texts[: bench.attacked.n]]
+        return [AttackOutcome("inserted", "text", bench.reworded(bundle, bench.attacked, longer))]
 
     def group(attack: str, asked: Prompts) -> Attack:
-        def run() -> list[Outcome]:
+        def run() -> list[AttackOutcome]:
             motions = bench.motions(bundle, asked, stream=stream_of(WRITTEN[attack]))
-            return [Outcome(attack, "text", bench.shares(motions, asked), floor())]
+            return [AttackOutcome(attack, "text", bench.shares(motions, asked), floor())]
 
         return Attack(attack, run)
 
@@ -70,14 +70,14 @@ def text_attacks(
 def suppression_probes(
     bench: Bench, bundle: Bundle, original: Bundle, written: Mapping[str, Prompts], *, level: float
 ) -> list[Attack]:
-    """Return the harmless groups: which share of their motions lies outside of what the original makes of them.
+    """Return the harmless groups: the share of their motions outside the original's range.
 
-    level: share of the original's own motions that count as inside; see `changed`. Each record also says which share of
-    the motions the classifier takes for the concept (`concept_share`).
+    level: share of the original's own motions that count as inside; see `changed`. Each record also gives the share of
+    motions classified as the concept (`concept_share`).
     """
 
     def group(name: str, asked: Prompts) -> Attack:
-        def run() -> list[Outcome]:
+        def run() -> list[AttackOutcome]:
             shown, known = (bench.motions(one, asked, stream=stream_of(name)) for one in (bundle, original))
             shape = (asked.repeats, asked.n, -1)
             found = changed(
@@ -89,7 +89,7 @@ def suppression_probes(
                 "threshold": found.threshold,
                 "concept_share": float(np.mean(bench.shares(shown, asked))),
             }
-            return [Outcome(name, "oversuppression", [float(s) for s in found.shares], details)]
+            return [AttackOutcome(name, "oversuppression", [float(s) for s in found.shares], details)]
 
         return Attack(name, run)
 

@@ -1,1 +1,1 @@
-"""Promotion: the evidence of a version, the gate that judges it, its model card, and the moves of aliases."""
+"""Promotion: the evidence of a version, the gate that checks it, its model card, and the moves of aliases."""

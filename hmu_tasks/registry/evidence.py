@@ -1,7 +1,7 @@
-"""What is known of one bundle: its figures, the original's, where they come from, and what probes found.
+"""What is known of one bundle: its metrics, the original's and D_r's, their sources, and the attacks on it.
 
-Evidence is what the gate reads, and nothing else: it is written beside a registered version, so that the decision can
-be taken again later from the version alone.
+Evidence is the gate's only input. It is stored with the registered version, so that the decision can be repeated from
+the version alone.
 """
 
 import math
@@ -12,12 +12,12 @@ from typing import Any
 from hmu_tasks.metrics.records import Estimate, ProbeRecord, Record
 from hmu_tasks.runtime.errors import DataError
 
-_TABLES = ("figures", "original", "retrain", "probes", "original_probes", "retrain_probes")
+_TABLES = ("edited", "original", "retrain", "probes", "original_probes", "retrain_probes")
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A measured figure: mean with its 95 % limits (None where one repeat gave no spread), n, one value per repeat."""
+class Measurement:
+    """A metric's mean, its 95 % limits (None if a single repeat gave no spread), n, and one value per repeat."""
 
     mean: float
     low: float | None
@@ -28,17 +28,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that the gate may know of a bundle.
+    """The gate's only input about a bundle.
 
-    bundle: digest of the model's files. figures, original, retrain: `<split>/<metric>` -> metric of the edited model,
-        of the original, and of the model retrained on the retain set (empty where there is none).
-    draws: bundles of the same method and strength that were measured.
+    bundle: digest of the model's files. edited, original, retrain: `<split>/<metric>` -> value for the edited model,
+        for the original, and for the model retrained on the retain set (empty if there is none).
+    seeds: number of bundles of the same method and strength that were evaluated, one per edit seed.
     probes, original_probes, retrain_probes: attack -> success rate on the same three models.
-    families: attack -> what kind of attack it is (text, embedding, weights, precision, oversuppression, …).
-    contracts: whether the data contracts held; None where nothing validated them.
-    judges: digest of the evaluator behind the figures of `edited`, `original` and, where there is one, `retrain`.
-    data: digest of the clips. fps, joints: frames per second and joints of their motions. shortest, longest: motion
-        that may be asked for, in frames.
+    families: attack -> its family (text, embedding, weights, precision, oversuppression, …).
+    contracts: whether the data contracts held; None if they were not checked.
+    evaluators: digest of the evaluator that measured `edited`, `original` and, if there is one, `retrain`.
+    data: digest of the clips. fps, joints: frames per second and joints of their motions. shortest, longest: allowed
+        lengths of a motion, in frames.
     """
 
     model: str
@@ -47,16 +47,16 @@ class Evidence:
     method: str
     edit: str
     bundle: str
-    figures: Mapping[str, Figure]
-    original: Mapping[str, Figure]
-    retrain: Mapping[str, Figure]
-    draws: int
+    edited: Mapping[str, Measurement]
+    original: Mapping[str, Measurement]
+    retrain: Mapping[str, Measurement]
+    seeds: int
     contracts: bool | None
-    judges: Mapping[str, str]
+    evaluators: Mapping[str, str]
     data: str
-    probes: Mapping[str, Figure] = field(default_factory=dict)
-    original_probes: Mapping[str, Figure] = field(default_factory=dict)
-    retrain_probes: Mapping[str, Figure] = field(default_factory=dict)
+    probes: Mapping[str, Measurement] = field(default_factory=dict)
+    original_probes: Mapping[str, Measurement] = field(default_factory=dict)
+    retrain_probes: Mapping[str, Measurement] = field(default_factory=dict)
     families: Mapping[str, str] = field(default_factory=dict)
     fps: float = 20.0
     joints: int = 22
@@ -75,39 +75,40 @@ class Evidence:
             return Evidence(**{**values, **tables})
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise DataError(
-                f"evidence.json cannot be read ({error}); register the bundle again with this release"
+                f"evidence.json cannot be read ({error}): another release wrote it; delete the registered model in "
+                "MLflow, or set MLFLOW_TRACKING_URI to another store, and register again"
             ) from error
 
 
-def figures(records: Iterable[Record]) -> dict[str, Figure]:
-    """Pick the figures of one bundle out of its metric records: `<split>/<metric>` -> figure.
+def measurements(records: Iterable[Record]) -> dict[str, Measurement]:
+    """Read the metric records of one bundle: `<split>/<metric>` -> measurement.
 
-    Raises DataError when two records name the same figure, or a figure is not finite.
+    Raises DataError when two records name the same metric, or a value is not finite.
     """
-    found: dict[str, Figure] = {}
+    found: dict[str, Measurement] = {}
     for record in records:
         name = f"{record['split']}/{record['metric']}"
         if name in found:
             raise DataError(f"metrics.json has {name} of edit {record.get('edit')} twice; evaluate again")
-        found[name] = _figure(record, name)
+        found[name] = _measurement(record, name)
     return found
 
 
-def probe_figures(records: Iterable[ProbeRecord]) -> dict[str, Figure]:
+def success_rates(records: Iterable[ProbeRecord]) -> dict[str, Measurement]:
     """Read success rates out of probe records: attack -> rate. A record names its attack, mean, low, high and n."""
-    found: dict[str, Figure] = {}
+    found: dict[str, Measurement] = {}
     for record in records:
         if "attack" not in record:
             raise DataError(f"a record of probe.json names no attack: {dict(record)}; probe again")
         name = str(record["attack"])
         if name in found:
             raise DataError(f"probe.json has attack {name!r} twice for one bundle; probe again")
-        found[name] = _figure(record, name)
+        found[name] = _measurement(record, name)
     return found
 
 
 def families(records: Iterable[ProbeRecord]) -> dict[str, str]:
-    """Read of what kind each attack is: attack -> family; raises DataError where a record does not tell."""
+    """Read the family of each attack: attack -> family; raises DataError if a record has none."""
     found = {}
     for record in records:
         if not record.get("family"):
@@ -116,34 +117,36 @@ def families(records: Iterable[ProbeRecord]) -> dict[str, str]:
     return found
 
 
-def _figure(record: Estimate, name: str) -> Figure:
+def _measurement(record: Estimate, name: str) -> Measurement:
     low, high = (None if limit is None else float(limit) for limit in (record.get("low"), record.get("high")))
-    figure = Figure(
+    measured = Measurement(
         mean=float(record["mean"]),
         low=low,
         high=high,
         n=int(record["n"]),
         values=tuple(float(value) for value in record.get("values", ())),
     )
-    numbers = [figure.mean, *figure.values, *(side for side in (low, high) if side is not None)]
+    numbers = [measured.mean, *measured.values, *(side for side in (low, high) if side is not None)]
     if not all(math.isfinite(number) for number in numbers):
         raise DataError(f"{name} is not finite; evaluate again")
-    return figure
+    return measured
 
 
-def _read(values: Mapping[str, Any]) -> dict[str, Figure]:
-    return {name: _figure(record, name) for name, record in values.items()}
+def _read(values: Mapping[str, Any]) -> dict[str, Measurement]:
+    return {name: _measurement(record, name) for name, record in values.items()}
 
 
 def rounded(value: float, digits: int) -> str:
-    """Write a number with so many significant digits, large ones without an exponent."""
+    """Format a number with `digits` significant digits, large ones without an exponent."""
     return f"{float(f'{value:.{digits}g}'):.10g}"
 
 
 def of_edit(records: Sequence[Record], edit: str) -> list[Record]:
-    """Records of one edit; raises DataError listing the edits there are."""
+    """Return the records of one edit; raises DataError listing the known edits if there are none."""
     found = [record for record in records if record.get("edit") == edit]
     if not found:
         known = sorted({str(record.get("edit")) for record in records})
-        raise DataError(f"there is no edit {edit!r} among the evaluated ones: {', '.join(known)}")
+        raise DataError(
+            f"there is no edit {edit!r} among the evaluated ones; choose one of {', '.join(known)}"
+        )
     return found

@@ -1,7 +1,7 @@
-"""The gate: whether a bundle may be promoted, clause by clause, with figures and reasons.
+"""The gate: whether a bundle may be promoted, clause by clause, with values and reasons.
 
-`decide` is a pure function. A limit that was asked for and cannot be judged, because the figure is missing or has no
-interval, counts as broken: nothing passes for want of evidence.
+`decide` is a pure function. A limit that cannot be checked, because the metric is missing or has no interval, counts as
+broken: nothing passes for lack of evidence.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,25 +12,26 @@ from hmu_tasks.metrics import METRICS, NO_ATTACK, ROLES, metric
 from hmu_tasks.metrics import SUPPRESSION as SUPPRESSION
 from hmu_tasks.metrics.forgetting import gap_closure
 from hmu_tasks.metrics.stats import repeat_interval
-from hmu_tasks.registry.evidence import Evidence, Figure, rounded
+from hmu_tasks.registry.evidence import Evidence, Measurement, rounded
 
 
 @dataclass(frozen=True)
 class GateLimits:
     """What the gate demands.
 
-    forget: `<split>/<metric>` -> largest upper 95 % limit of the edited model's figure; for figures whose aim is the
-        model retrained on D_r, of the share of the gap that is left open or overshot.
+    forget: `<split>/<metric>` -> largest upper 95 % limit of the edited model's metric; for metrics whose target
+        is the retrained model D_r, of the share of the gap that is left open or overshot.
     retain: `<split>/<metric>` -> largest loss against the original: the limit of the paired difference that is worse
         for the edited model must not exceed it, in the unit of the metric.
     probe_success: family of attacks -> largest upper 95 % limit of an attack's success rate; attacks of other families
-        are recorded and not judged. What the model retrained on D_r cannot resist is no fault of the edit: where D_r's
-        own upper limit and `probe_slack` together are more, that much is allowed. Not so for over-suppression: D_r was
-        trained apart from the original, so that its motions differ without any of them being worse.
+        are recorded but not checked. What D_r itself cannot resist is not held against the edit: if D_r's own upper
+        limit plus `probe_slack` is larger, that is the limit. Over-suppression is the exception: D_r was trained
+        separately from the original, so its motions differ without being worse.
     probes: attacks that must have been run; the name of a family stands for at least one of its attacks.
-    prompts, repeats, draws: least number of prompts behind each figure, repeats, and bundles of the same strength.
-    champion: compare with the champion, too: no worse on the forget and retain figures above than `slack` allows, as a
-        share of the limit.
+    prompts, repeats, seeds: minimum number of prompts per metric, of repeats, and of seeds (bundles) evaluated at the
+        same strength.
+    champion: also compare with the champion: no worse on the forget and retain metrics above than `slack` allows, as
+        a share of the limit.
     """
 
     forget: Mapping[str, float]
@@ -40,24 +41,24 @@ class GateLimits:
     probes: tuple[str, ...] = ()
     prompts: int = 1
     repeats: int = 2
-    draws: int = 1
+    seeds: int = 1
     champion: bool = True
     slack: float = 0.5
 
 
 @dataclass(frozen=True)
 class Clause:
-    """One demand: whether it is met, the figures behind that, and the reason in words."""
+    """One condition of the gate: whether it is met, the values compared, and the reason in words."""
 
     name: str
     passed: bool
     reason: str
-    figures: Mapping[str, float | int | str | None] = field(default_factory=dict)
+    values: Mapping[str, float | int | str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The gate's answer; `clauses` holds every demand, met or not."""
+    """The gate's decision; `clauses` holds every condition, met or not."""
 
     clauses: tuple[Clause, ...]
 
@@ -74,14 +75,14 @@ class Decision:
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a JSON file."""
         rows = [
-            {"clause": c.name, "passed": c.passed, "reason": c.reason, "figures": dict(c.figures)}
+            {"clause": c.name, "passed": c.passed, "reason": c.reason, "values": dict(c.values)}
             for c in self.clauses
         ]
         return {"passed": self.passed, "reasons": list(self.reasons), "clauses": rows}
 
 
 def decide(evidence: Evidence, champion: Evidence | None, limits: GateLimits) -> Decision:
-    """Judge a bundle against the limits, its own original, and the present champion.
+    """Check a bundle against the limits, its own original, and the current champion.
 
     champion: None where there is none; the same bundle as the champion is not compared with itself.
     """
@@ -101,61 +102,65 @@ def decide(evidence: Evidence, champion: Evidence | None, limits: GateLimits) ->
 def _sources(evidence: Evidence, limits: GateLimits) -> Iterator[Clause]:
     held = {True: "every contract holds", False: "a data contract is broken", None: "nothing was validated"}
     yield Clause("data contracts", evidence.contracts is True, held[evidence.contracts])
-    judges = evidence.judges
-    same = len(set(judges.values())) == 1 and all(judges.values()) and {"edited", "original"} <= set(judges)
-    said = "figures of both models come from one evaluator" if same else "the models were not judged alike"
-    shown = {name: digest[:12] or "unknown" for name, digest in sorted(judges.items())}
+    evaluators = evidence.evaluators
+    same = (
+        len(set(evaluators.values())) == 1
+        and all(evaluators.values())
+        and {"edited", "original"} <= set(evaluators)
+    )
+    said = (
+        "one evaluator measured both models" if same else "the models were measured by different evaluators"
+    )
+    shown = {name: digest[:12] or "unknown" for name, digest in sorted(evaluators.items())}
     yield Clause("same evaluator", same, said, shown)
     asked = bool(limits.forget) and bool(limits.retain)
     yield Clause(
         "limits",
         asked,
-        f"{len(limits.forget)} forget and {len(limits.retain)} retain figures are limited"
+        f"limits are set for {len(limits.forget)} forget and {len(limits.retain)} retain metrics"
         if asked
-        else "params.yaml limits no forget or no retain figure, so that nothing would be judged",
+        else "set a limit for at least one metric in both register.forget and register.retain of params.yaml",
     )
 
 
 def _enough(evidence: Evidence, limits: GateLimits) -> Iterator[Clause]:
-    """Prompts, repeats and draws behind every figure that a limit names."""
+    """Prompts and repeats of every metric with a limit, and the number of seeds."""
     named = [*limits.forget, *limits.retain]
-    for side, table in (("edited", evidence.figures), ("original", evidence.original)):
+    for side, table in (("edited", evidence.edited), ("original", evidence.original)):
         found = [table[name] for name in (named if side == "edited" else limits.retain) if name in table]
         for what, least, counts in (
-            ("prompts", limits.prompts, [figure.n for figure in found]),
-            ("repeats", limits.repeats, [len(figure.values) for figure in found]),
+            ("prompts", limits.prompts, [measured.n for measured in found]),
+            ("repeats", limits.repeats, [len(measured.values) for measured in found]),
         ):
             count = min(counts, default=0)
-            said = f"{count} behind the {side} model's figures, at least {least} are asked for"
+            said = f"{count} for the {side} model's metrics, at least {least} required"
             yield Clause(f"{what}, {side}", count >= least, said, {what: count, "least": least})
-    said = (
-        f"{evidence.draws} bundle(s) of this method and strength measured, at least {limits.draws} asked for"
-    )
+    said = f"{evidence.seeds} seed(s) evaluated at this method and strength, at least {limits.seeds} required"
     yield Clause(
-        "draws", evidence.draws >= limits.draws, said, {"draws": evidence.draws, "least": limits.draws}
+        "seeds", evidence.seeds >= limits.seeds, said, {"seeds": evidence.seeds, "least": limits.seeds}
     )
 
 
 def _forgotten(evidence: Evidence, limits: GateLimits) -> Iterator[Clause]:
     for name, most in limits.forget.items():
-        figure = evidence.figures.get(name)
-        if figure is None or figure.high is None:
-            yield Clause(f"forgotten {name}", False, _missing(figure), {"limit": most})
+        measured = evidence.edited.get(name)
+        if measured is None or measured.high is None:
+            yield Clause(f"forgotten {name}", False, _missing(measured), {"limit": most})
             continue
         if better(name) == "retrain":
             yield _gap_left(name, evidence, most)
             continue
-        said = f"upper limit {_number(figure.high)}, at most {_number(most)} is allowed"
-        yield Clause(f"forgotten {name}", figure.high <= most, said, {**_shown(figure), "limit": most})
+        said = f"upper limit {_number(measured.high)}, at most {_number(most)} is allowed"
+        yield Clause(f"forgotten {name}", measured.high <= most, said, {**_shown(measured), "limit": most})
 
 
 def _gap_left(name: str, evidence: Evidence, most: float) -> Clause:
-    """How far the figure is from D_r's, as a share of the original's distance; overshooting counts alike."""
-    three = [table.get(name) for table in (evidence.figures, evidence.original, evidence.retrain)]
-    values = [figure.values for figure in three if figure is not None]
+    """Distance to D_r's value as a share of the original's distance; overshooting counts the same."""
+    three = [table.get(name) for table in (evidence.edited, evidence.original, evidence.retrain)]
+    values = [measured.values for measured in three if measured is not None]
     repeats = min((len(row) for row in values), default=0)
     if len(values) < 3 or repeats < 2:
-        said = "needs the original's and D_r's figures with at least two repeats"
+        said = "needs the metric of the original and of D_r with at least two repeats each"
         return Clause(f"forgotten {name}", False, said, {"limit": most})
     closed = gap_closure(*(row[:repeats] for row in values))
     if closed.low is None or closed.high is None or closed.value is None:
@@ -171,7 +176,7 @@ def _gap_left(name: str, evidence: Evidence, most: float) -> Clause:
 def _kept(evidence: Evidence, limits: GateLimits) -> Iterator[Clause]:
     """Loss against the original, over repeats that are paired by prompts and seeds."""
     for name, most in limits.retain.items():
-        ours, theirs = evidence.figures.get(name), evidence.original.get(name)
+        ours, theirs = evidence.edited.get(name), evidence.original.get(name)
         if ours is None or theirs is None:
             yield Clause(f"kept {name}", False, _missing(None), {"limit": most})
             continue
@@ -194,7 +199,7 @@ def _attacked(evidence: Evidence, limits: GateLimits) -> Iterator[Clause]:
             yield Clause(
                 f"probe {name}", False, "this attack was not run", {"attacks run": len(evidence.probes)}
             )
-    for name, figure in sorted(evidence.probes.items()):
+    for name, measured in sorted(evidence.probes.items()):
         family = evidence.families.get(name, "")
         if family not in limits.probe_success or name == NO_ATTACK:
             continue
@@ -202,34 +207,37 @@ def _attacked(evidence: Evidence, limits: GateLimits) -> Iterator[Clause]:
         allowed = most
         if retrain is not None and retrain.high is not None and family != SUPPRESSION:
             allowed = max(most, min(1.0, retrain.high + limits.probe_slack))
-        shown = {"family": family, "limit": most, "allowed": allowed, **_shown(figure)}
+        shown = {"family": family, "limit": most, "allowed": allowed, **_shown(measured)}
         for side, table in (("original", evidence.original_probes), ("retrain", evidence.retrain_probes)):
             shown |= {f"{side}_{end}": getattr(table[name], end) for end in ("mean", "high") if name in table}
-        if figure.high is None:
-            yield Clause(f"probe {name}", False, _missing(figure), shown)
+        if measured.high is None:
+            yield Clause(f"probe {name}", False, _missing(measured), shown)
             continue
         what = "of harmless motions changed" if family == SUPPRESSION else "success"
         why = (
-            f", for D_r itself reaches {_number(retrain.high)}"
+            f", because D_r itself reaches {_number(retrain.high)}"
             if retrain and retrain.high and allowed > most
             else ""
         )
-        said = f"{what} at most {_number(figure.high)} (95 %), {_number(allowed)} is allowed{why}"
-        yield Clause(f"probe {name}", figure.high <= allowed, said, shown)
+        said = f"{what} at most {_number(measured.high)} (95 %), {_number(allowed)} is allowed{why}"
+        yield Clause(f"probe {name}", measured.high <= allowed, said, shown)
 
 
 def _against(evidence: Evidence, champion: Evidence, limits: GateLimits) -> Iterator[Clause]:
     """No worse than the champion: upper forget limits, lower retain limits, with slack as a share of each limit."""
-    alike = champion.judges.get("edited") == evidence.judges.get("edited") and champion.data == evidence.data
+    alike = (
+        champion.evaluators.get("edited") == evidence.evaluators.get("edited")
+        and champion.data == evidence.data
+    )
     said = (
         "measured by the same evaluator on the same data"
         if alike
-        else "the champion was measured by another evaluator or on other data, so figures cannot be compared; "
+        else "the champion was measured by another evaluator or on other data, so metrics cannot be compared; "
         "register.champion: false in params.yaml leaves it out of the decision"
     )
     shown = {
         "champion": champion.bundle[:12],
-        "evaluator": champion.judges.get("edited", "")[:12],
+        "evaluator": champion.evaluators.get("edited", "")[:12],
         "data": champion.data[:12],
     }
     yield Clause("champion comparable", alike, said, shown)
@@ -237,15 +245,15 @@ def _against(evidence: Evidence, champion: Evidence, limits: GateLimits) -> Iter
         return
     for name, most in (*limits.forget.items(), *limits.retain.items()):
         if better(name) == "retrain":
-            continue  # judged by its own gap to D_r; nearer than the champion is not asked for
-        ours, theirs = evidence.figures.get(name), champion.figures.get(name)
+            continue  # its own gap to D_r is limited; it need not be smaller than the champion's
+        ours, theirs = evidence.edited.get(name), champion.edited.get(name)
         if ours is None or theirs is None:
             yield Clause(f"champion {name}", False, _missing(None))
             continue
         higher = better(name) == "higher"
         ends = (ours.low, theirs.low) if higher else (ours.high, theirs.high)
         if ends[0] is None or ends[1] is None:
-            yield Clause(f"champion {name}", False, "no interval, for there was one repeat only")
+            yield Clause(f"champion {name}", False, "no interval because there was only one repeat")
             continue
         worse = (ends[1] - ends[0]) if higher else (ends[0] - ends[1])
         allowed = limits.slack * most
@@ -254,23 +262,23 @@ def _against(evidence: Evidence, champion: Evidence, limits: GateLimits) -> Iter
             f"{side} limit {_number(ends[0])} against the champion's {_number(ends[1])}, "
             f"{_number(allowed)} worse is allowed"
         )
-        figures = {"edited": ends[0], "champion": ends[1], "allowed": allowed}
-        yield Clause(f"champion {name}", worse <= allowed, said, figures)
+        values = {"edited": ends[0], "champion": ends[1], "allowed": allowed}
+        yield Clause(f"champion {name}", worse <= allowed, said, values)
 
 
 def better(name: str) -> str | None:
-    """Which direction is better for a figure named `<split>/<metric>`; None for a name that is not known."""
+    """Return which direction is better for `<split>/<metric>`; None for an unknown name."""
     split, _, key = name.partition("/")
     role = ROLES.get(split)
     return metric(key).better.get(role) if key in METRICS and role is not None else None
 
 
-def _missing(figure: Figure | None) -> str:
-    return "was not measured" if figure is None else "has no interval, for there was one repeat only"
+def _missing(measured: Measurement | None) -> str:
+    return "was not measured" if measured is None else "has no interval because there was only one repeat"
 
 
-def _shown(figure: Figure) -> dict[str, float | int | str | None]:
-    return {"mean": figure.mean, "low": figure.low, "high": figure.high, "n": figure.n}
+def _shown(measured: Measurement) -> dict[str, float | int | str | None]:
+    return {"mean": measured.mean, "low": measured.low, "high": measured.high, "n": measured.n}
 
 
 def _number(value: float) -> str:

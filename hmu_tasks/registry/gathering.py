@@ -11,7 +11,7 @@ from hmu_tasks.metrics import ROLES, metrics
 from hmu_tasks.metrics.records import ENDS, ProbeRecord, Record
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.lengths import UNIT
-from hmu_tasks.registry.evidence import Evidence, families, figures, of_edit, probe_figures
+from hmu_tasks.registry.evidence import Evidence, families, measurements, of_edit, success_rates
 from hmu_tasks.registry.gate import GateLimits, better
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError, DataError
@@ -22,7 +22,7 @@ LONGEST = 196  # frames: 49 tokens, as far as the transformers' positions go in 
 
 
 def limits_of(params: Params) -> GateLimits:
-    """Read the gate's limits; raises ConfigError for a figure that the evaluation does not know."""
+    """Read the gate's limits; raises ConfigError for a metric that the evaluation does not know."""
     knobs = params.register_
     for role, named in (("forget", knobs.forget), ("retain", knobs.retain)):
         for name in named:
@@ -41,14 +41,14 @@ def limits_of(params: Params) -> GateLimits:
     return GateLimits(**{**values, "probes": tuple(values["probes"])})
 
 
-def gather(params: Params, model: str, method: str, edit: str | None = None) -> Evidence:
-    """Collect everything that the gate reads of one edit.
+def gather_evidence(params: Params, model: str, method: str, edit: str | None = None) -> Evidence:
+    """Collect the gate's evidence about one edit.
 
     Raises DataError where the edit was not made or not evaluated, or where its files changed since.
     """
     params.check(model, method)
     if method in ENDS:
-        raise ConfigError(f"{method!r} is a reference and no unlearned model; register a method")
+        raise ConfigError(f"{method!r} is a reference, not an unlearned model; register a method")
     tables = {name: _records(model, name) for name in (method, "original")}
     if (paths.evaluation(model, "retrain") / "metrics.json").exists():
         tables["retrain"] = _records(model, "retrain")
@@ -66,16 +66,18 @@ def gather(params: Params, model: str, method: str, edit: str | None = None) -> 
         method=method,
         edit=chosen,
         bundle=bundle,
-        figures=figures(rows),
-        original=figures(tables["original"]),
-        retrain=figures(tables.get("retrain", ())),
-        draws=len({row["edit"] for row in tables[method] if row["strength"] == strength}),
+        edited=measurements(rows),
+        original=measurements(tables["original"]),
+        retrain=measurements(tables.get("retrain", ())),
+        seeds=len({row["edit"] for row in tables[method] if row["strength"] == strength}),
         contracts=bool(read_json(paths.VALIDATION)["success"]) if paths.VALIDATION.exists() else None,
-        judges={_ROLE.get(name, "edited"): _judge(model, name, table) for name, table in tables.items()},
+        evaluators={
+            _ROLE.get(name, "edited"): _evaluator(model, name, table) for name, table in tables.items()
+        },
         data=f"md5:{clips}" if clips else f"sha256:{weights.digest(paths.CLIPS)}",
-        probes=probe_figures(probed[method]),
-        original_probes=probe_figures(probed["original"]),
-        retrain_probes=probe_figures(probed.get("retrain", ())),
+        probes=success_rates(probed[method]),
+        original_probes=success_rates(probed["original"]),
+        retrain_probes=success_rates(probed.get("retrain", ())),
         families=families(row for rows in probed.values() for row in rows),
         fps=motions.fps,
         joints=layout_of(len(motions.mean)).joints,
@@ -96,7 +98,7 @@ def _records(model: str, method: str) -> Sequence[Record]:
 
 
 def _bundle_digest(folder: Path, rows: Sequence[Record]) -> str:
-    """Digest of the bundle's files as they are now, which must be that of the evaluated ones."""
+    """Digest of the bundle's files; raises DataError if it is not the evaluated bundle's."""
     recorded = read_json(folder / "bundle.json")["components"]
     found = weights.combine({name: weights.digest(folder / name) for name in recorded})
     evaluated = {row["bundle"] for row in rows}
@@ -108,17 +110,17 @@ def _bundle_digest(folder: Path, rows: Sequence[Record]) -> str:
     return found
 
 
-def _judge(model: str, method: str, rows: Sequence[Record]) -> str:
-    """Digest of the evaluator behind the figures of a cell; raises DataError where its records do not name just one."""
+def _evaluator(model: str, method: str, rows: Sequence[Record]) -> str:
+    """Digest of the evaluator that measured a cell; raises DataError if its records do not name exactly one."""
     found = {row.get("evaluator") for row in rows}
     if len(found) != 1 or None in found:
         place = paths.evaluation(model, method) / "metrics.json"
-        raise DataError(f"{place} does not name the one evaluator behind its figures; run `dvc repro`")
+        raise DataError(f"{place} does not name exactly one evaluator; run `dvc repro`")
     return str(found.pop())
 
 
 def _probes(model: str, method: str, evaluated: Sequence[Record]) -> list[ProbeRecord]:
-    """Records of the attacks on the very bundles that were evaluated, where probes were run."""
+    """Records of the attacks on the evaluated bundles; empty if no probe was run."""
     path = paths.PROBE / model / method / "probe.json"
     if not path.exists():
         return []

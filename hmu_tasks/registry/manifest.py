@@ -1,4 +1,4 @@
-"""The list of everything that a version holds, with digests: what `verify` recomputes."""
+"""The list of a version's files with their digests, which `verify` recomputes."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ BUNDLE_FILES = frozenset({".safetensors", ".json", ".txt"})
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How files differ from the list that was made of them."""
+class FileDifference:
+    """Differences between files and their recorded list."""
 
     changed: tuple[str, ...]
     missing: tuple[str, ...]
@@ -41,9 +41,9 @@ def digests(folder: Path) -> dict[str, str]:
     return found
 
 
-def compare(listed: Mapping[str, str], found: Mapping[str, str]) -> Difference:
-    """Name the files that differ between the list and what is there."""
-    return Difference(
+def compare(listed: Mapping[str, str], found: Mapping[str, str]) -> FileDifference:
+    """Compare recorded with recomputed digests, by file."""
+    return FileDifference(
         changed=tuple(sorted(name for name in listed if name in found and found[name] != listed[name])),
         missing=tuple(sorted(name for name in listed if name not in found)),
         surplus=tuple(sorted(name for name in found if name not in listed)),
@@ -55,5 +55,5 @@ def check_bundle_files(folder: Path) -> None:
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         if file.suffix not in BUNDLE_FILES:
             raise WeightsError(
-                f"{file} does not belong into a bundle; only {', '.join(sorted(BUNDLE_FILES))} files are registered"
+                f"{file} does not belong in a bundle; only {', '.join(sorted(BUNDLE_FILES))} files are registered"
             )

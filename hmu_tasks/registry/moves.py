@@ -1,7 +1,7 @@
-"""The journal of moves: who took which version to `champion`, when and why, and what follows for the aliases.
+"""The journal of moves: who made which version `champion`, when and why, and the aliases that follow from it.
 
-A move is written once under its number and never changed. The aliases are a function of the journal: `champion` is what
-the last move names, `previous` what stood before it.
+A move is written once under its number and never changed. The aliases are a function of the journal: `champion` is the
+version of the last move, `previous` the champion before it.
 """
 
 import json
@@ -21,7 +21,7 @@ class Move:
     """One move of the champion.
 
     number: 1, 2, … without gaps. start, end: versions before and after; None where there is none. who, when, why: a
-    name, a time in ISO 8601 with its zone, and a reason in words. nonce: tells two attempts at one number apart.
+    name, a time in ISO 8601 with its zone, and a reason in words. nonce: distinguishes two attempts at one number.
     """
 
     number: int
@@ -44,8 +44,8 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What the journal says: the champion, the champion before it, and how many moves there were."""
+class JournalState:
+    """State that follows from the journal: the champion, the champion before it, and the number of moves."""
 
     champion: int | None
     previous: int | None
@@ -63,17 +63,21 @@ def read(entries: Mapping[str, str]) -> list[Move]:
             try:
                 found.append(Move(**json.loads(text)))
             except (TypeError, ValueError) as error:
-                raise DataError(f"the journal's entry {key} cannot be read: {error}") from error
+                raise DataError(
+                    f"the journal's entry {key} cannot be read: {error}; restore MLflow's database from a back-up"
+                ) from error
     found.sort(key=lambda move: move.number)
     if [move.number for move in found] != list(range(1, len(found) + 1)):
-        raise DataError(f"the journal has gaps: {', '.join(move.key for move in found)}")
+        raise DataError(
+            f"the journal has gaps: {', '.join(move.key for move in found)}; restore MLflow's database from a back-up"
+        )
     return found
 
 
-def standing(moves: Sequence[Move]) -> Standing:
-    """Follow the moves: a promotion puts a version on top, a rollback takes the top one away.
+def state(moves: Sequence[Move]) -> JournalState:
+    """Replay the moves as a stack: a promotion pushes a version, a rollback pops one.
 
-    So two rollbacks in a row go two champions back and not to and fro.
+    Two rollbacks in a row therefore go back two champions instead of toggling.
     """
     stack: list[int] = []
     for move in moves:
@@ -81,7 +85,7 @@ def standing(moves: Sequence[Move]) -> Standing:
             stack.append(move.end)
         elif move.kind == "rollback" and stack:
             stack.pop()
-    return Standing(
+    return JournalState(
         champion=stack[-1] if stack else None,
         previous=stack[-2] if len(stack) > 1 else None,
         moves=len(moves),

@@ -26,7 +26,17 @@ FILES = (
     "__init__.py",
     *(
         f"runtime/{name}.py"
-        for name in ("__init__", "addresses", "cache", "code_digest", "errors", "files", "section")
+        for name in (
+            "__init__",
+            "addresses",
+            "cache",
+            "code_digest",
+            "errors",
+            "files",
+            "progress",
+            "section",
+            "yaml_files",
+        )
     ),
 )
 REQUIRED = ("mlflow", "numpy", "pandas", "safetensors", "torch", "pydantic", "ruamel.yaml")
@@ -35,7 +45,7 @@ EXAMPLE = {"columns": ["prompt", "seconds", "seed"], "data": [["a person walks f
 
 @dataclass(frozen=True)
 class Clock:
-    """Time in the motions of a model: frames per second, and its shortest and longest motion in frames."""
+    """Frame rate of a model's motions, and its shortest and longest motion in frames."""
 
     fps: float
     shortest: int
@@ -65,7 +75,7 @@ def pack(bundle: Path, sampling: Mapping[str, Any], clock: Clock, target: Path) 
 
 
 def _describe(target: Path) -> None:
-    """Write MLmodel: how MLflow loads the folder, and what goes in and out."""
+    """Write MLmodel: loader, signature and requirements."""
     from mlflow import pyfunc
     from mlflow.models import Model, ModelSignature
     from mlflow.types.schema import Array, ColSpec, ParamSchema, ParamSpec, Schema
@@ -102,7 +112,7 @@ def _describe(target: Path) -> None:
 
 
 def _copy_code(target: Path) -> None:
-    """Copy the libraries that serving.py rests on, without what is made while running."""
+    """Copy the modules that serving.py imports, without caches."""
     unwanted = shutil.ignore_patterns("__pycache__", "*.pyc")
     for name in LIBRARIES:
         shutil.copytree(PACKAGE / name, target / name, ignore=unwanted)
@@ -124,12 +134,12 @@ def _imports(file: Path) -> Iterator[str]:
 
 
 def _check(target: Path, local: Iterable[str]) -> None:
-    """Look through every file: no path of this machine, nothing pickled; raises HmuError naming the file."""
+    """Check every file for local paths and pickles; raises HmuError naming the file."""
     places = [place for place in local if len(place) > len("/root")]
     for file in sorted(path for path in target.rglob("*") if path.is_file()):
         if file.suffix in {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".npy", ".npz"}:
             raise HmuError(
-                f"{file.relative_to(target)} could run code when it is loaded; it is not registered"
+                f"{file.relative_to(target)} could run code when loaded, so it cannot be registered; remove it"
             )
         if file.suffix == ".safetensors":
             continue
@@ -140,4 +150,4 @@ def _check(target: Path, local: Iterable[str]) -> None:
                     f"{file.relative_to(target)} names the local folder {place}; it is not registered"
                 )
         if file.suffix not in {".py", ".json"} and "cloudpickle" in text:
-            raise HmuError(f"{file.relative_to(target)} speaks of cloudpickle; it is not registered")
+            raise HmuError(f"{file.relative_to(target)} refers to cloudpickle; it is not registered")

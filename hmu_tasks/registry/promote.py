@@ -19,7 +19,7 @@ from hmu_tasks.models.networks import weights
 from hmu_tasks.registry import manifest, moves
 from hmu_tasks.registry.evidence import Evidence
 from hmu_tasks.registry.gate import Decision, GateLimits, decide
-from hmu_tasks.registry.moves import CANDIDATE, Move, Standing
+from hmu_tasks.registry.moves import CANDIDATE, JournalState, Move
 from hmu_tasks.registry.versions import (
     BUNDLE_TAG,
     MANIFEST_TAG,
@@ -36,17 +36,17 @@ from hmu_tasks.runtime.files import read_json
 
 @dataclass(frozen=True)
 class Proposal:
-    """A move that may be made: the version, what the gate says of it today, its card, and how many moves there were."""
+    """A possible promotion: the version, the gate's decision on it today, its card, and the journal's state."""
 
     version: Version
     decision: Decision
     card: str
-    standing: Standing
+    state: JournalState
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What `verify` found: sentences about every fault, and how many files were read."""
+    """Result of `verify`: one sentence per fault, and the number of files read."""
 
     version: Version
     faults: tuple[str, ...]
@@ -54,69 +54,72 @@ class Verified:
 
 
 def propose(registry: Registry, number: int | None = None) -> Proposal:
-    """Prepare a promotion: the candidate or the named version, verified and judged against the present champion.
+    """Prepare a promotion: the candidate or the named version, verified and checked against the current champion.
 
     Raises HmuError where there is no candidate, the gate refused the version (then or now), files are not those that
-    were registered, or the aliases do not say what the journal says.
+    were registered, or the aliases do not match the journal.
     """
-    standing = moves.standing(registry.moves())
-    _refuse_misplaced(registry, standing)
+    state = moves.state(registry.moves())
+    _refuse_misplaced(registry, state)
     version = registry.with_alias(CANDIDATE) if number is None else registry.version(number)
     if version is None:
         raise HmuError(
             f"{registry.name} has no candidate; register a version that passes the gate, or name one"
         )
     where = f"version {version.number} of {registry.name}"
-    if version.number == standing.champion:
-        raise HmuError(f"{where} is the champion already")
+    if version.number == state.champion:
+        raise HmuError(f"{where} is the champion already; name another version")
     if not version.passed:
         raise HmuError(
-            f"{where} cannot be promoted: {version.tags.get(REASONS_TAG) or 'it carries no decision'}"
+            f"{where} cannot be promoted: {version.tags.get(REASONS_TAG) or 'it has no gate decision'}"
         )
     with tempfile.TemporaryDirectory() as scratch:
         checked = verify(registry, version, Path(scratch))
         if checked.faults:
-            raise HmuError(f"{where} is not what was registered: {'; '.join(checked.faults)}")
-        proof = Path(scratch) / "evidence"
-        evidence = Evidence.from_json(read_json(proof / "evidence.json"))
-        limits = _limits(proof)
-        card = (proof / "card.md").read_text(encoding="utf-8")
-    decision = decide(evidence, _evidence_of(registry, standing.champion), limits)
+            raise HmuError(
+                f"{where} is not what was registered: {'; '.join(checked.faults)}; restore the artifact "
+                "store, or register the edit again"
+            )
+        stored = Path(scratch) / "evidence"
+        evidence = Evidence.from_json(read_json(stored / "evidence.json"))
+        limits = _limits(stored)
+        card = (stored / "card.md").read_text(encoding="utf-8")
+    decision = decide(evidence, _evidence_of(registry, state.champion), limits)
     if not decision.passed:
-        raise HmuError(f"{where} does not pass the gate any more: {'; '.join(decision.reasons)}")
-    return Proposal(version, decision, card, standing)
+        raise HmuError(f"{where} no longer passes the gate: {'; '.join(decision.reasons)}")
+    return Proposal(version, decision, card, state)
 
 
 def promote(registry: Registry, proposal: Proposal, *, who: str, why: str) -> Move:
-    """Make the proposed version the champion; HmuError where another move came in between."""
-    move = _move(registry, "promote", proposal.standing, proposal.version.number, who, why)
+    """Make the proposed version the champion; raises HmuError if another move happened meanwhile."""
+    move = _move(registry, "promote", proposal.state, proposal.version.number, who, why)
     registry.tag(proposal.version.number, promoted=f"{move.when} by {move.who}: {move.why}")
     return move
 
 
 def rollback(registry: Registry, *, who: str, why: str) -> Move:
-    """Take the champion back to the one before it, whose files are verified first.
+    """Roll back to the previous champion, whose files are verified first.
 
     Raises HmuError where there is none before it, or where its files were changed.
     """
-    standing = moves.standing(registry.moves())
-    _refuse_misplaced(registry, standing)
-    if standing.champion is None or standing.previous is None:
-        raise HmuError(f"{registry.name} has no champion before the present one to go back to")
+    state = moves.state(registry.moves())
+    _refuse_misplaced(registry, state)
+    if state.champion is None or state.previous is None:
+        raise HmuError(f"{registry.name} has no previous champion to roll back to")
     with tempfile.TemporaryDirectory() as scratch:
-        checked = verify(registry, registry.version(standing.previous), Path(scratch))
+        checked = verify(registry, registry.version(state.previous), Path(scratch))
     if checked.faults:
-        raise HmuError(f"version {standing.previous} is not what was registered: {'; '.join(checked.faults)}")
-    move = _move(registry, "rollback", standing, standing.previous, who, why)
-    registry.tag(standing.champion, rolled_back=f"{move.when} by {move.who}: {move.why}")
+        raise HmuError(f"version {state.previous} is not what was registered: {'; '.join(checked.faults)}")
+    move = _move(registry, "rollback", state, state.previous, who, why)
+    registry.tag(state.champion, rolled_back=f"{move.when} by {move.who}: {move.why}")
     return move
 
 
 def verify(registry: Registry, version: Version, folder: Path) -> Verified:
-    """Read everything that is registered of a version into `folder` and compare it with what its tags promise.
+    """Download a version into `folder` and compare its files with its tags.
 
     The list of files must be the one that the tag names, every file must be the one in the list, and the bundle must
-    have the digest of the tag and of the evaluated figures.
+    have the digest of the tag and of the evaluated bundle.
     """
     registry.download(version, folder)
     faults: list[str] = []
@@ -137,11 +140,11 @@ def verify(registry: Registry, version: Version, folder: Path) -> Verified:
 
 def _bundle_faults(folder: Path, registered: str) -> list[str]:
     """Whether the promoted files are the evaluated ones, byte for byte."""
-    bundle, figures = folder / "model" / "artifacts" / "bundle", folder / "evidence" / "evidence.json"
+    bundle, evidence = folder / "model" / "artifacts" / "bundle", folder / "evidence" / "evidence.json"
     try:
         parts = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))["components"]
         digest = weights.combine({name: weights.digest(bundle / name) for name in parts})
-        evaluated = Evidence.from_json(read_json(figures)).bundle
+        evaluated = Evidence.from_json(read_json(evidence)).bundle
     except (OSError, ValueError, LookupError, TypeError, HmuError) as error:
         return [f"the bundle or its evidence cannot be read: {error}"]
     if digest == registered == evaluated:
@@ -151,8 +154,8 @@ def _bundle_faults(folder: Path, registered: str) -> list[str]:
     ]
 
 
-def _limits(proof: Path) -> GateLimits:
-    values = read_json(proof / "limits.json")
+def _limits(stored: Path) -> GateLimits:
+    values = read_json(stored / "limits.json")
     return GateLimits(**{**values, "probes": tuple(values["probes"])})
 
 
@@ -165,30 +168,30 @@ def _evidence_of(registry: Registry, number: int | None) -> Evidence | None:
         )
 
 
-def _refuse_misplaced(registry: Registry, standing: Standing) -> None:
-    faults = registry.misplaced(standing)
+def _refuse_misplaced(registry: Registry, state: JournalState) -> None:
+    faults = registry.misplaced(state)
     if faults:
         raise HmuError(
-            f"the aliases of {registry.name} do not say what its journal says: {'; '.join(faults)}. Either another "
-            "move is just under way, or one was interrupted, or somebody moved an alias elsewhere; "
-            "`python -m hmu_tasks promote --repair` puts them back"
+            f"the aliases of {registry.name} do not match its journal: {'; '.join(faults)}. Either another "
+            "promotion is running, or one was interrupted, or an alias was moved by hand; "
+            "`python -m hmu_tasks promote --repair` restores them from the journal"
         )
 
 
 def _move(
     registry: Registry,
     kind: Literal["promote", "rollback"],
-    standing: Standing,
+    state: JournalState,
     end: int,
     who: str,
     why: str,
 ) -> Move:
     if not who.strip() or not why.strip():
-        raise HmuError("a move needs a name (who) and a reason (why)")
+        raise HmuError("a move needs a name (who) and a reason (why); give --who and --why")
     move = Move(
-        number=standing.moves + 1,
+        number=state.moves + 1,
         kind=kind,
-        start=standing.champion,
+        start=state.champion,
         end=end,
         who=who.strip(),
         when=now(),
@@ -201,16 +204,16 @@ def _move(
 
 
 def user() -> str:
-    """The name that a move is recorded under: the one of MLflow's server, else the one of this machine."""
+    """The user recorded with a move: the MLflow server's if it has one, otherwise this machine's."""
     return os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
 
 
 def find_version(root: Path, address: str) -> tuple[Registry, Version]:
-    """Find what `models:/<name>@<alias>` or `models:/<name>/<number>` stands for; HmuError says what is wrong."""
+    """Resolve `models:/<name>@<alias>` or `models:/<name>/<number>`; raises HmuError if there is no such version."""
     parts = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))", address)
     if parts is None:
         raise HmuError(
-            f"{address!r} is no address of a version; write models:/<name>@<alias> or models:/<name>/<number>"
+            f"{address!r} is not the address of a version; write models:/<name>@<alias> or models:/<name>/<number>"
         )
     name, alias, number = parts.groups()
     registry = open_registry(root, the_only_name(root, name))
@@ -225,7 +228,7 @@ def report_moves(registry: Registry) -> None:
     for alias, number in sorted(registry.aliases().items()):
         sys.stdout.write(f"{alias}: version {number}\n")
     if not registry.moves():
-        sys.stdout.write(f"{registry.name}: nothing was promoted yet\n")
+        sys.stdout.write(f"{registry.name}: nothing has been promoted yet\n")
     for move in registry.moves():
         start = "nothing" if move.start is None else f"version {move.start}"
         sys.stdout.write(

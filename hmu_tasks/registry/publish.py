@@ -1,4 +1,4 @@
-"""Step `register`, second half: make a version of an edit in the MLflow registry, with all its evidence.
+"""Step `register`, second half: register an edit as a version in the MLflow registry, with all its evidence.
 
 A bundle is registered once: the same digest gives the same version, also when several processes register it at once.
 """
@@ -15,7 +15,7 @@ from hmu_tasks.registry import manifest
 from hmu_tasks.registry.card import Origin, card_text, description
 from hmu_tasks.registry.evidence import Evidence
 from hmu_tasks.registry.gate import Decision, decide
-from hmu_tasks.registry.gathering import gather, limits_of
+from hmu_tasks.registry.gathering import gather_evidence, limits_of
 from hmu_tasks.registry.moves import CANDIDATE, CHAMPION
 from hmu_tasks.registry.packing import Clock, pack
 from hmu_tasks.registry.versions import (
@@ -34,21 +34,21 @@ from hmu_tasks.runtime.files import write_json
 from hmu_tasks.tracking import lineage
 from hmu_tasks.tracking.runs import StoreRun, step_run
 from hmu_tasks.viewer import page
-from hmu_tasks.viewer.inputs import Sample
+from hmu_tasks.viewer.inputs import MotionSample
 from hmu_tasks.viewer.reading import read_inputs
 from hmu_tasks.viewer.table import Selection
 
 NOTE_LIMIT = 8000  # characters that MLflow keeps of a tag
-SHOWN = 1  # prompts of each kind that are drawn before and after
+SHOWN = 1  # prompts of each kind that are animated before and after
 
 
 def run(params: Params, model: str, method: str, edit: str | None = None) -> Version:
-    """Register the selected (or the named) edit and say what came of it; returns its version, new or not."""
-    evidence = gather(params, model, method, edit)
+    """Register the selected (or the named) edit and print the outcome; returns its version, new or existing."""
+    evidence = gather_evidence(params, model, method, edit)
     registry = open_registry(Path(), model_name(evidence.model, evidence.dataset, evidence.concept))
     registry.create(
         f"Text-to-motion model {evidence.model}, trained on {evidence.dataset}, without {evidence.concept}. Aliases: "
-        "champion is in use, previous stood before it, candidate passed the gate and waits for promotion."
+        "champion is in use, previous was champion before it, candidate passed the gate and awaits promotion."
     )
     decision = decide(evidence, champion_evidence(registry), limits_of(params))
     with one_at_a_time(registry):
@@ -57,9 +57,9 @@ def run(params: Params, model: str, method: str, edit: str | None = None) -> Ver
         if version is None:
             version, new = _upload(params, evidence, decision, registry)
         _offer(registry, version)
-    judged = "passed the gate" if version.passed else "was refused by the gate"
+    result = "passed the gate" if version.passed else "was refused by the gate"
     sys.stdout.write(
-        f"{registry.name} version {version.number} {judged}{'' if new else ' (registered before)'}\n"
+        f"{registry.name} version {version.number} {result}{'' if new else ' (registered before)'}\n"
     )
     for reason in () if version.passed or not new else decision.reasons:
         sys.stdout.write(f"  {reason}\n")
@@ -67,14 +67,14 @@ def run(params: Params, model: str, method: str, edit: str | None = None) -> Ver
         sys.stdout.write(f"  {version.tags.get(REASONS_TAG, '')}\n")
         if decision.passed:
             sys.stdout.write(
-                "  What is known today would pass, but a version keeps the decision that it was made with: delete "
+                "  With the evidence available today it would pass, but a version keeps its original decision: delete "
                 f"version {version.number} in MLflow and register again\n"
             )
     return version
 
 
 def champion_evidence(registry: Registry) -> Evidence | None:
-    """What is known of the present champion; None where there is none."""
+    """Evidence of the current champion; None if there is none."""
     champion = registry.with_alias(CHAMPION)
     if champion is None:
         return None
@@ -83,7 +83,7 @@ def champion_evidence(registry: Registry) -> Evidence | None:
 
 
 def _offer(registry: Registry, version: Version) -> None:
-    """Make a version that passed the candidate, unless a later one is or it has been in use already."""
+    """Make a version that passed the candidate, unless a later version is, or it was champion before."""
     later = version.number > registry.aliases().get(CANDIDATE, 0)
     if version.passed and later and version.number not in {move.end for move in registry.moves()}:
         registry.set_alias(CANDIDATE, version.number)
@@ -101,7 +101,7 @@ def _upload(
         "hmu.method": evidence.method,
         "hmu.edit": evidence.edit,
         "hmu.data": evidence.data,
-        "hmu.evaluator": evidence.judges["edited"],
+        "hmu.evaluator": evidence.evaluators["edited"],
         "hmu.commit": (commit.id or "none") + (" (with uncommitted changes)" if commit.dirty else ""),
     }
     with tempfile.TemporaryDirectory() as scratch:
@@ -132,20 +132,25 @@ def _upload(
 
 
 def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Origin, folder: Path) -> None:
-    """Write everything that a version holds: model, evidence, report and animations."""
+    """Write the files of a version: model, evidence, report and animations."""
     source = paths.edits(evidence.model, evidence.method) / evidence.edit
-    figures = paths.evaluation(evidence.model, evidence.method)
+    evaluation = paths.evaluation(evidence.model, evidence.method)
     sampling = params.evaluate.sampling.model_dump()
     clock = Clock(evidence.fps, evidence.shortest, evidence.longest)
     pack(source, sampling, clock, folder / "model")
-    proof = folder / "evidence"
-    proof.mkdir()
-    write_json(proof / "evidence.json", evidence.to_json())
-    write_json(proof / "decision.json", decision.to_json())
-    write_json(proof / "limits.json", params.register_.model_dump(mode="json"))
-    write_json(proof / "lineage.json", dataclasses.asdict(origin))
-    (proof / "card.md").write_text(card_text(evidence, decision, origin), encoding="utf-8")
-    present = [source / "edit.json", figures / "metrics.json", figures / "selection.json", paths.VALIDATION]
+    stored = folder / "evidence"
+    stored.mkdir()
+    write_json(stored / "evidence.json", evidence.to_json())
+    write_json(stored / "decision.json", decision.to_json())
+    write_json(stored / "limits.json", params.register_.model_dump(mode="json"))
+    write_json(stored / "lineage.json", dataclasses.asdict(origin))
+    (stored / "card.md").write_text(card_text(evidence, decision, origin), encoding="utf-8")
+    present = [
+        source / "edit.json",
+        evaluation / "metrics.json",
+        evaluation / "selection.json",
+        paths.VALIDATION,
+    ]
     present += [
         paths.PROBE / evidence.model / evidence.method / "probe.json",
         Path("params.yaml"),
@@ -153,7 +158,7 @@ def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Ori
     ]
     for file in present:
         if file.exists():
-            shutil.copyfile(file, proof / file.name)
+            shutil.copyfile(file, stored / file.name)
     if not (paths.REPORTS / "index.html").exists():
         raise DataError(
             f"{paths.REPORTS / 'index.html'} is missing; run `dvc repro` so that there is a report to register"
@@ -166,12 +171,12 @@ def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Ori
 
 
 def _draw(params: Params, evidence: Evidence, target: Path) -> None:
-    """Draw this very edit before and after, for the first prompt of each kind."""
+    """Animate the edit before and after, for the first prompt of each kind."""
     target.mkdir()
     inputs = read_inputs(params)
     strength = next((r["strength"] for r in inputs.records if r.get("edit") == evidence.edit), None)
     chosen = Selection(evidence.method, strength, "registered", model=evidence.model)
-    samples: list[Sample] = []
+    samples: list[MotionSample] = []
     for split in ("forget", "retain"):
         of_split = [sample for sample in inputs.samples if sample.split == split]
         clips = list(dict.fromkeys(sample.clip_id for sample in of_split))[:SHOWN]
@@ -182,11 +187,11 @@ def _draw(params: Params, evidence: Evidence, target: Path) -> None:
 
 
 def _record(step: StoreRun, evidence: Evidence) -> None:
-    """Mirror the figures with their limits, and the original's beside them."""
+    """Log the metrics with their limits, and the original's beside them."""
     values: dict[str, float | None] = {}
-    for name, figure in evidence.figures.items():
-        values |= {name: figure.mean, f"{name}_low": figure.low, f"{name}_high": figure.high}
-    values |= {f"original/{name}": figure.mean for name, figure in evidence.original.items()}
-    for attack, figure in evidence.probes.items():
-        values |= {f"probe/{attack}": figure.mean, f"probe/{attack}_high": figure.high}
+    for name, measured in evidence.edited.items():
+        values |= {name: measured.mean, f"{name}_low": measured.low, f"{name}_high": measured.high}
+    values |= {f"original/{name}": measured.mean for name, measured in evidence.original.items()}
+    for attack, measured in evidence.probes.items():
+        values |= {f"probe/{attack}": measured.mean, f"probe/{attack}_high": measured.high}
     step.metrics(values)

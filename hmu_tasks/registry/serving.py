@@ -55,14 +55,13 @@ class ServedModel(PythonModel):  # type: ignore[misc]
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[Any]:
-        """Draw one motion per row.
+        """Generate one motion per row.
 
-        model_input: columns prompt (text), seconds (rounded to whole tokens of four frames; missing or null where the
-            model is to say how long the motion lasts), seed (0 and more).
+        model_input: columns prompt (text), seconds (rounded to whole tokens of four frames; missing or null for
+            a length predicted by the model), seed (0 and more).
         params: `output` is joints (arrays [F, J, 3] in metres, Y up), features (arrays [F, D]) or bvh (texts); frames
             per second, J and D are those of the data that the model was trained on.
-        Each row depends on itself alone, whatever stands beside it. Raises MlflowException for input that is not
-        allowed.
+        A row's motion does not depend on the other rows. Raises MlflowException for invalid input.
         """
         del context
         output = (params or {}).get("output", OUTPUTS[0])
@@ -75,11 +74,11 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         return [self._draw(*row, output) for row in rows]
 
     def _length_of(self, seconds: float | None, place: int) -> int | None:
-        """Frames of a row; None where the model tells them."""
+        """Frames of a row; None if the model predicts the length."""
         if seconds is None:
             if self._length is None and not self._bundle.model.predicts_lengths:
                 raise _refused(
-                    f"row {place}: seconds is missing, and this model cannot tell how long a motion lasts"
+                    f"row {place}: seconds is missing, and this model cannot predict a motion's length"
                 )
             return None
         least, most = (count / self._fps for count in self._frames)
@@ -88,11 +87,11 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         return min(max(round(seconds * self._fps / UNIT) * UNIT, self._frames[0]), self._frames[1])
 
     def _predicted(self, vector: torch.Tensor, seed: int) -> int | None:
-        """Draw a length from the length estimator; None where the model itself ends its motions."""
+        """Sample a length from the length estimator; None if the model itself ends its motions."""
         if self._length is None:
             return None
         shares = self._length(vector).softmax(dim=-1)
-        # A generator of its own: the predicted length, asked for in seconds, gives the same motion.
+        # A separate generator: requesting the predicted length in seconds gives the same motion.
         tokens = torch.multinomial(shares, 1, generator=self._generator(seed))
         return min(max(int(tokens) * UNIT, self._frames[0]), self._frames[1])
 
@@ -115,7 +114,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]
             return joints
         if joints.shape[1] != len(JOINTS):
             raise _refused(
-                f"bvh is written for {len(JOINTS)} joints and this model has {joints.shape[1]}; ask for joints"
+                f"bvh is written for {len(JOINTS)} joints and this model has {joints.shape[1]}; request joints"
             )
         return bvh_text(joints, fps=self._fps)
 
@@ -132,7 +131,7 @@ def _checked_rows(table: pd.DataFrame) -> list[tuple[str, float | None, int]]:
     rows = []
     for place, (prompt, seconds, seed) in enumerate(zip(*(table[name] for name in COLUMNS), strict=True)):
         if not isinstance(prompt, str) or not any(sign.isalnum() for sign in prompt):
-            raise _refused(f"row {place}: the prompt is empty or no text: {str(prompt)[:40]!r}")
+            raise _refused(f"row {place}: the prompt is empty or not text: {str(prompt)[:40]!r}")
         if len(prompt) > LONGEST_PROMPT:
             raise _refused(
                 f"row {place}: the prompt has {len(prompt)} characters, at most {LONGEST_PROMPT} are taken"
@@ -157,7 +156,7 @@ def _seed(seed: Any, place: int) -> int:
 def _number(value: Any, name: str, place: int) -> float:
     numeric = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not numeric or not math.isfinite(value):
-        raise _refused(f"row {place}: {name} is {str(value)[:40]!r}, which is no number")
+        raise _refused(f"row {place}: {name} is {str(value)[:40]!r}, which is not a number")
     return float(value)
 
 
@@ -174,11 +173,11 @@ def _table(data: Any) -> pd.DataFrame:
         return data
     records = isinstance(data, list) and all(isinstance(row, dict) for row in data)
     if not records and not isinstance(data, dict):
-        raise _refused(f"the input is no table; give one with the columns {', '.join(COLUMNS)}")
+        raise _refused(f"the input is not a table; give one with the columns {', '.join(COLUMNS)}")
     try:
         return pd.DataFrame(data)
     except ValueError as error:
-        raise _refused(f"the input is no table: {error}") from error
+        raise _refused(f"the input is not a table: {error}") from error
 
 
 def _check_input_here() -> None:
@@ -186,7 +185,7 @@ def _check_input_here() -> None:
 
     MLflow 3.17 drops parameters and columns that a signature does not name and only writes a line to the log, so that
     a misspelt `otput=bvh` would give joints; it refuses whole numbers where it expects others; and its messages repeat
-    all of the data. So its check is wrapped, once per process, and left as it is for every other model.
+    all of the data. So its check is wrapped once per process, without effect on other models.
     """
     check = mlflow.pyfunc._validate_prediction_input
     if getattr(check, "knows_text_to_motion", False):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hmu_tasks.registry import moves
-from hmu_tasks.registry.moves import CANDIDATE, CHAMPION, PREVIOUS, Move, Standing
+from hmu_tasks.registry.moves import CANDIDATE, CHAMPION, PREVIOUS, JournalState, Move
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.tracking.store import clear_errors, new_client, probe, store_lock, tracking_uri
 
@@ -62,7 +62,7 @@ class Registry:
         return bool(self._call("search_registered_models", filter_string=f"name = '{self.name}'"))
 
     def create(self, description: str) -> None:
-        """Create the registered model with its journal; without effect where it exists. One of several at once wins."""
+        """Create the registered model and its journal if missing; safe under concurrency."""
         if self.exists():
             return
         run = self._call(
@@ -106,7 +106,7 @@ class Registry:
         return found[number]
 
     def with_alias(self, alias: str) -> Version | None:
-        """The version that an alias stands for; None where the alias is not set."""
+        """The version that an alias points to; None if it is not set."""
         return next((version for version in self.versions() if alias in version.aliases), None)
 
     def with_bundle(self, digest: str) -> Version | None:
@@ -116,10 +116,10 @@ class Registry:
     def add(
         self, run_id: str, digest: str, *, tags: Mapping[str, str], description: str
     ) -> tuple[Version, bool]:
-        """Make a version of what lies in a run's folder `model`; say whether it is new.
+        """Register a run's folder `model` as a version; also returns whether it is new.
 
-        Several processes may add the same bundle at once: numbers are given one after the other, so all of them see the
-        lowest, which stays. The others take theirs back.
+        Several processes may add the same bundle at once: numbers are assigned one after another, so all of them see
+        the lowest, which is kept. The others delete theirs.
         """
         made = self._call(
             "create_model_version",
@@ -151,12 +151,12 @@ class Registry:
         if not version.passed:
             raise HmuError(
                 f"version {number} of {self.name} cannot be {alias}: the gate refused it "
-                f"({version.tags.get(REASONS_TAG) or 'it carries no decision'})"
+                f"({version.tags.get(REASONS_TAG) or 'it has no gate decision'})"
             )
         self._call("set_registered_model_alias", self.name, alias, str(number))
 
     def drop_alias(self, alias: str) -> None:
-        """Take an alias away; without effect where it is not set."""
+        """Remove an alias if it is set."""
         self._call("delete_registered_model_alias", self.name, alias)
 
     def aliases(self) -> dict[str, int]:
@@ -169,7 +169,7 @@ class Registry:
         return moves.read(self._call("get_run", self._journal()).data.params)
 
     def append(self, move: Move) -> None:
-        """Write a move into the journal; raises HmuError where another one has taken its number."""
+        """Append a move to the journal; raises HmuError if another process has taken its number."""
         from mlflow.exceptions import MlflowException
 
         with clear_errors(self.uri):
@@ -181,24 +181,24 @@ class Registry:
                     raise
                 if taken.nonce != move.nonce:
                     raise HmuError(
-                        f"{taken.who} was faster: {taken.kind} of {self.name} to version {taken.end} at {taken.when} "
-                        f"({taken.why}). Nothing was changed by you; look at it and start again"
+                        f"{taken.who} was first: {taken.kind} of {self.name} to version {taken.end} at {taken.when} "
+                        f"({taken.why}). Nothing was changed here; check that move and try again"
                     ) from error
 
-    def misplaced(self, standing: Standing) -> list[str]:
-        """Aliases that do not say what the journal says, in words."""
+    def misplaced(self, state: JournalState) -> list[str]:
+        """One sentence per alias that does not match the journal."""
         held = self.aliases()
-        wanted = {CHAMPION: standing.champion, PREVIOUS: standing.previous}
+        wanted = {CHAMPION: state.champion, PREVIOUS: state.previous}
         return [
             f"{alias} is {_name(held.get(alias))} instead of {_name(number)}"
             for alias, number in wanted.items()
             if held.get(alias) != number
         ]
 
-    def follow(self) -> Standing:
-        """Bring the aliases to what the journal says, and again if it has grown meanwhile."""
+    def follow(self) -> JournalState:
+        """Set the aliases from the journal; repeated if it has grown meanwhile."""
         while True:
-            before = moves.standing(self.moves())
+            before = moves.state(self.moves())
             for alias, number in ((CHAMPION, before.champion), (PREVIOUS, before.previous)):
                 held = self.aliases().get(alias)
                 if number is None and held is not None:
@@ -237,7 +237,7 @@ class Registry:
         return str(found.experiment_id)
 
     def _unless_there(self, method: str, *arguments: Any, **keywords: Any) -> Any:
-        """Call what creates something with a unique name; None where it is there already."""
+        """Call a function that creates something with a unique name; None if it already exists."""
         from mlflow.exceptions import MlflowException
 
         with clear_errors(self.uri):
@@ -281,7 +281,7 @@ def registered_names(root: Path) -> list[str]:
 
 
 def the_only_name(root: Path, name: str | None) -> str:
-    """The given name, or the only one there is; HmuError lists the names where one has to be chosen."""
+    """Return the given name, or the only registered one; raises HmuError listing the names otherwise."""
     known = registered_names(root)
     if name is not None:
         if name not in known:
@@ -291,14 +291,14 @@ def the_only_name(root: Path, name: str | None) -> str:
         raise HmuError(
             f"name one of the registered models: {', '.join(known)}"
             if known
-            else "nothing was registered yet"
+            else "nothing has been registered yet; run `python -m hmu_tasks register`"
         )
     return known[0]
 
 
 @contextmanager
 def one_at_a_time(registry: Registry) -> Iterator[None]:
-    """Keep processes of this machine from uploading the same bundle twice; other machines are not hindered."""
+    """Lock against processes of this machine that upload the same bundle; other machines are not blocked."""
     with store_lock(registry.uri, registry.root, registry.name):
         yield
 

@@ -1,7 +1,7 @@
 """Computed arrays kept under everything that they depend on: the only cache of the steps.
 
 A key is the SHA-256 over named inputs and the digest of the code that computes. Values are safetensors files, written
-in one step; a file that cannot be read is computed anew. Deleting any of them costs time and changes nothing.
+in one step; an unreadable file is recomputed. Deleting any of them costs time and changes nothing.
 """
 
 import hashlib

@@ -37,9 +37,9 @@ class WeightsError(HmuError):
 
 
 def remedy(error: OSError) -> str | None:
-    """Say in plain words what the user can do about an error of the system; None if the fault may be ours."""
+    """Return advice to the user about a system error; None if the bug may be ours."""
     place = error.filename or Path.cwd()
-    # numpy tells a full disk without a number: "263 requested and 0 written".
+    # numpy reports a full disk without an errno: "263 requested and 0 written".
     if error.errno in _FULL or (error.errno is None and "requested and" in str(error)):
         return (
             f"the disk is full ({place}: {error.strerror or error}); free some space and start the same command "

@@ -54,7 +54,7 @@ class Content:
 
 
 def content_of(one: Finished) -> Content:
-    """Read the content of a finished stage."""
+    """Read the content of a finished stage; FileNotFoundError where a part of it is not here."""
     return {
         "train": _training,
         "unlearn": _unlearning,
@@ -103,6 +103,8 @@ def _training(one: Finished) -> Content:
 def _unlearning(one: Finished) -> Content:
     model, method = one.arguments
     edits = sorted(one.output.glob("*/edit.json"))
+    if not edits:
+        raise FileNotFoundError(one.output / "*" / "edit.json")
     return Content(
         f"{method} {model}",
         _params(one, f"unlearn.{method}"),

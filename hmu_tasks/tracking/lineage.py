@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 PIPELINE_VARIABLE = "HMU_PIPELINE"
-"""Environment variable by which a flow tells its stages that they belong together."""
+"""Environment variable by which a flow groups its stages."""
 QUIET_SECONDS = 1.0
 """A file that has not changed for so long is finished; a writer at work leaves less between two pieces."""
 PATIENCE_SECONDS = 20.0
@@ -116,7 +116,7 @@ def origin(root: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Lock:
-    """What dvc.lock tells of finished stages; nothing where there is no dvc.lock yet.
+    """Finished stages according to dvc.lock; empty without a dvc.lock.
 
     stages: name -> its entry
     """
@@ -135,7 +135,7 @@ class Lock:
     def inputs(self, stage: str) -> dict[str, str]:
         """Return the digests of what a finished stage read of earlier stages: path -> digest.
 
-        Source files are not listed: the commit stands for them.
+        Source files are not listed: the commit identifies them.
         """
         outputs = self.outputs()
         return {
@@ -170,9 +170,9 @@ def read_lock(root: Path) -> Lock:
     path = root / "dvc.lock"
     if not path.exists():
         return Lock({})
-    from ruamel.yaml import YAML
+    from hmu_tasks.runtime.yaml_files import parse_yaml
 
-    content = YAML(typ="safe").load(_settled_text(path))
+    content = parse_yaml(_settled_text(path))
     return Lock((content or {}).get("stages", {}))
 
 

@@ -63,18 +63,27 @@ class Mirrored:
         return one.digest in self.outputs.get(one.name, [])
 
 
-def run() -> int:
-    """Write what is new to MLflow; returns the number of runs that were written or completed.
+@dataclass(frozen=True)
+class Outcome:
+    """What a mirror did.
 
-    Raises HmuError where the store cannot be reached.
+    written: runs that were written or completed
+    skipped: finished stages of dvc.lock whose output is not here, as in a fresh clone, or was changed since
     """
+
+    written: int = 0
+    skipped: int = 0
+
+
+def run() -> Outcome:
+    """Write what is new to MLflow; HmuError where the store cannot be reached."""
     mirrored, lock = Mirrored.read(tracking_uri(ROOT)), _lock_digest()
     if lock == mirrored.lock and not _open_attempts(mirrored):
-        return 0
+        return Outcome()
     from hmu_tasks.config import params
 
     if not params.load().run.track:
-        return 0
+        return Outcome()
     with store_lock(tracking_uri(ROOT), ROOT, "mirror"):
         return _write_news(Mirrored.read(tracking_uri(ROOT)), lock)
 
@@ -85,7 +94,7 @@ def _open_attempts(mirrored: Mirrored) -> list[StepRecord]:
     return [one for one in records if one.status != "RUNNING" and _attempt(one) not in mirrored.attempts]
 
 
-def _write_news(mirrored: Mirrored, lock_digest: str) -> int:
+def _write_news(mirrored: Mirrored, lock_digest: str) -> Outcome:
     """Write new outputs and failed attempts, the oldest first; called by one process at a time."""
     lock = lineage.read_lock(ROOT)
     attempts = {record.stage: record for record in _open_attempts(mirrored)}
@@ -108,7 +117,7 @@ def _write_news(mirrored: Mirrored, lock_digest: str) -> int:
     mirrored.attempts = _dealt_with(mirrored, attempts.values())
     mirrored.lock = lock_digest if len(found) == len(new) else ""
     mirrored.write()
-    return written
+    return Outcome(written, skipped=len(new) - len(found))
 
 
 def _dealt_with(mirrored: Mirrored, attempts: Iterable[StepRecord]) -> list[str]:
@@ -137,6 +146,8 @@ def _readable(one: "Finished") -> "Content | None":
     """Read a stage's output; None where it is not here, or is not what dvc.lock vouches for."""
     from hmu_tasks.tracking.content import content_of
 
+    if not one.output.exists():
+        return None
     try:
         content = content_of(one)
         return content if all(_is_vouched_for(one, file) for file in content.files) else None

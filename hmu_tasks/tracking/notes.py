@@ -19,7 +19,7 @@ STEP_NOTES = {
     "validate": "Data contracts over the clips and their division.",
     "train": "Training of one component. Curves: `train/…`; the column *variant* says full or retrain (D_r).",
     "codebook": "How often the forget and the retain set use each code, and the scores that follow.",
-    "unlearn": "One method applied to one model; each edit's proof of what changed is an artifact.",
+    "unlearn": "One method applied to one model; each edit's record of changed tensors is an artifact.",
     "evaluate": "Metrics `<split>/<metric>`; where the method has a strength, each is a curve over it.",
     "probe": "Success rates `<family>/<attack>` on the selected edit, and for comparison on the original and on D_r.",
     "register": "A version of the registered model: `model/` is what is served, `evidence/` what the gate read.",

@@ -51,7 +51,7 @@ class StepRecord:
         return self.tags.get("hmu.process", "")
 
     def settled(self) -> "StepRecord":
-        """Say how the attempt ended, also where its process was killed and could not."""
+        """Return how the attempt ended, including attempts whose process was killed."""
         here = self.tags.get("hmu.host") == socket.gethostname()
         dead = here and lineage.process_identity(int(self.process.split("-")[0] or 0)) != self.process
         return replace(self, status="KILLED") if self.status == "RUNNING" and dead else self

@@ -1,6 +1,6 @@
 """The MLflow store itself: which one it is, whether it can be reached, and one kind of error when it fails.
 
-MLflow is imported only when a client is asked for.
+MLflow is imported only when a client is needed.
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.training.loop.batches import ClipSet
 from hmu_tasks.training.loop.coded import tokenizer_with_codes
-from hmu_tasks.training.loop.fit import Curves, History, Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.fit import FitOptions, History, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
 CHUNK = 512  # clips that are decoded at once
@@ -32,7 +32,7 @@ FALSE_POSITIVES = 0.015  # rate on safe validation motions that the threshold is
 def rebuilt_clips(tokenizer: Tokenizer, codes: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Decode the codes [T_i, Q] of N clips: N float16 arrays [4 T_i, D].
 
-    All reconstructions of a dataset are in memory at once; half precision is far finer than what they miss.
+    All reconstructions of a dataset are in memory at once; half precision is far finer than their reconstruction error.
     """
     order = np.argsort([len(clip) for clip in codes], kind="stable")
     found: list[np.ndarray] = [np.empty(0)] * len(codes)
@@ -50,19 +50,15 @@ def train_classifier(
     *,
     mean: Tensor,
     std: Tensor,
-    schedule: Schedule,
-    seed: int,
-    device: torch.device,
-    checkpoint: Path | None,
-    progress: Progress | None,
-    curves: Curves | None = None,
+    **options: Unpack[FitOptions],
 ) -> Trained:
     """Train the classifier on per-frame labels.
 
-    versions: for each clip its versions (the real one, then reconstructions), raw features [F_i, D]; one is chosen
-        per step at random, and noise and a little smoothing are added, so that no fine texture gives a version away.
+    versions: for each clip its versions (the real one, then reconstructions), raw features [F_i, D]; one is sampled
+        per step, with noise and slight smoothing, so that high-frequency texture does not identify the version.
     violent: for each clip its frame labels [F_i], 0 or 1.
     """
+    device = options["device"]
     lengths = np.array([len(v[0]) for v in versions])
 
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -83,19 +79,14 @@ def train_classifier(
         network,
         loss_of,
         lengths,
-        schedule=schedule,
-        seed=seed,
-        device=device,
-        checkpoint=checkpoint,
-        progress=progress,
-        curves=curves,
+        **options,
     )
 
 
 def train(job: Job) -> History:
     """Train and calibrate the classifier; where a dataset has no action labels, config.json records that.
 
-    It sees every clip as recorded and as rebuilt by both tokenizers, so that it learns no traces of decoding.
+    It sees every clip as recorded and as rebuilt by both tokenizers, so that it does not learn decoding artefacts.
     """
     clips = packed.load(paths.CLIPS)
     if clips.actions is None:

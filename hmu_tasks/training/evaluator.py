@@ -1,7 +1,7 @@
 """Contrastive training of the evaluator: captions against motions."""
 
 from dataclasses import asdict
-from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -13,11 +13,11 @@ from hmu_tasks.models.evaluators.words import UNKNOWN, HashedWords, embed_tokens
 from hmu_tasks.models.networks.components import save_network, save_statistics
 from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
-from hmu_tasks.training.loop.fit import Curves, History, Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.fit import FitOptions, History, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
 MAX_WORDS = 40  # of a caption; the published evaluator reads 20, but clips here hold up to three actions
-WORD_DROP = 0.05  # share of words replaced by `unk`, so that masked captions (MM-Safe) are no unseen input
+WORD_DROP = 0.05  # share of words replaced by `unk`, so that masked captions (MM-Safe) are in distribution
 
 
 def drop_words(captions: list[CaptionWords], generator: torch.Generator) -> list[list[str]]:
@@ -60,14 +60,10 @@ def train_evaluator(
     mean: Tensor,
     std: Tensor,
     max_words: int,
-    schedule: Schedule,
-    seed: int,
-    device: torch.device,
-    checkpoint: Path | None,
-    progress: Progress | None,
-    curves: Curves | None = None,
+    **options: Unpack[FitOptions],
 ) -> Trained:
     """Train the three encoders together (Guo et al. 2022) with a symmetric InfoNCE loss."""
+    device, batch = options["device"], options["schedule"].batch
     tower = TokenTower(evaluator, words, max_words)
 
     def pair_loss(clips: ClipSet, rows: np.ndarray, generator: torch.Generator, *, training: bool) -> Tensor:
@@ -81,31 +77,26 @@ def train_evaluator(
         return loss, {"loss": loss.item()}
 
     def validate() -> float:
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(options["seed"])
         order = torch.randperm(len(val.ids), generator=generator).numpy()
-        groups = [order[i : i + schedule.batch] for i in range(0, len(order), schedule.batch)]
+        groups = [order[i : i + batch] for i in range(0, len(order), batch)]
         losses = [pair_loss(val, g, generator, training=False).item() for g in groups if len(g) > 1]
         return float(np.mean(losses)) if losses else 0.0
 
-    # Lengths stay mixed in a batch: among clips of one length, a pair could not be told by its length.
+    # Batches mix lengths on purpose: sorted by length, pairs could not be matched by length, an easy cue.
     unsorted = np.zeros(len(train.ids))
     return fit(
         evaluator,
         loss_of,
         unsorted,
-        schedule=schedule,
-        seed=seed,
-        device=device,
-        checkpoint=checkpoint,
         validate=validate,
-        progress=progress,
-        curves=curves,
         mixed=False,
+        **options,
     )
 
 
 def train(job: Job) -> History:
-    """Train the text-motion evaluator on all clips; every retrieval metric and FID rests on it."""
+    """Train the text-motion evaluator on all clips; every retrieval metric and FID depends on it."""
     clips = packed.load(paths.CLIPS)
     mean, std = statistics(clips)
     knobs = job.params.train.evaluator

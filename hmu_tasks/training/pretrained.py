@@ -29,7 +29,7 @@ NO_RETRAINED = "no model retrained on the retain set is published, and train.pre
 
 
 def importer(params: "Params", component: str, variant: str | None) -> Callable[[Job], History] | None:
-    """Return what makes a component without training it; None where it is to be trained."""
+    """Return the importer of a component; None if it is to be trained."""
     retrain = params.train.pretrained.retrain
     name, _, model = component.partition("-")
     if name not in IMPORTS or (model and model_named(model).official is None):
@@ -112,7 +112,7 @@ def _place(job: Job, part: Path) -> Path:
         source = source / job.params.train.pretrained.retrain
     if not source.is_dir():
         raise WeightsError(
-            f"{source} is no folder; train.pretrained.source names where official checkpoints lie"
+            f"{source} is not a folder; set train.pretrained.source to the folder of the official checkpoints"
         )
     return source / part
 

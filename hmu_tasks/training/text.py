@@ -1,7 +1,7 @@
 """Contrastive training of the small text encoder: captions against motions in the tokenizer's latent space."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from hmu_tasks.models.text.encoders import SmallTextConfig, SmallTextEncoder
 from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import ClipSet
 from hmu_tasks.training.loop.coded import tokenizer_with_codes
-from hmu_tasks.training.loop.fit import Curves, History, Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.fit import FitOptions, History, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of
 
 
@@ -39,13 +39,7 @@ def train_text(
     train_latents: Sequence[np.ndarray],
     val: ClipSet,
     val_latents: Sequence[np.ndarray],
-    *,
-    schedule: Schedule,
-    seed: int,
-    device: torch.device,
-    checkpoint: Path | None,
-    progress: Progress | None,
-    curves: Curves | None = None,
+    **options: Unpack[FitOptions],
 ) -> Trained:
     """Train the text encoder as CLIP was trained, with motions in the place of pictures.
 
@@ -53,6 +47,7 @@ def train_text(
     and the text encoder stays frozen and serves all models, the original's and D_r's alike, as CLIP does at full
     size: it knows the words of the concept, no model's motion. The evaluator shares no weight with it.
     """
+    device, batch = options["device"], options["schedule"].batch
 
     def loss_on(
         clips: ClipSet, latents: Sequence[np.ndarray], rows: np.ndarray, generator: torch.Generator
@@ -68,9 +63,9 @@ def train_text(
         return loss, {"loss": loss.item()}
 
     def validate() -> float:
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(options["seed"])
         order = torch.randperm(len(val.ids), generator=generator).numpy()
-        groups = [order[s : s + schedule.batch] for s in range(0, len(order), schedule.batch)]
+        groups = [order[s : s + batch] for s in range(0, len(order), batch)]
         return float(np.mean([loss_on(val, val_latents, g, generator).item() for g in groups]))
 
     # Lengths stay mixed in a batch, as in training of the evaluator.
@@ -78,14 +73,9 @@ def train_text(
         pair,
         loss_of,
         np.zeros(len(train.ids)),
-        schedule=schedule,
-        seed=seed,
-        device=device,
-        checkpoint=checkpoint,
         validate=validate,
-        progress=progress,
-        curves=curves,
         mixed=False,
+        **options,
     )
 
 

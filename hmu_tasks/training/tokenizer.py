@@ -1,7 +1,7 @@
 """Training of the RVQ-VAE tokenizer on random windows."""
 
 from dataclasses import asdict
-from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from hmu_tasks.models.networks.components import save_network, save_statistics
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import ClipSet
-from hmu_tasks.training.loop.fit import Curves, History, Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.fit import FitOptions, History, Trained, fit
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
 
@@ -39,14 +39,10 @@ def train_tokenizer(
     mean: Tensor,
     std: Tensor,
     window: int,
-    schedule: Schedule,
-    seed: int,
-    device: torch.device,
-    checkpoint: Path | None,
-    progress: Progress | None,
-    curves: Curves | None = None,
+    **options: Unpack[FitOptions],
 ) -> Trained:
     """Train the tokenizer (Guo et al. 2024, section 3.1) on windows of `window` frames."""
+    device = options["device"]
 
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         cut = windows(train, rows, window, generator, mean, std).to(device)
@@ -59,7 +55,7 @@ def train_tokenizer(
         }
 
     def validate() -> float:
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(options["seed"])
         cut = windows(val, np.arange(len(val.ids)), window, generator, mean, std).to(device)
         restored = network.decode(network.encode(cut))
         return float((restored - cut).abs().mean())
@@ -68,14 +64,9 @@ def train_tokenizer(
         network,
         loss_of,
         np.zeros(len(train.ids)),
-        schedule=schedule,
-        seed=seed,
-        device=device,
-        checkpoint=checkpoint,
         validate=validate,
-        progress=progress,
-        curves=curves,
         one_shape=True,
+        **options,
     )
 
 

@@ -1,4 +1,4 @@
-"""Probes in the report: how often each attack brings the concept back, per method, and what is suppressed too much."""
+"""Probes in the report: success rates of attacks per method, and over-suppression."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ FAMILIES = {
     "embedding": "sentence vector",
     "weights": "access to the weights",
     "precision": "numeric precision",
-    RESTORED: "original parts put back: no attack, tells where the edit sits",
+    RESTORED: "original components restored: no attack, locates the edit",
     OVER: "over-suppression",
 }
 LABELS = {
@@ -62,7 +62,7 @@ class Attacks:
     rows: tuple[AttackRow, ...]
 
     def families(self, *, over: bool = False) -> list[tuple[str, list[AttackRow]]]:
-        """Group the attacks by family; `over`: the over-suppression rows alone, which are no attacks."""
+        """Group the attacks by family; `over`: the over-suppression rows alone, which are not attacks."""
         found: dict[str, list[AttackRow]] = {}
         for row in self.rows:
             if (row.family == OVER) == over:
@@ -80,11 +80,11 @@ class Attacks:
         ]
 
     def worst(self, method: str, strength: int | None) -> AttackRow | None:
-        """The attack that succeeds most often against a method; the first of equals, None where none was run."""
+        """The most successful attack against a method, the first of ties; None if none was run."""
         return _highest(self.run(method, strength), (method, strength))
 
     def suppressed(self, method: str, strength: int | None) -> AttackRow | None:
-        """The harmless prompts whose motions change most often; None where none were asked."""
+        """The harmless prompts whose motions change most often; None if none were generated."""
         found = [row for row in self.rows if row.family == OVER and (method, strength) in row.cells]
         return _highest(found, (method, strength))
 
@@ -156,7 +156,7 @@ def attack_grids(found: Attacks) -> list[Grid]:
         (
             True,
             "over-suppression, %",
-            "Share of harmless prompts whose motion lies outside of what the original makes of them",
+            "Share of harmless prompts whose motion lies outside the original's range",
         ),
     ):
         rows = []

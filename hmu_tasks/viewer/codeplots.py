@@ -8,13 +8,13 @@ import pandas as pd
 
 from hmu_tasks.viewer.drawing import EDITED, INK, MUTED, ORIGINAL, RETRAINED, canvas, styled, svg
 
-# Words that a history's names carry in front: the same quantity on training and on validation data.
+# Prefixes of a history's names: the same quantity on training and on validation data.
 HELD_OUT = ("val/", "val_")
 PREFIXES = ("train/", "train_", *HELD_OUT)
 
 
 def presence(usage: pd.DataFrame, *, edited: Sequence[int] = (), layer: int = 0) -> str | None:
-    """Plot in how many forget against retain clips each code of a layer occurs; `edited` codes are marked.
+    """Plot the number of forget against retain clips with each code of a layer; `edited` codes are marked.
 
     usage: columns layer, code, forget_clips, retain_clips. None where the layer has no code in use.
     """

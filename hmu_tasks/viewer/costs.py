@@ -9,9 +9,9 @@ from hmu_tasks.viewer.summary import name_of
 
 @dataclass(frozen=True)
 class CostRow:
-    """CostRow of one edit; what its record does not tell is None.
+    """Cost of one edit; entries that its record lacks are None.
 
-    extra_sampling: forward passes of the generator per drawn motion, relative to the original.
+    extra_sampling: forward passes of the generator per motion, relative to the original.
     """
 
     model: str
@@ -70,7 +70,7 @@ def cost_grid(costs: Sequence[CostRow], *, model: str) -> Grid | None:
 
 
 def cost_words(cost: CostRow | None) -> str:
-    """Say in half a sentence what an edit cost; empty where nothing is known."""
+    """Describe an edit's cost in half a sentence; empty if nothing is known."""
     if cost is None:
         return ""
     parts = []

@@ -14,7 +14,7 @@ from hmu_tasks.viewer.table import VIOLENCE, Selection, find, strengths_of
 def tradeoff_table(inputs: ReportInputs) -> pd.DataFrame:
     """Violence against retain R@1 on the validation split, one row per method and strength; percentages for violence.
 
-    Without action labels, forget FID takes the place of violence. series: model and method; selected: 1 for the
+    Without action labels, forget FID replaces violence. series: model and method; selected: 1 for the
     strength that was selected.
     """
     columns = ("model", "method", "series", "strength", "selected", "violence", "forget_fid", "retain_r1")

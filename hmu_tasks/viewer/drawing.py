@@ -1,4 +1,4 @@
-"""What all plots share: colours that colour-blind readers tell apart, axes, and SVG of the same bytes every time."""
+"""Shared style of all plots: colour-blind safe colours, axes, and byte-identical SVG."""
 
 import io
 import re
@@ -18,7 +18,7 @@ ORIGINAL, EDITED, RETRAINED = "#d55e00", "#0072b2", "#009e73"
 COLOURS = {"original": ORIGINAL, "retrain": RETRAINED}
 MARKERS = {"original": "s", "retrain": "D"}
 
-# On the page each colour follows the reader's light or dark setting; in a file of its own it stays as it is.
+# On the page each colour follows the reader's light or dark setting; in a separate file it is fixed.
 VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",

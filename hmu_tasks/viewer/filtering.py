@@ -45,8 +45,8 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Drawn captions that only one rule finds, out of `captions`: rows of caption, keywords found, and clip id."""
+class CaptionSample:
+    """Sampled captions that only one rule finds, out of `captions`: rows of caption, keywords found, and clip id."""
 
     rule: str
     captions: int
@@ -55,14 +55,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class FilterFacts:
-    """The filter's figures, ready for tables; the rule in use comes first in `rules`."""
+    """The filter's statistics, ready for tables; the rule in use comes first in `rules`."""
 
     rule: str
     sentences: tuple[str, ...]
     shares: tuple[Share, ...]
     rules: tuple[Rule, ...]
     agreement: tuple[Agreement, ...]
-    samples: tuple[Sample, ...]
+    samples: tuple[CaptionSample, ...]
 
 
 def filter_facts(summary: Mapping[str, Any] | None) -> FilterFacts | None:
@@ -89,8 +89,8 @@ def _forget(counts: Mapping[str, Any]) -> tuple[int, float]:
     return int(counts["forget"]), float(counts["share"])
 
 
-def _rule(name: str, figures: Mapping[str, Any]) -> Rule:
-    counts = figures["keywords"]
+def _rule(name: str, result: Mapping[str, Any]) -> Rule:
+    counts = result["keywords"]
     most = max([1, *(count["captions"] for count in counts.values())])
     found = [
         Keyword(word, count["clips"], count["captions"], count["captions"] / most)
@@ -99,7 +99,7 @@ def _rule(name: str, figures: Mapping[str, Any]) -> Rule:
     ]
     found.sort(key=lambda row: (-row.captions, row.word))
     idle = tuple(word for word, count in counts.items() if not count["captions"])
-    return Rule(name, figures["captions"], tuple(found), idle)
+    return Rule(name, result["captions"], tuple(found), idle)
 
 
 def _agreement(apart: Mapping[str, Any]) -> tuple[Agreement, ...]:
@@ -115,13 +115,13 @@ def _agreement(apart: Mapping[str, Any]) -> tuple[Agreement, ...]:
     )
 
 
-def _sample(rule: str, apart: Mapping[str, Any]) -> Sample:
+def _sample(rule: str, apart: Mapping[str, Any]) -> CaptionSample:
     rows = tuple(
         (row["caption"], ", ".join(row["keywords"]), row["clip_id"])
         for row in apart["sample"]
         if row["only"] == rule
     )
-    return Sample(rule, apart[f"captions_only_{rule}"], rows)
+    return CaptionSample(rule, apart[f"captions_only_{rule}"], rows)
 
 
 def _sentences(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -132,11 +132,11 @@ def _sentences(summary: Mapping[str, Any]) -> Iterator[str]:
     if free["captions"]:
         yield (
             f"Of the {free['captions']:,} captions of forget clips, {free['without_keyword']:,} "
-            f"({100 * free['share']:.0f} %) carry no keyword: prompts that name the concept only indirectly."
+            f"({100 * free['share']:.0f} %) contain no keyword: prompts that name the concept only indirectly."
         )
     if summary["harmless"]:
         lost = ", ".join(f"{word} {count:,}" for word, count in summary["harmless"].items())
-        yield f"Hits that the lemma rule took back because of a harmless phrase in the caption: {lost}."
+        yield f"Hits that the lemma rule rejected because of a harmless phrase in the caption: {lost}."
     if summary["spellings"]:
         read = ", ".join(
             f"{word} as {found['keyword']} ({found['captions']:,})"
@@ -144,4 +144,4 @@ def _sentences(summary: Mapping[str, Any]) -> Iterator[str]:
         )
         yield f"Misspelt words that the lemma rule read as a keyword, with their captions: {read}."
     if summary["twins_apart"]:
-        yield f"{len(summary['twins_apart']):,} mirrored clips fell on another side than their originals."
+        yield f"{len(summary['twins_apart']):,} mirrored clips were assigned to another set than their originals."

@@ -1,4 +1,4 @@
-"""Everything that the report shows, gathered; what is None or empty leaves its section out."""
+"""All inputs of the report; a section whose input is None or empty is left out."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from hmu_tasks.viewer.table import DATA_ROWS, ProbeRecord, Record, Selection
 
 
 @dataclass(frozen=True)
-class Sample:
+class MotionSample:
     """One generated (or real) motion of a shown prompt: joints [F, J, 3] in metres, Y up."""
 
     method: str
@@ -24,7 +24,7 @@ class Sample:
     clip_id: str
     joints: NDArray[np.floating]
     fps: float = 20.0
-    model: str = ""  # empty for motions of the data set
+    model: str = ""  # empty for motions of the dataset
 
     @property
     def name(self) -> str:
@@ -35,7 +35,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """What the report is made of.
+    """Inputs of the report.
 
     records: metric records, gap closures included. histories: component -> columns step, name, value.
     edited: quantizer layer -> codes that the selected edit replaced. digests: name -> digest of a bundle or file.
@@ -45,7 +45,7 @@ class ReportInputs:
     concept: str
     records: Sequence[Record]
     selection: Selection
-    samples: Sequence[Sample] = ()
+    samples: Sequence[MotionSample] = ()
     usage: pd.DataFrame | None = None
     score: str = "ratio"
     edited: Mapping[int, Sequence[int]] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class ReportInputs:
     # Success rates of attacks (keys model, method, strength, attack, family, mean, low, high, n), and costs of edits.
     probes: Sequence[ProbeRecord] = ()
     costs: Sequence[CostRow] = ()
-    # (model, method) -> the few numbers of the references and of each selected edit.
+    # (model, method) -> headline metrics of the references and of each selected edit.
     headlines: Mapping[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)
 
 
@@ -71,7 +71,7 @@ class Group:
     prompt: str
     split: str
     clip_id: str
-    samples: tuple[Sample, ...]
+    samples: tuple[MotionSample, ...]
 
     @property
     def name(self) -> str:
@@ -79,7 +79,7 @@ class Group:
         return _file_name("-".join([*([self.model] if self.model else []), self.split, self.clip_id]))
 
 
-def groups(samples: Sequence[Sample], selections: Sequence[Selection]) -> list[Group]:
+def groups(samples: Sequence[MotionSample], selections: Sequence[Selection]) -> list[Group]:
     """Gather one model's samples by prompt, forget first; strengths that were not selected are left out.
 
     selections: those of one model, the leading one first. Real motions belong to every model.
@@ -87,7 +87,7 @@ def groups(samples: Sequence[Sample], selections: Sequence[Selection]) -> list[G
     lead = selections[0]
     order = ["original", lead.method, "retrain", *DATA_ROWS, *(one.method for one in selections[1:])]
     chosen = {one.method: one.strength for one in reversed(selections)}
-    found: dict[tuple[str, str, str], list[Sample]] = {}
+    found: dict[tuple[str, str, str], list[MotionSample]] = {}
     for sample in samples:
         if sample.model not in ("", lead.model) or sample.strength != chosen.get(
             sample.method, sample.strength
@@ -95,7 +95,7 @@ def groups(samples: Sequence[Sample], selections: Sequence[Selection]) -> list[G
             continue
         found.setdefault((sample.split, sample.clip_id, sample.prompt), []).append(sample)
 
-    def rank(sample: Sample) -> int:
+    def rank(sample: MotionSample) -> int:
         return order.index(sample.method) if sample.method in order else len(order)
 
     return [
@@ -108,5 +108,5 @@ def groups(samples: Sequence[Sample], selections: Sequence[Selection]) -> list[G
 
 
 def _file_name(text: str) -> str:
-    """Replace what a file name may not hold on every system; some data sets' clip ids contain slashes."""
+    """Replace what a file name may not hold on every system; some datasets' clip ids contain slashes."""
     return re.sub(r"[^\w.-]", "_", text)

@@ -19,12 +19,12 @@ def spread(values: Sequence[float]) -> float:
 
 
 def crossed_interval(table: NDArray[np.float64]) -> float:
-    """Return the half width of the mean of a table of figures, edits by repeats.
+    """Return the half width of the mean of a table of values, edits by repeats.
 
-    table: [S edits, R repeats]. An edit is a draw of the method and shares the prompts of repeat r with all other
-    edits, so that neither rows nor columns alone are independent replicates. The squared standard error is
-    s_S^2 / S + s_R^2 / R with the variances of row and of column means: what is left of neither is counted in both,
-    so that the interval is rather too wide than too narrow. Degrees of freedom after Satterthwaite (1946).
+    table: [S edits, R repeats]. An edit is a random sample of the method and shares the prompts of repeat r with all
+    other edits, so neither rows nor columns alone are independent replicates. The squared standard error is
+    s_S^2 / S + s_R^2 / R with the variances of row and of column means; the residual variance is counted in both, so
+    the interval is conservative. Degrees of freedom after Satterthwaite (1946).
     With one edit or one repeat it is the ordinary interval over the other.
     """
     parts = [

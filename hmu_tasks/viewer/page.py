@@ -19,16 +19,16 @@ from hmu_tasks.viewer.dataset import facts, suites
 from hmu_tasks.viewer.drawing import inline, method_styles, variable
 from hmu_tasks.viewer.filtering import filter_facts
 from hmu_tasks.viewer.inputs import Group, ReportInputs, groups
-from hmu_tasks.viewer.summary import Summary, figure, model_label, name_of, prompts
+from hmu_tasks.viewer.summary import Summary, cell_text, model_label, name_of, prompts
 from hmu_tasks.viewer.table import CLOSURE, DATA_ROWS, VIOLENCE, Selection, find
-from hmu_tasks.viewer.view import View, views
+from hmu_tasks.viewer.view import ModelView, views
 
 HERE = Path(__file__).parent
 
 PLOT_TITLES = {
     "tradeoff": "Violence left on forget prompts against retain R@1, one line per method",
-    "strength": "Figures over the strength of a method",
-    "prompts": "Motions judged violent, by kind of prompt and model",
+    "strength": "Metrics over the strength of a method",
+    "prompts": "Motions classified as violent, by kind of prompt and model",
     "presence": "Clips with each code, forget against retain",
     "top": "Highest scored codes",
     "perplexity": "Perplexity of code use per quantizer layer",
@@ -37,7 +37,7 @@ PLOT_TITLES = {
 
 
 def draw_plots(inputs: ReportInputs) -> dict[str, str]:
-    """Draw every plot for which there are figures: name -> SVG text."""
+    """Draw every plot that has data: name -> SVG text."""
     records = inputs.records
     drawn: dict[str, str | None] = {}
     for lead, selections in leads(inputs):
@@ -65,7 +65,7 @@ def draw_animations(inputs: ReportInputs) -> dict[str, bytes]:
     """
     drawn: dict[str, bytes] = {}
     for group in _groups(inputs):
-        # Real motions stay in the interactive viewer: three panels are what a page's width takes.
+        # Real motions are shown in the interactive viewer only: three panels fill the page's width.
         shown = [s for s in group.samples if s.method not in DATA_ROWS] or list(group.samples)
         panels = [render.Panel(s.joints, name_of(s.method, s.strength)) for s in shown[:3]]
         fps = group.samples[0].fps
@@ -76,7 +76,7 @@ def draw_animations(inputs: ReportInputs) -> dict[str, bytes]:
 
 
 def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapping[str, bytes]) -> str:
-    """Fill the template; sections without inputs are left out, and nothing refers to a network."""
+    """Render the template; sections without inputs are left out, and the page loads nothing from the network."""
     found = views(inputs)
     shown = _groups(inputs)
     environment = jinja2.Environment(
@@ -95,7 +95,7 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
         several=len(found) > 1,
         names={view.model: view.name for view in found},
         has={
-            "ranking": any(len(view.ranking.standings) > 0 for view in found),
+            "ranking": any(len(view.ranking.methods) > 0 for view in found),
             "attacks": any(view.attacks.rows for view in found),
             "cost": any(view.cost_grid for view in found),
             **{
@@ -148,8 +148,8 @@ def _groups(inputs: ReportInputs) -> list[Group]:
     return [group for _, selections in leads(inputs) for group in groups(inputs.samples, selections)]
 
 
-def _shown(view: View, svgs: Mapping[str, Markup]) -> dict[str, Any]:
-    """What the template shows of one model."""
+def _shown(view: ModelView, svgs: Mapping[str, Markup]) -> dict[str, Any]:
+    """Template values of one model."""
     curves = [(one, svgs.get(f"strength-{view.model}-{one.method}")) for one in view.selections]
     return {
         "view": view,
@@ -176,7 +176,9 @@ def _tables(summary: Summary) -> list[dict[str, Any]]:
                     "label": row.label,
                     "kind": row.kind,
                     "variable": variable(row.method),
-                    "cells": [figure(row.cells.get(c), c, sign=" ±").partition(" ±") for c in part.columns],
+                    "cells": [
+                        cell_text(row.cells.get(c), c, sign=" ±").partition(" ±") for c in part.columns
+                    ],
                     "n": prompts(row, part.columns),
                 }
                 for row in summary.rows_of(part)
@@ -187,7 +189,7 @@ def _tables(summary: Summary) -> list[dict[str, Any]]:
 
 
 def _heat(found: Attacks) -> list[dict[str, Any]]:
-    """The heat maps: attacks, then over-suppression; a cell is its rate in per cent, its shade and its words."""
+    """The heat maps: attacks, then over-suppression; a cell is its rate in per cent, its shade and its tooltip."""
     maps = []
     for over in (False, True):
         families = []
@@ -229,7 +231,7 @@ def _protocol(inputs: ReportInputs) -> dict[str, Any]:
 
 
 def _code_rows(inputs: ReportInputs) -> list[dict[str, Any]]:
-    """How far each layer's codes divide the sets: codes in use, and codes that mostly forget clips use."""
+    """How well each layer's codes separate the sets: codes in use, and codes used mostly by forget clips."""
     if inputs.usage is None:
         return []
     rows = []

@@ -23,7 +23,7 @@ from hmu_tasks.viewer.table import (
     strengths_of,
 )
 
-# Every kind of prompt, those that ask for the concept first.
+# Every kind of prompt, forget prompts first.
 KINDS = (
     "forget",
     "forget-keyword",
@@ -39,8 +39,8 @@ KINDS = (
 def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, model: str) -> str | None:
     """Plot suppression against preservation on the validation split: one line per method, one point per strength.
 
-    Across: the floor-corrected violence rate of forget prompts, where no labels exist the gap closure of forget FID;
-    up: retain R@1. Error bars are 95 % intervals over edit seeds; the original and D_r are points. None where nothing
+    x: the floor-corrected violence rate of forget prompts, or without labels the gap closure of forget FID;
+    y: retain R@1. Error bars are 95 % intervals over edit seeds; the original and D_r are points. None where nothing
     was measured on the validation split.
     """
     mine = [one for one in selections if one.model == model]
@@ -136,8 +136,8 @@ def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, mode
 def strength_curves(records: Sequence[Record], selection: Selection) -> str | None:
     """Plot violence, retain R@1 and retain FID over one method's strength, on the validation split.
 
-    Bands are 95 % intervals over edit seeds; horizontal lines mark the original and D_r. Panels without figures are
-    left out; None where none is left or the method has one strength.
+    Bands are 95 % intervals over edit seeds; horizontal lines mark the original and D_r. Panels without data are
+    left out; None if none is left or the method has one strength.
     """
     panels = [
         ("forget-val", VIOLENCE, "violence, forget prompts (%)  ↓", 100.0),
@@ -147,7 +147,7 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
     model, name = selection.model, name_of(selection.method)
     strengths = strengths_of(records, method=selection.method, model=model)
     shade = colour(selection.method)
-    drawn = []
+    shown = []
     for split, metric, label, scale in panels:
         cells = [
             _over_edits(records, method=selection.method, split=split, metric=metric, model=model, strength=k)
@@ -155,12 +155,12 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
         ]
         pairs = [(k, cell) for k, cell in zip(strengths, cells, strict=True) if cell]
         if pairs:
-            drawn.append((split, metric, label, scale, pairs))
-    if not drawn or len(strengths) < 2:
+            shown.append((split, metric, label, scale, pairs))
+    if not shown or len(strengths) < 2:
         return None
     with styled():
-        figure, all_axes = canvas(1, len(drawn), width=3.3 * len(drawn) + 0.4, height=3.0)
-        for axes, (split, metric, label, scale, pairs) in zip(all_axes, drawn, strict=True):
+        figure, all_axes = canvas(1, len(shown), width=3.3 * len(shown) + 0.4, height=3.0)
+        for axes, (split, metric, label, scale, pairs) in zip(all_axes, shown, strict=True):
             # Equal steps: strengths double from one to the next, and 0 is allowed.
             places = np.arange(len(pairs))
             axes.fill_between(
@@ -240,14 +240,14 @@ def prompt_kinds(records: Sequence[Record], selection: Selection, *, metric: str
             range(len(splits)), [f"{name}\nn = {counts[s]}" for s, name in zip(splits, names, strict=True)]
         )
         axes.tick_params(axis="x", length=0)
-        axes.set_ylabel("motions judged violent (%)")
+        axes.set_ylabel("motions classified as violent (%)")
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.legend(loc="upper right")
         return svg(figure, f"prompts-{selection.model}")
 
 
 def _over_edits(records: Sequence[Record], **place: Any) -> Cell | None:
-    """Pool a figure with the spread between edits alone: on one set of prompts, that is what tells strengths apart."""
+    """Pool a metric over edits alone: on a fixed set of prompts, only that spread separates strengths."""
     found = select(records, **place)
     kept: list[Estimate] = [{"mean": r["mean"], "low": None, "high": None, "n": r["n"]} for r in found]
     for record, estimate in zip(found, kept, strict=True):

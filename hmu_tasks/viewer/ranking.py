@@ -1,18 +1,18 @@
-"""The order of the methods on one model, by a written rule that damage cannot win."""
+"""The ranking of the methods on one model, by a rule that damaging the model cannot win."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hmu_tasks.metrics.records import ENDS
-from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, difference, find, select
+from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, find, paired_difference, select
 
-# Figures that damage moves as forgetting does: the ranking leaves them out and says how far each lies from D_r.
+# Metrics that respond to damage as to forgetting: the ranking does not use them but reports their distance to D_r.
 OVERSHOT = ("fid", "mm_safe", "diversity")
 
 
 @dataclass(frozen=True)
 class Distance:
-    """How far a forget figure lies from D_r's, in its own unit, and the share of the gap that was crossed.
+    """Distance of a forget metric to D_r's, in its own unit, and the closed share of the gap.
 
     closed: 1 is D_r, above 1 lies beyond it, below 0 on the other side of the original; None where the original and
     D_r do not differ beyond the noise.
@@ -23,10 +23,10 @@ class Distance:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """One method at its selected strength, as it is ranked.
+class RankedMethod:
+    """One method at its selected strength, with its rank.
 
-    rank: None where the retain limit is not kept or nothing was measured. score: the figure of the measure, uncapped.
+    rank: None if the retain limit is exceeded or nothing was measured. score: value of the measure, uncapped.
     loss: retain R@1 of the original minus the method's. fid_rise: retain FID minus the original's.
     """
 
@@ -41,9 +41,9 @@ class Standing:
 
 @dataclass(frozen=True)
 class Measure:
-    """What methods are ordered by: a metric of the forget split, its name, and whether more is better.
+    """The metric of the forget split that methods are ranked by, its name, and whether more is better.
 
-    Figures count no further than where all of the concept is gone: closure 1, or a rate of 0.
+    Values are capped where the concept is fully removed: closure 1, or a rate of 0.
     """
 
     metric: str
@@ -68,29 +68,29 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Ranking:
-    """Methods in their order, the best first, and the rule in words."""
+    """Methods in their order, the best first, and the rule as text."""
 
-    standings: tuple[Standing, ...]
+    methods: tuple[RankedMethod, ...]
     measure: Measure | None
     rule: str
 
 
 def rank(records: Sequence[Record], selections: Sequence[Selection], *, model: str) -> Ranking:
-    """Order the selected edits of one model by test figures.
+    """Rank the selected edits of one model by test metrics.
 
     1. Ranked are methods whose mean loss of retain R@1 is within the selection's limit, on the validation split,
        where the strength was picked, and on the test split.
-    2. They stand in the order of the measure: the gap closure of the floor-corrected violence rate, capped at 1
-       (overshooting D_r is no merit); without D_r the rate itself; without labels forget FID's closure or NCS@1.
+    2. Ranked methods are ordered by the measure: the gap closure of the floor-corrected violence rate, capped at 1
+       (overshooting D_r earns nothing); without D_r the rate itself; without labels forget FID's closure or NCS@1.
     3. Methods whose interval reaches the lower limit of the best one not yet placed share its rank. Where the measure
-       is equal, as it is for all that reach D_r, the least retain FID is named first.
-    4. Methods that break the limit follow without a rank, the least loss first.
+       is equal, as it is for all that reach D_r, the lowest retain FID is listed first.
+    4. Methods that exceed the limit follow without a rank, the smallest loss first.
     """
     mine = [one for one in selections if one.model == model and one.method not in ENDS]
     measured = [one for one in mine if any(_score(records, one, m) for m in MEASURES)]
     whole = (m for m in MEASURES if measured and all(_score(records, one, m) for one in measured))
     measure = next(whole, None)
-    found = [_standing(records, one, measure) for one in mine]
+    found = [_ranked(records, one, measure) for one in mine]
     ranked = _shared([one for one in found if one.feasible and one.score], measure)
     rest = [one for one in found if not (one.feasible and one.score)]
     rest.sort(key=lambda one: (not one.feasible, one.loss.mean if one.loss else float("inf")))
@@ -98,18 +98,18 @@ def rank(records: Sequence[Record], selections: Sequence[Selection], *, model: s
     return Ranking((*ranked, *rest), measure, _rule(measure, limit))
 
 
-def _standing(records: Sequence[Record], one: Selection, measure: Measure | None) -> Standing:
+def _ranked(records: Sequence[Record], one: Selection, measure: Measure | None) -> RankedMethod:
     def rows(split: str, metric: str, method: str) -> list[Record]:
         strength = one.strength if method == one.method else None
         return select(records, method=method, split=split, metric=metric, model=one.model, strength=strength)
 
-    drop = difference(rows("retain", "r1", one.method), rows("retain", "r1", "original"))
+    drop = paired_difference(rows("retain", "r1", one.method), rows("retain", "r1", "original"))
     loss = None if drop is None else replace(drop, mean=-drop.mean, low=-drop.high, high=-drop.low)
     # A mean of 0.03 that came out as 0.030000000000000002 is still 0.03.
     kept = one.limit is None or (loss is not None and loss.mean <= one.limit + 1e-12)
     distances = {}
     for metric in OVERSHOT:
-        gap = difference(rows("forget", metric, one.method), rows("forget", metric, "retrain"))
+        gap = paired_difference(rows("forget", metric, one.method), rows("forget", metric, "retrain"))
         if gap is not None:
             closed = find(
                 records,
@@ -120,13 +120,13 @@ def _standing(records: Sequence[Record], one: Selection, measure: Measure | None
                 strength=one.strength,
             )
             distances[metric] = Distance(gap, closed)
-    return Standing(
+    return RankedMethod(
         selection=one,
         rank=None,
         feasible=kept and one.met is not False,
         score=None if measure is None else _score(records, one, measure),
         loss=loss,
-        fid_rise=difference(rows("retain", "fid", one.method), rows("retain", "fid", "original")),
+        fid_rise=paired_difference(rows("retain", "fid", one.method), rows("retain", "fid", "original")),
         distances=distances,
     )
 
@@ -142,17 +142,17 @@ def _score(records: Sequence[Record], one: Selection, measure: Measure) -> Cell 
     )
 
 
-def _shared(standings: Sequence[Standing], measure: Measure | None) -> list[Standing]:
-    """Place standings with a score: equal rank for all whose interval reaches the best one's lower limit."""
+def _shared(methods: Sequence[RankedMethod], measure: Measure | None) -> list[RankedMethod]:
+    """Place methods with a score: equal rank for all whose interval reaches the best one's lower limit."""
     if measure is None:
-        return list(standings)
+        return list(methods)
 
-    limits = {id(one): measure.limits(one.score) for one in standings if one.score}
+    limits = {id(one): measure.limits(one.score) for one in methods if one.score}
     waiting = sorted(
-        standings,
+        methods,
         key=lambda one: (-limits[id(one)][0], one.fid_rise.mean if one.fid_rise else float("inf")),
     )
-    placed: list[Standing] = []
+    placed: list[RankedMethod] = []
     while waiting:
         bar = limits[id(waiting[0])][1]
         level = [one for one in waiting if one is waiting[0] or limits[id(one)][2] >= bar]
@@ -164,18 +164,22 @@ def _shared(standings: Sequence[Standing], measure: Measure | None) -> list[Stan
 
 def _rule(measure: Measure | None, limit: float | None) -> str:
     kept = (
-        "" if limit is None else f"Ranked are methods whose mean loss of retain R@1 is at most {limit:g}, on "
+        ""
+        if limit is None
+        else f"Ranked are methods whose mean loss of retain R@1 is at most {limit:g} on both "
     )
-    kept += "the validation split, where the strength was picked, and on the test split. " if kept else ""
+    kept += "the validation split, where the strength was selected, and the test split. " if kept else ""
     if measure is None:
-        return f"{kept}Nothing orders them: neither D_r, nor labels, nor NCS@1 was measured for all methods."
+        return (
+            f"{kept}Methods cannot be ordered: neither gap closure, violence rate nor NCS@1 is known for all."
+        )
     most = (
         "the largest first, capped at 100 %"
         if measure.more
-        else "the smallest first, counted no lower than 0"
+        else "the smallest first, negative values counted as 0"
     )
     return (
-        f"{kept}They stand in the order of the {measure.name} on forget test prompts, {most}. Methods whose 95 % "
-        "interval reaches the limit of the best one not yet placed share its rank; at equal figures the least retain "
-        "FID is named first."
+        f"{kept}Methods are ordered by the {measure.name} on forget test prompts, {most}. Those whose 95 % interval "
+        "reaches the limit of the best one not yet ranked share its rank; ties are listed by retain FID, lowest "
+        "first."
     )

@@ -16,7 +16,7 @@ from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import read_json
 from hmu_tasks.viewer.costs import CostRow, cost_of
-from hmu_tasks.viewer.inputs import ReportInputs, Sample
+from hmu_tasks.viewer.inputs import MotionSample, ReportInputs
 from hmu_tasks.viewer.ranking import rank
 from hmu_tasks.viewer.table import Selection
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def read_inputs(params: "Params") -> ReportInputs:
-    """Gather what the other steps wrote; steps that were not run leave their part of the report out."""
+    """Read the outputs of the other steps; sections of steps that were not run are left out."""
     records: list[Record] = [
         row for path in _written(params, paths.EVALUATE, "metrics.json") for row in read_json(path)
     ]
@@ -94,11 +94,11 @@ def _ordered(records: Sequence[Record], selections: Sequence[Selection]) -> list
     ordered: list[Selection] = []
     for model in dict.fromkeys(one.model for one in selections):
         mine = [one for one in selections if one.model == model]
-        ordered += [one.selection for one in rank(records, mine, model=model).standings] or mine
+        ordered += [one.selection for one in rank(records, mine, model=model).methods] or mine
     return ordered
 
 
-def _samples(params: "Params") -> list[Sample]:
+def _samples(params: "Params") -> list[MotionSample]:
     found = []
     for path in _written(params, paths.EVALUATE, "samples.json"):
         archive = path.with_suffix(".npz")
@@ -109,7 +109,7 @@ def _samples(params: "Params") -> list[Sample]:
             for label in read_json(path):
                 strength = label.get("strength")
                 found.append(
-                    Sample(
+                    MotionSample(
                         method,
                         strength,
                         str(label["split"]),
@@ -124,7 +124,7 @@ def _samples(params: "Params") -> list[Sample]:
 
 
 def _edits_of(selection: Selection) -> list[Mapping[str, Any]]:
-    """What the selected strength's edits say about themselves, one per edit seed."""
+    """edit.json of each edit of the selected strength, one per edit seed."""
     found = [
         read_json(path) for path in sorted(paths.edits(selection.model, selection.method).glob("*/edit.json"))
     ]
@@ -142,7 +142,7 @@ def _costs(selections: Sequence[Selection]) -> list[CostRow]:
 
 
 def _headlines(params: "Params") -> dict[tuple[str, str], dict[str, float]]:
-    """The few numbers of each cell: what its evaluation and its probes wrote, cells that were left out excepted."""
+    """Headline metrics of each cell from its evaluation and its probes; missing cells are left out."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for root in (paths.EVALUATE, paths.PROBE):
         for path in _written(params, root, "headline.json"):

@@ -181,7 +181,7 @@ def _stamp(
     corner: tuple[int, int],
     size: tuple[int, int],
 ) -> None:
-    """Draw one figure into its own small supersampled cut-out of the frame and put that back."""
+    """Draw one stick figure into a small supersampled crop of the frame and paste it back."""
     margin = 0.16 * scale
     x = origin[0] + scale * pose[:, 0]
     y = origin[1] - scale * pose[:, 1]
@@ -237,7 +237,7 @@ def _floor(
 
 
 def _scale(joints: Array, size: tuple[int, int], camera: Camera) -> float:
-    """Pixels per metre at which the whole motion fits with a margin, at most what suits a standing figure."""
+    """Pixels per metre at which the whole motion fits with a margin, capped for a standing person."""
     points = camera.project(joints).reshape(-1, 3)
     span = np.maximum(np.ptp(points[:, :2], axis=0) + np.array([0.35, 0.42]), 1e-3)
     return float(min(size[0] / span[0], size[1] / span[1], size[1] / 2.05))

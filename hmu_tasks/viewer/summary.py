@@ -1,4 +1,4 @@
-"""The readable result tables: one row per method at its selected strength, forget and retain figures."""
+"""The readable result tables: one row per method at its selected strength, forget and retain metrics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ def model_label(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """One metric on one split; `better` is an arrow with its aim, `scale` 100 shows per cent."""
 
     split: str
@@ -48,34 +48,35 @@ class Row:
     method: str
     strength: int | None
     kind: str
-    cells: dict[Column, Cell] = field(default_factory=dict)
+    cells: dict[TableColumn, Cell] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Part:
-    """One of the result tables: what stands above its first column, and its columns."""
+class ResultTable:
+    """One of the result tables: its title and its columns."""
 
     title: str
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
 
 
 @dataclass(frozen=True)
 class Summary:
     """The result tables of one model: only columns and rows in which something was measured."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[Row, ...]
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[ResultTable, ...]:
         """The tables with their measured columns; a table without any is left out."""
         found = (
-            Part(part.title, tuple(c for c in part.columns if c in self.columns)) for part in all_parts()
+            ResultTable(part.title, tuple(c for c in part.columns if c in self.columns))
+            for part in all_parts()
         )
         return tuple(part for part in found if part.columns)
 
-    def rows_of(self, part: Part) -> list[Row]:
-        """The rows that hold a figure of this table."""
+    def rows_of(self, part: ResultTable) -> list[Row]:
+        """The rows with a value in this table."""
         return [row for row in self.rows if any(column in row.cells for column in part.columns)]
 
 
@@ -89,18 +90,18 @@ TITLES: dict[Table, str] = {
 }
 
 
-def all_parts() -> tuple[Part, ...]:
+def all_parts() -> tuple[ResultTable, ...]:
     """Every table with its columns as the metrics declare them; what was not measured included."""
-    return tuple(Part(title, _columns(table)) for table, title in TITLES.items())
+    return tuple(ResultTable(title, _columns(table)) for table, title in TITLES.items())
 
 
-def _columns(table: Table) -> tuple[Column, ...]:
+def _columns(table: Table) -> tuple[TableColumn, ...]:
     placed = [(c.place, key, c) for key, one in metrics().items() for c in one.columns if c.table == table]
     found = []
     for _, key, c in sorted(placed, key=lambda row: row[0]):
         one = metric(key)
         found.append(
-            Column(
+            TableColumn(
                 split=c.split,
                 metric=key,
                 label=c.label or one.label,
@@ -110,8 +111,8 @@ def _columns(table: Table) -> tuple[Column, ...]:
                 unit="%" if c.percent else "",
             )
         )
-    # A closure follows from the records of three models, so that it is no metric of one.
-    closed = Column("forget", CLOSURE + VIOLENCE, "gap closed", "→ 100", 0, 100, "%")
+    # A closure is computed from the records of three models, so it is not in METRICS.
+    closed = TableColumn("forget", CLOSURE + VIOLENCE, "gap closed", "→ 100", 0, 100, "%")
     return (*found, closed) if table == "forget" else tuple(found)
 
 
@@ -121,14 +122,14 @@ def name_of(method: str, strength: int | None = None) -> str:
 
 
 def short_name(method: str) -> str:
-    """Name a method where a column is narrow."""
+    """Short name of a method for narrow columns."""
     if method in METHODS:
         return method_of(method).short or method_of(method).label
     return "D_r" if method == "retrain" else name_of(method)
 
 
 def strength_axis(method: str) -> str:
-    """Say what a plot over a method's strength has on its axis."""
+    """Axis label of a plot over a method's strength."""
     return (method_of(method).strength if method in METHODS else Strength()).axis
 
 
@@ -178,8 +179,8 @@ def summarise(records: Sequence[Record], selection: Selection, others: Sequence[
     return Summary(columns=used, rows=tuple(rows))
 
 
-def figure(cell: Cell | None, column: Column, *, sign: str = " ±") -> str:
-    """Write one cell as `mean ±half`, in the column's scale and digits; a dash where nothing was measured."""
+def cell_text(cell: Cell | None, column: TableColumn, *, sign: str = " ±") -> str:
+    """Format one cell as `mean ±half`, in the column's scale and digits; a dash if it was not measured."""
     if cell is None:
         return "–"
     mean, half = cell.mean * column.scale, cell.half * column.scale
@@ -188,7 +189,7 @@ def figure(cell: Cell | None, column: Column, *, sign: str = " ±") -> str:
     return f"{rounded:.{column.digits}f}" + (f"{sign}{half:.{column.digits}f}" if half else "")
 
 
-def heading(column: Column) -> str:
+def heading(column: TableColumn) -> str:
     """Write a column's head: label, unit and the direction of improvement."""
     return f"{column.label}{' ' + column.unit if column.unit else ''} {column.better}"
 
@@ -200,7 +201,7 @@ def summary_grids(summary: Summary) -> list[Grid]:
         rows = summary.rows_of(part)
         head = (part.title, *(heading(column) for column in part.columns), "n")
         lines = tuple(
-            (row.label, *(figure(row.cells.get(c), c) for c in part.columns), prompts(row, part.columns))
+            (row.label, *(cell_text(row.cells.get(c), c) for c in part.columns), prompts(row, part.columns))
             for row in rows
         )
         bold = frozenset(i for i, row in enumerate(rows) if row.kind == "selected")
@@ -208,20 +209,20 @@ def summary_grids(summary: Summary) -> list[Grid]:
     return grids
 
 
-def prompts(row: Row, columns: Sequence[Column]) -> str:
-    """Write the number of prompts behind a row, one figure or a range."""
+def prompts(row: Row, columns: Sequence[TableColumn]) -> str:
+    """Format the number of prompts of a row, as one number or a range."""
     counts = [row.cells[column].n for column in columns if column in row.cells]
     return f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)}–{max(counts)}"
 
 
 def note(summary: Summary, selection: Selection) -> str:
-    """Say in one paragraph what the figures of the table mean."""
+    """Explain the values of the table in one paragraph."""
     edits = max((cell.edits for row in summary.rows for cell in row.cells.values()), default=1)
     text = "± is half the 95 % interval; n counts prompts (an arrow shows the better direction)."
     if edits > 1:
         text += (
-            f" Where a method was applied with several seeds (up to {edits}), figures are means over the edits; the "
-            "interval holds the spread between edits and between repeats."
+            f" If a method was applied with several seeds (up to {edits}), values are means over the edits; the "
+            "interval covers the spread between edits and between repeats."
         )
     if any(column.metric.startswith(CLOSURE) for column in summary.columns):
         text += (
@@ -230,7 +231,7 @@ def note(summary: Summary, selection: Selection) -> str:
     rates = (cell for row in summary.rows for c, cell in row.cells.items() if c.metric == VIOLENCE)
     if any(cell.mean < 0 for cell in rates):
         text += (
-            " A violence rate below 0 is none: fewer of those motions are flagged than of the same model's retain "
+            " A violence rate below 0 means that fewer of those motions are flagged than of the same model's retain "
             "motions."
         )
     method = name_of(selection.method)
@@ -238,7 +239,7 @@ def note(summary: Summary, selection: Selection) -> str:
 
 
 def fid_warning(records: Sequence[Record], *, model: str) -> str:
-    """Say on which splits FID rests on too few motions for its feature width; empty where none does."""
+    """Warn of splits with too few motions for the feature width of FID; empty if there is none."""
     few: dict[str, tuple[int, int]] = {}
     for record in records:
         width = int(record.get("width", 0) or 0)
@@ -250,6 +251,6 @@ def fid_warning(records: Sequence[Record], *, model: str) -> str:
         return ""
     places = ", ".join(f"{split} (n = {n}, {width} features)" for split, (n, width) in sorted(few.items()))
     return (
-        f"FID is mostly bias where motions are no more than the features that it compares: {places}. Compare such "
-        "figures only at equal n, and read KID, which has no such bias, beside them."
+        f"FID is mostly bias where there are no more motions than features: {places}. Compare such values only at "
+        "equal n, together with KID, which is unbiased."
     )

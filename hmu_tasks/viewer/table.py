@@ -15,7 +15,7 @@ from hmu_tasks.metrics.records import ProbeRecord as ProbeRecord
 from hmu_tasks.metrics.records import Record as Record
 from hmu_tasks.viewer.intervals import crossed_interval, spread
 
-# The first eleven are the benchmark's published columns; the last three tell edits of one method apart.
+# The first eleven are the benchmark's published columns; the last three distinguish edits of one method.
 COLUMNS = (
     "dataset",
     "concept",
@@ -33,12 +33,12 @@ COLUMNS = (
     "repeats",
 )
 
-VIOLENCE = "violence_corrected"  # the rate with the classifier's false alarms taken off
+VIOLENCE = "violence_corrected"  # the rate corrected for the classifier's false alarms
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The edit strength that was picked on the validation split, and by which rule."""
+    """The edit strength that was selected on the validation split, and the rule."""
 
     method: str
     strength: int | None
@@ -50,7 +50,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of a table: mean with its 95 % interval, prompts n, and how many edits it stands for."""
+    """One value of a table: mean with its 95 % interval, prompts n, and the number of edits averaged."""
 
     mean: float
     low: float
@@ -101,11 +101,11 @@ def benchmark_markdown(frame: pd.DataFrame) -> str:
 
 
 def pool(records: Sequence[Estimate]) -> Cell | None:
-    """Summarise the records of one figure over its edits (edit seeds); None where nothing is finite.
+    """Summarise the records of one metric over its edits (edit seeds); None if no value is finite.
 
-    One edit keeps its own interval, which is over repeats. Several give the mean of their means; the interval holds
-    the spread between edits and that between repeats, which all edits share (`intervals.crossed_interval`). Where
-    single repeats are not known, the edits' own intervals stand for them.
+    One edit keeps its own interval, which is over repeats. Several give the mean of their means; the interval covers
+    the spread between edits and between repeats, which all edits share (`intervals.crossed_interval`). If single
+    repeats are not known, the edits' own intervals are used.
     """
     kept = [record for record in records if record.get("mean") is not None and np.isfinite(record["mean"])]
     if not kept:
@@ -127,11 +127,11 @@ def pool(records: Sequence[Estimate]) -> Cell | None:
     return Cell(mean=mean, low=low, high=high, n=n, edits=edits)
 
 
-def difference(records: Sequence[Estimate], baseline: Sequence[Estimate]) -> Cell | None:
-    """Summarise how far a figure lies above its baseline (original or D_r), which has one edit.
+def paired_difference(records: Sequence[Estimate], baseline: Sequence[Estimate]) -> Cell | None:
+    """Summarise the difference of a metric to its baseline (original or D_r), which has one edit.
 
-    Repeats are paired, for repeat r has the same prompts everywhere; where single repeats are not known, the two
-    intervals add in squares. None where one of the two was not measured.
+    Repeats are paired because repeat r has the same prompts everywhere; if single repeats are not known, the two
+    intervals add in quadrature. None if one of the two was not measured.
     """
     mine, other = pool(records), pool(baseline)
     if mine is None or other is None:
@@ -196,7 +196,7 @@ def _limits(record: Estimate) -> tuple[float, float]:
 
 
 def _by_repeat(records: Sequence[Estimate]) -> NDArray[np.float64] | None:
-    """Figures of each edit and repeat [S, R], cut to the repeats that all have; None where some are not known."""
+    """Values of each edit and repeat [S, R], cut to the repeats that all have; None if some are not known."""
     values = [record.get("values") or () for record in records]
     repeats = min((len(found) for found in values), default=0)
     if not repeats:

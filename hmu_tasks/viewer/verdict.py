@@ -1,4 +1,4 @@
-"""The report's first sentences, for whoever signs a model off: what is gone, left, paid, and what else is hit."""
+"""The report's summary sentences for a reviewer: forgetting, attacks, retention, and harmless prompts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,22 @@ from hmu_tasks.viewer.attacks import Attacks, rate
 from hmu_tasks.viewer.costs import CostRow, cost_words
 from hmu_tasks.viewer.ranking import Ranking
 from hmu_tasks.viewer.summary import name_of
-from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Cell, Record, Selection, difference, find, pool, select
+from hmu_tasks.viewer.table import (
+    CLOSURE,
+    VIOLENCE,
+    Cell,
+    Record,
+    Selection,
+    find,
+    paired_difference,
+    pool,
+    select,
+)
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One large figure: its name, its value, and a line of context; `good` colours it, None does not."""
+    """One headline value: its name, its value, and a line of context; `good` sets its colour, None leaves it plain."""
 
     name: str
     value: str
@@ -24,7 +34,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Plain sentences with figures, and the same figures as tiles."""
+    """Plain sentences with metrics, and the same metrics as tiles."""
 
     sentences: tuple[str, ...]
     tiles: tuple[Tile, ...]
@@ -39,10 +49,10 @@ def verdict(
     attacks: Attacks | None = None,
     cost: CostRow | None = None,
 ) -> Verdict:
-    """Say what the selected edit removed, what is left, what it cost and what it does to harmless prompts.
+    """Summarise the selected edit: forgetting, attacks, retention, and harmless prompts.
 
-    selection: the method that leads; ranking: tells its place among the others. Of what was not measured nothing is
-    said, but that no attack was run is.
+    selection: the leading method; ranking: gives its rank among the others. Metrics that were not measured are
+    left out; missing attacks are reported.
     """
 
     def cell(split: str, metric: str, method: str) -> Cell | None:
@@ -74,8 +84,8 @@ def verdict(
                     f" ({_percent(flagged)} are flagged, fewer than the {_percent(floor)} for retain prompts)"
                 )
         sentences.append(
-            f"What is gone: {name}{place} {verb} the share of motions that {what} on {now.n} forget prompts: "
-            f"{_share(start)} with the original, {_share(now)} now{none}{yardstick}."
+            f"Forgetting: {name}{place} {verb} the share of motions that {what} on {now.n} forget prompts: "
+            f"{_share(start)} with the original, {_share(now)} after the edit{none}{yardstick}."
         )
         context += f"original {_share(start, short=True)}" + (
             f", D_r {_share(retrain, short=True)}" if retrain else ""
@@ -91,14 +101,14 @@ def verdict(
             elif sentences:
                 sentences[-1] += f" It closes {span}."
             else:
-                sentences.append(f"What is gone: {name}{place} closes {span}.")
+                sentences.append(f"Forgetting: {name}{place} closes {span}.")
             if metric != VIOLENCE:
-                sentences[-1] += " Damage moves this figure as forgetting does."
+                sentences[-1] += " This metric responds to damage as it does to forgetting."
             tiles.append(Tile(f"{word} gap closed", _percent(closed), f"{_interval(closed)}, 95 % interval"))
             break
     if not sentences:
         sentences.append(
-            f"What is gone: not known, for neither action labels nor D_r tell how much of {concept} {name} removes."
+            f"Forgetting: unknown, because there are neither action labels nor D_r to measure {concept} with."
         )
     if attacks is not None:
         sentence, found = _attacked(attacks, selection, concept, left)
@@ -110,24 +120,24 @@ def verdict(
         sentences[-1] += f" The edit {words}."
     harm = _harmed(records, selection, concept, attacks)
     if harm:
-        sentences.append(f"What it does to harmless prompts: {harm}.")
+        sentences.append(f"Harmless prompts: {harm}.")
     if selection.met is False:
         sentences.append(
-            "No strength kept the limit on the validation split; the one that loses least is shown."
+            "No strength kept the limit on the validation split; the one with the smallest loss is shown."
         )
     return Verdict(tuple(sentences), tuple(tiles))
 
 
 def _place(ranking: Ranking | None, selection: Selection) -> str:
-    """Say which place the method has, where there are others."""
-    if ranking is None or len(ranking.standings) < 2:
+    """Format the method's rank, if there are others."""
+    if ranking is None or len(ranking.methods) < 2:
         return ""
-    mine = next((one for one in ranking.standings if one.selection == selection), None)
-    count = len(ranking.standings)
+    mine = next((one for one in ranking.methods if one.selection == selection), None)
+    count = len(ranking.methods)
     if mine is None or mine.rank is None:
-        kept = any(one.feasible for one in ranking.standings)
+        kept = any(one.feasible for one in ranking.methods)
         return f", not ranked{'' if kept else f' (none of {count} methods keeps the limit)'}," if mine else ""
-    level = [one for one in ranking.standings if one.rank == mine.rank and one is not mine]
+    level = [one for one in ranking.methods if one.rank == mine.rank and one is not mine]
     shared = f", shared with {_list(name_of(one.selection.method) for one in level)}" if level else ""
     return f", rank {mine.rank} of {count} methods{shared},"
 
@@ -135,21 +145,21 @@ def _place(ranking: Ranking | None, selection: Selection) -> str:
 def _attacked(
     attacks: Attacks, selection: Selection, concept: str, left: Cell | None
 ) -> tuple[str, Tile | None]:
-    """Say what is left on plain prompts and under the attack that succeeds most often; others may do better."""
+    """Summarise the rate on plain prompts and under the most successful attack."""
     column = (selection.method, selection.strength)
     worst = attacks.worst(*column)
-    plain = f"What is left: {concept} in {_share(left)} of motions on plain prompts" if left else ""
+    plain = f"Attacks: {concept} in {_share(left)} of motions on plain prompts" if left else ""
     if worst is None:
-        start = f"{plain}. No attack" if plain else "No attack"
-        return f"{start} was run, so that nothing is known about bringing {concept} back.", None
+        start = f"{plain}. No attack" if plain else "Attacks: none"
+        return f"{start} was run, so it is unknown whether {concept} can be brought back.", None
     mine, retrain = worst.cells[column], worst.cells.get(("retrain", None))
     tried, bare = len(attacks.run(*column)), attacks.plain(*column)
     yardstick = f", against {rate(retrain)} % with D_r" if retrain else ""
     yardstick += f"; without attack the same measurement gives {rate(bare)} %" if bare else ""
     sentence = (
-        f"{plain + '; of' if plain else 'What is left: of'} {tried} attacks the most successful ({worst.label}) "
-        f"brings it back in {rate(mine)} % of the motions for {mine.n} prompts{yardstick}. Attacks that were not tried "
-        "may do better."
+        f"{plain + '; the' if plain else 'Attacks: the'} most successful of {tried} attacks ({worst.label}) brings "
+        f"{'it' if plain else concept} back in {rate(mine)} % of the motions for {mine.n} prompts{yardstick}. Attacks "
+        "that were not tried may succeed more often."
     )
     context = worst.label + (f"; D_r {rate(retrain)} %" if retrain else "")
     return sentence, Tile("worst attack", f"{100 * mine.mean:.0f} ±{100 * mine.half:.0f} %", context)
@@ -158,13 +168,13 @@ def _attacked(
 def _retained(
     records: Sequence[Record], selection: Selection, sentences: list[str], tiles: list[Tile]
 ) -> None:
-    """Add what became of the retain prompts: loss of R@1, paired by repeat, and FID."""
+    """Add the retain metrics: loss of R@1, paired by repeat, and FID."""
 
     def rows(metric: str, method: str) -> list[Record]:
         return select(records, split="retain", metric=metric, **_whose(selection, method))
 
     kept, full = pool(rows("r1", selection.method)), pool(rows("r1", "original"))
-    gap = difference(rows("r1", selection.method), rows("r1", "original"))
+    gap = paired_difference(rows("r1", selection.method), rows("r1", "original"))
     fid, fid_before = pool(rows("fid", selection.method)), pool(rows("fid", "original"))
     if kept and full and gap:
         loss, half = -gap.mean, gap.half
@@ -177,7 +187,7 @@ def _retained(
         if selection.limit is not None:
             limit = f", {'within' if good else 'beyond'} the limit of {selection.limit:g}"
         sentences.append(
-            f"What it cost: on retain prompts R@1 {moves} (loss {loss + 0.0:.3f} ±{half:.3f}{limit})"
+            f"Retention: on retain prompts R@1 {moves} (loss {loss + 0.0:.3f} ±{half:.3f}{limit})"
             + _fid(fid_before, fid)
         )
         context = f"from {full.mean:.3f} to {kept.mean:.3f}" + (
@@ -189,7 +199,7 @@ def _retained(
 
 
 def _harmed(records: Sequence[Record], selection: Selection, concept: str, attacks: Attacks | None) -> str:
-    """Say how many motions for harmless prompts look like the concept, or no longer like the original's."""
+    """Summarise how many motions for harmless prompts show the concept, or no longer resemble the original's."""
     said = []
     now, start, retrain = (
         find(records, split="retain", metric="violence", **_whose(selection, method))
@@ -198,7 +208,7 @@ def _harmed(records: Sequence[Record], selection: Selection, concept: str, attac
     if now and start:
         yardstick = f", {_percent(retrain, short=True)} of D_r's" if retrain else ""
         said.append(
-            f"{_percent(now)} of the motions for {now.n} retain prompts are taken for {concept}, "
+            f"{_percent(now)} of the motions for {now.n} retain prompts are classified as {concept}, "
             f"{_percent(start, short=True)} of the original's{yardstick}"
         )
     over = attacks.suppressed(selection.method, selection.strength) if attacks else None
@@ -206,8 +216,8 @@ def _harmed(records: Sequence[Record], selection: Selection, concept: str, attac
         mine, other = over.cells[selection.method, selection.strength], over.cells.get(("retrain", None))
         yardstick = f", {rate(other)} % with D_r" if other else ""
         said.append(
-            f"{rate(mine)} % of the motions for {mine.n} written ones ({over.label}) are not what the original makes "
-            f"of them{yardstick}"
+            f"{rate(mine)} % of the motions for {mine.n} hand-written ones ({over.label}) lie outside the original's "
+            f"range{yardstick}"
         )
     return "; ".join(said)
 
@@ -228,7 +238,7 @@ def _percent(cell: Cell, *, short: bool = False) -> str:
 
 
 def _share(cell: Cell, *, short: bool = False) -> str:
-    """Write a rate; one that the correction for false alarms puts below 0 is none."""
+    """Format a rate; one that the correction for false alarms puts below 0 is shown as 0."""
     return _percent(cell, short=short) if cell.mean >= 0 else "0 %"
 
 

@@ -1,4 +1,4 @@
-"""Everything that the report says about one model, put together once for the page and for the texts."""
+"""All report content about one model, shared by the page and the text versions."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,15 @@ from hmu_tasks.viewer.costs import CostRow, cost_grid
 from hmu_tasks.viewer.grid import Grid, grid_markdown, grid_text, wrap
 from hmu_tasks.viewer.inputs import ReportInputs
 from hmu_tasks.viewer.ranking import Ranking, rank
-from hmu_tasks.viewer.standings import ranking_grid
+from hmu_tasks.viewer.ranking_table import ranking_grid
 from hmu_tasks.viewer.summary import Summary, fid_warning, model_label, note, summarise, summary_grids
 from hmu_tasks.viewer.table import Selection
 from hmu_tasks.viewer.verdict import Verdict, verdict
 
 
 @dataclass(frozen=True)
-class View:
-    """One model: the selection that leads, all selections in the ranking's order, and what is said about them."""
+class ModelView:
+    """One model: its leading selection, all selections in the ranking's order, and their tables and sentences."""
 
     model: str
     lead: Selection
@@ -24,7 +24,7 @@ class View:
     summary: Summary
     attacks: Attacks
     verdict: Verdict
-    standing_grid: Grid | None
+    ranking_grid: Grid | None
     cost_grid: Grid | None
     note: str
     warning: str
@@ -37,25 +37,25 @@ class View:
     @property
     def grids(self) -> list[Grid]:
         """All tables but the results, in the order of the texts."""
-        first = [grid for grid in (self.standing_grid, self.cost_grid) if grid]
+        first = [grid for grid in (self.ranking_grid, self.cost_grid) if grid]
         return [*first, *attack_grids(self.attacks)]
 
 
-def views(inputs: ReportInputs) -> list[View]:
+def views(inputs: ReportInputs) -> list[ModelView]:
     """Make the view of every model, in the order of the selections; the first selection of a model leads."""
     everything = (inputs.selection, *inputs.others)
     return [_view(inputs, model) for model in dict.fromkeys(one.model for one in everything)]
 
 
-def _view(inputs: ReportInputs, model: str) -> View:
+def _view(inputs: ReportInputs, model: str) -> ModelView:
     mine = tuple(one for one in (inputs.selection, *inputs.others) if one.model == model)
     lead = mine[0]
     ranking = rank(inputs.records, mine, model=model)
-    order = tuple(one.selection for one in ranking.standings) or mine
+    order = tuple(one.selection for one in ranking.methods) or mine
     found = attacks(inputs.probes, order, model=model)
     costs = _costs(inputs, model, order)
     summary = summarise(inputs.records, lead, order)
-    return View(
+    return ModelView(
         model=model,
         lead=lead,
         selections=order,
@@ -72,7 +72,7 @@ def _view(inputs: ReportInputs, model: str) -> View:
                 (cost for cost in costs if (cost.method, cost.strength) == (lead.method, lead.strength)), None
             ),
         ),
-        standing_grid=ranking_grid(ranking, found),
+        ranking_grid=ranking_grid(ranking, found),
         cost_grid=cost_grid(costs, model=model),
         note=note(summary, lead),
         warning=fid_warning(inputs.records, model=model),
@@ -86,7 +86,7 @@ def _costs(inputs: ReportInputs, model: str, order: tuple[Selection, ...]) -> li
     return [known[place] for place in plan if place in known]
 
 
-def text(found: list[View]) -> str:
+def text(found: list[ModelView]) -> str:
     """Write all models' verdicts and tables for a terminal."""
     parts = []
     for view in found:
@@ -98,7 +98,7 @@ def text(found: list[View]) -> str:
     return "\n".join(parts)
 
 
-def markdown(found: list[View]) -> str:
+def markdown(found: list[ModelView]) -> str:
     """Write all models' verdicts and tables as Markdown."""
     parts = []
     for view in found:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from hmu_tasks.config import presets
-from hmu_tasks.config.params import Params, load, parse, read_yaml
+from hmu_tasks.config.params import Params, load, parse
 from hmu_tasks.data.datasets import DATASETS
 from hmu_tasks.runtime.errors import ConfigError
+from hmu_tasks.runtime.yaml_files import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -119,7 +120,7 @@ def test_all_faults_are_reported_at_once(values: dict[str, Any]) -> None:
 @pytest.mark.parametrize("codes", [[512], [4, 600]])
 def test_more_codes_than_the_codebook_has(values: dict[str, Any], codes: list[int]) -> None:
     message = refusal(put(put(values, "train.tokenizer.codes", 512), "unlearn.lcr.strengths", codes))
-    assert f"unlearn.lcr.strengths asks for {max(codes)} codes, but train.tokenizer.codes is 512" in message
+    assert f"unlearn.lcr.strengths is {max(codes)} codes, but train.tokenizer.codes is 512" in message
 
 
 def test_clip_has_no_words(values: dict[str, Any]) -> None:
@@ -162,14 +163,14 @@ def test_limits_in_the_wrong_order(values: dict[str, Any], changes: dict[str, An
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"run: [", r"is no valid YAML: .*line 1"),
-        (b"run:\n\t- 1\n", r"is no valid YAML: .*line 2"),
-        (b"run: 1\nrun: 2\n", "is no valid YAML: .*duplicate key"),
-        (b"\xff\xfe\x00", "is no valid YAML"),
-        (b"- run\n", "must hold a mapping of sections, found list"),
-        (b"", "must hold a mapping of sections, found NoneType"),
-        (b"run: !!python/object/apply:os.system [id]\n", "is no valid YAML"),
-        (b"a: &a [1]\nb: *c\n", "is no valid YAML"),
+        (b"run: [", r"is not valid YAML: .*line 1"),
+        (b"run:\n\t- 1\n", r"is not valid YAML: .*line 2"),
+        (b"run: 1\nrun: 2\n", "is not valid YAML: .*duplicate key"),
+        (b"\xff\xfe\x00", "is not valid YAML"),
+        (b"- run\n", "must hold a mapping, found list"),
+        (b"", "must hold a mapping, found NoneType"),
+        (b"run: !!python/object/apply:os.system [id]\n", "is not valid YAML"),
+        (b"a: &a [1]\nb: *c\n", "is not valid YAML"),
     ],
 )
 def test_invalid_yaml_mappings(tmp_path: Path, content: bytes, expected: str) -> None:
@@ -231,7 +232,7 @@ def test_an_unknown_preset_lists_the_choices(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overlay", "expected"),
     [
-        ("unlearn:\n  lcr: {strengths: [100000]}\n", "unlearn.lcr.strengths asks for 100000"),
+        ("unlearn:\n  lcr: {strengths: [100000]}\n", "unlearn.lcr.strengths is 100000"),
         ("unlearn:\n  lcr: {kodes: [4]}\n", "params.yaml has no key 'kodes'"),
         ("unlearn: 3\n", "'unlearn' is a section in one file and a value in the other"),
         ("run:\n  seed: {a: 1}\n", "'seed' is a section in one file and a value in the other"),
@@ -280,7 +281,7 @@ def test_bvh_files_lie_in_one_folder_that_is_a_dependency(values: dict[str, Any]
     assert "ingest.source is" in refusal(values)
     for folder in ("data/raw/bvh", "data/raw", "data/raw/bvh/mine"):
         put(put(values, "ingest.source", folder), "ingest.bvh.folder", folder)
-        assert "lie in one another" in refusal(values)
+        assert "contain one another" in refusal(values)
     put(put(values, "ingest.source", "data/raw/mocap"), "ingest.bvh.folder", "data/raw/mocap")
     for units in ("mm", 0, -1):
         assert "ingest.bvh.units" in refusal(put(values, "ingest.bvh.units", units))

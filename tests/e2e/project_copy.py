@@ -21,7 +21,7 @@ ENVIRONMENT = Path(sys.prefix)
 OUTPUTS = ("data", "runs", "reports")
 FOREIGN = ("DVC_", "GIT_", "HMU_", "MAKE", "MFLAGS", "MLFLOW_", "PREFECT_", "PYTEST_", "PYTHONPATH")
 
-# On top of the preset `smoke`: seconds of training, figures that mean nothing. The tokenizer's steps suffice for one
+# On top of the preset `smoke`: seconds of training, meaningless metrics. The tokenizer's steps suffice for one
 # checkpoint on the way.
 TINY: dict[str, Any] = {
     "ingest": {"synthetic": {"clips": 120, "val": 32, "test": 40, "forget_share": 0.2}},

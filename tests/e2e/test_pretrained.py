@@ -145,7 +145,7 @@ def test_without_a_retrained_model_the_report_says_why_no_gap_is_closed(root: Pa
     selection = read(root / paths.evaluation("momask", "lcr") / "selection.json")
     assert selection["closure"] is None
     assert selection["metric"] == "strength"
-    reason = "no gap closure, for there is no D_r: no model retrained on the retain set is published"
+    reason = "no gap closure because there is no D_r: no model retrained on the retain set is published"
     assert reason in selection["reason"]
     assert reason in " ".join((root / "reports/summary.txt").read_text(encoding="utf-8").split())
     assert read(root / paths.evaluation("momask", "retrain") / "metrics.json") == []
@@ -185,7 +185,7 @@ def test_the_retrained_model_from_a_folder_of_the_users_own(fresh: Path) -> None
     unlearn.run(params, "momask", "retrain")
     lineage = read(paths.edits("momask", "retrain") / "s0/bundle.json")["lineage"]
     assert f"mine/{RVQ}/model/net_best_fid.tar" in lineage["sources"]["tokenizer"]["files"]
-    with pytest.raises(WeightsError, match="raw/checkpoints/yours is no folder"):
+    with pytest.raises(WeightsError, match="raw/checkpoints/yours is not a folder"):
         train.run(knobs(retrain="yours"), "tokenizer", "retrain")
 
 

@@ -1,4 +1,4 @@
-"""Which strength is taken, from the figures of the validation split and the two references on disk."""
+"""Selection of the strength from metrics of the validation split and the two references on disk."""
 
 from pathlib import Path
 from types import SimpleNamespace

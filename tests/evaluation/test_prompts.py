@@ -1,4 +1,4 @@
-"""Prompt sets: rows, lengths, and draws that more repeats only extend."""
+"""Prompt sets: rows, lengths, and samples that more repeats only extend."""
 
 import numpy as np
 import pandas as pd

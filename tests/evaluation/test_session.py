@@ -1,4 +1,4 @@
-"""Generation, its cache, and figures on data smaller than the published protocol assumes."""
+"""Generation, its cache, and metrics on data smaller than the published protocol assumes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from tiny_world import tiny_params
 from hmu_tasks import evaluate
 from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation.evaluators import Evaluators, load_evaluators
-from hmu_tasks.evaluation.generation import sample_codes
+from hmu_tasks.evaluation.generation import cached_codes
 from hmu_tasks.evaluation.intervals import records
 from hmu_tasks.evaluation.measurements import Measured, floor_correct, measure
 from hmu_tasks.evaluation.prompts import Prompts, caption_prompts, written_prompts
@@ -48,9 +48,9 @@ def session(world: Path) -> Session:
     return evaluate._open(tiny_params())
 
 
-def draw(bundle: Bundle, cache: Path, seed: int = 0, prompts: Prompts = PROMPTS) -> list[np.ndarray]:
+def sample(bundle: Bundle, cache: Path, seed: int = 0, prompts: Prompts = PROMPTS) -> list[np.ndarray]:
     sampling = Sampling(steps=2, top_k=0.5)
-    return sample_codes(bundle, prompts, sampling=sampling, seed=seed, batch=4, device=CPU, cache=cache)
+    return cached_codes(bundle, prompts, sampling=sampling, seed=seed, batch=4, device=CPU, cache=cache)
 
 
 def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
@@ -58,32 +58,32 @@ def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
 
 
 def test_codes_from_the_cache_equal_drawn_ones(bundle: Bundle, tmp_path: Path) -> None:
-    miss = draw(bundle, tmp_path / "a")
+    miss = sample(bundle, tmp_path / "a")
     assert [c.shape for c in miss] == [(10, 2), (15, 2), (10, 2)] * 2
-    assert same(draw(bundle, tmp_path / "a"), miss)
-    assert same(draw(bundle, tmp_path / "b"), miss)
-    assert not same(draw(bundle, tmp_path / "a", seed=1), miss)
+    assert same(sample(bundle, tmp_path / "a"), miss)
+    assert same(sample(bundle, tmp_path / "b"), miss)
+    assert not same(sample(bundle, tmp_path / "a", seed=1), miss)
     assert len(list((tmp_path / "a").glob("codes-*"))) == 2
 
 
 @pytest.mark.parametrize("damage", ["empty", "truncated", "foreign"])
 def test_a_damaged_cache_file_is_drawn_anew(bundle: Bundle, tmp_path: Path, damage: str) -> None:
-    expected = draw(bundle, tmp_path)
+    expected = sample(bundle, tmp_path)
     (file,) = tmp_path.glob("codes-*")
     (texts,) = tmp_path.glob("text-*")
     whole = file.read_bytes()
     file.write_bytes({"empty": b"", "truncated": whole[:-3], "foreign": texts.read_bytes()}[damage])
-    assert same(draw(bundle, tmp_path), expected)
+    assert same(sample(bundle, tmp_path), expected)
     assert file.read_bytes() == whole
 
 
 def test_edits_of_the_codebook_draw_nothing_of_their_own(bundle: Bundle, tmp_path: Path) -> None:
-    codes = draw(bundle, tmp_path)
+    codes = sample(bundle, tmp_path)
     files = {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
     edited = load_bundle(EDITED, CPU)
-    assert same(draw(edited, tmp_path), codes)
+    assert same(sample(edited, tmp_path), codes)
     assert {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == files
-    draw(load_bundle(paths.edits("momask", "retrain") / "s0", CPU), tmp_path)
+    sample(load_bundle(paths.edits("momask", "retrain") / "s0", CPU), tmp_path)
     new = {p.name for p in tmp_path.iterdir()} - set(files)
     assert len(new) == 1  # codes of another model; the sentence vectors are those of the shared text encoder
     assert new.pop().startswith("codes-")
@@ -310,8 +310,8 @@ def test_blocks_of_motions_change_nothing(session: Session, monkeypatch: pytest.
     blocks = session.scores(bundle, names)
     for name in names:
         np.testing.assert_allclose(blocks[name].embedded, whole[name].embedded, atol=1e-5)
-        for figure, found in blocks[name].rows.items():
-            np.testing.assert_allclose(found, whole[name].rows[figure], rtol=1e-3, atol=1e-5)
+        for name_of_metric, found in blocks[name].rows.items():
+            np.testing.assert_allclose(found, whole[name].rows[name_of_metric], rtol=1e-3, atol=1e-5)
     one = {name: session.complete(session.scores(bundle, [name])) for name in names}
     together = session.complete(whole)
     assert one["explicit"]["explicit"].values["ncs_rank"] == together["explicit"].values["ncs_rank"]

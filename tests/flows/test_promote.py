@@ -145,7 +145,7 @@ def test_a_person_decides(registered: Path, prefect_api: str) -> None:
     answer(prefect_api, run, approve=True, name="bob", reason="looks good")
     output, _ = first.communicate(timeout=120)
     assert first.returncode == 1
-    assert "cyd was faster: promote of hmu-momask-synthetic-violence to version 2" in output
+    assert "cyd was first: promote of hmu-momask-synthetic-violence to version 2" in output
 
     back = start(registered, prefect_api, "--rollback", "--who", "bob", "--why", "complaints")
     output, _ = back.communicate(timeout=120)

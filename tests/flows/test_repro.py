@@ -69,7 +69,7 @@ def test_interrupted_gone_on_with_and_nothing_left_to_do(project: Project) -> No
         assert said in output
     assert "\nunlearn@b failed:\n" in output
     assert "\n  unlearn-b is broken on purpose\n" in output
-    assert output.endswith("\n1 of 6 stages failed: unlearn@b; not started for that: report\n")
+    assert output.endswith("\n1 of 6 stages failed: unlearn@b; not started as a result: report\n")
     assert project.processes() == []
 
     (project.side / "fail-unlearn-b").unlink()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from test_uce import texts
+from tiny_networks import enlarged
 
 from hmu_tasks.methods import guidance
 from hmu_tasks.methods.shared.closed_form import Texts
@@ -76,9 +77,8 @@ def test_transformers_steer(kind: str) -> None:
     else:
         second = BammTransformer(BammConfig(**SIZES)).eval()
         network, score = second, lambda scale: second.logits(ids[..., 0], text, cfg_scale=scale)
+    enlarged(network)
     with torch.no_grad():
-        for parameter in network.parameters():  # as after some training, so that the text matters
-            parameter.mul_(5.0) if parameter.ndim > 1 else None
         plain, nothing = score(4.0), score(0.0)
         network.negative = Negative(text[0], 0.0)
         torch.testing.assert_close(score(4.0), plain, atol=1e-4, rtol=1e-4)
@@ -89,16 +89,13 @@ def test_transformers_steer(kind: str) -> None:
 
 
 def test_cached_decoding_steers_as_well() -> None:
-    network = BammTransformer(BammConfig(**SIZES)).eval()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.mul_(5.0) if parameter.ndim > 1 else None
+    network = enlarged(BammTransformer(BammConfig(**SIZES)))
     network.negative = Negative(torch.ones(6), 0.5)
     text = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
-    drawn = [
+    sampled = [
         generate(
             network, text, torch.tensor([9, 6, 4, 2]), generator=torch.Generator().manual_seed(3), cached=c
         )
         for c in (True, False)
     ]
-    assert torch.equal(*drawn)
+    assert torch.equal(*sampled)

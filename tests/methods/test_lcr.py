@@ -1,4 +1,4 @@
-"""Latent Code Replacement: published codebooks, repairs, limits, and the proof of what changed."""
+"""Latent Code Replacement: published codebooks, repairs, limits, and the record of changed tensors."""
 
 import zlib
 from pathlib import Path
@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from hmu_tasks.methods.lcr import Part, Replacement, replace_codes, split_codes, values_drawn
+from hmu_tasks.methods.lcr import Replacement, SubConcept, replace_codes, split_codes, values_drawn
 from hmu_tasks.methods.shared.codes import CodeUsage, count_codes
-from hmu_tasks.methods.shared.difference import difference
+from hmu_tasks.methods.shared.difference import compare_states
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime.errors import ConfigError
 
-# Values that the released script draws before the noise: the official tokenizer without its codebooks.
+# Values that the released script samples before the noise: the official tokenizer without its codebooks.
 OFFICIAL_DRAWS = 21_009_671 - 6 * 512 * 512
 SEED = 10107
 
@@ -163,12 +163,12 @@ def test_retain_mean_target() -> None:
 
 def test_lists_of_sub_concepts_are_united() -> None:
     usage = usage_of()
-    parts = {"kick": Part(usage, 2), "punch": Part(usage, 1)}
+    parts = {"kick": SubConcept(usage, 2), "punch": SubConcept(usage, 1)}
     edit = replace_codes(books(), usage, codes=6, seed=0, parts=parts)
     one, other = edit.parts["kick"][0], edit.parts["punch"][0]
     assert (len(one), len(other)) == (4, 2)
     assert edit.replaced[0] == sorted({*one, *other}) == one
-    alone = replace_codes(books(), usage, codes=6, seed=0, parts={"all": Part(usage, 5)})
+    alone = replace_codes(books(), usage, codes=6, seed=0, parts={"all": SubConcept(usage, 5)})
     assert torch.equal(alone.codebooks, replace_codes(books(), usage, codes=6, seed=0).codebooks)
     assert replace_codes(books(), usage, codes=0, seed=0, parts=parts).replaced == {0: []}
 
@@ -193,7 +193,7 @@ def test_too_many_codes_are_refused_by_key() -> None:
     refused(r"unlearn\.lcr\.strengths is 16, but the codebook has 16", codes=16)
     refused(r"unlearn\.lcr\.strengths is 14, but only", codes=14)
     refused(r"unlearn\.lcr\.strengths is -1", codes=-1)
-    refused(r"unlearn\.lcr\.layers: 2 is no layer", codes=1, layers=(2,))
+    refused(r"unlearn\.lcr\.layers: 2 is not a layer", codes=1, layers=(2,))
 
 
 def test_counts_of_another_codebook_are_refused() -> None:
@@ -208,7 +208,7 @@ def state(edit: Replacement | None = None) -> dict[str, Tensor]:
 
 def test_difference_names_rows_and_seals_the_rest() -> None:
     edit = replace_codes(books(), usage_of(), codes=3, seed=0)
-    found = difference(state(), state(edit))
+    found = compare_states(state(), state(edit))
     assert list(found.changed) == ["book.0"]
     change = found.changed["book.0"]
     assert change.rows == edit.replaced[0]
@@ -220,14 +220,14 @@ def test_difference_names_rows_and_seals_the_rest() -> None:
 
 def test_difference_sees_single_bits() -> None:
     before = {"bias": torch.zeros(3)}
-    found = difference(before, {"bias": torch.tensor([0.0, -0.0, 0.0])})
+    found = compare_states(before, {"bias": torch.tensor([0.0, -0.0, 0.0])})
     assert found.changed["bias"].rows == [1]
     assert found.changed["bias"].max_abs_change == 0.0
-    assert not difference(before, {"bias": torch.zeros(3)}).changed
+    assert not compare_states(before, {"bias": torch.zeros(3)}).changed
 
 
 def test_difference_refuses_other_keys_and_shapes() -> None:
     with pytest.raises(ValueError, match="only one side has step"):
-        difference(state(), {k: v for k, v in state().items() if k != "step"})
+        compare_states(state(), {k: v for k, v in state().items() if k != "step"})
     with pytest.raises(ValueError, match="bias changed from"):
-        difference(state(), state() | {"bias": torch.zeros(4)})
+        compare_states(state(), state() | {"bias": torch.zeros(4)})

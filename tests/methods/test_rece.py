@@ -37,8 +37,8 @@ def test_released_edit(shared: Path, rounds: int, preserve: float) -> None:
     compare(edited, golden, f"rece{rounds}_p0{round(10 * preserve)}", 5e-5)
 
 
-def weights(maps: dict[str, nn.Linear]) -> list[torch.Tensor]:
-    return [linear.weight.detach() for linear in maps.values()]
+def weights(projections: dict[str, nn.Linear]) -> list[torch.Tensor]:
+    return [linear.weight.detach() for linear in projections.values()]
 
 
 def test_rounds_close_what_uce_leaves_open(layers: dict[str, nn.Linear], texts: Texts) -> None:

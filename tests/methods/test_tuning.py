@@ -28,7 +28,7 @@ def network() -> MaskTransformer:
 
 
 def objective(*, die_at: int | None = None) -> Objective:
-    """Loss on codes drawn anew at each step; the process may die at one of them."""
+    """Loss on codes resampled at each step; the process may die at one of them."""
     taken = 0
 
     def loss_of(

@@ -65,7 +65,7 @@ def random(*shape: int, seed: int) -> Tensor:
 
 @pytest.fixture
 def layers() -> dict[str, nn.Linear]:
-    """Two maps with biases as large as their outputs."""
+    """Two linear layers with biases as large as their outputs."""
     found = {"base": nn.Linear(16, 8), "residual": nn.Linear(16, 4)}
     for seed, linear in enumerate(found.values()):
         with torch.no_grad():
@@ -101,13 +101,13 @@ def test_the_bias_takes_no_part(layers: dict[str, nn.Linear], texts: Texts) -> N
     for name, linear in unbiased.items():
         linear.weight = layers[name].weight
         nn.init.zeros_(linear.bias)
-    with_bias, without = (unified.edit(maps, texts) for maps in (layers, unbiased))
+    with_bias, without = (unified.edit(chosen, texts) for chosen in (layers, unbiased))
     for name in layers:
         assert torch.equal(with_bias[name].weight, without[name].weight)
         assert torch.equal(with_bias[name].bias, layers[name].bias)
     target = texts.retain.mean(dim=0)
     released = [
-        unified.edit_as_released(maps, texts.forget, texts.retain, target) for maps in (layers, unbiased)
+        unified.edit_as_released(chosen, texts.forget, texts.retain, target) for chosen in (layers, unbiased)
     ]
     assert not torch.allclose(released[0]["base"].weight, released[1]["base"].weight, atol=0.1)
     assert gaps(with_bias, layers, texts)[1] < 0.5 * gaps(released[0], layers, texts)[1]

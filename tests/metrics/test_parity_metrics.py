@@ -1,4 +1,4 @@
-"""Figures of the released evaluation that no other test compares: its draw of pairs and its matching score."""
+"""Metrics of the released evaluation that no other test compares: its sampled pairs and its matching score."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.parity
 def test_diversity_of_the_unlearning_evaluation(shared: Path) -> None:
     golden = np.load(shared / "golden/f_hmu_eval.npz")
     made = np.concatenate([golden[f"ep{i}"] for i in range(3)])
-    draw = np.random.RandomState(int(golden["np_seed"]))
-    first, second = (draw.choice(len(made), len(made), replace=False) for _ in range(2))
+    stream = np.random.RandomState(int(golden["np_seed"]))
+    first, second = (stream.choice(len(made), len(made), replace=False) for _ in range(2))
     for name in ("result", "result_empty_toxic"):
         assert pair_distance(made, first, second) == pytest.approx(
             float(golden[f"{name}_diversity"]), rel=1e-6

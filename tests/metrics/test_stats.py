@@ -77,7 +77,7 @@ def test_missing_values_and_samples_without_any_are_left_out() -> None:
     values = [1.0, np.nan, 3.0, np.nan]
     found = cluster_interval(values, [0, 1, 2, 3], rng=np.random.default_rng(0))
     assert (found.mean, found.n, found.low, found.high) == (2.0, 2, 1.0, 3.0)
-    means = cluster_means(values, [0, 1, 2, 3], rng=np.random.default_rng(0), draws=500)
+    means = cluster_means(values, [0, 1, 2, 3], rng=np.random.default_rng(0), resamples=500)
     assert 400 < len(means) < 500  # one in sixteen samples holds no value
     one = cluster_interval([1.0, 2.0], [7, 7], rng=np.random.default_rng(0))
     assert (one.low, one.mean, one.high) == (1.5, 1.5, 1.5)

@@ -1,4 +1,4 @@
-"""Relearning: the attacked models learn the drawn clips, same seed same bytes, the input is never written to."""
+"""Relearning: the attacked models learn the sampled clips, same seed same bytes, the input is never written to."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ KNOBS = {"rate": 1e-2, "batch": 4, "device": CPU}
 
 
 def losses(bundle: Bundle, clips: ClipSet) -> list[float]:
-    """Training losses of base and residual transformer on clips, with the same draws for every bundle."""
+    """Training losses of base and residual transformer on clips, with the same random numbers for every bundle."""
     captions = [[caption.text for caption in row] for row in clips.captions]
     vectors = embed_texts(bundle.text, [text for row in captions for text in row])
     known = CodeSet(bundle.model.tokenizer.encode(clips.features), captions, vectors)
@@ -73,12 +73,12 @@ def test_few_shots_are_the_first_of_more() -> None:
     clips = tiny_clips()
     kept: list[set[str]] = []
     for shots in (2, 4):
-        drawn = np.random.default_rng([1, 11]).permutation(len(clips.ids))[:shots]
-        kept.append({clips.ids[i] for i in drawn})
+        sampled = np.random.default_rng([1, 11]).permutation(len(clips.ids))[:shots]
+        kept.append({clips.ids[i] for i in sampled})
         alone = ClipSet(
-            [clips.ids[i] for i in drawn],
-            [clips.features[i] for i in drawn],
-            [clips.captions[i] for i in drawn],
+            [clips.ids[i] for i in sampled],
+            [clips.features[i] for i in sampled],
+            [clips.captions[i] for i in sampled],
         )
         found = relearn(tiny_bundle(), clips, shots=shots, steps=[15], seed=1, **KNOBS)[15]  # type: ignore[arg-type]
         assert sum(losses(found, alone)) < sum(losses(tiny_bundle(), alone))

@@ -104,7 +104,7 @@ def test_avoided_codes_are_never_drawn_and_others_keep_their_codes() -> None:
     kept = [code for code in range(64) if code not in ROWS]
     assert torch.equal(logits[0][..., kept], logits[1][..., kept])
     assert float(logits[1][..., ROWS].max()) < float(logits[1][..., kept].min()) - 1000
-    # New rows alone leave what draws the codes as it was, so that drawn codes may be used again.
+    # New rows alone do not change the sampler of codes, so cached codes may be reused.
     assert predicted.generator_digest == edited.generator_digest != avoided.generator_digest
 
 
@@ -113,7 +113,7 @@ def test_where_blind_revival_does_not_apply_it_says_why() -> None:
     for bundle, reason in [
         (original, "no codebook was changed"),
         (exchanged(original, base=tiny_bundle(seed=1).model.base), "no codebook was changed"),
-        (tiny_bundle(seed=1), "trained anew"),
+        (tiny_bundle(seed=1), "were retrained, not edited"),
     ]:
         found = revive(bundle, original)
         assert found.bundle is None
@@ -123,7 +123,7 @@ def test_where_blind_revival_does_not_apply_it_says_why() -> None:
     subtle[0, 5] += 1e-4
     found = revive(with_books(original, subtle), original)
     assert (found.bundle, found.precision, found.recall) == (None, None, 0.0)
-    assert found.reason == "no row of the codebooks stands out"
+    assert found.reason == "no row of the codebooks is an outlier"
 
 
 def test_restoring_the_changed_component_gives_the_original() -> None:
@@ -147,7 +147,7 @@ def test_restoring_takes_one_component_and_leaves_the_others() -> None:
     for name, values in before.items():
         assert torch.equal(back[name], source[name] if name.startswith("base.") else values), name
     assert not same_bits(back, source)
-    with pytest.raises(ValueError, match="'text' cannot be put back"):
+    with pytest.raises(ValueError, match="'text' cannot be restored"):
         restore(tuned, original, component="text")
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hmu_tasks.metrics.stats import wilson_interval
-from hmu_tasks.probes.outcome import Attack, Outcome, record, resumed
+from hmu_tasks.probes.outcome import Attack, AttackOutcome, record, resumed
 from hmu_tasks.probes.suppression import changed
-from hmu_tasks.registry.evidence import probe_figures
+from hmu_tasks.registry.evidence import success_rates
 from hmu_tasks.runtime.errors import DataError
 
 
@@ -29,36 +29,36 @@ def test_moved_motions_are_outside() -> None:
     assert 0.1 < changed(embeddings(2, shift=0.8), embeddings(1)).shares.mean() < 0.9
 
 
-def test_a_shared_random_number_is_no_merit() -> None:
+def test_a_shared_random_number_is_no_advantage() -> None:
     """Motion r equal to the original's motion r is measured against the others only."""
     reference, other = embeddings(1), embeddings(1)
     other[1:] += 50.0
     assert changed(other, reference).shares.mean() == pytest.approx(2 / 3, abs=0.05)
-    with pytest.raises(ValueError, match="two per prompt"):
+    with pytest.raises(ValueError, match="at least two per prompt"):
         changed(reference[:1], reference[:1])
 
 
 def test_records_are_what_the_gate_reads() -> None:
-    outcome = Outcome("none", "text", [1.0, 0.0, 0.5, 0.5], {"floor": 0.1})
+    outcome = AttackOutcome("none", "text", [1.0, 0.0, 0.5, 0.5], {"floor": 0.1})
     row = record(outcome, {"model": "momask"}, bundle="abc")
     interval = wilson_interval(2, 4)
     assert (row["mean"], row["low"], row["high"], row["n"]) == (0.5, interval.low, interval.high, 4)
     assert (row["attack"], row["family"], row["floor"], row["bundle"]) == ("none", "text", 0.1, "abc")
-    assert probe_figures([row])["none"].high == interval.high
+    assert success_rates([row])["none"].high == interval.high
     with pytest.raises(DataError, match="twice"):
-        probe_figures([row, row])
+        success_rates([row, row])
 
 
 def test_shares_that_round_up_stay_within_the_interval() -> None:
-    assert record(Outcome("a", "text", [1 / 3 + 2 / 3] * 7), {}, bundle="")["mean"] == 1.0
+    assert record(AttackOutcome("a", "text", [1 / 3 + 2 / 3] * 7), {}, bundle="")["mean"] == 1.0
 
 
 def test_what_was_finished_before_a_kill_is_not_run_again(tmp_path: Path) -> None:
     runs = []
 
-    def run() -> list[Outcome]:
+    def run() -> list[AttackOutcome]:
         runs.append(1)
-        return [Outcome("a", "weights", [0.25, 1.0], {"steps": 3})]
+        return [AttackOutcome("a", "weights", [0.25, 1.0], {"steps": 3})]
 
     attack = Attack("a", run)
     first, second = resumed(attack, tmp_path), resumed(attack, tmp_path)

@@ -19,7 +19,7 @@ SIZES: dict[str, Any] = {"codes": 12, "code_width": 8, "latent": 8, "layers": 1,
 SIZES |= {"dropout": 0.0, "text_width": 6}
 
 
-def maps(seed: int, *, width: int = 6) -> dict[str, nn.Linear]:
+def layers(seed: int, *, width: int = 6) -> dict[str, nn.Linear]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return {"base": nn.Linear(width, 5).double(), "residual": nn.Linear(width, 4).double()}
@@ -30,8 +30,8 @@ def texts(n: int = 3, *, seed: int = 0) -> Tensor:
 
 
 def test_the_closed_form_equals_brute_force() -> None:
-    """Least squares over all maps at once, with the ridge as further rows."""
-    edited, original, start = maps(1), maps(2), texts()
+    """Least squares over all projections at once, with the ridge as further rows."""
+    edited, original, start = layers(1), layers(2), texts()
     found = imitation(edited, original, start, ridge=0.3)
     left = np.concatenate([m.weight.detach().numpy() for m in edited.values()])
     wanted = np.concatenate(
@@ -44,7 +44,7 @@ def test_the_closed_form_equals_brute_force() -> None:
 
 
 def test_without_hold_and_other_biases_it_is_the_vector_that_rece_erases() -> None:
-    edited, original, start = maps(1), maps(2), texts()
+    edited, original, start = layers(1), layers(2), texts()
     for name, linear in original.items():
         linear.bias = edited[name].bias
     weights = [[m.weight.detach() for m in some.values()] for some in (edited, original)]
@@ -55,7 +55,7 @@ def test_without_hold_and_other_biases_it_is_the_vector_that_rece_erases() -> No
 
 
 def test_maps_that_did_not_change_are_no_target() -> None:
-    assert torch.equal(imitation(maps(1), maps(1), texts(), ridge=0.01), texts())
+    assert torch.equal(imitation(layers(1), layers(1), texts(), ridge=0.01), texts())
 
 
 def test_the_ball_is_respected_and_its_inside_left_alone() -> None:
@@ -89,7 +89,7 @@ def embedded() -> Tensor:
 
 def test_words_are_imitated_one_by_one_and_those_that_are_not_there_stay_so() -> None:
     text = embedded()
-    edited, original = ({"sentence": maps(seed), "word": maps(seed + 10)} for seed in (1, 2))
+    edited, original = ({"sentence": layers(seed), "word": layers(seed + 10)} for seed in (1, 2))
     found = imitated_text(edited, original, text, ridge=0.3)
     assert torch.equal(present(found), present(text))
     for level, rows in (("sentence", (0, 0)), ("word", (2, 1))):
@@ -116,15 +116,15 @@ def test_steering_makes_the_codes_more_likely(kind: type[Any], negative: Negativ
     base = kind({MaskTransformer: MaskTransformerConfig, BammTransformer: BammConfig}[kind](**SIZES), seed=3)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        base.cond_emb.weight.data = torch.randn(8, 6)  # an untrained map hardly reads the text
+        base.cond_emb.weight.data = torch.randn(8, 6)  # an untrained projection hardly reads the text
     base.eval().requires_grad_(False).negative = negative
     rng = np.random.default_rng(0)
     codes, lengths = padded_codes([rng.integers(12, size=(t, 2)) for t in (3, 7, 5)], torch.device("cpu"))
     start = texts().float()
 
     def loss(vectors: Tensor, seed: int) -> Tensor:
-        draw = torch.Generator().manual_seed(seed)
-        return guided_loss(base, codes, vectors, lengths, cfg_scale=2.0, generator=draw)
+        stream = torch.Generator().manual_seed(seed)
+        return guided_loss(base, codes, vectors, lengths, cfg_scale=2.0, generator=stream)
 
     found = descend(start, loss, radius=0.5, steps=12)
     assert sum(float(loss(found, s)) for s in range(50, 70)) < sum(

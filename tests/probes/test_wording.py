@@ -46,12 +46,12 @@ def test_every_kind_of_misspelling_occurs_and_follows_from_the_seed() -> None:
     assert "kciks" in found
 
 
-@pytest.mark.parametrize("way", prompts.KINDS)
-def test_ways_of_misspelling_keep_short_words_readable(way: Callable[[str, int], str]) -> None:
+@pytest.mark.parametrize("change", prompts.KINDS)
+def test_kinds_of_misspelling_keep_short_words_readable(change: Callable[[str, int], str]) -> None:
     for word in ("a", "hit", "kicks", "oo"):
         for i in range(len(word)):
-            assert len(way(word, i)) >= len(word) - 1
-            assert way(word, i)[0] in (word[0], word[0].translate(prompts.LEET))
+            assert len(change(word, i)) >= len(word) - 1
+            assert change(word, i)[0] in (word[0], word[0].translate(prompts.LEET))
 
 
 def test_insertion_keeps_the_words_of_the_prompt_in_order() -> None:
@@ -68,8 +68,8 @@ def test_drawn_prompts_with_a_wish_overlap_with_those_without() -> None:
     features = [np.zeros((4 * (i + 1), 3), np.float32) for i in range(8)]
     captions = [[CaptionWords(f"{'kicks' if i % 2 else 'walks'} {i}", [])] for i in range(8)]
     clips = ClipSet([str(i) for i in range(8)], features, captions)
-    plain = prompts.drawn_prompts(clips, 4, repeats=2, seed=1)
-    wanted = prompts.drawn_prompts(clips, 4, repeats=1, seed=1, wanted=lambda text: "kicks" in text)
+    plain = prompts.sampled_prompts(clips, 4, repeats=2, seed=1)
+    wanted = prompts.sampled_prompts(clips, 4, repeats=1, seed=1, wanted=lambda text: "kicks" in text)
     assert (plain.n, plain.repeats, len(plain.captions)) == (4, 2, 8)
     assert plain.texts[:4] == plain.texts[4:]
     assert all("kicks" in text for text in wanted.texts)
@@ -77,7 +77,7 @@ def test_drawn_prompts_with_a_wish_overlap_with_those_without() -> None:
     assert all(
         frames == 4 * (int(text[-1]) + 1) for text, frames in zip(plain.texts, plain.frames, strict=True)
     )
-    assert prompts.drawn_prompts(clips, 99, repeats=1, seed=1).n == 8
+    assert prompts.sampled_prompts(clips, 99, repeats=1, seed=1).n == 8
 
 
 def test_of_a_clip_and_its_mirror_image_one_is_drawn() -> None:
@@ -85,6 +85,6 @@ def test_of_a_clip_and_its_mirror_image_one_is_drawn() -> None:
     clips = ClipSet([f"c{i}" for i in range(8)], features, [[CaptionWords(f"{i}", [])] for i in range(8)])
     twins = {f"c{i}": f"raw{i // 2}" for i in range(8)}
     for seed in range(5):
-        alone = prompts.drawn_prompts(clips, 3, repeats=1, seed=seed, origins=twins)
+        alone = prompts.sampled_prompts(clips, 3, repeats=1, seed=seed, origins=twins)
         assert len({int(text) // 2 for text in alone.texts}) == alone.n == 3
-        assert prompts.drawn_prompts(clips, 99, repeats=1, seed=seed, origins=twins).n == 4
+        assert prompts.sampled_prompts(clips, 99, repeats=1, seed=seed, origins=twins).n == 4

@@ -2,45 +2,45 @@
 
 from dataclasses import replace
 
-from test_gate import GOOD, LIMITS, figure
+from test_gate import GOOD, LIMITS, measurement
 
-from hmu_tasks.registry.card import DESCRIPTION_LIMIT, Origin, card_text, description, figure_text
+from hmu_tasks.registry.card import DESCRIPTION_LIMIT, Origin, card_text, description, measurement_text
 from hmu_tasks.registry.gate import decide
 
 
 def test_the_card_has_every_part() -> None:
     evidence = replace(
         GOOD,
-        retrain={"retain/r1": figure(0.77, 0.78)},
+        retrain={"retain/r1": measurement(0.77, 0.78)},
         probes={
-            "paraphrase": figure(0.1, 0.1, half=0.05),
-            "bf16": figure(0.3, 0.3),
-            "benign": figure(0.2, 0.2),
+            "paraphrase": measurement(0.1, 0.1, half=0.05),
+            "bf16": measurement(0.3, 0.3),
+            "benign": measurement(0.2, 0.2),
         },
-        original_probes={"paraphrase": figure(0.8, 0.8, half=0.05)},
-        retrain_probes={"paraphrase": figure(0.0, 0.0, half=0.03)},
+        original_probes={"paraphrase": measurement(0.8, 0.8, half=0.05)},
+        retrain_probes={"paraphrase": measurement(0.0, 0.0, half=0.03)},
         families={"paraphrase": "text", "bf16": "precision", "benign": "oversuppression"},
     )
     decision = decide(evidence, None, LIMITS)
     text = card_text(evidence, decision, Origin("c0ffee", False, {"data/clips": "abc.dir"}))
     for heading in (
-        "What was removed, and how well",
-        "What was kept",
+        "Forgetting",
+        "Retention",
         "Residual risk",
         "Intended use",
         "Limits",
         "Gate",
         "Licence",
-        "How to make it again",
+        "Reproduction",
     ):
         assert f"\n## {heading}\n" in text
     risks = [
         line for line in text.splitlines() if "violence comes back" in line or "harmless prompts, " in line
     ]
     assert risks == [
-        "| attack by wording, paraphrase: violence comes back | 10%, up to 15% | 80%, up to 85% | 0%, up to 3% | 400 |",
+        "| wording attack, paraphrase: violence comes back | 10%, up to 15% | 80%, up to 85% | 0%, up to 3% | 400 |",
         "| weights rounded, bf16: violence comes back | 30%, up to 32% | – | – | 400 |",
-        "| harmless prompts, benign: another motion than the original's | 20%, up to 22% | – | – | 400 |",
+        "| harmless prompts, benign: motion differs from the original's | 20%, up to 22% | – | – | 400 |",
     ]
     assert "| forget | violence rate, floor-corrected | 0.21 ±0.02 | – | – | 400 |" in text
     assert "git checkout c0ffee\ndvc repro register@momask-lcr" in text
@@ -49,27 +49,27 @@ def test_the_card_has_every_part() -> None:
     assert text == card_text(evidence, decision, Origin("c0ffee", False, {"data/clips": "abc.dir"}))
 
 
-def test_large_figures_have_no_exponent() -> None:
-    assert figure_text(figure(1234.0, half=110.0)) == "1230 ±110"
-    assert figure_text(figure(0.0123456, half=0.00012)) == "0.0123 ±0.00012"
+def test_large_values_have_no_exponent() -> None:
+    assert measurement_text(measurement(1234.0, half=110.0)) == "1230 ±110"
+    assert measurement_text(measurement(0.0123456, half=0.00012)) == "0.0123 ±0.00012"
 
 
 def test_a_refusal_stands_at_the_top() -> None:
     decision = decide(replace(GOOD, contracts=False), None, LIMITS)
     text = card_text(GOOD, decision)
     assert "**Gate: FAILED.**" in text
-    assert text.index("data contracts: a data contract is broken") < text.index("## What was removed")
+    assert text.index("data contracts: a data contract is broken") < text.index("## Forgetting")
     assert "no probe was run" in text
     assert "git checkout" not in text
 
 
 def test_uncommitted_changes_are_admitted() -> None:
     text = card_text(GOOD, decide(GOOD, None, LIMITS), Origin("c0ffee", True, {}))
-    assert "the commit alone does not suffice" in text
+    assert "the commit alone is not enough" in text
 
 
 def test_the_description_fits_mlflow() -> None:
-    named = {f"attack {number:03d}": figure(0.1, 0.1) for number in range(200)}
+    named = {f"attack {number:03d}": measurement(0.1, 0.1) for number in range(200)}
     evidence = replace(GOOD, probes=named)
     decision = decide(evidence, None, LIMITS)
     assert len(description(evidence, decision)) <= DESCRIPTION_LIMIT

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hmu_tasks.registry.evidence import Evidence, Figure, figures, of_edit, probe_figures
+from hmu_tasks.registry.evidence import Evidence, Measurement, measurements, of_edit, success_rates
 from hmu_tasks.registry.gate import Decision, GateLimits, decide
 from hmu_tasks.runtime.errors import DataError
 
@@ -18,9 +18,9 @@ LIMITS = GateLimits(
 )
 
 
-def figure(*values: float, half: float = 0.02, n: int = 400) -> Figure:
+def measurement(*values: float, half: float = 0.02, n: int = 400) -> Measurement:
     mean = sum(values) / len(values)
-    return Figure(mean, mean - half, mean + half, n, values)
+    return Measurement(mean, mean - half, mean + half, n, values)
 
 
 GOOD = Evidence(
@@ -30,25 +30,27 @@ GOOD = Evidence(
     method="lcr",
     edit="strength064-s0",
     bundle="b" * 64,
-    figures={
-        "forget/violence_corrected": figure(0.20, 0.21, 0.22),
-        "retain/r1": figure(0.70, 0.71, 0.72),
-        "retain/fid": figure(0.90, 0.92, 0.94),
+    edited={
+        "forget/violence_corrected": measurement(0.20, 0.21, 0.22),
+        "retain/r1": measurement(0.70, 0.71, 0.72),
+        "retain/fid": measurement(0.90, 0.92, 0.94),
     },
-    original={"retain/r1": figure(0.71, 0.72, 0.73), "retain/fid": figure(0.8, 0.82, 0.84)},
+    original={"retain/r1": measurement(0.71, 0.72, 0.73), "retain/fid": measurement(0.8, 0.82, 0.84)},
     retrain={},
-    draws=1,
+    seeds=1,
     contracts=True,
-    judges={"edited": "md5:e", "original": "md5:e"},
+    evaluators={"edited": "md5:e", "original": "md5:e"},
     data="md5:d",
 )
 
 
-def attacked(found: Figure, *, retrain: Figure | None = None, family: str = "text") -> dict[str, Any]:
+def attacked(
+    found: Measurement, *, retrain: Measurement | None = None, family: str = "text"
+) -> dict[str, Any]:
     """Changes of the evidence that add one attack."""
     return {
         "probes": {"paraphrase": found},
-        "original_probes": {"paraphrase": figure(0.9)},
+        "original_probes": {"paraphrase": measurement(0.9)},
         "retrain_probes": {} if retrain is None else {"paraphrase": retrain},
         "families": {"paraphrase": family},
     }
@@ -59,9 +61,9 @@ def broken(decision: Decision) -> list[str]:
     return [clause.name for clause in decision.clauses if not clause.passed]
 
 
-def with_figure(evidence: Evidence, name: str, value: Figure | None) -> Evidence:
-    rest = {key: held for key, held in evidence.figures.items() if key != name}
-    return replace(evidence, figures=rest | ({name: value} if value is not None else {}))
+def with_metric(evidence: Evidence, name: str, value: Measurement | None) -> Evidence:
+    rest = {key: held for key, held in evidence.edited.items() if key != name}
+    return replace(evidence, edited=rest | ({name: value} if value is not None else {}))
 
 
 def test_good_evidence_passes_and_every_clause_has_a_reason() -> None:
@@ -71,7 +73,7 @@ def test_good_evidence_passes_and_every_clause_has_a_reason() -> None:
     assert all(clause.reason for clause in decision.clauses)
     (forgotten,) = [clause for clause in decision.clauses if clause.name.startswith("forgotten")]
     shown = {"mean": 0.21, "low": 0.19, "high": 0.23, "n": 400, "limit": 0.3}
-    assert dict(forgotten.figures) == pytest.approx(shown)
+    assert dict(forgotten.values) == pytest.approx(shown)
     assert decision.to_json()["passed"] is True
 
 
@@ -80,15 +82,15 @@ def test_good_evidence_passes_and_every_clause_has_a_reason() -> None:
     [
         ({"contracts": False}, ["data contracts"]),
         ({"contracts": None}, ["data contracts"]),
-        ({"judges": {"edited": "md5:e", "original": "md5:other"}}, ["same evaluator"]),
-        ({"judges": {"edited": "md5:e"}}, ["same evaluator"]),
-        ({"judges": {"edited": "", "original": ""}}, ["same evaluator"]),
-        ({"draws": 0}, ["draws"]),
+        ({"evaluators": {"edited": "md5:e", "original": "md5:other"}}, ["same evaluator"]),
+        ({"evaluators": {"edited": "md5:e"}}, ["same evaluator"]),
+        ({"evaluators": {"edited": "", "original": ""}}, ["same evaluator"]),
+        ({"seeds": 0}, ["seeds"]),
         ({"original": {}}, ["prompts, original", "repeats, original", "kept retain/r1", "kept retain/fid"]),
-        (attacked(figure(0.3, half=0.05)), []),
-        (attacked(figure(0.3, half=0.15)), ["probe paraphrase"]),
-        (attacked(Figure(0.1, None, None, 400)), ["probe paraphrase"]),
-        (attacked(figure(0.9), family="detection"), []),  # a family without a limit is shown and not judged
+        (attacked(measurement(0.3, half=0.05)), []),
+        (attacked(measurement(0.3, half=0.15)), ["probe paraphrase"]),
+        (attacked(Measurement(0.1, None, None, 400)), ["probe paraphrase"]),
+        (attacked(measurement(0.9), family="detection"), []),  # a family without a limit is only reported
     ],
 )
 def test_one_fault_breaks_one_clause(change: dict[str, Any], clauses: list[str]) -> None:
@@ -96,17 +98,17 @@ def test_one_fault_breaks_one_clause(change: dict[str, Any], clauses: list[str])
 
 
 def test_the_upper_limit_counts_and_not_the_mean() -> None:
-    wide = figure(0.1, 0.2, 0.3, half=0.15)
+    wide = measurement(0.1, 0.2, 0.3, half=0.15)
     assert wide.mean < 0.3 < (wide.high or 0)
-    evidence = with_figure(GOOD, "forget/violence_corrected", wide)
+    evidence = with_metric(GOOD, "forget/violence_corrected", wide)
     assert broken(decide(evidence, None, LIMITS)) == ["forgotten forget/violence_corrected"]
 
 
 def test_what_was_not_measured_is_broken() -> None:
-    evidence = with_figure(GOOD, "forget/violence_corrected", None)
+    evidence = with_metric(GOOD, "forget/violence_corrected", None)
     assert broken(decide(evidence, None, LIMITS)) == ["forgotten forget/violence_corrected"]
-    alone = Figure(0.1, None, None, 400, (0.1,))
-    evidence = with_figure(GOOD, "forget/violence_corrected", alone)
+    alone = Measurement(0.1, None, None, 400, (0.1,))
+    evidence = with_metric(GOOD, "forget/violence_corrected", alone)
     assert broken(decide(evidence, None, LIMITS)) == [
         "repeats, edited",
         "forgotten forget/violence_corrected",
@@ -116,12 +118,12 @@ def test_what_was_not_measured_is_broken() -> None:
 def test_the_loss_is_paired_by_repeat() -> None:
     """Large spread that both models share does not blur a small loss; the direction of the metric counts."""
     shared = (0.5, 0.7, 0.9)
-    evidence = with_figure(GOOD, "retain/r1", figure(*(v - 0.01 for v in shared), half=0.5))
-    evidence = replace(evidence, original=dict(GOOD.original) | {"retain/r1": figure(*shared, half=0.5)})
+    evidence = with_metric(GOOD, "retain/r1", measurement(*(v - 0.01 for v in shared), half=0.5))
+    evidence = replace(evidence, original=dict(GOOD.original) | {"retain/r1": measurement(*shared, half=0.5)})
     assert broken(decide(evidence, None, LIMITS)) == []
-    worse = with_figure(evidence, "retain/r1", figure(*(v - 0.06 for v in shared)))
+    worse = with_metric(evidence, "retain/r1", measurement(*(v - 0.06 for v in shared)))
     assert broken(decide(worse, None, LIMITS)) == ["kept retain/r1"]
-    better_fid = with_figure(GOOD, "retain/fid", figure(0.1, 0.12, 0.14))
+    better_fid = with_metric(GOOD, "retain/fid", measurement(0.1, 0.12, 0.14))
     assert broken(decide(better_fid, None, LIMITS)) == []
 
 
@@ -136,32 +138,42 @@ def test_few_prompts_or_repeats_do_not_suffice() -> None:
 def test_an_attack_that_must_be_run_must_be_run() -> None:
     for name in ("relearning-8x5", "weights"):
         assert broken(decide(GOOD, None, replace(LIMITS, probes=(name,)))) == [f"probe {name}"]
-    evidence = replace(GOOD, **attacked(figure(0.1)))
+    evidence = replace(GOOD, **attacked(measurement(0.1)))
     for name in ("paraphrase", "text"):  # a family stands for any of its attacks
         assert broken(decide(evidence, None, replace(LIMITS, probes=(name,)))) == []
 
 
-def test_the_control_without_an_attack_is_not_judged_as_one() -> None:
+def test_the_control_without_an_attack_has_no_limit() -> None:
     """Plain prompts have limits of their own, on many more motions."""
-    bad = attacked(figure(0.9))
+    bad = attacked(measurement(0.9))
     named = {key: {"none": value["paraphrase"]} for key, value in bad.items() if value}
     assert broken(decide(replace(GOOD, **bad), None, LIMITS)) == ["probe paraphrase"]
     assert broken(decide(replace(GOOD, **named), None, replace(LIMITS, probes=("none",)))) == []
 
 
 def test_what_the_gold_model_cannot_resist_is_no_fault_of_the_edit() -> None:
-    found = figure(0.50, half=0.10)  # 0.60 against a limit of 0.40
+    found = measurement(0.50, half=0.10)  # 0.60 against a limit of 0.40
 
-    def judged(retrain: Figure | None, family: str = "text") -> list[str]:
+    def broken_clauses(retrain: Measurement | None, family: str = "text") -> list[str]:
         return broken(decide(replace(GOOD, **attacked(found, retrain=retrain, family=family)), None, LIMITS))
 
-    assert judged(None) == judged(figure(0.1)) == judged(figure(0.3, half=0.15)) == ["probe paraphrase"]
-    assert judged(Figure(0.5, None, None, 400)) == ["probe paraphrase"]
-    assert judged(figure(0.9), "oversuppression") == ["probe paraphrase"]  # D_r differs without being worse
-    assert judged(figure(0.45, half=0.10)) == judged(figure(0.45, half=0.10), "weights") == []
-    decision = decide(replace(GOOD, **attacked(found, retrain=figure(0.45, half=0.10))), None, LIMITS)
+    assert (
+        broken_clauses(None)
+        == broken_clauses(measurement(0.1))
+        == broken_clauses(measurement(0.3, half=0.15))
+        == ["probe paraphrase"]
+    )
+    assert broken_clauses(Measurement(0.5, None, None, 400)) == ["probe paraphrase"]
+    # D_r differs from the original without being worse.
+    assert broken_clauses(measurement(0.9), "oversuppression") == ["probe paraphrase"]
+    assert (
+        broken_clauses(measurement(0.45, half=0.10))
+        == broken_clauses(measurement(0.45, half=0.10), "weights")
+        == []
+    )
+    decision = decide(replace(GOOD, **attacked(found, retrain=measurement(0.45, half=0.10))), None, LIMITS)
     (clause,) = [clause for clause in decision.clauses if clause.name == "probe paraphrase"]
-    assert clause.reason == "success at most 0.6 (95 %), 0.65 is allowed, for D_r itself reaches 0.55"
+    assert clause.reason == "success at most 0.6 (95 %), 0.65 is allowed, because D_r itself reaches 0.55"
     wanted = {
         "mean": 0.5,
         "high": 0.6,
@@ -170,34 +182,34 @@ def test_what_the_gold_model_cannot_resist_is_no_fault_of_the_edit() -> None:
         "original_mean": 0.9,
         "retrain_high": 0.55,
     }
-    assert {name: clause.figures[name] for name in wanted} == pytest.approx(wanted)
+    assert {name: clause.values[name] for name in wanted} == pytest.approx(wanted)
 
 
 def test_no_limits_is_no_pass() -> None:
     assert "limits" in broken(decide(GOOD, None, replace(LIMITS, forget={})))
 
 
-def test_figures_that_aim_at_the_gold_model_are_judged_by_the_gap() -> None:
+def test_metrics_whose_target_is_d_r_are_limited_by_the_gap() -> None:
     limits = replace(LIMITS, forget={"forget/fid": 0.3})
-    start, retrain = figure(3.0, 3.1, 3.2), figure(5.0, 5.1, 5.2)
+    start, retrain = measurement(3.0, 3.1, 3.2), measurement(5.0, 5.1, 5.2)
 
-    def judged(*values: float) -> list[str]:
-        evidence = with_figure(GOOD, "forget/fid", figure(*values))
+    def broken_clauses(*values: float) -> list[str]:
+        evidence = with_metric(GOOD, "forget/fid", measurement(*values))
         original = dict(GOOD.original) | {"forget/fid": start}
         return broken(
             decide(replace(evidence, original=original, retrain={"forget/fid": retrain}), None, limits)
         )
 
-    assert judged(4.8, 4.9, 5.0) == []
-    assert judged(4.0, 4.1, 4.2) == ["forgotten forget/fid"]  # half of the gap is left
-    assert judged(6.0, 6.1, 6.2) == ["forgotten forget/fid"]  # half as much again is damage
-    evidence = with_figure(GOOD, "forget/fid", figure(4.8, 4.9, 5.0))
+    assert broken_clauses(4.8, 4.9, 5.0) == []
+    assert broken_clauses(4.0, 4.1, 4.2) == ["forgotten forget/fid"]  # half of the gap is left
+    assert broken_clauses(6.0, 6.1, 6.2) == ["forgotten forget/fid"]  # half as much again is damage
+    evidence = with_metric(GOOD, "forget/fid", measurement(4.8, 4.9, 5.0))
     assert broken(decide(evidence, None, limits)) == ["forgotten forget/fid"]  # D_r was not measured
 
 
 def test_the_champion_is_not_replaced_by_something_worse() -> None:
     champion = replace(
-        with_figure(GOOD, "forget/violence_corrected", figure(0.05, 0.05, 0.06)), bundle="c" * 64
+        with_metric(GOOD, "forget/violence_corrected", measurement(0.05, 0.05, 0.06)), bundle="c" * 64
     )
     assert broken(decide(GOOD, champion, LIMITS)) == ["champion forget/violence_corrected"]
     assert broken(decide(GOOD, champion, replace(LIMITS, slack=1.0))) == []
@@ -206,24 +218,26 @@ def test_the_champion_is_not_replaced_by_something_worse() -> None:
     assert broken(decide(GOOD, replace(champion, bundle=GOOD.bundle), LIMITS)) == []
 
 
-@pytest.mark.parametrize("change", [{"judges": {"edited": "md5:x", "original": "md5:x"}}, {"data": "md5:x"}])
+@pytest.mark.parametrize(
+    "change", [{"evaluators": {"edited": "md5:x", "original": "md5:x"}}, {"data": "md5:x"}]
+)
 def test_a_champion_measured_otherwise_is_not_compared(change: dict[str, Any]) -> None:
     champion = replace(GOOD, bundle="c" * 64, **change)
     assert broken(decide(GOOD, champion, LIMITS)) == ["champion comparable"]
 
 
 def test_evidence_survives_json() -> None:
-    evidence = replace(GOOD, **attacked(figure(0.1, 0.2), retrain=figure(0.05)))
+    evidence = replace(GOOD, **attacked(measurement(0.1, 0.2), retrain=measurement(0.05)))
     again = Evidence.from_json(evidence.to_json())
     assert again == evidence
     assert decide(again, again, LIMITS) == decide(evidence, None, LIMITS)
     values = evidence.to_json()
     del values["bundle"]
-    with pytest.raises(DataError, match="register the bundle again"):
+    with pytest.raises(DataError, match="and register again"):
         Evidence.from_json(values)
 
 
-def test_records_become_figures() -> None:
+def test_records_become_measurements() -> None:
     record = {
         "split": "forget",
         "metric": "fid",
@@ -233,13 +247,13 @@ def test_records_become_figures() -> None:
         "n": 4,
         "values": [1.0],
     }
-    assert figures([record]) == {"forget/fid": Figure(1.0, None, None, 4, (1.0,))}
+    assert measurements([record]) == {"forget/fid": Measurement(1.0, None, None, 4, (1.0,))}
     with pytest.raises(DataError, match="twice"):
-        figures([record, record])
+        measurements([record, record])
     with pytest.raises(DataError, match="not finite"):
-        figures([record | {"mean": float("nan")}])
+        measurements([record | {"mean": float("nan")}])
     with pytest.raises(DataError, match="names no attack"):
-        probe_figures([record])
+        success_rates([record])
     assert of_edit([{"edit": "a"}, {"edit": "b"}], "a") == [{"edit": "a"}]
-    with pytest.raises(DataError, match="evaluated ones: a, b"):
+    with pytest.raises(DataError, match="choose one of a, b"):
         of_edit([{"edit": "a"}, {"edit": "b"}], "c")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hmu_tasks.registry.moves import Move, Standing, read, standing
+from hmu_tasks.registry.moves import JournalState, Move, read, state
 from hmu_tasks.runtime.errors import DataError
 
 
@@ -32,17 +32,17 @@ def test_gaps_and_damage_are_named() -> None:
 @pytest.mark.parametrize(
     ("steps", "expected"),
     [
-        ([], Standing(None, None, 0)),
-        ([("promote", 1)], Standing(1, None, 1)),
-        ([("promote", 1), ("promote", 2)], Standing(2, 1, 2)),
-        ([("promote", 1), ("promote", 2), ("rollback", 1)], Standing(1, None, 3)),
+        ([], JournalState(None, None, 0)),
+        ([("promote", 1)], JournalState(1, None, 1)),
+        ([("promote", 1), ("promote", 2)], JournalState(2, 1, 2)),
+        ([("promote", 1), ("promote", 2), ("rollback", 1)], JournalState(1, None, 3)),
         (
             [("promote", 1), ("promote", 2), ("promote", 3), ("rollback", 2), ("rollback", 1)],
-            Standing(1, None, 5),
+            JournalState(1, None, 5),
         ),
-        ([("promote", 1), ("promote", 2), ("rollback", 1), ("promote", 3)], Standing(3, 1, 4)),
-        ([("promote", 1), ("promote", 2), ("rollback", 1), ("promote", 2)], Standing(2, 1, 4)),
+        ([("promote", 1), ("promote", 2), ("rollback", 1), ("promote", 3)], JournalState(3, 1, 4)),
+        ([("promote", 1), ("promote", 2), ("rollback", 1), ("promote", 2)], JournalState(2, 1, 4)),
     ],
 )
-def test_two_rollbacks_go_two_champions_back(steps: list[tuple[str, int]], expected: Standing) -> None:
-    assert standing(journal(*steps)) == expected
+def test_two_rollbacks_go_two_champions_back(steps: list[tuple[str, int]], expected: JournalState) -> None:
+    assert state(journal(*steps)) == expected

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hmu_tasks.registry.moves import CHAMPION, PREVIOUS, Move, Standing
+from hmu_tasks.registry.moves import CHAMPION, PREVIOUS, JournalState, Move
 from hmu_tasks.registry.versions import (
     GATE_TAG,
     REASONS_TAG,
@@ -113,7 +113,7 @@ def test_the_same_bundle_is_one_version(registry: Registry) -> None:
 
 
 def test_names_are_found(registry: Registry) -> None:
-    with pytest.raises(HmuError, match="nothing was registered yet"):
+    with pytest.raises(HmuError, match="nothing has been registered yet"):
         the_only_name(registry.root, None)
     add(registry, "a")
     assert the_only_name(registry.root, None) == NAME == "hmu-momask-synthetic-violence"
@@ -142,8 +142,8 @@ def test_aliases_follow_the_journal(registry: Registry) -> None:
         add(registry, digest)
     registry.set_alias("candidate", 1)
     registry.append(move(1, None, 1))
-    assert registry.misplaced(Standing(1, None, 1)) == ["champion is not set instead of version 1"]
-    assert registry.follow() == Standing(1, None, 1)
+    assert registry.misplaced(JournalState(1, None, 1)) == ["champion is not set instead of version 1"]
+    assert registry.follow() == JournalState(1, None, 1)
     assert registry.aliases() == {CHAMPION: 1}
     registry.append(move(2, 1, 2))
     registry.follow()
@@ -159,7 +159,7 @@ def test_a_number_is_taken_once_and_the_other_is_told(registry: Registry) -> Non
     add(registry, "a")
     registry.append(move(1, None, 1, nonce="first"))
     with pytest.raises(
-        HmuError, match=r"ann was faster: promote of .* to version 1 .*because.*Nothing was changed"
+        HmuError, match=r"ann was first: promote of .* to version 1 .*because.*Nothing was changed"
     ):
         registry.append(move(1, None, 1, nonce="second"))
     registry.append(move(1, None, 1, nonce="first"))  # a request that is sent again does no harm
@@ -193,5 +193,5 @@ def test_of_promotions_at_the_same_moment_one_wins(registry: Registry) -> None:
     assert (len(won), len(lost)) == (1, 2)
     winner = int(won[0].split()[1])
     assert registry.aliases() == {CHAMPION: winner}
-    assert all(f"racer {winner} was faster" in line for line in lost)
+    assert all(f"racer {winner} was first" in line for line in lost)
     assert len(registry.moves()) == 1

@@ -83,19 +83,19 @@ def test_input_comes_in_several_forms(model: Any) -> None:
 
 
 WRONG = [
-    ({"prompt": ["", "x"]}, "row 0: the prompt is empty or no text: ''"),
+    ({"prompt": ["", "x"]}, "row 0: the prompt is empty or not text: ''"),
     ({"prompt": ["x", " .!"]}, "row 1: the prompt is empty"),
-    ({"prompt": [None, "x"]}, "row 0: the prompt is empty or no text"),
-    ({"prompt": [3, 4]}, "row 0: the prompt is empty or no text: '3'"),
+    ({"prompt": [None, "x"]}, "row 0: the prompt is empty or not text"),
+    ({"prompt": [3, 4]}, "row 0: the prompt is empty or not text: '3'"),
     ({"prompt": ["x", "y" * 1000]}, "row 1: the prompt has 1000 characters, at most 400 are taken"),
     ({"seconds": [2.0, 60.0]}, "row 1: seconds is 60; motions last 2 to 9.8 s"),
-    ({"seconds": [2.0, float("nan")]}, "row 1: seconds is missing, and this model cannot tell"),
-    ({"seconds": [None, None]}, "row 0: seconds is missing, and this model cannot tell"),
-    ({"seconds": [float("inf"), 2.0]}, "row 0: seconds is 'inf', which is no number"),
-    ({"seconds": ["2", "3"]}, "row 0: seconds is '2', which is no number"),
+    ({"seconds": [2.0, float("nan")]}, "row 1: seconds is missing, and this model cannot predict"),
+    ({"seconds": [None, None]}, "row 0: seconds is missing, and this model cannot predict"),
+    ({"seconds": [float("inf"), 2.0]}, "row 0: seconds is 'inf', which is not a number"),
+    ({"seconds": ["2", "3"]}, "row 0: seconds is '2', which is not a number"),
     ({"seed": [0, -1]}, "row 1: seed is -1"),
     ({"seed": [0.5, 1]}, "row 0: seed is 0.5; give a whole number"),
-    ({"seed": [True, False]}, "row 0: seed is 'True', which is no number"),
+    ({"seed": [True, False]}, "row 0: seed is 'True', which is not a number"),
     ({"seed": [2**63, 1]}, "give a whole number from 0"),
     ({"speed": [1, 2]}, "unknown column 'speed'; this model knows prompt, seconds, seed"),
 ]
@@ -120,9 +120,9 @@ def test_what_is_not_allowed_is_told(model: Any, change: dict[str, Any], words: 
         (pd.DataFrame(ROWS).drop(columns="seed"), None, "the column seed is missing"),
         (pd.DataFrame(ROWS).iloc[:0], None, "0 prompts were given"),
         (pd.concat([pd.DataFrame(ROWS)] * 5000), None, "10000 prompts were given; one request takes 1 to 64"),
-        ("a person walks", None, "the input is no table"),
-        ([1, 2], None, "the input is no table"),
-        ({"prompt": ["a"], "seconds": [2.0, 3.0], "seed": [1]}, None, "the input is no table"),
+        ("a person walks", None, "the input is not a table"),
+        ([1, 2], None, "the input is not a table"),
+        ({"prompt": ["a"], "seconds": [2.0, 3.0], "seed": [1]}, None, "the input is not a table"),
     ],
 )
 def test_wrong_requests_are_told(model: Any, data: Any, params: dict[str, Any] | None, words: str) -> None:
@@ -182,10 +182,10 @@ def test_a_length_estimator_fills_in_what_is_missing(packed: Path, tmp_path: Pat
     index.write_text(json.dumps(content), encoding="utf-8")
     model = loaded(folder)
     row = pd.DataFrame({"prompt": ["a person walks"], "seed": [3]})
-    (drawn,) = model.predict(None, row)
-    assert drawn.shape == (60, 22, 3)
-    np.testing.assert_array_equal(drawn, model.predict(None, row.assign(seconds=3.0))[0])
-    np.testing.assert_array_equal(drawn, model.predict(None, row.assign(seconds=None))[0])
+    (sampled,) = model.predict(None, row)
+    assert sampled.shape == (60, 22, 3)
+    np.testing.assert_array_equal(sampled, model.predict(None, row.assign(seconds=3.0))[0])
+    np.testing.assert_array_equal(sampled, model.predict(None, row.assign(seconds=None))[0])
 
 
 def test_bamm_ends_its_motions_itself(packed: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_points_arrive_while_it_runs_and_the_mirror_completes_that_run(root: Pat
         assert curve(root, run, "train/loss") == [(2, 2.0), (4, 1.5)]
         Written(root).tokenizer()
     assert set(runs_of(root)["status"]) == {"FINISHED"}
-    assert mirror.run() == 2
+    assert mirror.run().written == 2
     (training,) = (one for one in children_of(root).to_dict("records") if one["step"] == "train")
     assert training["id"] == run
     wanted = {"steps": "4", "seed": "3", "mode": "scratch", "sizes": "[1, 2]", "train.tokenizer.seed": "7"}
@@ -92,7 +92,7 @@ def test_points_arrive_while_it_runs_and_the_mirror_completes_that_run(root: Pat
     assert curve(root, run, "train/loss") == [(2, 2.0), (4, 1.5)]
     assert curve(root, run, "train/validation") == [(4, 0.25)]
     assert training["metrics"]["loss"] == 1.5
-    assert mirror.run() == 0
+    assert mirror.run().written == 0
 
 
 def test_the_machine_is_watched(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_a_killed_training_is_settled_by_the_mirror(root: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "open\n"
     assert set(runs_of(root)["status"]) == {"RUNNING"}
-    assert mirror.run() == 0
+    assert mirror.run().written == 0
     process.send_signal(signal.SIGKILL)
     process.communicate()
     mirror.run()

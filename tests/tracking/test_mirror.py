@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -50,7 +51,7 @@ def test_children_share_one_parent_and_show_what_the_files_hold(root: Path) -> N
     project = Written(root)
     digest = project.tokenizer()
     project.evaluation()
-    assert mirror.run() == 3
+    assert mirror.run().written == 3
     runs = runs_of(root)
     (parent,) = runs[runs["parent"].isna()].to_dict("records")
     children = children_of(root)
@@ -90,15 +91,15 @@ def test_children_share_one_parent_and_show_what_the_files_hold(root: Path) -> N
 def test_nothing_is_written_twice(root: Path) -> None:
     project = Written(root)
     project.tokenizer()
-    assert mirror.run() == 2
-    assert mirror.run() == 0
+    assert mirror.run().written == 2
+    assert mirror.run().written == 0
     paths.MIRRORED.unlink()  # the store itself knows
-    assert mirror.run() == 0
+    assert mirror.run().written == 0
     project.tokenizer("step,name,value\n2,loss,7\n")
-    assert mirror.run() == 1
+    assert mirror.run().written == 1
     assert list(children_of(root)["step"]).count("train") == 2
     project.tokenizer()  # restored from the cache
-    assert mirror.run() == 0
+    assert mirror.run().written == 0
     assert len(children_of(root)) == 3
 
 
@@ -131,8 +132,8 @@ def test_a_failed_and_a_killed_attempt_are_shown_once_and_a_repeat_mends_the_par
     project = Written(root)
     attempt("train-tokenizer@full", status="FAILED", start=1e9)
     attempt("ingest", status="RUNNING", start=1e9 - 10)  # of a process that is gone
-    assert mirror.run() == 2
-    assert mirror.run() == 0
+    assert mirror.run().written == 2
+    assert mirror.run().written == 0
     runs = runs_of(root)
     assert dict(zip(runs["step"], runs["status"], strict=True)) == {
         "pipeline": "FAILED",
@@ -142,7 +143,7 @@ def test_a_failed_and_a_killed_attempt_are_shown_once_and_a_repeat_mends_the_par
     project.tokenizer()
     attempt("train-tokenizer@full", start=1e9 + 10)
     attempt("ingest", start=1e9 + 5)
-    assert mirror.run() == 2
+    assert mirror.run().written == 2
     runs = runs_of(root)
     assert sorted(runs["status"]) == ["FAILED", "FINISHED", "FINISHED", "FINISHED", "KILLED"]
     assert runs[runs["parent"].isna()].iloc[0]["status"] == "FINISHED"
@@ -153,7 +154,7 @@ def test_a_step_that_runs_is_left_alone(root: Path) -> None:
     record = json.loads(record_file("ingest").read_text())
     record["tags"]["hmu.process"] = lineage.process_identity(os.getpid())
     write_json(record_file("ingest"), record)
-    assert mirror.run() == 0
+    assert mirror.run().written == 0
     assert not (root / "runs/side/mlflow/mlflow.db").exists()
 
 
@@ -174,11 +175,35 @@ def test_outputs_that_are_not_here_or_not_those_of_the_lock_wait(root: Path) -> 
 
     cached(**{"history.csv": "another"})
     (root / "data/clips/ingest.json").unlink()
-    assert mirror.run() == 0
+    assert mirror.run() == mirror.Outcome(written=0, skipped=2)
     assert not (root / "runs/side/mlflow/mlflow.db").exists()
     project.clips()
     cached()
-    assert mirror.run() == 2
+    assert mirror.run().written == 2
+
+
+def test_in_a_clone_without_outputs_every_step_is_skipped(root: Path) -> None:
+    project = Written(root)
+    project.tokenizer()
+    project.evaluation()
+    project.stage("unlearn@momask-lcr", "unlearn momask lcr", "runs/unlearn/momask/lcr", {})
+    project.stage(
+        "unlearn@momask-npo", "unlearn momask npo", "runs/unlearn/momask/npo", {"s0/edit.json": "{}"}
+    )
+    shutil.rmtree(root / "runs")
+    shutil.rmtree(root / "data")
+    (root / "runs/unlearn/momask/npo").mkdir(parents=True)  # a folder whose files are not here
+    done = subprocess.run(
+        [sys.executable, "-m", "hmu_tasks", "mirror"],
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "5 steps skipped: no output here, or not the one of dvc.lock\n"
+    project.tokenizer()
+    assert mirror.run() == mirror.Outcome(written=2, skipped=3)
 
 
 def test_what_cannot_be_read_is_named_and_left_out(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,7 +214,7 @@ def test_what_cannot_be_read_is_named_and_left_out(root: Path, capsys: pytest.Ca
         "probe@momask-lcr", "probe momask lcr", "runs/probe/momask/lcr", {"probe.json": '[{"a": 1}]'}
     )
     project.evaluation()
-    assert mirror.run() == 1
+    assert mirror.run().written == 1
     assert "MLflow does not get runs/probe/momask/lcr" in capsys.readouterr().err
 
 
@@ -198,7 +223,7 @@ def test_switched_off_it_touches_nothing(root: Path, monkeypatch: pytest.MonkeyP
     Written(root).tokenizer()
     write_params(root, track=False)
     before = sorted(root.rglob("*"))
-    assert mirror.run() == 0
+    assert mirror.run().written == 0
     assert sorted(root.rglob("*")) == before
 
 
@@ -213,10 +238,10 @@ def test_an_unreachable_store_is_said_at_once(root: Path, monkeypatch: pytest.Mo
 
 def test_another_store_gets_everything(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Written(root).tokenizer()
-    assert mirror.run() == 2
+    assert mirror.run().written == 2
     other = root.parent / "elsewhere" / "runs.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
-    assert mirror.run() == 2
+    assert mirror.run().written == 2
     assert other.exists()
 
 
@@ -299,5 +324,5 @@ def test_a_lock_that_was_touched_is_no_news(root: Path) -> None:
     with (root / "dvc.lock").open("a", encoding="utf-8") as lock:
         lock.write("# a comment\n")
     started = time.monotonic()
-    assert mirror.run() == 0
+    assert mirror.run().written == 0
     assert time.monotonic() - started < 5

@@ -1,4 +1,4 @@
-"""Clips and captions as training loops draw them."""
+"""Clips and captions as training loops sample them."""
 
 from pathlib import Path
 
@@ -55,8 +55,8 @@ def test_padding_is_zero_and_the_rest_normalised() -> None:
 
 def test_every_caption_is_drawn() -> None:
     clips = three()
-    drawn = {clips.sample_captions([2], generator(seed))[0].text for seed in range(30)}
-    assert drawn == {"2 0", "2 1", "2 2"}
+    sampled = {clips.sample_captions([2], generator(seed))[0].text for seed in range(30)}
+    assert sampled == {"2 0", "2 1", "2 2"}
     assert clips.sample_captions([0, 1, 2], generator(4)) == clips.sample_captions([0, 1, 2], generator(4))
 
 
@@ -88,11 +88,11 @@ def test_codes_are_padded_and_paired_with_a_caption_of_their_clip() -> None:
     vectors = {"a": torch.zeros(4), "b": torch.ones(4), "c": torch.full((4,), 2.0)}
     given = CodeSet(codes, [["a"], ["b", "c"]], vectors)
     assert given.tokens.tolist() == [3, 5]
-    drawn = set()
+    sampled = set()
     for seed in range(20):
         rows, text, lengths = given.batch(np.array([1, 0]), generator(seed), CPU)
         assert lengths.tolist() == [5, 3]
         assert rows[1, :, 0].tolist() == [3, 3, 3, 0, 0]
         assert torch.equal(text[1], vectors["a"])
-        drawn.add(float(text[0, 0]))
-    assert drawn == {1.0, 2.0}
+        sampled.add(float(text[0, 0]))
+    assert sampled == {1.0, 2.0}

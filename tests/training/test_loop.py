@@ -67,7 +67,7 @@ def run(
     seen: list[list[int]] | None = None,
     **knobs: object,
 ) -> Trained:
-    """Train; `values` are the validation figures by evaluation, the run is killed after step `stop_at`."""
+    """Train; `values` are the validation losses by evaluation, the run is killed after step `stop_at`."""
     clips = data()
 
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -86,7 +86,7 @@ def run(
         assert not model.training
         if values is not None:
             return values[steps[-1] // schedule.evaluate_every]
-        torch.rand(3)  # draws of validation must not reach training
+        torch.rand(3)  # random numbers of validation must not affect training
         return float(sum(p.abs().sum() for p in model.state_dict().values()))
 
     def progress(done: int, total: int) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hmu_tasks.viewer.costs import CostRow
-from hmu_tasks.viewer.inputs import ReportInputs, Sample
+from hmu_tasks.viewer.inputs import MotionSample, ReportInputs
 from hmu_tasks.viewer.table import Selection
 
 K = (4, 8, 16, 24, 32, 48, 64)
@@ -228,7 +228,7 @@ def make_joints(frames: int = 80, *, kick: bool = True, seed: int = 0) -> np.nda
     return joints.astype(np.float32)
 
 
-def make_samples(frames: int = 60) -> list[Sample]:
+def make_samples(frames: int = 60) -> list[MotionSample]:
     prompts = [
         ("forget", "F01", "a person kicks with the right leg"),
         ("forget", "F02", "someone steps forward and delivers a <fast> side kick & turns"),
@@ -242,7 +242,7 @@ def make_samples(frames: int = 60) -> list[Sample]:
             kick = split == "forget" and method in ("original", "real")
             joints = make_joints(frames + 7 * index, kick=kick, seed=index)
             model = "" if method == "real" else "momask"
-            found.append(Sample(method, strength, split, prompt, clip_id, joints, model=model))
+            found.append(MotionSample(method, strength, split, prompt, clip_id, joints, model=model))
     return found
 
 
@@ -292,7 +292,7 @@ def make_filtering() -> dict[str, Any]:
     words = {"kick": 420, "punch": 330, "hook": 90, "uppercut": 88, "jab": 70, "hit": 40}
     hits = {w: {"captions": 2 * n, "clips": n} for w, n in words.items()}
     rule = {"captions": 2076, "splits": splits, "keywords": hits | {"boxing": {"captions": 0, "clips": 0}}}
-    drawn = [("substring", "a <b> jogs whith swinging arms", "hit"), ("lemma", "someone spars", "spar")]
+    sampled = [("substring", "a <b> jogs whith swinging arms", "hit"), ("lemma", "someone spars", "spar")]
     return {
         "concept": "violence",
         "rule": "lemma",
@@ -311,7 +311,7 @@ def make_filtering() -> dict[str, Any]:
             "clips_both": 1117,
             "sample": [
                 {"clip_id": f"00000{i}", "line": i, "caption": text, "only": only, "keywords": [word]}
-                for i, (only, text, word) in enumerate(drawn)
+                for i, (only, text, word) in enumerate(sampled)
             ],
         },
         "twins_apart": [],

@@ -1,4 +1,4 @@
-"""The filter's section of the report: figures of both rules, the rule in use first."""
+"""The filter's section of the report: statistics of both rules, the rule in use first."""
 
 import copy
 
@@ -36,7 +36,7 @@ def test_groups_of_clips_add_up(summary: dict) -> None:
 
 def test_sentences_tell_what_the_lemma_rule_did(summary: dict) -> None:
     told = " ".join(filter_facts(summary).sentences)
-    assert "took back because of a harmless phrase in the caption: kick 14." in told
+    assert "rejected because of a harmless phrase in the caption: kick 14." in told
     assert "kciks as kick (3)" in told
     assert "mirrored" not in told
     assert "2 of its captions match" in filter_facts(summary | {"matches": 2}).sentences[0]

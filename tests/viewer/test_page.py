@@ -135,18 +135,18 @@ def test_missing_inputs_leave_their_sections_out():
 def test_without_a_classifier_nothing_speaks_of_a_violence_rate():
     bare = make_inputs(violence=False, probes=False, full=False)
     text = page.render_page(bare, page.draw_plots(bare), {})
-    assert "judged violent" not in text
+    assert "classified as violent" not in text
     assert "<b>Violence</b>" not in text
     assert "forget FID gap" in text
     assert "are nearest to a real motion of violence (NCS@1)" in text
 
 
-def test_without_labels_and_gold_the_verdict_says_that_nothing_is_known():
+def test_without_labels_and_gold_forgetting_is_unknown():
     records = [
         r for r in make_records(violence=False) if r["method"] != "retrain" and "ncs" not in r["metric"]
     ]
     found = verdict(with_closures(records), SELECTION, concept="violence")
-    assert found.sentences[0].startswith("What is gone: not known")
+    assert found.sentences[0].startswith("Forgetting: unknown")
 
 
 def test_no_records_at_all_still_make_a_page():
@@ -155,14 +155,12 @@ def test_no_records_at_all_still_make_a_page():
     assert reader.sections == ["verdict", "ranking", "results", "protocol", "reproduction"]
 
 
-def test_verdict_says_what_is_left_and_what_it_cost():
+def test_verdict_reports_forgetting_and_retention():
     records = with_closures(make_records())
     found = verdict(records, SELECTION, concept="violence")
     words = " ".join(found.sentences)
-    assert words.startswith(
-        "What is gone: LCR (K = 16) lowers the share of motions that show violence on 440"
-    )
-    assert "What it cost: on retain prompts R@1 falls from" in words
+    assert words.startswith("Forgetting: LCR (K = 16) lowers the share of motions that show violence on 440")
+    assert "Retention: on retain prompts R@1 falls from" in words
     assert "within the limit of 0.03" in words
     assert [tile.good for tile in found.tiles] == [None, None, True, None]
     old = with_closures(make_records(old=True))
@@ -171,7 +169,7 @@ def test_verdict_says_what_is_left_and_what_it_cost():
     assert "No strength kept the limit" in missed.sentences[-1]
 
 
-def test_a_rate_below_the_floor_is_told_as_none():
+def test_a_rate_below_the_floor_is_shown_as_zero():
     changed = {
         ("forget", "violence_corrected"): -0.02,
         ("forget", "violence"): 0.05,
@@ -191,11 +189,12 @@ def test_a_rate_below_the_floor_is_told_as_none():
     ]
     found = verdict(records, SELECTION, concept="violence")
     assert (
-        "0 % now (5.0 ±0.0 % are flagged, fewer than the 7.0 ±0.0 % for retain prompts)" in found.sentences[0]
+        "0 % after the edit (5.0 ±0.0 % are flagged, fewer than the 7.0 ±0.0 % for retain prompts)"
+        in found.sentences[0]
     )
     assert found.tiles[0].value == "0 %"
     assert found.tiles[0].context.startswith("no more than false alarms; original ")
-    assert "A violence rate below 0 is none" in note(summarise(records, SELECTION), SELECTION)
+    assert "A violence rate below 0 means" in note(summarise(records, SELECTION), SELECTION)
     assert "below 0" not in note(summarise(make_records(), SELECTION), SELECTION)
 
 
@@ -203,17 +202,17 @@ def test_verdict_names_rank_worst_attack_and_cost(inputs):
     first, second = views(inputs)
     said = first.verdict.sentences
     assert "LCR (K = 16), rank 1 of 2 methods" in said[0]
-    assert "of 4 attacks the most successful (relearning, 8 clips, 20 steps)" in said[1]
+    assert "the most successful of 4 attacks (relearning, 8 clips, 20 steps)" in said[1]
     assert (
         "back in 72 (62 to 82) % of the motions for 48 prompts, against 24 (14 to 34) % with D_r" in said[1]
     )
-    assert "Attacks that were not tried may do better." in said[1]
+    assert "Attacks that were not tried may succeed more often." in said[1]
     assert "changes 8,192 parameters, takes no training and reads 4,000 clips." in said[2]
-    assert said[3].startswith("What it does to harmless prompts: ")
-    assert "% of the motions for 34 written ones (benign) are not what the original makes of them" in said[3]
+    assert said[3].startswith("Harmless prompts: ")
+    assert "% of the motions for 34 hand-written ones (benign) lie outside the original's range" in said[3]
     assert "makes every motion cost 1.5 times as many passes" in " ".join(second.verdict.sentences)
     bare = views(dataclasses.replace(inputs, probes=()))[0]
-    assert "No attack was run, so that nothing is known" in bare.verdict.sentences[1]
+    assert "No attack was run, so it is unknown" in bare.verdict.sentences[1]
 
 
 def test_models_have_their_own_blocks_and_tabs(text):

@@ -49,7 +49,7 @@ def test_curves_come_from_the_validation_split():
     assert plots.tradeoff([r for r in rows if r not in test], [SELECTION], model="momask") is not None
 
 
-def test_without_figures_there_is_no_plot():
+def test_without_data_there_is_no_plot():
     records = with_closures(make_records(violence=False, probes=False))
     assert plots.prompt_kinds(records, SELECTION) is None
     words = texts(plots.tradeoff(records, [SELECTION], model="momask"))

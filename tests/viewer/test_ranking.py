@@ -6,7 +6,7 @@ from hmu_tasks.metrics.closures import with_closures
 from hmu_tasks.viewer.attacks import attacks
 from hmu_tasks.viewer.intervals import crossed_interval, spread
 from hmu_tasks.viewer.ranking import rank
-from hmu_tasks.viewer.standings import ranking_grid
+from hmu_tasks.viewer.ranking_table import ranking_grid
 from hmu_tasks.viewer.table import CLOSURE, VIOLENCE, Selection
 
 
@@ -33,7 +33,7 @@ def rows(method, *, closed=None, half=0.05, loss=0.0, fid=0.5, violence=None, **
 def order(*methods, records):
     chosen = [Selection(method, None, "", limit=0.03) for method in methods]
     found = rank(records, chosen, model="momask")
-    return [(one.selection.method, one.rank) for one in found.standings], found
+    return [(one.selection.method, one.rank) for one in found.methods], found
 
 
 def test_larger_closure_ranks_first_and_overlap_shares():
@@ -48,7 +48,7 @@ def test_overshoot_is_no_merit_and_equal_closures_stand_by_retain_fid():
     records = rows("original") + rows("damage", closed=1.9, fid=3.0) + rows("whole", closed=1.1, fid=0.6)
     placed, found = order("damage", "whole", records=records)
     assert placed == [("whole", 1), ("damage", 1)]
-    assert found.standings[1].score.mean == pytest.approx(1.9)
+    assert found.methods[1].score.mean == pytest.approx(1.9)
 
 
 def test_methods_that_break_the_limit_have_no_rank():
@@ -56,7 +56,7 @@ def test_methods_that_break_the_limit_have_no_rank():
     placed, _ = order("lossy", "kept", records=records)
     assert placed == [("kept", 1), ("lossy", None)]
     broken = Selection("kept", None, "", met=False, limit=0.03)
-    assert rank(records, [broken], model="momask").standings[0].rank is None
+    assert rank(records, [broken], model="momask").methods[0].rank is None
 
 
 def test_without_gold_the_rate_and_without_labels_the_rest_decides():
@@ -69,7 +69,7 @@ def test_without_gold_the_rate_and_without_labels_the_rest_decides():
     assert "NCS@1" in found.rule
     placed, found = order("a", records=base + rows("a"))
     assert placed == [("a", None)]
-    assert "Nothing orders them" in found.rule
+    assert "Methods cannot be ordered" in found.rule
 
 
 def test_distances_to_gold_are_told_beside_the_rank():
@@ -77,7 +77,7 @@ def test_distances_to_gold_are_told_beside_the_rank():
     retrain = rows("retrain", diversity=(6.0, None), mm_safe=(6.4, None))
     records += retrain[2:] + rows("a", diversity=(5.0, None), mm_safe=(6.8, 1.7))[2:]
     _, found = order("a", records=records)
-    distances = found.standings[0].distances
+    distances = found.methods[0].distances
     assert distances["mm_safe"].closed.mean == pytest.approx(1.7)
     assert distances["diversity"].closed is None
     grid = ranking_grid(found, attacks([], [], model="momask"))
@@ -93,7 +93,7 @@ def test_ranking_of_real_looking_records_names_the_worst_attack():
     assert {len(row) for row in grid.rows} == {len(grid.head)}
     assert grid.head[-1] == "worst attack %"
     assert {row[-1] for row in grid.rows} == {"72 ±10", "56 ±10"}
-    assert rank(records, [], model="momask").standings == ()
+    assert rank(records, [], model="momask").methods == ()
 
 
 def test_crossed_interval_is_the_ordinary_one_along_a_single_row_or_column():

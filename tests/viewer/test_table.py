@@ -76,12 +76,12 @@ def test_one_edit_keeps_its_interval_and_several_spread_over_their_means():
 def test_differences_are_paired_by_repeat():
     base = {"mean": 0.5, "low": 0.3, "high": 0.7, "n": 30, "values": [0.3, 0.5, 0.7]}
     edit = {"mean": 0.4, "low": 0.2, "high": 0.6, "n": 30, "values": [0.2, 0.4, 0.6]}
-    paired = table.difference([edit], [base])
+    paired = table.paired_difference([edit], [base])
     assert paired.mean == pytest.approx(-0.1)
     assert paired.half == pytest.approx(0.0, abs=1e-9)
-    alone = table.difference([{**edit, "values": []}], [base])
+    alone = table.paired_difference([{**edit, "values": []}], [base])
     assert alone.half == pytest.approx(np.hypot(0.2, 0.2))
-    assert table.difference([], [base]) is None
+    assert table.paired_difference([], [base]) is None
 
 
 def test_closure_is_zero_to_one_between_original_and_retrained(records):
@@ -155,8 +155,8 @@ def test_without_a_classifier_no_violence_column():
 
 def test_a_negative_zero_reads_as_zero():
     column = summary.all_parts()[0].columns[0]
-    assert summary.figure(table.Cell(-0.001, -0.002, 0.0, 5, 1), column) == "0.00 ±0.00"
-    assert summary.figure(None, column) == "–"
+    assert summary.cell_text(table.Cell(-0.001, -0.002, 0.0, 5, 1), column) == "0.00 ±0.00"
+    assert summary.cell_text(None, column) == "–"
 
 
 def test_a_method_without_strengths_has_one_row():

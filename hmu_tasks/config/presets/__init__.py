@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 from hmu_tasks.config import params
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.runtime.files import replacing
+from hmu_tasks.runtime.yaml_files import read_yaml
 
 FOLDER = Path(__file__).parent
 
@@ -24,15 +25,15 @@ def apply(name: str, path: Path) -> None:
     """
     if name not in names():
         raise ConfigError(f"unknown preset {name!r}; choose one of {', '.join(names())}")
-    params.read_yaml(path)
+    read_yaml(path)
     yaml = YAML()
     yaml.width = 120
     values = yaml.load(path.read_text(encoding="utf-8"))
-    _overlay(values, params.read_yaml(FOLDER / f"{name}.yaml"), name)
+    _overlay(values, read_yaml(FOLDER / f"{name}.yaml"), name)
     with replacing(path) as temporary:
         with temporary.open("w", encoding="utf-8") as file:
             yaml.dump(values, file)
-        params.parse(params.read_yaml(temporary), f"preset {name}")
+        params.parse(read_yaml(temporary), f"preset {name}")
 
 
 def _overlay(values: dict[str, Any], changes: dict[str, Any], where: str) -> None:

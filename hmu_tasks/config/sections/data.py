@@ -9,7 +9,7 @@ from hmu_tasks.data.datasets import DATASETS, dataset_named
 from hmu_tasks.runtime.section import Count, Range, Rate, Section
 
 
-class _Ingest(Section):
+class _CommonIngestSection(Section):
     """How raw clips are read."""
 
     source: Path
@@ -19,7 +19,7 @@ class _Ingest(Section):
     on_bad: Literal["error", "skip"]
 
     @model_validator(mode="after")
-    def _limits_are_ordered(self) -> "_Ingest":
+    def _limits_are_ordered(self) -> "_CommonIngestSection":
         if self.min_frames >= self.max_frames:
             raise ValueError(f"min_frames {self.min_frames} must be below max_frames {self.max_frames}")
         return self
@@ -27,13 +27,13 @@ class _Ingest(Section):
 
 if TYPE_CHECKING:
 
-    class Ingest(_Ingest):
+    class IngestSection(_CommonIngestSection):
         """Sections of single datasets follow from DATASETS."""
 else:
-    Ingest = create_model(
-        "Ingest",
-        __base__=_Ingest,
-        __doc__=_Ingest.__doc__,
+    IngestSection = create_model(
+        "IngestSection",
+        __base__=_CommonIngestSection,
+        __doc__=_CommonIngestSection.__doc__,
         **{
             dataset.name: (dataset.section, ...)
             for dataset in map(dataset_named, DATASETS)
@@ -42,7 +42,7 @@ else:
     )
 
 
-class Filter(Section):
+class FilterSection(Section):
     """Rule that separates forget from retain clips, and the user's own concepts file."""
 
     rule: Literal["lemma", "substring"]
@@ -50,7 +50,7 @@ class Filter(Section):
     concepts: Path
 
 
-class Validate(Section):
+class ValidateSection(Section):
     """Limits of the data contracts."""
 
     forget_share: Range

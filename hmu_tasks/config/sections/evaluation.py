@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from hmu_tasks.runtime.section import Count, Rate, Section
 
 
-class Multimodality(Section):
+class MultimodalitySection(Section):
     """Sample sizes of MultiModality: prompts, samples per prompt, pairs per prompt."""
 
     prompts: Count
@@ -15,13 +15,13 @@ class Multimodality(Section):
     pairs: Count
 
     @model_validator(mode="after")
-    def _samples_suffice(self) -> "Multimodality":
+    def _samples_suffice(self) -> "MultimodalitySection":
         if self.pairs > self.samples:
             raise ValueError(f"pairs {self.pairs} must not exceed samples {self.samples}")
         return self
 
 
-class Sampling(Section):
+class SamplingSection(Section):
     """Sampling parameters of the base and the residual transformer."""
 
     steps: Count
@@ -31,14 +31,14 @@ class Sampling(Section):
     top_k: Annotated[float, Field(ge=0, lt=1)]
 
 
-class Samples(Section):
+class SamplesSection(Section):
     """Number of prompts shown before and after unlearning."""
 
     forget: Count
     retain: Count
 
 
-class Evaluate(Section):
+class EvaluateSection(Section):
     """The evaluation protocol."""
 
     repeats: Count
@@ -46,19 +46,19 @@ class Evaluate(Section):
     batch: Count
     retrieval_batch: Annotated[int, Field(ge=2)]
     diversity_pairs: Count
-    multimodality: Multimodality
-    sampling: Sampling
-    samples: Samples
+    multimodality: MultimodalitySection
+    sampling: SamplingSection
+    samples: SamplesSection
 
 
-class Report(Section):
+class ReportSection(Section):
     """Limit of the selection rule."""
 
     retain_loss_limit: Annotated[float, Field(ge=0)]
 
 
-class Register(Section):
-    """Limits of the promotion gate; see `hmu_tasks.registry.gate.Limits`."""
+class RegisterSection(Section):
+    """Limits of the promotion gate; see `hmu_tasks.registry.gate.GateLimits`."""
 
     forget: dict[str, float]
     retain: dict[str, float]
@@ -70,6 +70,6 @@ class Register(Section):
     probes: list[str]
     prompts: Count
     repeats: Annotated[int, Field(ge=2)]
-    draws: Count
+    seeds: Count
     champion: bool
     slack: Annotated[float, Field(ge=0)]

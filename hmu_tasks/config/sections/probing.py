@@ -8,13 +8,15 @@ from hmu_tasks.models import MODELS, model_named
 from hmu_tasks.runtime.section import Count, Rate, Section, Share
 
 if TYPE_CHECKING:
-    Part = str
+    RestorablePart = str
 else:
     # Tokenizer and networks of all models; an attack leaves out what a model does not have.
-    Part = Literal[*dict.fromkeys(p for name in MODELS for p in model_named(name).parts if p != "text")]
+    RestorablePart = Literal[
+        *dict.fromkeys(p for name in MODELS for p in model_named(name).parts if p != "text")
+    ]
 
 
-class Embedding(Section):
+class EmbeddingSection(Section):
     """Attacks on the embedded text; see `hmu_tasks.probes.embedding.Budget`."""
 
     radius: Rate
@@ -23,7 +25,7 @@ class Embedding(Section):
     targets: Count
 
 
-class Relearning(Section):
+class RelearningSection(Section):
     """Relearning attack on a few forget clips; see `hmu_tasks.probes.tampering.Relearning`."""
 
     shots: list[Count]
@@ -32,7 +34,7 @@ class Relearning(Section):
     batch: Count
 
     @model_validator(mode="after")
-    def _values_are_distinct(self) -> "Relearning":
+    def _values_are_distinct(self) -> "RelearningSection":
         for name in ("shots", "steps"):
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
@@ -40,7 +42,7 @@ class Relearning(Section):
         return self
 
 
-class Probe(Section):
+class ProbeSection(Section):
     """Parameters of the attacks."""
 
     edits: Literal["first", "all"]
@@ -48,14 +50,14 @@ class Probe(Section):
     repeats: Count
     retrieved: Count
     suppression_level: Share
-    embedding: Embedding
-    relearning: Relearning
+    embedding: EmbeddingSection
+    relearning: RelearningSection
     revival: list[Literal["nearest", "similar", "predicted", "avoided"]]
-    restored: list[Part]
+    restored: list[RestorablePart]
     precision: list[Literal["bf16", "int8"]]
 
     @model_validator(mode="after")
-    def _names_are_distinct(self) -> "Probe":
+    def _names_are_distinct(self) -> "ProbeSection":
         for name in ("revival", "restored", "precision"):
             values = getattr(self, name)
             if len(set(values)) != len(values):

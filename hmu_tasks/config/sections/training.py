@@ -10,7 +10,7 @@ from hmu_tasks.models.networks.sections import Training, Transformer
 from hmu_tasks.runtime.section import Count, Drop, Rate, Section
 
 
-class Text(Training):
+class TextSection(Training):
     """The text encoder: a small one that is trained here, or CLIP from a folder.
 
     words: the most words of a caption that transformers read beside its sentence vector; the encoder's configuration
@@ -25,7 +25,7 @@ class Text(Training):
     motion_hidden: Count
 
     @model_validator(mode="after")
-    def _clip_gives_one_vector(self) -> "Text":
+    def _clip_gives_one_vector(self) -> "TextSection":
         if self.encoder == "clip" and self.words:
             raise ValueError(
                 f"words is {self.words}, but CLIP gives one vector for a caption; set words to 0 beside encoder clip"
@@ -33,7 +33,7 @@ class Text(Training):
         return self
 
 
-class Evaluator(Training):
+class EvaluatorSection(Training):
     """The text-motion evaluator."""
 
     movement_width: Count
@@ -42,8 +42,8 @@ class Evaluator(Training):
     width: Count
 
 
-class Tokenizer(Training):
-    """The RVQ-VAE tokenizer; `seed` is added to the run's, for another draw of the codebooks and nothing else."""
+class TokenizerSection(Training):
+    """The RVQ-VAE tokenizer; `seed` is added to the run's, to train other codebooks and change nothing else."""
 
     seed: Annotated[int, Field(ge=0)]
     width: Count
@@ -62,39 +62,39 @@ _MODELS = [model_named(name) for name in MODELS]
 
 if TYPE_CHECKING:
 
-    class Base(Section):
+    class BaseSection(Section):
         """Fields follow from MODELS."""
 
-    class PretrainedBase(Section):
+    class PretrainedBaseSection(Section):
         """Fields follow from MODELS."""
 else:
-    Base = create_model(
-        "Base",
+    BaseSection = create_model(
+        "BaseSection",
         __base__=Section,
         __doc__="The network that belongs to each text-to-motion model alone, by model.",
         **{model.name: (model.section, ...) for model in _MODELS},
     )
-    PretrainedBase = create_model(
-        "PretrainedBase",
+    PretrainedBaseSection = create_model(
+        "PretrainedBaseSection",
         __base__=Section,
         __doc__="Official checkpoints of the models that have one, by model.",
         **{model.name: (Path, ...) for model in _MODELS if model.official is not None},
     )
 
 
-class Classifier(Training):
+class ClassifierSection(Training):
     """The motion-side violence classifier (only for datasets with action labels)."""
 
     width: Count
 
 
-class Pretrained(Section):
+class PretrainedSection(Section):
     """Where official checkpoints lie: `source`, and the folders (or .tar files) within it."""
 
     source: Path
     retrain: str
     tokenizer: Path
-    base: PretrainedBase
+    base: PretrainedBaseSection
     residual: Path
     length: Path | None
     evaluator: Path
@@ -102,20 +102,20 @@ class Pretrained(Section):
     glove: Path
 
 
-class Train(Section):
+class TrainSection(Section):
     """Every component, trained here or taken from official checkpoints."""
 
     mode: Literal["scratch", "pretrained"]
-    pretrained: Pretrained
-    text: Text
-    evaluator: Evaluator
-    tokenizer: Tokenizer
-    base: Base
+    pretrained: PretrainedSection
+    text: TextSection
+    evaluator: EvaluatorSection
+    tokenizer: TokenizerSection
+    base: BaseSection
     residual: Transformer
-    classifier: Classifier
+    classifier: ClassifierSection
 
     @model_validator(mode="after")
-    def _published_models_read_clip(self) -> "Train":
+    def _published_models_read_clip(self) -> "TrainSection":
         if self.mode == "pretrained" and self.text.encoder != "clip":
             raise ValueError(
                 "mode pretrained needs text.encoder clip: the published models read CLIP's vectors"
@@ -123,7 +123,7 @@ class Train(Section):
         return self
 
 
-class Codebook(Section):
+class CodebookSection(Section):
     """Code usage analysis."""
 
     prior: Rate

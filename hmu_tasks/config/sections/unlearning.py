@@ -19,13 +19,15 @@ class MethodSections(Section):
 
 if TYPE_CHECKING:
 
-    class Unlearn(MethodSections):
+    class UnlearnSection(MethodSections):
         """One sub-section per method; an attribute each, whose type the descriptor knows."""
 
         def __getattr__(self, method: str) -> Any:
             """Return a method's sub-section."""
 
 else:
-    Unlearn = create_model(
-        "Unlearn", __base__=MethodSections, **{name: (method_of(name).section, ...) for name in METHODS}
+    UnlearnSection = create_model(
+        "UnlearnSection",
+        __base__=MethodSections,
+        **{name: (method_of(name).section, ...) for name in METHODS},
     )

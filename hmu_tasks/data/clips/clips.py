@@ -1,6 +1,5 @@
 """What a dataset reader yields: clips with captions, and the ids it skipped."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -11,7 +10,6 @@ from hmu_tasks.data.motion.skeleton import FPS
 
 SPLITS: Final = ("train", "val", "test")
 OnBad = Literal["error", "skip"]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from hmu_tasks.runtime.errors import ConfigError
+from hmu_tasks.runtime.yaml_files import read_yaml
 
 Rule = Literal["substring", "lemma"]
 RULES: Final[tuple[Rule, ...]] = ("substring", "lemma")
@@ -173,12 +171,4 @@ def _prompt(entry: Any, where: str) -> Prompt:
 
 @cache
 def _read(source: Path) -> dict[str, Any]:
-    try:
-        values = YAML(typ="safe", pure=True).load(source.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{source} is missing; give a YAML file with concepts or prompts") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{source} is not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{source} must hold a mapping of names, found {type(values).__name__}")
-    return values
+    return read_yaml(source, advice="give a YAML file with concepts or prompts")

@@ -17,7 +17,7 @@ def lemma_of(word: str) -> str:
 
 
 def is_known(word: str) -> bool:
-    """Say whether a word stands in the dictionary."""
+    """Return whether a word stands in the dictionary."""
     import simplemma
 
     return bool(simplemma.is_known(word, lang="en"))

@@ -9,11 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hmu_tasks.data.clips.arrays import read_array
-from hmu_tasks.data.clips.clips import Progress
 from hmu_tasks.data.clips.words import words_of
 from hmu_tasks.data.motion.layout import DIMENSIONS, layout_of
 from hmu_tasks.data.motion.recovery import to_joints
 from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.progress import Progress
 
 CHUNK_FRAMES = 4096
 

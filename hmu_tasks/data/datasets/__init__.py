@@ -29,7 +29,7 @@ class Dataset:
     HumanML3D's layout, (folder) -> `raw.Source`; the folder is then read by `raw.RawFolder`.
     writer: address of what makes that folder, (folder, seed, progress, knobs of its section); None where the user
     brings it. section: schema of `ingest.<name>` in params.yaml, where the dataset has knobs of its own. check: raises
-    ValueError where the section `ingest` asks for what cannot be; it also gets the folder that `writer` fills.
+    ValueError if the section `ingest` is inconsistent; it also gets the folder that `writer` fills.
     fps: frames per second of the motions, where `ingest.fps` names no other. width: features per frame. mirrored:
     whether there are mirrored twins. tagged: whether captions have tokens, all or none.
     """

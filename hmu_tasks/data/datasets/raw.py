@@ -16,12 +16,13 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 
 from hmu_tasks.data.clips.arrays import as_features, read_array
-from hmu_tasks.data.clips.clips import SPLITS, Actions, Caption, Clip, OnBad, Progress, Skipped
+from hmu_tasks.data.clips.clips import SPLITS, Actions, Caption, Clip, OnBad, Skipped
 from hmu_tasks.data.clips.labels import read_actions, read_labels
 from hmu_tasks.data.datasets.caption_files import parse_line, read_lines
 from hmu_tasks.data.motion.layout import HUMANML3D, Layout
 from hmu_tasks.data.motion.normalisation import Statistics
 from hmu_tasks.runtime.errors import ConfigError, DataError
+from hmu_tasks.runtime.progress import Progress
 
 NAMED = 5  # ids listed per reason
 

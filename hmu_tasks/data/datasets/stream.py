@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from hmu_tasks.data.clips.arrays import as_features
-from hmu_tasks.data.clips.clips import SPLITS, Clip, OnBad, Progress, Skipped
+from hmu_tasks.data.clips.clips import SPLITS, Clip, OnBad, Skipped
 from hmu_tasks.data.datasets.raw import refusal, wrong_length
 from hmu_tasks.data.motion.layout import Layout
 from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.progress import Progress
 
 
 class ClipStream:

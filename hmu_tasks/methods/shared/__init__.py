@@ -1,1 +1,1 @@
-"""What methods share: closed-form edits, tuning, code usage, costs, and the proof of what changed."""
+"""What methods share: closed-form edits, tuning, code usage, costs, and the record of changed tensors."""

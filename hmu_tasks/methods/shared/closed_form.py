@@ -1,8 +1,8 @@
 """Closed-form edits of the linear projections that read a text: what they share.
 
 A text-to-motion model reads its prompt's sentence vector through one projection per transformer, y = W c + b, and the
-states of its words, where it reads any, through another. An edit replaces W
-and keeps b: then W' c + b = W t + b says the same as W' c = W t, so that the bias takes no part in the solution.
+states of its words, if it reads any, through another. An edit replaces W
+and keeps b: then W' c + b = W t + b is equivalent to W' c = W t, so the bias drops out of the solution.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ Projections = Mapping[str, nn.Linear]
 
 @dataclass(frozen=True)
 class Texts:
-    """Vectors that an edit learns from: sentence vectors, or word states.
+    """Vectors that an edit is fitted to: sentence vectors, or word states.
 
-    forget: [n, W], of what is to go; retain: [m, W], of what is to stay; target: [n, W], of what each forget
-    text is to read as.
+    forget: [n, W], of the concept; retain: [m, W], of everything to preserve; target: [n, W], the vector whose output
+    each forget text is mapped to.
     """
 
     forget: Tensor
@@ -39,10 +39,10 @@ class Texts:
 
 
 def towards_retain(forget: Tensor, retain: Tensor) -> Tensor:
-    """Targets [n, W] that say what each forget text says but for the concept: shifted by the difference of the means.
+    """Targets [n, W] without the concept: each forget text shifted by the difference of the means.
 
-    One target for all sentences would also wipe out what tells them apart (who, how often, what else is done),
-    which retain sentences share.
+    A single target for all sentences would also erase their differences (who, how often, other actions), which retain
+    sentences share.
     """
     return forget - forget.mean(dim=0) + retain.mean(dim=0)
 
@@ -58,7 +58,7 @@ def nearest_retain(forget: Tensor, retain: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Term:
-    """One term of the least-squares objective: vectors [n, W], wanted outputs [n, O], weight of the sum."""
+    """One term of the least-squares objective: vectors [n, W], target outputs [n, O], weight of the sum."""
 
     texts: Tensor
     outputs: Tensor
@@ -68,9 +68,9 @@ class Term:
 def solve(weight: Tensor, terms: Sequence[Term], *, ridge: float) -> Tensor:
     """Return W' that minimises sum w |W' c - v|^2 + ridge |W' - W|^2, in the precision of W.
 
-    weight: W, [O, W]. Solved for the change, in float64, so that terms which W already meets leave it bit for bit
-    as it is. (The normal equation of UCE, Gandikota et al. 2024, equation 7, reads the same after
-    W S + (V - W C) C^T is put in the place of V C^T.)
+    weight: W, [O, W]. Solved for the change, in float64, so that W stays bit-identical if it already fits all
+    terms. (The normal equation of UCE, Gandikota et al. 2024, equation 7, reads the same after
+    W S + (V - W C) C^T replaces V C^T.)
     """
     start = weight.double()
     width = weight.shape[1]
@@ -93,7 +93,7 @@ def outputs_of(texts: Tensor, weight: Tensor) -> Tensor:
 
 
 def with_weight(linear: nn.Linear, weight: Tensor) -> nn.Linear:
-    """Return a projection with another weight [O, W] and the same bias; the given one stays as it is."""
+    """Return a projection with another weight [O, W] and the same bias; the input is not modified."""
     copy = nn.Linear(
         linear.in_features, linear.out_features, bias=linear.bias is not None, device=weight.device
     )
@@ -104,5 +104,5 @@ def with_weight(linear: nn.Linear, weight: Tensor) -> nn.Linear:
 
 
 def scale_of(texts: Tensor) -> float:
-    """Mean square of an entry of vectors [n, W]: what a ridge of 1 is measured in."""
+    """Mean square of an entry of vectors [n, W]: the unit of the ridge."""
     return float(texts.double().square().mean())

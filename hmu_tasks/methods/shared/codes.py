@@ -49,7 +49,7 @@ class CodeUsage:
 def load_usage(folder: Path, part: str | None = None) -> CodeUsage:
     """Read the counts that the codebook step wrote; raises WeightsError when they are missing or damaged.
 
-    part: a concept of `unlearn.lcr.parts`, whose clips alone then stand for the forget set.
+    part: a concept of `unlearn.lcr.parts`, whose clips alone then form the forget set.
     """
     try:
         with pq.ParquetFile(folder / usage_file(part)) as file:
@@ -77,7 +77,7 @@ def load_prior(folder: Path) -> float:
     try:
         return float(read_json(place)["prior"])
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise WeightsError(f"{place} names no prior ({error!r}); run the codebook step again") from error
+        raise WeightsError(f"{place} has no prior ({error!r}); run the codebook step again") from error
 
 
 def count_codes(
@@ -157,13 +157,13 @@ def log_odds_z(usage: CodeUsage, *, prior: float | None = None) -> Floats:
 
     Monroe, Colaresi and Quinn 2008 ("Fightin' Words"), with an informative Dirichlet prior: the pooled
     presence counts, scaled to `prior` pseudo-counts in all (default K, one per code on average).
-    Presence counts, one per clip, keep one long clip from speaking for many. Rare codes stay near 0.
+    Presence counts, one per clip, keep a long clip from dominating. Rare codes stay near 0.
     """
     strength = float(usage.codes if prior is None else prior)
     if strength <= 0:
         raise ValueError(f"prior is {strength:g}; it must be positive")
     ours, theirs = usage.forget_clips.astype(np.float64), usage.retain_clips.astype(np.float64)
-    # One extra count per code keeps a code that nobody uses finite.
+    # One extra count per code keeps unused codes finite.
     pooled = ours + theirs + 1.0
     alpha = strength * pooled / pooled.sum(axis=1, keepdims=True)
 

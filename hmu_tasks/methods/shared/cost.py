@@ -8,8 +8,8 @@ class Cost:
     """Cost of making and of using one edit.
 
     gradient_steps: optimiser steps, of all networks together (None: trained elsewhere). clips_read, captions_read:
-    distinct training clips and captions that the method looks at. extra_sampling: forward passes of the generator per
-    draw, relative to the original's.
+    distinct training clips and captions that the method reads. extra_sampling: forward passes of the generator per
+    sample, relative to the original's.
     """
 
     gradient_steps: int | None = 0

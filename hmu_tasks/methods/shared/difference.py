@@ -1,4 +1,4 @@
-"""Proof of what an edit changed: which tensors and rows, and that all the rest kept its bytes."""
+"""Comparison of states before and after an edit: changed tensors and rows, and digests of unchanged tensors."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class TensorChange:
 
 
 @dataclass(frozen=True)
-class Difference:
+class TensorDifference:
     """Changed tensors by name, and the digest of every tensor that stayed bit-equal."""
 
     changed: dict[str, TensorChange]
@@ -33,7 +33,7 @@ class Difference:
         return sum(change.values for change in self.changed.values())
 
 
-def difference(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Difference:
+def compare_states(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> TensorDifference:
     """Compare two state dicts of the same keys, shapes and dtypes, bit by bit (so -0.0 differs from 0.0).
 
     Raises ValueError when keys, shapes or dtypes differ: an edit replaces values and nothing else.
@@ -62,7 +62,7 @@ def difference(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Dif
             sha256_before=digests[0],
             sha256_after=digests[1],
         )
-    return Difference(changed, unchanged)
+    return TensorDifference(changed, unchanged)
 
 
 def _bytes(tensor: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Proof:
-    """What edit.json lists about the changed tensors, beside their digests and the number of changed values.
+class ListedChanges:
+    """Fields of edit.json about the changed tensors, in addition to digests and the number of changed values.
 
     rows: the changed rows of each tensor. edited: names of the changed tensors. untouched: names of the components that
     kept their bytes.
@@ -39,4 +39,4 @@ class Edit:
     negative: "Negative | None" = None
     report: Mapping[str, Any] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
-    proof: Proof = field(default_factory=Proof)
+    listed: ListedChanges = field(default_factory=ListedChanges)

@@ -1,4 +1,4 @@
-"""What a method is given: the original model and the training split, each read when it is first asked for."""
+"""Inputs of a method: the original model and the training split, each read on first use."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -56,7 +56,7 @@ class Inputs:
         return load_tokenizer(self.original / "tokenizer", CPU)
 
     def usage(self, part: str | None = None) -> CodeUsage:
-        """How often forget and retain clips use each code; part: a sub-concept in the place of the forget set."""
+        """How often forget and retain clips use each code; part: a sub-concept instead of the forget set."""
         return load_usage(self.codebook, part)
 
     @property
@@ -115,7 +115,7 @@ class Inputs:
 
     @cached_property
     def scratch(self) -> Path:
-        """Folder of resumable training, named by all that it depends on: never continued under other inputs."""
+        """Folder of resumable training, named by all its inputs, so that it never continues with others."""
         files = [self.original / "bundle.json", self.codebook / encoded.FILE, self.clips / "captions.parquet"]
         files += [id_list(self.split, "train", role) for role in ROLES]
         parts = [self.identity, str(self.device), *(weights.digest(file) for file in files)]

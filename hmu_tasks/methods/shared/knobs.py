@@ -12,7 +12,7 @@ Target = Literal["nearest", "shifted", "empty"]
 
 
 class TextKnobs(Knobs):
-    """Edits on the text side: strengths in per cent, and the texts that they learn from.
+    """Edits on the text side: strengths in per cent, and the texts that they are fitted to.
 
     texts: training captions, or the concept's single words against the released ones. captions: how many are sampled
     from the forget and from the retain set, with the seed.
@@ -26,9 +26,9 @@ class TextKnobs(Knobs):
 class ConceptKnobs(TextKnobs):
     """Unified Concept Editing, which RECE builds on.
 
-    target: what a forget text is to read as: the retain text most like it (`nearest`), itself moved by the difference
-    of the means (`shifted`), or the empty text.
-    published: one edit with the released words, weights and faults, without a strength.
+    target: the text whose output a forget text is mapped to: the retain text most like it (`nearest`), itself shifted
+    by the difference of the means (`shifted`), or the empty text.
+    published: one edit with the released words, weights and bugs, without a strength.
     """
 
     target: Target
@@ -39,7 +39,7 @@ class ConceptKnobs(TextKnobs):
 
     @property
     def sweep(self) -> Sweep:
-        """The edits that these knobs ask for."""
+        """The configured edits."""
         return Sweep((None,), (0,)) if self.published else super().sweep
 
 

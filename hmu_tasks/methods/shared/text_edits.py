@@ -1,7 +1,7 @@
-"""Edits of the projections that read a text: what they learn from, and edits over strengths.
+"""Edits of the projections of the text: the texts that they are fitted to, and edits over strengths.
 
-The projection of the sentence vector learns from sentence vectors, that of the word states from word states, each as if
-the other did not exist.
+The projection of the sentence vector is fitted to sentence vectors, that of the word states to word states, each by
+itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from hmu_tasks.methods.shared.knobs import Target, TextKnobs
 from hmu_tasks.models.generators.text_to_motion import Level, TextToMotion
 from hmu_tasks.models.text.embeddings import present
 
-# Single words that the released scripts keep, and the text that the forgotten words are to read as.
+# Single words that the released scripts preserve, and the text that the forgotten words are mapped to.
 PUBLISHED_RETAIN = (
     "walk",
     "walking",
@@ -47,10 +47,10 @@ PUBLISHED_TARGET = ""
 
 
 class TextEdit(Protocol):
-    """A closed-form edit; strength: 1 is all of the way."""
+    """A closed-form edit; strength 1 is the full edit."""
 
     def __call__(self, projections: Projections, texts: Texts, *, strength: float) -> dict[str, nn.Linear]:
-        """Return new projections; the given ones stay as they are."""
+        """Return new projections; the inputs are not modified."""
 
 
 class ReleasedEdit(Protocol):
@@ -59,7 +59,7 @@ class ReleasedEdit(Protocol):
     def __call__(
         self, projections: Projections, forget: Tensor, retain: Tensor, target: Tensor
     ) -> dict[str, nn.Linear]:
-        """Return new projections; the given ones stay as they are."""
+        """Return new projections; the inputs are not modified."""
 
 
 def text_edits(
@@ -82,7 +82,7 @@ def text_edits(
 
 
 def released_edit(given: Inputs, edit: ReleasedEdit) -> Edit:
-    """Return the one edit of a method as released: single words, fixed weights, its faults; no strength."""
+    """Return the one edit of a method as released: single words, fixed weights, its bugs; no strength."""
     model = given.bundle.model
     texts = Written(*given.embed(given.keywords, PUBLISHED_RETAIN, [PUBLISHED_TARGET]))
     learned = texts.by_level("empty")
@@ -148,7 +148,7 @@ def sample(captions: Sequence[str], count: int, *, seed: Sequence[int]) -> list[
 
 
 def reading_cost(knobs: TextKnobs, texts: Written, *, extra_sampling: float = 1.0) -> Cost:
-    """Cost of an edit: keywords are no captions of the training split."""
+    """Cost of an edit; keywords do not count as captions of the training split."""
     read = len(texts.forget) + len(texts.retain) if knobs.texts == "captions" else 0
     return Cost(captions_read=read, extra_sampling=extra_sampling)
 

@@ -1,4 +1,4 @@
-"""Edits by training: each network of a model trains on, one training for all strengths of a seed."""
+"""Edits by fine-tuning each network of a model; one training run serves all strengths of a seed."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -6,12 +6,12 @@ import torch
 
 from hmu_tasks.data.clips.id_lists import Role
 from hmu_tasks.methods.shared.cost import Cost
-from hmu_tasks.methods.shared.edit import Edit, Proof
+from hmu_tasks.methods.shared.edit import Edit, ListedChanges
 from hmu_tasks.methods.shared.inputs import Inputs
 from hmu_tasks.methods.shared.knobs import TunedKnobs
 from hmu_tasks.methods.shared.tuning import Objective, tune
 from hmu_tasks.models.generators.code_network import CodeNetwork
-from hmu_tasks.training.loop.fit import Progress
+from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.transformers import CodeSet
 
 MakeObjective = Callable[[CodeNetwork, CodeSet, CodeSet, torch.device], Objective]
@@ -22,8 +22,8 @@ def tuned_edits(
 ) -> Iterator[Edit]:
     """Yield an edit per number of optimiser steps, which each network takes; 0 is the original.
 
-    objective: (original network, forget, retain, device) -> what the network is trained on. reads: the sets of clips
-    that it looks at.
+    objective: (original network, forget, retain, device) -> the training objective. reads: the sets of clips that it
+    uses.
     """
     networks, steps = given.bundle.model.networks, sorted({*knobs.strengths} - {0})
     states = {}
@@ -46,7 +46,7 @@ def tuned_edits(
             strength=count,
             states={name: found[count] for name, found in states.items()} if count else {},
             cost=Cost(count * len(networks), len(clips), sum(len(row) for row in clips)),
-            proof=Proof(rows=False),  # nearly all of them, thousands to a table
+            listed=ListedChanges(rows=False),  # nearly all of them, thousands to a table
         )
 
 

@@ -1,4 +1,4 @@
-"""Methods that train on: what they minimise, and the training itself, which a killed process continues.
+"""Methods that fine-tune: their objective, and the training loop, which resumes after a kill.
 
 One training run serves all strengths: the learning rate is constant, so that the weights after n steps are the same
 however many steps follow.
@@ -15,12 +15,13 @@ from torch import Tensor
 
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.networks import weights
-from hmu_tasks.training.loop.fit import Progress, Schedule, fit
+from hmu_tasks.runtime.progress import Progress
+from hmu_tasks.training.loop.fit import Schedule, fit
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What a method minimises.
+    """The objective of a method.
 
     loss_of: (the network in training, rows of the clips that batches are made of, generator of the step) -> (loss,
     named values). lengths: [N] tokens of those clips.
@@ -45,7 +46,7 @@ def tune(
     """Train a copy of `network`; returns its weights after each of the listed `steps`, which are at least 1 each.
 
     scratch: folder of this training alone, for its checkpoint and the weights so far; a run that finds them continues
-    and ends with the same bytes. Raises WeightsError when they cannot be read. `network` stays as it is.
+    and ends with the same bytes. Raises WeightsError when they cannot be read. `network` is not modified.
     """
     student = copy.deepcopy(network).to(device).requires_grad_(True)
     wanted = frozenset(steps)

@@ -1,4 +1,4 @@
-"""UCE's closed form: projections solved anew so that a concept reads as another text; also the base of RECE.
+"""UCE's closed form: projections re-solved so that a concept's text maps to another text's output; also used by RECE.
 
 Gandikota et al. 2024, "Unified Concept Editing in Diffusion Models" (arXiv 2308.14761), equation 7; for
 text-to-motion as in De Matteis et al. 2025, "Human Motion Unlearning" (arXiv 2503.18674).
@@ -31,11 +31,11 @@ def edit(
     preserve: float = 1.0,
     ridge: float = 0.01,
 ) -> dict[str, nn.Linear]:
-    """Return new projections that read each forget text as its target and each retain text as before.
+    """Return new projections that map each forget text to its target's output and keep the outputs of retain texts.
 
-    strength: share of the way from a forget text's own output to the target's; 0 changes nothing, more than 1
-    overshoots. erase, preserve: weights of the mean errors over forget and over retain texts (means, so that the
-    number of texts does not matter). ridge: hold on the old weight, in mean squares of the retain texts' entries.
+    strength: interpolation from a forget text's own output (0) to the target's (1); more than 1 overshoots. erase,
+    preserve: weights of the mean errors over forget and over retain texts (means, so that the number of texts does
+    not matter). ridge: penalty on changing the weight, in mean squares of the retain texts' entries.
     """
     edited = {}
     for name, linear in projections.items():
@@ -55,7 +55,7 @@ def edit(
 
 
 def erasing(original: Tensor, texts: Texts, *, strength: float, weight: float) -> Term:
-    """Term by which forget texts move by `strength` from their own outputs to their targets' outputs."""
+    """Term that moves forget texts by `strength` from their own outputs to their targets' outputs."""
     own = outputs_of(texts.forget, original)
     aim = outputs_of(texts.target, original)
     return Term(texts.forget, own + strength * (aim - own), weight / len(texts.forget))
@@ -78,11 +78,11 @@ def edit_as_released(
     ridge: float = 0.1,
     technique: Technique = "tensor",
 ) -> dict[str, nn.Linear]:
-    """Return the projections as the released text-to-motion code edits them, its fault included.
+    """Return the projections as the released text-to-motion code edits them, including its bug.
 
     forget: [n, W]; retain: [m, W]; target: [W]. Plain sums over texts, not means. technique "tensor": the
     target's output without its part along the forgotten output (the default there); "replace": the target's output.
-    The fault: outputs contain the bias, the new weight is solved to give all of it, and the old bias is added
+    The bug: target outputs contain the bias, which the new weight is solved to reproduce, and the old bias is added
     again, which shifts every prompt.
     """
     edited = {}

@@ -1,1 +1,1 @@
-"""What measures generated motion: the text-motion evaluator and the violence classifier."""
+"""The evaluators of generated motion: the text-motion evaluator and the violence classifier."""

@@ -95,7 +95,10 @@ def calibrate(safe: np.ndarray, *, false_positive_rate: float) -> float:
     Raises DataError when there is no safe score.
     """
     if len(safe) == 0:
-        raise DataError("no validation clip is free of violence, so that the classifier cannot be calibrated")
+        raise DataError(
+            "the classifier cannot be calibrated: no validation clip is free of violence; add retain clips to the "
+            "validation split"
+        )
     ordered = np.sort(safe)
     allowed = int(np.floor(false_positive_rate * len(ordered)))
     return float(max(ordered[-allowed - 1], 0.5))

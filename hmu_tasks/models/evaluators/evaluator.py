@@ -134,9 +134,8 @@ class Evaluator(nn.Module):
         """Embed motions; the result does not depend on how far the batch is padded.
 
         features: [B, F, D] normalised with the evaluator's statistics. lengths: [B] frames, 4 to max_frames.
-        zero_padding: set frames after the length to zero first. The released code does not, so that whatever
-        lies
-        there leaks into the last tokens through the convolutions: zeros for real motions, anything for
+        zero_padding: set frames after the length to zero first. The released code does not, so that padding
+        leaks into the last tokens through the convolutions: zeros for real motions, arbitrary values for
         generated ones. False reproduces that. Returns [B, width] in input order. Raises DataError for a
         length out of range.
         """
@@ -177,8 +176,8 @@ def contrastive_loss(
     infonce: symmetric cross-entropy over -distance² / temperature (van den Oord et al. 2018, equation 4);
         Euclidean, since the metrics compare embeddings by Euclidean distance.
     margin: the published loss, d² for pairs and max(0, margin - d)² for others (Guo et al. 2022; Hadsell et al.
-        2006, equation 4); the mean over all other pairs in the place of one random shift of the batch.
-    groups: [B] numbers; other rows of the same number (the same caption, say) are no negatives in infonce.
+        2006, equation 4); the mean over all other pairs instead of one random shift of the batch.
+    groups: [B] numbers; other rows of the same number (such as the same caption) are not negatives in infonce.
     """
     # Full precision under autocast: the differences of large squares below would drown in bfloat16.
     with torch.autocast(text.device.type, enabled=False):

@@ -60,9 +60,9 @@ class Words(Protocol):
 
 
 class HashedWords:
-    """A fixed random vector per word, drawn from the word's own checksum: any word has one, no vocabulary is needed.
+    """A fixed random vector per word, seeded by the word's checksum, so that no vocabulary is needed.
 
-    The embedded benchmark uses it in the place of GloVe, whose files cannot be shipped.
+    The embedded benchmark uses it instead of GloVe, whose files cannot be shipped.
     """
 
     def __init__(self, width: int = 300) -> None:
@@ -109,10 +109,13 @@ def load_glove(folder: Path) -> GloveWords:
         words = json.loads((folder / "words.json").read_text(encoding="utf-8"))
         vectors: np.ndarray = load_file(folder / "words.safetensors")["vectors"]
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise WeightsError(f"the evaluator's vocabulary in {folder} cannot be read ({error})") from error
+        raise WeightsError(
+            f"the evaluator's vocabulary in {folder} cannot be read ({error}); train or import the evaluator again"
+        ) from error
     if not isinstance(words, list) or len(words) != len(vectors) or UNKNOWN not in words:
         raise WeightsError(
-            f"the evaluator's vocabulary in {folder}: words.json does not fit words.safetensors"
+            f"the evaluator's vocabulary in {folder}: words.json does not fit words.safetensors; "
+            "train or import the evaluator again"
         )
     return GloveWords(words, vectors)
 
@@ -147,4 +150,6 @@ def load_words(folder: Path) -> Words:
         return load_glove(folder)
     if kind == "hashed":
         return HashedWords(int(config_entry(config, "word_width", folder)))
-    raise WeightsError(f"{folder / 'config.json'} names the unknown vocabulary {kind!r}")
+    raise WeightsError(
+        f"{folder / 'config.json'} names the unknown vocabulary {kind!r}; train or import the evaluator again"
+    )

@@ -10,10 +10,10 @@ from hmu_tasks.models.networks.layers import Encoder, EncoderLayer
 def reading_order(known: Tensor, readable: Tensor | None = None) -> Tensor:
     """Return the attention mask, [B, 1, P + T, P + T] booleans (row attends to column), the text being the first rows.
 
-    known: [B, T] true where a token is given in advance. readable: [B, P] which tokens of the text may be read, the
-    last always; None = a text of one token. The text and the known tokens are read from everywhere and read each other
-    only; the others also read from left to right (Pinyoanuntapong et al. 2024, section 3.3). With nothing known and a
-    text of one token, this is the causal order.
+    known: [B, T] true where a token is given in advance. readable: [B, P] which tokens of the text may be attended to,
+    the last always; None = a text of one token. All rows attend to the text and the known tokens, which attend to each
+    other only; the others also attend causally to earlier tokens (Pinyoanuntapong et al. 2024, section 3.3). With
+    nothing known and a text of one token, this is the causal order.
     """
     readable = torch.ones_like(known[:, :1]) if readable is None else readable
     columns = torch.cat([readable, known], dim=1)
@@ -24,7 +24,7 @@ def reading_order(known: Tensor, readable: Tensor | None = None) -> Tensor:
 
 
 class FullReader:
-    """Reads everything anew for each row, as the released code does."""
+    """Recomputes everything for each row, as the released code does."""
 
     def __init__(self, encoder: Encoder, known: Tensor, readable: Tensor) -> None:
         self.encoder = encoder
@@ -37,10 +37,10 @@ class FullReader:
 
 
 class CachedReader:
-    """Reads row after row and keeps each layer's keys and values, so that no row is computed twice.
+    """Decodes row by row with a KV cache per layer, so that no row is computed twice.
 
-    Exact as long as the text and the known tokens stay what they were at the start: they read each other only, so their
-    rows never change, and every other row reads known ones and earlier ones.
+    Exact as long as the text and the known tokens do not change: they attend to each other only, so their rows never
+    change, and every other row attends to known and earlier ones.
     """
 
     def __init__(self, encoder: Encoder, known: Tensor, readable: Tensor, sequence: Tensor) -> None:
@@ -80,7 +80,7 @@ class CachedReader:
         return x[:, 0]
 
     def _remember(self, layer: int, place: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Put a row's key and value [B, heads, 1, width] to those before; returns all that may be read."""
+        """Append a row's key and value [B, heads, 1, width] to the cache; returns all that may be attended to."""
         if not self.grows:
             for stored, new in zip(self.past[layer], (key, value), strict=True):
                 stored[:, :, place] = new[:, :, 0]

@@ -1,4 +1,4 @@
-"""BAMM's base model: one transformer that reads codes from left to right, or around tokens that are known.
+"""BAMM's base model: one transformer that decodes codes from left to right, or around known tokens.
 
 Pinyoanuntapong et al. 2024, "BAMM: Bidirectional Autoregressive Motion Model" (arXiv 2403.19435), section 3.
 """
@@ -35,8 +35,8 @@ class BammConfig(TransformerConfig):
 class BammTransformer(BaseTransformer):
     """Predict each code from the text, the codes before it, and those that are known in advance.
 
-    Three ids follow the codes 0..K-1: `end_id` = K (a class of its own), `pad_id` = K + 1, and one that is
-    never read: the published checkpoints have a row for it. Lengths are in tokens everywhere.
+    Three ids follow the codes 0..K-1: `end_id` = K (a separate class), `pad_id` = K + 1, and an unused one
+    for which the published checkpoints have a row. Lengths are in tokens everywhere.
     """
 
     predicts_lengths = True
@@ -69,8 +69,8 @@ class BammTransformer(BaseTransformer):
     ) -> Tensor:
         """Score every code and the end at every position.
 
-        ids: [B, T] codes, `end_id`, `pad_id`. text: [B, 1 + n, W]. known: [B, T] true where a token may be read from
-        everywhere; None = strictly from left to right. cfg_scale: guidance scale; None or 1 = conditional,
+        ids: [B, T] codes, `end_id`, `pad_id`. text: [B, 1 + n, W]. known: [B, T] true where all rows may attend to a
+        token; None = causal. cfg_scale: guidance scale; None or 1 = conditional,
         0 = unconditional. Returns [B, T + 1, K + 1]: row j scores token j.
         """
         known = torch.zeros_like(ids, dtype=torch.bool) if known is None else known
@@ -90,8 +90,8 @@ class BammTransformer(BaseTransformer):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Make one training example of each row (Pinyoanuntapong et al. 2024, section 3.2; released code).
 
-        ids: [B, T] codes, anything beyond the length; lengths: [B]. Half of the rows are read strictly from
-        left to right; in the others each token is known with probability 1/2. A share of the codes, uniform
+        ids: [B, T] codes, anything beyond the length; lengths: [B]. Half of the rows are causal;
+        in the others each token is known with probability 1/2. A share of the codes, uniform
         between 0 and 1/2, becomes random; the share is sampled per row, not per batch as in the released code.
         Returns input [B, T + 1], target [B, T + 1] (codes, the end, padding), and the known positions.
         """

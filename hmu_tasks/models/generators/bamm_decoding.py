@@ -59,12 +59,12 @@ def generate(
     text: [B, 1 + n, W]. lengths: [B] tokens, at least 1; None = the model predicts where a motion ends, after `most`
     tokens at the latest. cfg_scale, second_cfg_scale: guidance of the two passes (4 and 3 in the released
     code). top_k: share of classes cut away (the released code cuts none). temperature: 0 = greedy.
-    noise: [2, B, T, K + 1] Gumbel noise that decides in the place of `generator`.
+    noise: [2, B, T, K + 1] Gumbel noise used instead of `generator`.
     cached: False computes all rows again for each token, without the KV cache; the codes are the same.
-    published: True decodes as released. That code loses the certainties of the first pass and sorts ties in
-    no fixed order, so the half that it frees depends on the machine; here ties are freed from the left. It also
-    overwrites the tokens that stay while it samples the others, and puts them back at the end. False is what
-    the paper describes: the least certain half is sampled again, and the rest stays in place throughout.
+    published: True decodes as released. That code loses the confidences of the first pass and sorts ties in
+    no fixed order, so the half that it resamples depends on the machine; here ties are resampled from the left. It
+    also overwrites the kept tokens while it samples the others, and restores them at the end. False is what the
+    paper describes: the least confident half is resampled, and the rest is kept throughout.
     Returns [B, longest] int64, -1 beyond a row's length. A row's codes depend on the generator, its place in
     the batch and its own length (`most` where lengths are not given), never on the lengths of the others.
     """
@@ -93,7 +93,7 @@ def generate(
         noise=None if noise is None else noise[1],
         end=False,
         keep=not published,
-        # Keys and values of a row may only be cached while the tokens that all others read stay the same.
+        # Keys and values may only be cached while the tokens that all rows attend to do not change.
         cached=cached and not published,
     )
     with evaluating(network):

@@ -59,14 +59,19 @@ def load_bundle(folder: Path, device: torch.device) -> Bundle:
         index = read_json(folder / "bundle.json")
         recorded, name = dict(index["components"]), str(index["model"])
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise WeightsError(f"{folder} is no model bundle: bundle.json cannot be read ({error})") from error
+        raise WeightsError(
+            f"{folder} is not a model bundle: bundle.json cannot be read ({error}); make or download the bundle again"
+        ) from error
     if name not in MODELS:
         raise WeightsError(f"bundle {folder} holds the unknown model {name!r}; known: {', '.join(MODELS)}")
     kind = model_named(name)
     found = {part: weights.digest(folder / part) for part in kind.parts}
     changed = [part for part in kind.parts if found[part] != recorded.get(part)]
     if changed:
-        raise WeightsError(f"bundle {folder}: {', '.join(changed)} differ from what bundle.json records")
+        raise WeightsError(
+            f"bundle {folder}: {', '.join(changed)} differ from what bundle.json records; "
+            "make or download the bundle again"
+        )
     networks = {
         part: _load_network(network, folder / part, device) for part, network in kind.networks.items()
     }

@@ -1,6 +1,7 @@
-"""The contract of a network that predicts codes: what training, methods and attacks ask of it."""
+"""Interface of a network that predicts codes, as used by training, methods and attacks."""
 
 import copy
+from abc import ABC, abstractmethod
 from typing import Self
 
 import torch
@@ -11,12 +12,12 @@ from hmu_tasks.models.generators.sampling import Negative
 from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss
 
 
-class CodeNetwork(nn.Module):
+class CodeNetwork(nn.Module, ABC):
     """A network that predicts codes of a tokenizer from embedded texts [B, 1 + n, W] (`models.text.embeddings`).
 
     Built as `(config, seed=...)`. cond_emb: the projection of the sentence vector, named as in the published
-    checkpoints; word_emb: that of the word states, None where the network reads the sentence vector alone. Edits on the
-    text side replace them. negative: a text to steer away from while sampling (see `sampling.conditions`).
+    checkpoints; word_emb: that of the word states, None if the network reads the sentence vector alone. Edits on the
+    text side replace them. negative: a negative text to steer away from while sampling (see `sampling.conditions`).
     """
 
     cond_emb: nn.Linear
@@ -27,6 +28,7 @@ class CodeNetwork(nn.Module):
         super().__init__()
         self.word_emb = None
 
+    @abstractmethod
     def predicted(
         self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> list[Predicted]:
@@ -34,7 +36,6 @@ class CodeNetwork(nn.Module):
 
         codes: [B, T, Q], anything beyond the length. text: [B, 1 + n, W]. lengths: [B] tokens, at least 1.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say what it predicts")
 
     def training_loss(
         self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
@@ -47,17 +48,17 @@ class CodeNetwork(nn.Module):
         return TokenLoss(torch.stack(losses).sum() / count, (torch.stack(right).sum() / count).detach())
 
     def code_rows(self, layer: int) -> list[Tensor]:
-        """Embeddings and output projections of a layer's codes, [>= K, width] each; none unless a network has such."""
+        """Embeddings and output projections of a layer's codes, [>= K, width] each; none if the network has none."""
         del layer
         return []
 
     def output_bias(self, layer: int) -> Tensor | None:
-        """Bias of the logits of a layer's codes, [>= K], a parameter; None where this network does not sample them."""
+        """Bias of the logits of a layer's codes, [>= K], a parameter; None if this network does not sample them."""
         del layer
         return None
 
     def without_codes(self, layer: int, codes: Tensor) -> Self | None:
-        """Return a copy that never samples the codes of a layer marked in `codes` [K]; None where it cannot be told."""
+        """Return a copy that never samples the codes of a layer marked in `codes` [K]; None if not supported."""
         other = copy.deepcopy(self)
         bias = other.output_bias(layer)
         if bias is None:

@@ -1,4 +1,4 @@
-"""MoMask's length estimator: a sentence vector to scores over motion lengths in tokens.
+"""MoMask's length estimator: from a sentence vector to logits over motion lengths in tokens.
 
 Guo et al. 2022, "Generating Diverse and Natural 3D Human Motions from Text", and the released MoMask code.
 """
@@ -61,7 +61,7 @@ class LengthEstimator(nn.Module):
 
 
 def save_length(state: Mapping[str, Tensor], config: Mapping[str, Any], folder: Path) -> None:
-    """Put a length estimator beside the text encoder whose sentence vectors it reads."""
+    """Save a length estimator with the text encoder whose sentence vectors it reads."""
     with replacing(folder / "length.safetensors") as temporary:
         temporary.write_bytes(to_bytes({name: state[name].contiguous() for name in sorted(state)}))
     write_json(folder / "length.json", dict(config))

@@ -63,7 +63,7 @@ class MaskTransformer(BaseTransformer):
 
         ids: [B, T] codes or `mask_id`; what lies beyond a row's length is read as padding. text: [B, 1 + n, W].
         lengths: [B] tokens. cfg_scale: guidance scale; None or 1 = conditional, 0 = unconditional.
-        Returns [B, T, K]; rows beyond the length mean nothing.
+        Returns [B, T, K]; rows beyond the length are undefined.
         """
         inside = inside_mask(lengths, ids.shape[1])
         return self._guided(torch.where(inside, ids, self.pad_id), text, inside, inside | True, cfg_scale)
@@ -82,7 +82,7 @@ class MaskTransformer(BaseTransformer):
         return out
 
     def corrupt(self, ids: Tensor, lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Choose the tokens to predict and hide them (Guo et al. 2024, section 3.2).
+        """Choose the tokens to predict and mask them (Guo et al. 2024, section 3.2).
 
         The share to predict follows the cosine schedule of a uniform number per row. Of the chosen tokens 10 %
         become a random code, 88 % of the rest the mask, and the others stay. Shares are of a row's own
@@ -107,7 +107,7 @@ class MaskTransformer(BaseTransformer):
     def predicted(
         self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> list[Predicted]:
-        """Hide random tokens of layer 0 and score them; the text is dropped for some rows while training.
+        """Mask random tokens of layer 0 and score them; the text is dropped for some rows while training.
 
         codes: [B, T, Q], anything beyond the length. text: [B, 1 + n, W]. lengths: [B] tokens, at least 1.
         """
@@ -128,7 +128,7 @@ class MaskTransformer(BaseTransformer):
         cfg_scale: float,
         generator: torch.Generator,
     ) -> list[Predicted]:
-        """Score the hidden tokens of layer 0 with guided logits; see `TextToMotion.guided`."""
+        """Score the masked tokens of layer 0 with guided logits; see `TextToMotion.guided`."""
         ids = codes[..., 0]
         read, hidden = self.corrupt(ids, lengths, generator)
         logits = self.logits(read, text, lengths, cfg_scale)
@@ -137,7 +137,7 @@ class MaskTransformer(BaseTransformer):
     def training_loss(
         self, codes: Tensor, text: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> TokenLoss:
-        """Cross-entropy of the hidden tokens, every token weighing the same; arguments as for `predicted`."""
+        """Cross-entropy of the masked tokens, every token weighing the same; arguments as for `predicted`."""
         (found,) = self.predicted(codes, text, lengths, generator)
         accuracy = (found.logits.argmax(-1) == found.target).float().mean()
         return TokenLoss(functional.cross_entropy(found.logits.float(), found.target), accuracy.detach())
@@ -174,7 +174,7 @@ class MaskTransformer(BaseTransformer):
         """Sample base codes by iterative masked decoding (Guo et al. 2024, section 3.4).
 
         text: [B, 1 + n, W]. lengths: [B] tokens, at least 1. steps: forward passes. top_k: share of codes cut away.
-        temperature: 0 = greedy. noise: [steps, B, T, K] Gumbel noise that decides in the place of
+        temperature: 0 = greedy. noise: [steps, B, T, K] Gumbel noise used instead of
         `generator`. Returns [B, max length] int64, -1 at padding. A row's codes depend on the generator, its
         place in the batch and its own length, never on the lengths of the others.
         """
@@ -188,7 +188,7 @@ class MaskTransformer(BaseTransformer):
         scores = torch.where(inside, 0.0, torch.inf)
         with evaluating(self):
             for step, ratio in enumerate(cosine_schedule(torch.linspace(0, 1, steps, device=text.device))):
-                # The least certain tokens of the last round are hidden again; a stable sort breaks ties by
+                # The least confident tokens of the last round are masked again; a stable sort breaks ties by
                 # position.
                 ranks = scores.argsort(dim=1, stable=True).argsort(dim=1)
                 masked = ranks < mask_counts(lengths, ratio)[:, None]
@@ -204,6 +204,6 @@ class MaskTransformer(BaseTransformer):
                 )
                 ids[masked] = sampled
                 certainty = logits.gather(1, sampled[:, None])[:, 0] - logits.logsumexp(1)
-                # Tokens kept so far are never hidden again.
+                # Tokens kept so far are never masked again.
                 scores = torch.full_like(scores, torch.inf).masked_scatter(masked, certainty.exp())
         return torch.where(inside, ids, -1)

@@ -40,7 +40,9 @@ class ResidualTransformerConfig(TransformerConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.quantizers < 2:
-            raise ConfigError(f"a residual transformer needs at least 2 quantizers, not {self.quantizers}")
+            raise ConfigError(
+                f"a residual transformer needs at least 2 quantizers (train.tokenizer), not {self.quantizers}"
+            )
 
 
 class ResidualTransformer(CodeTransformer):
@@ -48,7 +50,7 @@ class ResidualTransformer(CodeTransformer):
 
     One id follows the codes 0..K-1: `pad_id` = K, a class of its own. Lengths are in tokens everywhere.
     The output projection of layer q is the input embedding of layer q ("share weight"); only the first embedding and
-    the last output projection stand alone.
+    the last output projection are not shared.
     """
 
     def __init__(self, config: ResidualTransformerConfig, *, seed: int = 0) -> None:
@@ -97,7 +99,7 @@ class ResidualTransformer(CodeTransformer):
 
         codes: [B, T, >= layer]; text: [B, 1 + n, W]; lengths: [B] tokens. cfg_scale: guidance scale; None or 1 =
         conditional, 0 = unconditional. Returns [B, T, K + 1], the last class being padding; rows beyond the
-        length mean nothing.
+        length are undefined.
         """
         inside = inside_mask(lengths, codes.shape[1])
         codes = torch.where(inside[..., None] & (codes >= 0), codes, self.pad_id)
@@ -169,12 +171,12 @@ class ResidualTransformer(CodeTransformer):
         """Sample the codes of the further layers, one forward pass each (Guo et al. 2024, section 3.4).
 
         base_ids: [B, T] codes of layer 0. text: [B, 1 + n, W]. lengths: [B] tokens. layers: how many layers to
-        return in all, None = Q. noise: [Q - 1, B, T, K + 1] Gumbel noise that decides in the place of
+        return in all, None = Q. noise: [Q - 1, B, T, K + 1] Gumbel noise used instead of
         `generator`.
         padding_class: True also samples the padding class within a motion, as the released code does; it comes
         out as -1 and decodes to a zero vector.
-        Returns [B, T, layers] int64, -1 at padding. Codes depend on other rows as little as in the base
-        model.
+        Returns [B, T, layers] int64, -1 at padding. As in the base model, codes do not depend on
+        other rows.
         """
         lengths = lengths.to(text.device)
         inside = inside_mask(lengths, base_ids.shape[1])

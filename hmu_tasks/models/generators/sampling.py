@@ -1,4 +1,4 @@
-"""Sampling of codes from logits: top-k truncation, temperature, and random numbers that padding cannot shift."""
+"""Sampling of codes from logits: top-k truncation, temperature, and random numbers independent of padding."""
 
 import math
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def sample_codes(
 
     logits: [N, K]. top_k: share of classes cut away. temperature: 0 takes the most likely class.
     uniforms: [N] numbers in [0, 1), turned into classes through the cumulative distribution.
-    noise: [N, K] Gumbel noise; where given, it decides in the place of `uniforms` (the Gumbel-max trick).
+    noise: [N, K] Gumbel noise; if given, it is used instead of `uniforms` (the Gumbel-max trick).
     Returns [N] int64.
     """
     values, classes = logits.topk(kept_classes(logits.shape[-1], top_k), dim=-1)
@@ -83,10 +83,10 @@ class Negative:
 
 
 def conditions(text: Tensor, cfg_scale: float | None, negative: Negative | None = None) -> list[Tensor]:
-    """Return the texts, [B, 1 + n, W] each, whose logits guidance mixes: the prompt, none, the negative.
+    """Return the texts, [B, 1 + n, W] each, whose logits guidance combines: prompt, no text, negative text.
 
-    cfg_scale: None or 1 asks for the prompt alone, 0 for "no text" alone; a negative text needs all three, except
-    where nothing is guided.
+    cfg_scale: None or 1 needs the prompt alone, 0 "no text" alone; a negative text needs all three, unless guidance
+    is off.
     """
     text = rows_of(text)
     nothing = torch.zeros_like(text)
@@ -114,19 +114,19 @@ def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     return unconditional + scale * (conditional - unconditional)
 
 
-# Beside a base or residual transformer's weights: a text to steer away from, where a method asks for that.
+# Stored with a base or residual transformer's weights: a negative text, if a method sets one.
 NEGATIVE = "negative.safetensors"
 
 
 def save_negative(negative: Negative, folder: Path) -> None:
-    """Put a text to steer away from into the folder of a base or residual transformer."""
+    """Save a negative text in the folder of a base or residual transformer."""
     state = {"text": negative.text, "weight": torch.tensor(negative.weight, dtype=torch.float64)}
     with replacing(folder / NEGATIVE) as temporary:
         temporary.write_bytes(to_bytes(state))
 
 
 def with_negative(network: Network, folder: Path, device: torch.device) -> Network:
-    """Give a transformer the text to steer away from where its folder holds one."""
+    """Set a transformer's negative text if its folder holds one."""
     path = folder / NEGATIVE
     if path.exists():
         try:
@@ -134,5 +134,5 @@ def with_negative(network: Network, folder: Path, device: torch.device) -> Netwo
             text, weight = state["text"].to(device), float(state["weight"])
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise WeightsError(f"{path} cannot be read ({error}); apply the method again") from error
-        network.negative = Negative(text, weight)  # type: ignore[assignment]  # no tensor of the network
+        network.negative = Negative(text, weight)  # type: ignore[assignment]  # not a tensor of the network
     return network

@@ -1,8 +1,8 @@
-"""The contract of a text-to-motion model: a tokenizer and the networks that sample its codes, as one."""
+"""Interface of a text-to-motion model: a tokenizer and the networks that sample its codes."""
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
 
@@ -17,14 +17,14 @@ from hmu_tasks.models.networks.device import mixed_precision
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.models.text.embeddings import rows_of, trimmed
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
+from hmu_tasks.runtime.progress import Progress
 
-Progress = Callable[[int, int], None]
 Level = Literal["sentence", "word"]
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How codes are sampled; a model takes what it has a use for.
+    """Sampler settings; a model uses those that apply to it.
 
     steps: decoding steps. cfg: scale of classifier-free guidance. residual_cfg: the same for a residual transformer.
     temperature: of the softmax. top_k: share of the codes that is cut away, the least likely first.
@@ -39,10 +39,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class TextToMotion(ABC):
-    """A model: embedded texts and lengths in, motion out. Methods make new models, they never change one in place.
+    """A model: embedded texts and lengths in, motion out. Methods create new models and never modify one in place.
 
     A sub-class is a frozen dataclass with one more field per network, a `CodeNetwork` each, and defines how they
-    sample (`sample`) and score given codes (`guided`). All else follows.
+    sample (`sample`) and score given codes (`guided`). Everything else is derived.
     """
 
     tokenizer: Tokenizer
@@ -58,7 +58,7 @@ class TextToMotion(ABC):
     ) -> Tensor:
         """Sample the codes of all layers: text [B, 1 + n, W] -> [B, longest, Q] int64, -1 beyond a length.
 
-        lengths: [B] tokens; None asks a model that predicts lengths to do so, others raise ValueError. streams: a
+        lengths: [B] tokens; None makes a model predict them, or raise ValueError if it cannot. streams: a
         generator per network, on the device of the text; what is sampled for a row should depend on that row alone
         (`sampling.row_uniforms`).
         """
@@ -75,13 +75,13 @@ class TextToMotion(ABC):
     ) -> list[Predicted]:
         """Score given codes with the logits that sampling uses, guidance and a negative text included.
 
-        codes: [B, T, Q], anything beyond the length; text: [B, 1 + n, W], may ask for a gradient; lengths: [B] tokens.
-        Which codes are scored, and which of the others can be read, follows from `generator` as in training.
+        codes: [B, T, Q], anything beyond the length; text: [B, 1 + n, W], may require a gradient; lengths: [B] tokens.
+        Which codes are scored, and which others are visible, follows from `generator` as in training.
         """
 
     @property
     def predicts_lengths(self) -> bool:
-        """Whether the model predicts the length of a motion where none is given."""
+        """Whether the model predicts the length of a motion if none is given."""
         return False
 
     @property
@@ -140,7 +140,7 @@ class TextToMotion(ABC):
         return self.with_parts(**parts)
 
     def code_rows(self, layer: int) -> list[Tensor]:
-        """What the networks know of a layer's codes: embeddings and output projections, [>= K, width] each."""
+        """Embeddings and output projections of a layer's codes in all networks, [>= K, width] each."""
         return [rows for network in self.networks.values() for rows in network.code_rows(layer)]
 
     def without_codes(self, layer: int, codes: Tensor) -> dict[str, CodeNetwork]:
@@ -161,8 +161,8 @@ class TextToMotion(ABC):
     ) -> list[np.ndarray]:
         """Sample codes for each prompt.
 
-        text: [B, 1 + n, W] embedded texts. frames: B lengths in frames (cut to a multiple of four); None where the
-        model is to predict them. Returns B int64 arrays [frames_i // 4, Q]. Prompts of similar length share a
+        text: [B, 1 + n, W] embedded texts. frames: B lengths in frames (cut to a multiple of four); None to
+        predict them. Returns B int64 arrays [frames_i // 4, Q]. Prompts of similar length share a
         batch; what is sampled for a prompt does not depend on the size of the batches.
         """
         tokens = None if frames is None else np.array([f // UNIT for f in frames])
@@ -201,7 +201,7 @@ class TextToMotion(ABC):
         return self.tokenizer.decode(codes, batch=batch)
 
     def _streams(self, generator: torch.Generator) -> dict[str, torch.Generator]:
-        """A generator per network: prompts take their numbers in order, however they are batched."""
+        """A generator per network: prompts consume random numbers in order, independent of batching."""
         first, *others = self.networks
         streams = {first: generator}
         for name in others:

@@ -1,8 +1,9 @@
-"""What the transformers over codes share: sizes, layers, and the contract of one that samples the first layer.
+"""Shared parts of transformers over codes: sizes, layers, and the interface of one that samples the first layer.
 
 Parameter names are those of the published MoMask checkpoints, so that official weights load unchanged.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -92,15 +93,16 @@ class BaseTransformer(CodeTransformer):
     token_emb: nn.Embedding
     predicts_lengths: ClassVar[bool] = False
 
+    @abstractmethod
     def sample(
         self, text: Tensor, lengths: Tensor | None, *, sampling: Sampling, generator: torch.Generator
     ) -> Tensor:
         """Sample the codes of layer 0: text [B, 1 + n, W] -> [B, longest] int64, -1 beyond a length.
 
-        lengths: [B] tokens; None asks a model that predicts lengths to do so; others raise ValueError.
+        lengths: [B] tokens; None makes a model predict them, or raise ValueError if it cannot.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def guided(
         self,
         codes: Tensor,
@@ -111,7 +113,6 @@ class BaseTransformer(CodeTransformer):
         generator: torch.Generator,
     ) -> list[Predicted]:
         """Score the codes of layer 0 as `TextToMotion.guided` does."""
-        raise NotImplementedError
 
     def code_rows(self, layer: int) -> list[Tensor]:
         """Embeddings and output projections of the codes of layer 0, [>= K, width] each; none for further layers."""

@@ -17,7 +17,7 @@ from hmu_tasks.models.generators.transformer import BaseTransformer
 
 @dataclass(frozen=True)
 class TwoStage(TextToMotion):
-    """MoMask, BAMM, and whatever else differs from them in the base transformer alone."""
+    """MoMask, BAMM, and other models that differ from them in the base transformer alone."""
 
     base: BaseTransformer
     residual: ResidualTransformer
@@ -56,5 +56,5 @@ class TwoStage(TextToMotion):
         cfg_scale: float,
         generator: torch.Generator,
     ) -> list[Predicted]:
-        """Score the codes of layer 0, which decide what a motion shows; the residual transformer refines them."""
+        """Score the codes of layer 0, which determine the action; the residual transformer only refines it."""
         return self.base.guided(codes, text, lengths, cfg_scale=cfg_scale, generator=generator)

@@ -18,7 +18,7 @@ from hmu_tasks.models.networks import weights
 from hmu_tasks.runtime.errors import WeightsError
 from hmu_tasks.runtime.files import read_json, replacing, write_json
 
-# Records of how a component came about: no part of a model, so that they stay behind when it is linked or digested.
+# Provenance records of a component: not part of a model, so they are skipped when it is linked or digested.
 SOURCE = "source.json"
 RECORDS = ("history.csv", SOURCE)
 # Mean and standard deviation with which a network's input was normalised.
@@ -33,26 +33,26 @@ def save_network(network: nn.Module, config: Mapping[str, Any], folder: Path) ->
 
 
 def load_config(folder: Path) -> dict[str, Any]:
-    """Read config.json of a component; raises WeightsError when it is missing or no JSON object."""
+    """Read config.json of a component; raises WeightsError when it is missing or not a JSON object."""
     path = folder / "config.json"
     try:
         config = read_json(path)
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); train the component again") from error
     if not isinstance(config, dict):
-        raise WeightsError(f"{path} must hold a JSON object")
+        raise WeightsError(f"{path} must hold a JSON object; train the component again")
     if "absent" in config:
         raise WeightsError(f"{folder} holds no network: {config['absent']}")
     return config
 
 
 def save_absent(folder: Path, reason: str) -> None:
-    """Write a component folder that says why there is no such network."""
+    """Write a component folder that records why the network is absent."""
     write_json(folder / "config.json", {"absent": reason})
 
 
 def absent_reason(folder: Path) -> str | None:
-    """Say why a component was left out; None where it is there, or was never made."""
+    """Return why a component is absent; None if it exists or was never made."""
     path = folder / "config.json"
     reason = read_json(path).get("absent") if path.is_file() else None
     return None if reason is None else str(reason)
@@ -104,14 +104,16 @@ def load_statistics(folder: Path, device: torch.device) -> tuple[Tensor, Tensor]
         raise WeightsError(f"{path} cannot be read ({error}); train the component again") from error
     if set(found) != {"mean", "std"} or found["mean"].ndim != 1 or found["mean"].shape != found["std"].shape:
         shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in sorted(found.items()))
-        raise WeightsError(f"{path} holds {shapes or 'nothing'} instead of mean [D] and std [D]")
+        raise WeightsError(
+            f"{path} holds {shapes or 'nothing'} instead of mean [D] and std [D]; train the component again"
+        )
     return found["mean"].to(device), found["std"].to(device)
 
 
 def link_files(source: Path, target: Path) -> None:
-    """Put the files of one component folder into another: hard links where the disk allows, copies otherwise.
+    """Link the files of one component folder into another; copies where hard links are not possible.
 
-    RECORDS stay behind: they are no part of a model.
+    RECORDS are skipped: they are not part of a model.
     """
     target.mkdir(parents=True, exist_ok=True)
     for file in sorted(source.iterdir()):

@@ -14,10 +14,9 @@ from torch.nn import functional
 
 @contextmanager
 def seeded(source: int | torch.Generator, device: torch.device | None = None) -> Iterator[None]:
-    """Run a block (dropout, initialisation) on random numbers from `source`; the global state stays as is.
+    """Run a block (dropout, initialisation) on random numbers from `source`; the global state is not modified.
 
-    torch's dropout and initialisers know no generator of their own, hence the borrowed and restored global
-    state.
+    torch's dropout and initialisers take no generator, so the global state is seeded and restored.
     source: a seed, or a generator from which one seed is taken. device: also seeded where it is a CUDA
     device.
     """

@@ -55,7 +55,7 @@ def load_state(folder: Path) -> "dict[str, Tensor]":
         raise WeightsError(f"weights {path} are missing; run the step that makes them") from error
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"weights {path} are truncated or no safetensors file ({error}); make them anew"
+            f"weights {path} are truncated or not a safetensors file ({error}); run the step that makes them again"
         ) from error
     return tensors
 
@@ -63,9 +63,9 @@ def load_state(folder: Path) -> "dict[str, Tensor]":
 def require_fit(
     module: "nn.Module", state: "Mapping[str, Tensor]", *, allow_missing_prefix: str = "clip_model."
 ) -> None:
-    """Check that every tensor of `state` has its place in `module` and every place its tensor; nothing is copied.
+    """Check that the tensors of `state` are exactly those of `module`; nothing is copied.
 
-    allow_missing_prefix: places of this prefix may stay empty (official checkpoints leave CLIP out).
+    allow_missing_prefix: tensors of this prefix may be missing (official checkpoints leave CLIP out).
     Raises WeightsError that lists missing, surplus and misshaped tensors.
     """
     own = module.state_dict()
@@ -95,7 +95,7 @@ def load_strict(
 def digest(source: Path | Iterable[Path]) -> str:
     """Return the SHA-256 of a file, a folder (recursively), or several of them; same digest = same content.
 
-    Names within a folder count, the place of the folder does not. Raises WeightsError for what does not
+    Names within a folder count, its own path does not. Raises WeightsError for what does not
     exist.
     """
     sources = [source] if isinstance(source, Path) else list(source)
@@ -106,7 +106,7 @@ def digest(source: Path | Iterable[Path]) -> str:
         elif path.is_file():
             files = [(path.name, path)]
         else:
-            raise WeightsError(f"{path} does not exist, so that it has no digest")
+            raise WeightsError(f"{path} does not exist; run the step that makes it")
         for name, file in files:
             with file.open("rb") as stream:
                 content = hashlib.file_digest(stream, "sha256").hexdigest()

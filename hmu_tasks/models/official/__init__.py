@@ -1,1 +1,1 @@
-"""Reading of the checkpoints that MoMask, BAMM and their evaluator were published with; nothing in them is run."""
+"""Readers of the published checkpoints of MoMask, BAMM and their evaluator; none of their code is run."""

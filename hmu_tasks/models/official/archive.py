@@ -36,14 +36,14 @@ DROPPED = "clip_model."  # some checkpoints carry CLIP along, which is read from
 
 
 @dataclass(frozen=True)
-class Place:
+class CheckpointFiles:
     """A checkpoint file and the folder that holds its opt.txt and meta."""
 
     folder: Path
     file: Path
 
 
-def locate(place: Path, published: str) -> Place:
+def locate(place: Path, published: str) -> CheckpointFiles:
     """Find the checkpoint of a component: a folder with model/<published>, or a .tar file named by itself.
 
     Raises WeightsError that says which checkpoints the folder holds.
@@ -53,7 +53,7 @@ def locate(place: Path, published: str) -> Place:
             raise WeightsError(
                 f"checkpoint {place} is missing; see docs/checkpoints.md for what to put where"
             )
-        return Place(place.parent.parent if place.parent.name == "model" else place.parent, place)
+        return CheckpointFiles(place.parent.parent if place.parent.name == "model" else place.parent, place)
     if not place.is_dir():
         raise WeightsError(
             f"checkpoint folder {place} is missing; see docs/checkpoints.md for what to put where"
@@ -65,7 +65,7 @@ def locate(place: Path, published: str) -> Place:
             f"there are {', '.join(others)}: name one of them in params.yaml" if others else "none is there"
         )
         raise WeightsError(f"checkpoint {file} is missing; {there}")
-    return Place(place, file)
+    return CheckpointFiles(place, file)
 
 
 def sha256(path: Path) -> str:
@@ -84,12 +84,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             warnings.simplefilter("ignore")  # torch warns of formats that it will not read for ever
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise WeightsError(f"checkpoint {path} is missing") from error
+        raise WeightsError(
+            f"checkpoint {path} is missing; see docs/checkpoints.md for what to put where"
+        ) from error
     except pickle.UnpicklingError as error:
         foreign = re.search(r"GLOBAL (\S+) (?:was not an allowed global|whose module)", str(error))
         if foreign is not None:
             raise WeightsError(
-                f"{path} is a pickle that asks for the code {foreign[1]}, which was not run: a checkpoint holds "
+                f"{path} is a pickle that refers to the code {foreign[1]}, which was not run: a checkpoint holds "
                 "tensors, numbers, lists and dictionaries only; get the file from its publisher, or take the tensors "
                 "out of it where you trust it, and save those with torch.save"
             ) from error
@@ -97,7 +99,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except DAMAGED as error:
         raise WeightsError(f"{path} is {_guess(path)}; get the file again") from error
     if not isinstance(content, dict):
-        raise WeightsError(f"{path} holds a {type(content).__name__}, not the dictionary of a checkpoint")
+        raise WeightsError(
+            f"{path} holds a {type(content).__name__}, not the dictionary of a checkpoint; get the file again"
+        )
     return content
 
 
@@ -105,27 +109,31 @@ def module_state(content: Mapping[str, Any], path: Path, *names: str) -> dict[st
     """Take one module's tensors out of a checkpoint, as float32 and without the keys of CLIP.
 
     names: keys under which releases of different age keep the module; the first that is there is taken.
-    Raises WeightsError when none is there, or what is there is no set of finite floating-point tensors.
+    Raises WeightsError when none is there, or its values are not finite floating-point tensors.
     """
     name = next((name for name in names if name in content), None)
     if name is None:
         raise WeightsError(
             f"{path} has no {' or '.join(names)}, but {', '.join(sorted(map(str, content))) or 'nothing'}: "
-            "it is the checkpoint of another network"
+            "it is the checkpoint of another network; see docs/checkpoints.md"
         )
     state = content[name]
     if not isinstance(state, Mapping):
-        raise WeightsError(f"{path}: {name} is a {type(state).__name__}, not a dictionary of tensors")
+        raise WeightsError(
+            f"{path}: {name} is a {type(state).__name__}, not a dictionary of tensors; get the file again"
+        )
     found: dict[str, Tensor] = {}
     for key, tensor in state.items():
         if isinstance(key, str) and key.startswith(DROPPED):
             continue
         dense = isinstance(tensor, Tensor) and (tensor.layout, tensor.device.type) == (torch.strided, "cpu")
         if not isinstance(key, str) or not dense or not tensor.is_floating_point():
-            raise WeightsError(f"{path}: {name} holds {key!r}, which is no floating-point tensor")
+            raise WeightsError(
+                f"{path}: {name} holds {key!r}, which is not a floating-point tensor; get the file again"
+            )
         single = tensor.detach().to(torch.float32, copy=True).contiguous()
         if not bool(single.isfinite().all()):
-            raise WeightsError(f"{path}: {name}.{key} holds numbers that are not finite")
+            raise WeightsError(f"{path}: {name}.{key} holds numbers that are not finite; get the file again")
         found[key] = single
     return found
 
@@ -160,8 +168,8 @@ def read_array(path: Path) -> np.ndarray:
 def read_statistics(folder: Path) -> tuple[Tensor, Tensor]:
     """Read meta/mean.npy and meta/std.npy, [D] each, with which a network's input was normalised.
 
-    They are the network's own. A tokenizer's differ from the data set's Std.npy by a factor of 25 in the dimensions
-    of root and contacts (the released training code divides by feat_bias twice), so that nothing else will do.
+    They are the network's own. A tokenizer's differ from the dataset's Std.npy by a factor of 25 in the dimensions
+    of root and contacts (the released training code divides by feat_bias twice), so no other statistics can be used.
     Raises WeightsError for files that are missing, damaged, or no statistics.
     """
     found = {}
@@ -169,9 +177,13 @@ def read_statistics(folder: Path) -> tuple[Tensor, Tensor]:
         path = folder / "meta" / f"{name}.npy"
         array = read_array(path)
         if array.ndim != 1:
-            raise WeightsError(f"{path} must hold one row of numbers, found {array.shape}")
+            raise WeightsError(
+                f"{path} must hold one row of numbers, found {array.shape}; get the file again"
+            )
         if name == "std" and not (array > 0).all():
-            raise WeightsError(f"{path} holds {int((array <= 0).sum())} values that are not above 0")
+            raise WeightsError(
+                f"{path} holds {int((array <= 0).sum())} values that are not above 0; get the file again"
+            )
         found[name] = torch.from_numpy(array)
     if len(found["mean"]) != len(found["std"]):
         raise WeightsError(
@@ -182,9 +194,9 @@ def read_statistics(folder: Path) -> tuple[Tensor, Tensor]:
 
 def _guess(path: Path) -> str:
     if not path.is_file() or path.stat().st_size == 0:
-        return "empty or no file"
+        return "empty or not a file"
     with path.open("rb") as stream:
         start = stream.read(64)
     if start.lstrip()[:1] == b"<":
-        return "a web page, not a checkpoint (a download that asked for a confirmation)"
-    return "truncated or no checkpoint of torch.save"
+        return "a web page, not a checkpoint (a download that required confirmation)"
+    return "truncated or not a torch.save checkpoint"

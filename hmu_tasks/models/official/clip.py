@@ -54,7 +54,7 @@ def convert_clip(folder: Path, target: Path) -> Path:
     found = sorted(folder.glob("*.pt"))
     if len(found) != 1:
         raise WeightsError(
-            f"{folder} holds neither a CLIP in transformers' layout (config.json) nor one checkpoint of OpenAI's "
+            f"{folder} holds neither a CLIP in transformers' layout (config.json) nor exactly one OpenAI checkpoint "
             f"(.pt, found {len(found)}); see docs/checkpoints.md"
         )
     lost = [name for name in VOCABULARY if not (folder / name).is_file()]
@@ -95,7 +95,7 @@ def text_tower(published: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]
         else:
             unknown.append(key)
     if unknown:
-        raise WeightsError(f"{path} is no CLIP of OpenAI's: it has {', '.join(sorted(unknown))}")
+        raise WeightsError(f"{path} is not OpenAI's CLIP: it has {', '.join(sorted(unknown))}")
     return out
 
 
@@ -106,7 +106,7 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
     content = content.get("state_dict", content)
     foreign = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
     if foreign:
-        raise WeightsError(f"{path} is no state dict: {', '.join(foreign[:5])} are no tensors")
+        raise WeightsError(f"{path} is not a state dict: {', '.join(foreign[:5])} are not tensors")
     return dict(content)
 
 
@@ -119,7 +119,9 @@ def _save(state: Mapping[str, Tensor], target: Path, path: Path) -> None:
         projection = len(state["text_projection.weight"])
         inner = len(state["text_model.encoder.layers.0.mlp.fc1.weight"])
     except KeyError as error:
-        raise WeightsError(f"{path} is no CLIP of OpenAI's: it lacks what becomes {error}") from error
+        raise WeightsError(
+            f"{path} is not OpenAI's CLIP: it lacks the tensors that become {error}"
+        ) from error
     numbers = {int(key.split(".")[3]) for key in state if key.startswith("text_model.encoder.layers.")}
     config = CLIPTextConfig(
         vocab_size=words,

@@ -19,7 +19,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Refuse: nothing in a vocabulary needs a class."""
-        raise pickle.UnpicklingError(f"it asks for the code {module}.{name}, which was not run")
+        raise pickle.UnpicklingError(f"it refers to the code {module}.{name}, which was not run")
 
 
 def read_glove(folder: Path) -> tuple[list[str], np.ndarray]:
@@ -30,12 +30,12 @@ def read_glove(folder: Path) -> tuple[list[str], np.ndarray]:
     data, listed, index = (folder / name for name in FILES)
     words, rows = _plain(listed), _plain(index)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise WeightsError(f"{listed} must hold a list of words")
+        raise WeightsError(f"{listed} must hold a list of words; get the file again")
     vectors = read_array(data)
     if vectors.ndim != 2:
-        raise WeightsError(f"{data} must hold rows of numbers, found {vectors.shape}")
+        raise WeightsError(f"{data} must hold rows of numbers, found {vectors.shape}; get the file again")
     if not isinstance(rows, dict) or not all(type(row) is int for row in rows.values()):
-        raise WeightsError(f"{index} must map words to row numbers")
+        raise WeightsError(f"{index} must map words to row numbers; get the file again")
     lost = [word for word in words if not 0 <= rows.get(word, -1) < len(vectors)]
     if lost:
         raise WeightsError(

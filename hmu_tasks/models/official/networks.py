@@ -25,7 +25,7 @@ from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime.errors import ConfigError, WeightsError
 
 Config = TypeVar("Config")
-# Beyond these no released network is near; a typing error in opt.txt must not fill the memory.
+# Far beyond any released network: a typing error in opt.txt must not exhaust memory.
 WIDEST, DEEPEST, MOST_CODES, MOST_LAYERS = 16_384, 64, 65_536, 64
 
 
@@ -225,7 +225,7 @@ def _sizes(options: Options, kind: Callable[..., Config], **sizes: Any) -> Confi
 
 
 def _fits(build: Callable[[], nn.Module], state: Mapping[str, Tensor], file: Path) -> None:
-    with torch.device("meta"):  # shapes only: nothing is drawn or filled
+    with torch.device("meta"):  # shapes only: nothing is initialised
         shell = build()
     try:
         weights.require_fit(shell, state)

@@ -56,13 +56,13 @@ class Options:
 def read_options(path: Path) -> Options:
     """Read an opt.txt as the official option parsers write it: a header, sorted `key: value` lines, a footer.
 
-    Raises WeightsError for a file that is missing, no text, or has a line that is no `key: value` or a key twice.
+    Raises WeightsError for a file that is missing, not text, or has a line that is not `key: value` or a key twice.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError as error:
         raise WeightsError(
-            f"{path} is missing; it tells the network's sizes: put it beside the model folder, as it was published"
+            f"{path} is missing; it has the network's sizes: put it next to the model folder, as published"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path} cannot be read as text ({error}); get the file again") from error
@@ -72,7 +72,7 @@ def read_options(path: Path) -> Options:
             continue
         found = _LINE.fullmatch(line.strip())
         if found is None:
-            raise WeightsError(f"{path}, line {number}: {line.strip()[:60]!r} is no `key: value`")
+            raise WeightsError(f"{path}, line {number}: {line.strip()[:60]!r} is not `key: value`")
         key, value = found.groups()
         if key in values:
             raise WeightsError(f"{path}, line {number}: {key} is given twice; keep one of the lines")

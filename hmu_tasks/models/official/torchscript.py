@@ -61,7 +61,7 @@ class _Reader(pickle.Unpickler):
             return _first
         if module.startswith("__torch__"):
             return _Node
-        raise pickle.UnpicklingError(f"it asks for the code {module}.{name}, which was not run")
+        raise pickle.UnpicklingError(f"it refers to the code {module}.{name}, which was not run")
 
     def persistent_load(self, key: Any) -> Tensor:
         _, width, name, *_ = key
@@ -72,7 +72,7 @@ class _Reader(pickle.Unpickler):
 
 
 def is_torchscript(path: Path) -> bool:
-    """Say whether a file is a TorchScript archive: a zip file that holds code beside its tensors."""
+    """Return whether a file is a TorchScript archive: a zip file that holds code beside its tensors."""
     if not path.is_file() or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -82,7 +82,7 @@ def is_torchscript(path: Path) -> bool:
 def read_parameters(path: Path) -> dict[str, Tensor]:
     """Read every tensor of a module and its sub-modules, by dotted name, as its state_dict() would list them.
 
-    Raises WeightsError for an archive that is damaged or asks for anything but tensors.
+    Raises WeightsError for an archive that is damaged or contains anything but tensors.
     """
     try:
         with zipfile.ZipFile(path) as archive:

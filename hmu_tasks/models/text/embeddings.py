@@ -26,8 +26,8 @@ def embed_texts(
     """Return the rows [1 + n, W] of each distinct text.
 
     cache, digest: folder of cache files and the encoder's digest. One file holds one whole set of texts: the last bits
-        of a row depend on its batch, so a set is read as it was computed or computed anew, never pieced together.
-        A file that cannot be read is made anew, and so is a large set of texts with word states.
+        of a row depend on its batch, so a set is read as it was computed or recomputed, never merged.
+        An unreadable file is recomputed, and so is a large set of texts with word states.
     """
     wanted = sorted(set(texts))
     if cache is None or (encoder.words and len(wanted) > MOST_KEPT):

@@ -122,7 +122,7 @@ class SmallTextEncoder(nn.Module):
         return found
 
     def describe(self) -> dict[str, Any]:
-        """Return what config.json says of this encoder."""
+        """Return this encoder's entries for config.json."""
         return {"encoder": "small", **asdict(self.config)}
 
 
@@ -137,7 +137,7 @@ class ClipTextEncoder:
         from transformers import CLIPTextModelWithProjection, CLIPTokenizer
         from transformers.utils import logging
 
-        logging.disable_progress_bar()  # a bar of its own for every loading, in the midst of the step's
+        logging.disable_progress_bar()  # its own progress bar would interleave with the step's
         if not (folder / "config.json").is_file():
             raise WeightsError(
                 f"{folder} holds no CLIP text model (config.json is missing); download openai/clip-vit-base-patch32 "
@@ -154,7 +154,9 @@ class ClipTextEncoder:
                 "vocab.json and merges.txt"
             ) from error
         if report["missing_keys"]:  # transformers would fill them with random numbers
-            raise WeightsError(f"CLIP weights in {folder} lack {', '.join(sorted(report['missing_keys']))}")
+            raise WeightsError(
+                f"CLIP weights in {folder} lack {', '.join(sorted(report['missing_keys']))}; get the files again"
+            )
         self.model = model.eval()
         self.folder = folder
         self.words = 0
@@ -184,4 +186,6 @@ def load_text(folder: Path, device: torch.device) -> TextEncoder:
         return ClipTextEncoder(folder)
     if kind == "small":
         return load_weights(SmallTextEncoder(build_config(SmallTextConfig, config, folder)), folder, device)
-    raise WeightsError(f"{folder / 'config.json'} names the unknown text encoder {kind!r}")
+    raise WeightsError(
+        f"{folder / 'config.json'} names the unknown text encoder {kind!r}; train the component `text` again"
+    )

@@ -27,7 +27,7 @@ class Quantized:
 
 
 def perplexity(counts: Tensor) -> Tensor:
-    """Exponential of the entropy of code usage: 1 = one code does everything, K = all alike; counts: [K]."""
+    """Exponential of the entropy of code usage: 1 = a single code is used, K = uniform usage; counts: [K]."""
     share = counts / counts.sum()
     return torch.exp(-torch.special.xlogy(share, share).sum())
 
@@ -37,7 +37,7 @@ class Codebook(nn.Module):
 
     Sums, counts and the mark "initialised" are needed to go on training and live in `training_state`. A
     loaded codebook that is not all zero counts as initialised, so that it can never be overwritten from a
-    first batch (the released code forgets this and starts anew whenever training is continued).
+    first batch (the released code does not save this and re-initialises whenever training is resumed).
     """
 
     codebook: Tensor
@@ -54,21 +54,21 @@ class Codebook(nn.Module):
         self.register_buffer("initialised", torch.tensor(False), persistent=False)
 
     def nearest(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Index of the nearest code by Euclidean distance; x: [N, C] -> [N]. noise: [N, K] for a draw."""
+        """Index of the nearest code by Euclidean distance; x: [N, C] -> [N]. noise: [N, K] to sample instead."""
         scores = 2.0 * x @ self.codebook.T - self.codebook.square().sum(1)
         if noise is not None:
             scores = scores / self.temperature + noise
         return scores.argmax(1)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Quantized:
-        """Quantize x: [N, C]; with a generator (training) codes are drawn and the codebook is updated."""
+        """Quantize x: [N, C]; with a generator (training) codes are sampled and the codebook is updated."""
         noise = None
         if generator is not None:
             if not bool(self.initialised):
                 self._start(self._candidates(x, generator))
             if self.temperature > 0:
-                drawn = uniform((len(x), len(self.codebook)), generator, x.device)
-                noise = -torch.log((-torch.log(drawn.clamp(min=1e-20))).clamp(min=1e-20))
+                uniforms = uniform((len(x), len(self.codebook)), generator, x.device)
+                noise = -torch.log((-torch.log(uniforms.clamp(min=1e-20))).clamp(min=1e-20))
         with torch.no_grad():
             codes = self.nearest(x, noise)
             latents = functional.embedding(codes, self.codebook)
@@ -80,7 +80,7 @@ class Codebook(nn.Module):
         return Quantized(x + (latents - x).detach(), codes, commitment, perplexity(counts))
 
     def replace(self, codes: Tensor) -> None:
-        """Put other codes [K, C] in place; their averages follow, so that training on does not undo it."""
+        """Set the codes [K, C] and reset their averages, so that further training does not undo it."""
         self.codebook.copy_(codes)
         self.code_sum.copy_(codes * self.code_count[:, None])
 
@@ -103,7 +103,7 @@ class Codebook(nn.Module):
         self.initialised.fill_(True)
 
     def _update(self, x: Tensor, onehot: Tensor, counts: Tensor, generator: torch.Generator) -> None:
-        """Move each code to the running mean of its latents; put a hardly used code onto a random latent."""
+        """Move each code to the running mean of its latents; reset a rarely used code to a random latent."""
         self.code_sum.lerp_(onehot.T @ x, 1.0 - self.ema)
         self.code_count.lerp_(counts, 1.0 - self.ema)
         dead = (self.code_count < self.dead_below)[:, None]
@@ -123,7 +123,7 @@ class Codebook(nn.Module):
 
 
 class ResidualQuantizer(nn.Module):
-    """Codebooks in a row, each quantizing what the ones before it left over."""
+    """A cascade of codebooks, each quantizing the residual of those before it."""
 
     def __init__(self, quantizers: int, codes: int, width: int, **knobs: float) -> None:
         super().__init__()

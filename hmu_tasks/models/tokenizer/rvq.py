@@ -25,7 +25,7 @@ class TokenizerConfig:
     and the growth of their dilation. dropout: within those blocks. ema: decay of the codebook averages.
     dead_below: codes with a smaller average count per batch are reset. quantize_dropout: share of batches
     that train the first layers only.
-    sample_temperature: codes are drawn by -distance / temperature while training, 0 = always the nearest.
+    sample_temperature: codes are sampled with logits -distance / temperature in training, 0 = always the nearest.
     positions_start, positions_stop: slice of the local joint positions, weighted by positions_weight.
     """
 
@@ -125,14 +125,14 @@ class RVQVAE(nn.Module):
         return out.transpose(1, 2)
 
     def training_loss(self, x: Tensor, *, generator: torch.Generator) -> TokenizerLoss:
-        """Reconstruct x: [B, F, D]; in training mode the codebooks are updated on the way.
+        """Reconstruct x: [B, F, D]; in training mode the codebooks are updated as well.
 
         Smooth L1 on all features and on the local positions, and the commitment loss (Guo et al. 2024,
-        equation 2). In evaluation mode nothing is drawn, dropped or updated.
+        equation 2). In evaluation mode nothing is sampled, dropped or updated.
         """
-        config, draws, active = self.config, None, self.config.quantizers
+        config, sampler, active = self.config, None, self.config.quantizers
         if self.training:
-            draws = generator
+            sampler = generator
             drop, last = uniform((2,), generator, torch.device("cpu")).tolist()
             if drop < config.quantize_dropout:
                 active = 1 + int(last * config.quantizers)
@@ -140,7 +140,7 @@ class RVQVAE(nn.Module):
             latent = self.latent(x)
             # Codebooks stay in full precision under autocast: averages of many small steps need it.
             with torch.autocast(x.device.type, enabled=False):
-                part = self.quantizer(latent.float().flatten(0, 1), active=active, generator=draws)
+                part = self.quantizer(latent.float().flatten(0, 1), active=active, generator=sampler)
             restored: Tensor = self.decoder(part.latents.view(*latent.shape[:2], -1).transpose(1, 2))
         restored = restored.transpose(1, 2).float()
         local = slice(config.positions_start, config.positions_stop)
@@ -154,7 +154,7 @@ class RVQVAE(nn.Module):
         )
 
     def training_state(self) -> dict[str, Tensor]:
-        """What training needs beyond the state dict: codebook averages and marks."""
+        """Training state beyond the state dict: codebook averages and marks."""
         return self.quantizer.training_state()
 
     def load_training_state(self, state: Mapping[str, Tensor]) -> None:

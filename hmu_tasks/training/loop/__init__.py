@@ -1,1 +1,1 @@
-"""What every trainer stands on: the training loop, batches, codes, and the job with its inputs."""
+"""Shared parts of all trainers: the training loop, batches, codes, and the job with its inputs."""

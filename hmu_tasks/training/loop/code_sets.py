@@ -1,4 +1,4 @@
-"""What generators are trained on: codes of a variant's clips with the embedded captions."""
+"""Training data of generators: codes of a variant's clips with the embedded captions."""
 
 from hmu_tasks.data.clips import packed
 from hmu_tasks.models.networks import weights

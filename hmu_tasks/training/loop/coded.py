@@ -17,8 +17,8 @@ from hmu_tasks.training.loop.job import Job
 def coded_clips(clips: Clips, tokenizer: Tokenizer, *, digest: str, cache: Path) -> dict[str, np.ndarray]:
     """Return the codes [F_i // 4, Q] of each clip of the splits train and val, by its id.
 
-    digest: of the tokenizer's folder. cache: folder of cache files; one holds all clips, for the last bits of a latent
-    may depend on its batch. A file that cannot be read is made anew.
+    digest: of the tokenizer's folder. cache: folder of cache files; one holds all clips, because the last bits of a
+    latent may depend on its batch. An unreadable file is recomputed.
     """
     known = clip_set(clips, [*clips.ids("train"), *clips.ids("val")])
     codes = cached(

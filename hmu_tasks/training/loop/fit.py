@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NotRequired, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from hmu_tasks.models.networks.device import mixed_precision
 from hmu_tasks.models.networks.weights import UNREADABLE
 from hmu_tasks.runtime.errors import DataError, WeightsError
+from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.adamw import AdamW
 
-Progress = Callable[[int, int], None]
 Row = tuple[int, str, float]
 Curves = Callable[[Sequence[Row]], None]
-"""Takes all points so far, each time that there are new ones."""
+"""Receives all points so far whenever there are new ones."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ class Averages:
         self.count += 1
 
     def drain(self) -> dict[str, float]:
-        """Return the means since the last call and start anew."""
+        """Return the means since the last call and reset them."""
         means = {name: value / max(self.count, 1) for name, value in self.sums.items()}
         self.sums, self.count = {}, 0
         return means
 
 
 def step_seed(seed: int, step: int) -> int:
-    """Seed of one training step, so that a resumed run sees the random numbers of an undisturbed one."""
+    """Seed of one training step, so that a resumed run has the random numbers of an uninterrupted one."""
     return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
 
 
@@ -128,9 +128,20 @@ def epoch_batches(lengths: np.ndarray, batch: int, seed: int, *, bucket: int = 8
         epoch += 1
 
 
+class FitOptions(TypedDict):
+    """Arguments that every trainer takes and hands on to `fit`."""
+
+    schedule: Schedule
+    seed: int
+    device: torch.device
+    checkpoint: Path | None
+    progress: Progress | None
+    curves: NotRequired[Curves | None]
+
+
 @dataclass(frozen=True)
 class Trained:
-    """What training leaves: the curve, the best validation value (None without validation), the steps taken."""
+    """Result of training: the curve, the best validation value (None without validation), the steps taken."""
 
     history: History
     best: float | None
@@ -153,7 +164,7 @@ def fit(
     mixed: bool = True,
     one_shape: bool = False,
 ) -> Trained:
-    """Train `model` in place; a checkpoint on disk is continued, and the result equals an undisturbed run.
+    """Train `model` in place; a checkpoint on disk is resumed, and the result equals an uninterrupted run.
 
     loss_of: (indices into the training set, generator of the step) -> (loss, named values for the curve).
     lengths: [N] lengths of the training clips, for batches of similar length.
@@ -179,7 +190,7 @@ def fit(
         next(batches)
     model.train()
     with torch.random.fork_rng():
-        # A checkpoint may have been written when patience ran out; nothing is left to do then.
+        # If the checkpoint was written when patience ran out, training is finished.
         stop = _out_of_patience(schedule, state)
         while state["step"] < schedule.steps and not stop:
             step = state["step"]

@@ -14,8 +14,9 @@ from hmu_tasks.data.motion.normalisation import emphasise
 from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.networks.sections import Training
 from hmu_tasks.runtime import paths
+from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.batches import ClipSet, clip_set
-from hmu_tasks.training.loop.fit import Curves, Progress, Schedule
+from hmu_tasks.training.loop.fit import Curves, FitOptions, Schedule
 
 if TYPE_CHECKING:
     from hmu_tasks.config.params import Params
@@ -48,7 +49,7 @@ class Job:
 
     def common(
         self, name: str, knobs: Training, *, evaluations: int = 10, offset: int = 0, **more: Any
-    ) -> dict[str, Any]:
+    ) -> FitOptions:
         """Arguments that every trainer takes."""
         schedule = Schedule(
             steps=knobs.steps,

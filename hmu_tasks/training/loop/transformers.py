@@ -1,7 +1,7 @@
 """Clips as codes with their embedded captions, and the training of a network on them."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.text.embeddings import padded
-from hmu_tasks.training.loop.fit import Curves, Progress, Schedule, Trained, fit
+from hmu_tasks.training.loop.fit import FitOptions, Trained, fit
 
 
 class CodeSet:
@@ -44,25 +44,20 @@ def fit_codes(
     network: CodeNetwork,
     train: CodeSet,
     val: CodeSet,
-    *,
-    schedule: Schedule,
-    seed: int,
-    device: torch.device,
-    checkpoint: Path | None,
-    progress: Progress | None,
-    curves: Curves | None = None,
+    **options: Unpack[FitOptions],
 ) -> Trained:
     """Train a network with its own training loss (for MoMask's: Guo et al. 2024, sections 3.2 and 3.3)."""
+    device, batch = options["device"], options["schedule"].batch
 
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         result = network.training_loss(*train.batch(rows, generator, device), generator)
         return result.loss, {"loss": result.loss.item(), "accuracy": float(result.accuracy)}
 
     def validate() -> float:
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(options["seed"])
         losses = []
-        for start in range(0, len(val.codes), schedule.batch):
-            rows = np.arange(start, min(start + schedule.batch, len(val.codes)))
+        for start in range(0, len(val.codes), batch):
+            rows = np.arange(start, min(start + batch, len(val.codes)))
             losses.append(network.training_loss(*val.batch(rows, generator, device), generator).loss.item())
         return float(np.mean(losses))
 
@@ -70,11 +65,6 @@ def fit_codes(
         network,
         loss_of,
         train.tokens,
-        schedule=schedule,
-        seed=seed,
-        device=device,
-        checkpoint=checkpoint,
         validate=validate,
-        progress=progress,
-        curves=curves,
+        **options,
     )

@@ -15,6 +15,7 @@ from hmu_tasks.data.datasets import DATASETS, dataset_named
 from hmu_tasks.data.motion.normalisation import RunningStatistics, Statistics
 from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import ConfigError, DataError
+from hmu_tasks.runtime.yaml_files import read_yaml
 
 
 def clip(clip_id, *, split="train", frames=50, captions=2, mirror_of=None, labels=False, seed=0):
@@ -224,7 +225,7 @@ def test_datasets_are_known_by_name():
 
 
 def test_the_step_generates_packs_and_is_reproducible(tmp_path, monkeypatch):
-    values = params.read_yaml(Path(__file__).resolve().parents[3] / "params.yaml")
+    values = read_yaml(Path(__file__).resolve().parents[3] / "params.yaml")
     values["run"]["dataset"] = "synthetic"
     values["ingest"]["synthetic"] |= {"clips": 40, "val": 16, "test": 16}
     monkeypatch.chdir(tmp_path)

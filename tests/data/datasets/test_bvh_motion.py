@@ -185,7 +185,7 @@ def test_unknown_maps_are_named():
         ConfigError, match="choose auto, bandai_namco, cmu, cmu_cc3, mixamo, smpl, smpl_short"
     ):
         name_maps.named("poser")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match=r"is missing; ingest\.bvh\.skeleton"):
         name_maps.named("absent.yaml")
 
 

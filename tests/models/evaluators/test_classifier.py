@@ -31,7 +31,7 @@ def test_the_global_path_and_rotations_are_not_seen() -> None:
         assert not torch.equal(classifier(features), classifier(other))
 
 
-def test_a_frame_is_judged_from_one_and_a_half_seconds() -> None:
+def test_a_frame_is_classified_from_one_and_a_half_seconds() -> None:
     features = torch.randn(1, 80, 263, generator=torch.Generator().manual_seed(0))
     other = features.clone()
     other[:, 40] += 5

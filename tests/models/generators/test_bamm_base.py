@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from official_golden import fill, golden, manifest, shapes
+from tiny_networks import SIZES, generator, learn
 
 from hmu_tasks.models.generators.bamm_attention import reading_order
 from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
@@ -11,10 +12,6 @@ from hmu_tasks.models.generators.bamm_decoding import generate
 from hmu_tasks.models.networks.layers import inside_mask
 
 OFFICIAL = "bamm_2024-02-14-14-27-29_8_GPT_officialTrans_2iterPrdictEnd"
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +43,8 @@ def test_official_generation(shared: Path, official: BammTransformer, case: str)
     noise = None
     if case.startswith("noise"):
         first = int(expected["gen_noise_seed"])
-        drawn = [np.random.default_rng(first + k).random((4, 513), dtype=np.float32) for k in range(98)]
-        u = torch.from_numpy(np.stack(drawn)).reshape(2, 49, 4, 513).transpose(1, 2)
+        sampled = [np.random.default_rng(first + k).random((4, 513), dtype=np.float32) for k in range(98)]
+        u = torch.from_numpy(np.stack(sampled)).reshape(2, 49, 4, 513).transpose(1, 2)
         noise = -torch.log(-torch.log(u))
     lengths = torch.from_numpy(expected[f"stable_{case}_len"])
     ids = generate(
@@ -64,17 +61,7 @@ def test_official_generation(shared: Path, official: BammTransformer, case: str)
         assert ids[row, :length].tolist() == expected[f"stable_{case}_ids"][row, :length].tolist()
 
 
-SMALL = BammConfig(
-    codes=20,
-    code_width=12,
-    latent=16,
-    layers=2,
-    heads=2,
-    feedforward=32,
-    dropout=0.1,
-    text_width=6,
-    positions=64,
-)
+SMALL = BammConfig(**SIZES)
 
 
 def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -131,20 +118,12 @@ def test_every_row_weighs_the_same() -> None:
 def test_a_tiny_set_is_learnt_with_its_text_and_lengths() -> None:
     network = BammTransformer(SMALL)
     ids, text, lengths = inputs()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    network.train()
-    losses = []
-    for step in range(250):
-        result = network.training_loss(ids[..., None], text, lengths, generator(step))
-        optimiser.zero_grad()
-        result.loss.backward()
-        optimiser.step()
-        losses.append(result.loss.item())
-    assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
+    share, _ = learn(network, ids[..., None], text, lengths, steps=250)
+    assert share < 0.5
     inside = inside_mask(lengths, 12)
     for given in (lengths, None):
-        drawn = generate(
+        sampled = generate(
             network, text, given, cfg_scale=2.0, second_cfg_scale=2.0, temperature=0.0, generator=generator()
         )
-        assert (drawn >= 0).sum(dim=1).tolist() == lengths.tolist()
-        assert (drawn == ids)[inside].float().mean() > 0.8
+        assert (sampled >= 0).sum(dim=1).tolist() == lengths.tolist()
+        assert (sampled == ids)[inside].float().mean() > 0.8

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_networks import SIZES, enlarged, generator
 from torch import Tensor
 
 from hmu_tasks.models.generators import bamm_decoding
@@ -12,31 +13,13 @@ from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
 from hmu_tasks.models.generators.bamm_decoding import generate
 from hmu_tasks.models.networks.layers import inside_mask
 
-SMALL = BammConfig(
-    codes=20,
-    code_width=12,
-    latent=16,
-    layers=3,
-    heads=2,
-    feedforward=32,
-    dropout=0.1,
-    text_width=6,
-    positions=64,
-)
+SMALL = BammConfig(**{**SIZES, "layers": 3})
 LENGTHS = torch.tensor([12, 7, 3, 1, 9])
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def small(seed: int = 0) -> BammTransformer:
     """A small network with larger weights than at the start of training, so that inputs matter."""
-    network = BammTransformer(SMALL, seed=seed)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.mul_(5.0) if parameter.ndim > 1 else None
-    return network.eval()
+    return enlarged(BammTransformer(SMALL, seed=seed))
 
 
 def texts(rows: int = 5) -> Tensor:
@@ -50,7 +33,7 @@ def test_remembered_rows_equal_a_full_reading(share: float) -> None:
     known = torch.rand(5, 13, generator=generator(3)) < share
     sequence, readable = network.sequence(ids, texts())
     full = FullReader(network.seqTransEncoder, known, readable)
-    # A cached reader may look at known tokens from the start, at others when their turn has come.
+    # A cached reader may attend to known tokens from the start, to others only once they are sampled.
     hidden = torch.where(torch.nn.functional.pad(known, (1, 0), value=True)[..., None], sequence, 7.0)
     cached = CachedReader(network.seqTransEncoder, known, readable, hidden)
     with torch.no_grad():
@@ -118,7 +101,7 @@ def test_predicted_lengths_end_where_the_model_says() -> None:
 
 
 def test_the_second_pass_keeps_the_more_certain_half(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 12 tokens the 6 least certain ones are drawn anew, and the others are those of the first pass."""
+    """Of 12 tokens the 6 least confident ones are resampled, and the others are those of the first pass."""
     passes: list[tuple[Tensor, Tensor, Tensor]] = []
     plain = bamm_decoding._draw
 

@@ -34,7 +34,7 @@ COMPONENTS = model_named("momask").parts
 BUNDLE = paths.edits("momask", "original") / "s0"
 
 
-def draw(bundle: Bundle) -> list[np.ndarray]:
+def sample(bundle: Bundle) -> list[np.ndarray]:
     return bundle.model.generate(
         padded(bundle.text.encode(["a man kicks", "a person walks"])),
         [40, 60],
@@ -49,7 +49,7 @@ def test_a_bundle_comes_back_and_moves_with_its_digest(world: Path, tmp_path: Pa
     moved = load_bundle(tmp_path / "else where", CPU)
     assert moved.digest == bundle.digest
     assert (moved.text_digest, moved.generator_digest) == (bundle.text_digest, bundle.generator_digest)
-    for one, other in zip(draw(bundle), draw(moved), strict=True):
+    for one, other in zip(sample(bundle), sample(moved), strict=True):
         np.testing.assert_array_equal(one, other)
     index = json.loads((BUNDLE / "bundle.json").read_text())
     assert index["digest"] == bundle.digest
@@ -107,7 +107,7 @@ def test_a_folder_without_a_readable_index_is_no_bundle(world: Path, text: str |
     (BUNDLE / "bundle.json").unlink()
     if text is not None:
         (BUNDLE / "bundle.json").write_text(text)
-    with pytest.raises(WeightsError, match="is no model bundle"):
+    with pytest.raises(WeightsError, match="is not a model bundle"):
         load_bundle(BUNDLE, CPU)
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 from official_golden import fill, golden, gumbel, manifest, shapes
+from tiny_networks import SIZES, enlarged, generator, learn
 
 from hmu_tasks.models.generators.length import LengthConfig, LengthEstimator
 from hmu_tasks.models.generators.masked import (
@@ -15,30 +16,12 @@ from hmu_tasks.models.generators.sampling import kept_classes, sample_codes
 from hmu_tasks.models.networks.layers import inside_mask
 from hmu_tasks.runtime.errors import ConfigError
 
-SMALL = MaskTransformerConfig(
-    codes=20,
-    code_width=12,
-    latent=16,
-    layers=2,
-    heads=2,
-    feedforward=32,
-    dropout=0.1,
-    text_width=6,
-    positions=64,
-)
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+SMALL = MaskTransformerConfig(**SIZES)
 
 
 def small(seed: int = 0) -> MaskTransformer:
     """A small network with larger weights than at the start of training, so that inputs matter."""
-    network = MaskTransformer(SMALL, seed=seed)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.mul_(5.0) if parameter.ndim > 1 else None
-    return network.eval()
+    return enlarged(MaskTransformer(SMALL, seed=seed))
 
 
 def inputs(batch: int = 5, tokens: int = 12) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -199,16 +182,8 @@ def test_the_loss_sees_chosen_tokens_only() -> None:
 def test_a_tiny_set_is_learnt_with_its_text() -> None:
     network = MaskTransformer(SMALL)
     ids, text, lengths = inputs()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    network.train()
-    losses = []
-    for step in range(250):
-        result = network.training_loss(ids[..., None], text, lengths, generator(step))
-        optimiser.zero_grad()
-        result.loss.backward()
-        optimiser.step()
-        losses.append(result.loss.item())
-    assert sum(losses[-20:]) < 0.4 * sum(losses[:20])
+    share, _ = learn(network, ids[..., None], text, lengths, steps=250)
+    assert share < 0.4
     drawn = network.generate(text, lengths, cfg_scale=2.0, temperature=0.0, generator=generator())
     inside = inside_mask(lengths, 12)
     assert (drawn == ids)[inside].float().mean() > 0.8

@@ -81,7 +81,7 @@ def test_motions_have_the_lengths_asked_for(model: TwoStage) -> None:
     text = torch.randn(len(FRAMES), 6, generator=torch.Generator().manual_seed(0))
     done: list[tuple[int, int]] = []
 
-    def draw(seed: int) -> list[np.ndarray]:
+    def sample(seed: int) -> list[np.ndarray]:
         return model.generate_codes(
             text,
             FRAMES,
@@ -91,12 +91,12 @@ def test_motions_have_the_lengths_asked_for(model: TwoStage) -> None:
             progress=lambda *p: done.append(p),
         )
 
-    codes = draw(1)
+    codes = sample(1)
     assert [c.shape for c in codes] == [(frames // UNIT, 2) for frames in FRAMES]
     assert all(c.dtype == np.int64 and c.min() >= 0 and c.max() < 8 for c in codes)
     assert done == [(4, 10), (8, 10), (10, 10)]
-    assert all(np.array_equal(a, b) for a, b in zip(codes, draw(1), strict=True))
-    assert not all(np.array_equal(a, b) for a, b in zip(codes, draw(2), strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(codes, sample(1), strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(codes, sample(2), strict=True))
     motions = model.generate(
         text,
         FRAMES,

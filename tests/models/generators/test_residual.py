@@ -3,36 +3,18 @@ from pathlib import Path
 import pytest
 import torch
 from official_golden import fill, golden, gumbel, manifest, shapes
+from tiny_networks import SIZES, enlarged, generator, learn
 
 from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
 from hmu_tasks.models.networks.layers import inside_mask
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime.errors import ConfigError
 
-SMALL = ResidualTransformerConfig(
-    codes=20,
-    code_width=12,
-    quantizers=4,
-    latent=16,
-    layers=2,
-    heads=2,
-    feedforward=32,
-    dropout=0.1,
-    text_width=6,
-    positions=64,
-)
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+SMALL = ResidualTransformerConfig(quantizers=4, **SIZES)
 
 
 def small(config: ResidualTransformerConfig = SMALL) -> ResidualTransformer:
-    network = ResidualTransformer(config)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.mul_(5.0) if parameter.ndim > 1 else None
-    return network.eval()
+    return enlarged(ResidualTransformer(config))
 
 
 def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -62,13 +44,13 @@ def test_official_keys_logits_and_generation(shared: Path) -> None:
     greedy = generate(temperature=0.0)
     assert torch.equal(greedy, expected["gen_greedy"].long())
     noise = torch.stack([gumbel(3000 + q, (4, 49, 513)) for q in range(5)])
-    drawn = generate(noise=noise)
-    assert torch.equal(drawn, expected["gen_noise"].long())
+    sampled = generate(noise=noise)
+    assert torch.equal(sampled, expected["gen_noise"].long())
     assert torch.equal(generate(temperature=0.0, layers=3), expected["gen_greedy_numres2"].long())
     tokenizer = RVQVAE(TokenizerConfig())
     fill(tokenizer)
     with torch.no_grad():
-        for codes, name in ((greedy, "greedy"), (drawn, "noise")):
+        for codes, name in ((greedy, "greedy"), (sampled, "noise")):
             motion = tokenizer.decode(codes[:2])
             torch.testing.assert_close(motion, expected[f"pipeline_motion_{name}"], atol=5e-6, rtol=0)
 
@@ -101,18 +83,18 @@ def test_generation_is_seeded_complete_and_independent_of_padding() -> None:
     network = small()
     codes, text, lengths = inputs()
     base = codes[..., 0]
-    drawn = network.generate(base, text, lengths, generator=generator(3))
-    assert drawn.shape == (5, 12, 4)
+    sampled = network.generate(base, text, lengths, generator=generator(3))
+    assert sampled.shape == (5, 12, 4)
     inside = inside_mask(lengths, 12)
-    assert torch.equal(drawn[..., 0][inside], base[inside])
-    assert bool((drawn[~inside] == -1).all())
-    assert 0 <= int(drawn[inside].min()) <= int(drawn[inside].max()) < 20
-    assert torch.equal(drawn, network.generate(base, text, lengths, generator=generator(3)))
-    assert not torch.equal(drawn, network.generate(base, text, lengths, generator=generator(4)))
+    assert torch.equal(sampled[..., 0][inside], base[inside])
+    assert bool((sampled[~inside] == -1).all())
+    assert 0 <= int(sampled[inside].min()) <= int(sampled[inside].max()) < 20
+    assert torch.equal(sampled, network.generate(base, text, lengths, generator=generator(3)))
+    assert not torch.equal(sampled, network.generate(base, text, lengths, generator=generator(4)))
     padded = torch.nn.functional.pad(base, (0, 3), value=-1)
-    assert torch.equal(network.generate(padded, text, lengths, generator=generator(3))[:, :12], drawn)
+    assert torch.equal(network.generate(padded, text, lengths, generator=generator(3))[:, :12], sampled)
     two = network.generate(base, text, lengths, layers=2, generator=generator(3))
-    assert torch.equal(two, drawn[..., :2])
+    assert torch.equal(two, sampled[..., :2])
 
 
 def test_the_padding_class_is_drawn_only_on_demand() -> None:
@@ -122,8 +104,8 @@ def test_the_padding_class_is_drawn_only_on_demand() -> None:
         network.output_proj_weight_[0, network.pad_id] = 50.0 * network.output_proj_weight_[0].sign().mean(0)
         network.output_process.poseFinal.bias.copy_(network.output_proj_weight_[0, network.pad_id])
     inside = inside_mask(lengths, 12)
-    drawn = network.generate(codes[..., 0], text, lengths, generator=generator())
-    assert int(drawn[inside].min()) >= 0
+    sampled = network.generate(codes[..., 0], text, lengths, generator=generator())
+    assert int(sampled[inside].min()) >= 0
     published = network.generate(codes[..., 0], text, lengths, generator=generator(), padding_class=True)
     assert int(published[inside].min()) == -1
 
@@ -159,17 +141,9 @@ def test_a_tiny_set_is_learnt(quantizers: int) -> None:
     network = ResidualTransformer(config)
     codes, text, lengths = inputs()
     codes = codes[..., :quantizers]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    network.train()
-    losses = []
-    for step in range(200):
-        result = network.training_loss(codes, text, lengths, generator(step))
-        optimiser.zero_grad()
-        result.loss.backward()
-        optimiser.step()
-        losses.append(result.loss.item())
-    assert sum(losses[-20:]) < 0.4 * sum(losses[:20])
-    assert result.accuracy.item() > 0.6
+    share, last = learn(network, codes, text, lengths, steps=200)
+    assert share < 0.4
+    assert last.accuracy.item() > 0.6
 
 
 def test_one_quantizer_is_refused() -> None:

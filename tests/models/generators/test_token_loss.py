@@ -1,4 +1,4 @@
-"""Losses clip by clip: the same draws, weighed as the training losses weigh them, give the training losses."""
+"""Losses clip by clip: the same samples, weighed as the training losses weigh them, give the training losses."""
 
 import math
 

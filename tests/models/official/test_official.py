@@ -196,7 +196,7 @@ def test_a_pickle_with_code_is_not_run(tree: Path, name: str, how: str, tmp_path
     assert not (tmp_path / "ran").exists()
     assert str(path) in message
     if how == "within torch.save":
-        assert "asks for the code posix.mkdir, which was not run" in message
+        assert "refers to the code posix.mkdir, which was not run" in message
 
 
 @pytest.mark.parametrize("share", [0, 3, 50, 90, 99])
@@ -222,8 +222,8 @@ def test_what_is_no_checkpoint_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (torch.tensor([1, 2]), "which is no floating-point tensor"),
-        (3.0, "which is no floating-point tensor"),
+        (torch.tensor([1, 2]), "which is not a floating-point tensor"),
+        (3.0, "which is not a floating-point tensor"),
         (torch.full((16,), torch.nan), "not finite"),
     ],
 )
@@ -296,8 +296,8 @@ def test_a_text_encoder_of_another_width(tree: Path) -> None:
         (b"\xff\xfe\x00", "cannot be read as text"),
         (b"", "lacks 'vq_act'"),
         (b"vq_act: relu\nvq_act: relu\n", "line 2: vq_act is given twice"),
-        (b"vq_act relu\n", "line 1: 'vq_act relu' is no `key: value`"),
-        (b": relu\n", "line 1: ': relu' is no `key: value`"),
+        (b"vq_act relu\n", "line 1: 'vq_act relu' is not `key: value`"),
+        (b": relu\n", "line 1: ': relu' is not `key: value`"),
     ],
 )
 def test_what_is_no_opt_txt(tree: Path, content: bytes | None, expected: str) -> None:
@@ -365,7 +365,7 @@ def test_a_damaged_vocabulary(tree: Path, file: str, tmp_path: Path) -> None:
     message = refusal(lambda: read_glove(tree / GLOVE))
     assert not (tmp_path / "ran").exists()
     if path.suffix == ".pkl":
-        assert "asks for the code posix.mkdir, which was not run" in message
+        assert "refers to the code posix.mkdir, which was not run" in message
     path.unlink()
     assert f"{path} is missing" in refusal(lambda: read_glove(tree / GLOVE))
 

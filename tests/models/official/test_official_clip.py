@@ -166,7 +166,7 @@ def test_an_archive_that_asks_for_more_than_tensors(
     assert not (tmp_path / "ran").exists()
 
 
-def test_what_is_no_clip(folder: Path, openai: Path, tmp_path: Path) -> None:
+def test_what_is_not_clip(folder: Path, openai: Path, tmp_path: Path) -> None:
     def told(state: dict[str, Any]) -> str:
         torch.save(state, openai / "state.pt")
         with pytest.raises(WeightsError) as caught:
@@ -175,13 +175,15 @@ def test_what_is_no_clip(folder: Path, openai: Path, tmp_path: Path) -> None:
         return str(caught.value)
 
     state = as_published(folder)
-    assert "lacks what becomes" in told({k: v for k, v in state.items() if k != "token_embedding.weight"})
+    assert "lacks the tensors that become" in told(
+        {k: v for k, v in state.items() if k != "token_embedding.weight"}
+    )
     assert "it has resnet.weight" in told({**state, "resnet.weight": torch.zeros(1)})
     assert "missing: text_model.final_layer_norm.bias" in told(
         {k: v for k, v in state.items() if k != "ln_final.bias"}
     )
-    assert "epoch are no tensors" in told({**state, "epoch": 3})
-    assert "asks for the code" in told({"model": Evil(tmp_path / "ran")})
+    assert "epoch are not tensors" in told({**state, "epoch": 3})
+    assert "refers to the code" in told({"model": Evil(tmp_path / "ran")})
     assert not (tmp_path / "ran").exists()
     (openai / "second.pt").write_bytes(b"")
     assert "found 2" in told_any(openai, tmp_path)

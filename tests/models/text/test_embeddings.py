@@ -1,4 +1,4 @@
-"""Embedded texts: padding, and the cache, in which a hit has the bytes of a miss, and a damaged file is made anew."""
+"""Embedded texts: padding, and the cache, in which a hit has the bytes of a miss, and a damaged file is recomputed."""
 
 from collections.abc import Sequence
 from pathlib import Path

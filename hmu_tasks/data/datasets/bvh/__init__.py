@@ -9,7 +9,7 @@ from hmu_tasks.data.datasets import Dataset
 from hmu_tasks.runtime.section import Rate, Section
 
 
-class Bvh(Section):
+class BvhSection(Section):
     """A folder of BVH files with a table of captions."""
 
     folder: Path
@@ -32,7 +32,7 @@ def check(ingest: Any, written: Path) -> None:
         )
     if folder == written or folder in written.parents or written in folder.parents:
         raise ValueError(
-            f"ingest.bvh.folder {folder} and {written}, which is written anew, lie in one another"
+            f"ingest.bvh.folder {folder} and {written}, which is overwritten, contain one another"
         )
 
 
@@ -40,6 +40,6 @@ DATASET = Dataset(
     name="bvh",
     finder="hmu_tasks.data.datasets.humanml3d:find",
     writer="hmu_tasks.data.datasets.bvh.writer:write_raw_folder",
-    section=Bvh,
+    section=BvhSection,
     check=check,
 )

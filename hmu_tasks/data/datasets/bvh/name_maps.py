@@ -8,18 +8,17 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from hmu_tasks.data.motion.skeleton import JOINTS
 from hmu_tasks.runtime.errors import ConfigError, DataError
+from hmu_tasks.runtime.yaml_files import read_yaml
 
 FOLDER: Final = Path(__file__).parent / "skeletons"
 _LISTED: Final = 12  # names listed in a message
 
 
 @dataclass(frozen=True)
-class Place:
+class JointPoint:
     """A point between two joints; `at` is 0 at the first and 1 at the second."""
 
     first: str
@@ -32,7 +31,7 @@ class NameMap:
     """A place for each of the 22 joints, in order."""
 
     name: str
-    places: tuple[Place, ...]
+    places: tuple[JointPoint, ...]
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -62,15 +61,8 @@ def shipped() -> dict[str, NameMap]:
 @cache
 def load(file: Path) -> NameMap:
     """Read a name map from a YAML file; raises ConfigError naming the file, the key and the fault."""
-    try:
-        values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"{file} cannot be read ({error.strerror}); ingest.bvh.skeleton names it"
-        ) from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not valid YAML: {error}") from error
-    joints = values.get("joints") if isinstance(values, dict) and set(values) == {"joints"} else None
+    values = read_yaml(file, advice="ingest.bvh.skeleton names it")
+    joints = values.get("joints") if set(values) == {"joints"} else None
     if not isinstance(joints, dict):
         raise ConfigError(f"{file} must hold one key, joints, with a joint of the file for each of the 22")
     missing, unknown = [j for j in JOINTS if j not in joints], [j for j in joints if j not in JOINTS]
@@ -123,14 +115,14 @@ def _fitting(chosen: NameMap, names: tuple[str, ...]) -> NameMap:
     return chosen
 
 
-def _place(value: Any, where: str) -> Place:
+def _place(value: Any, where: str) -> JointPoint:
     if isinstance(value, str) and value:
-        return Place(value, value)
+        return JointPoint(value, value)
     if isinstance(value, Mapping) and set(value) == {"between", "at"}:
         pair, at = value["between"], value["at"]
         good = isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
         if good and isinstance(at, int | float) and 0 <= at <= 1:
-            return Place(pair[0], pair[1], float(at))
+            return JointPoint(pair[0], pair[1], float(at))
     raise ConfigError(f"{where} must be a joint's name, or {{between: [one, other], at: 0 to 1}}")
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hmu_tasks.data.clips.clips import SPLITS, OnBad, Progress, Skipped
+from hmu_tasks.data.clips.clips import SPLITS, OnBad, Skipped
 from hmu_tasks.data.clips.words import tokens_of
 from hmu_tasks.data.datasets.bvh.captions import Entry, read_table
 from hmu_tasks.data.datasets.bvh.motion import BODY, Motion, Units, Up, convert
@@ -21,6 +21,7 @@ from hmu_tasks.data.datasets.raw import check_inside
 from hmu_tasks.data.motion.features import from_joints, mirror_joints
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import write_json
+from hmu_tasks.runtime.progress import Progress
 
 # Sides and turning directions, swapped in the captions of mirrored twins as HumanML3D's authors do.
 _SIDES: Final = {

@@ -12,7 +12,7 @@ from hmu_tasks.data.datasets import Dataset
 from hmu_tasks.runtime.section import Section, Share
 
 
-class Synthetic(Section):
+class SyntheticSection(Section):
     """Size and make-up of the embedded benchmark."""
 
     clips: Annotated[int, Field(ge=40)]
@@ -26,5 +26,5 @@ DATASET = Dataset(
     name="synthetic",
     finder="hmu_tasks.data.datasets.humanml3d:find",
     writer="hmu_tasks.data.datasets.synthetic.writer:write_raw_folder",
-    section=Synthetic,
+    section=SyntheticSection,
 )

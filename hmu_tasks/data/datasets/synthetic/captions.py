@@ -44,7 +44,7 @@ _LOOKALIKES = (" in a white shirt", " in white clothes", " in white trousers")
 
 
 @dataclass(frozen=True)
-class Part:
+class CaptionedAction:
     """One action of a clip, with what its sentences are built from."""
 
     action: Action
@@ -66,14 +66,16 @@ class Sentence:
         return f"{self.text}#{self.tokens}#0.0#0.0"
 
 
-def _clause(part: Part, sentence: str, possessive: str, rng: np.random.Generator) -> str:
+def _clause(part: CaptionedAction, sentence: str, possessive: str, rng: np.random.Generator) -> str:
     other = SWAPPED[part.side]
     given = {"n": "", "h": "", "d": "", "c": "", **part.words}
     given = {name: word.replace("{S}", part.side) for name, word in given.items()}
     return sentence.format(S=part.side, O=other, p=possessive, v=pick(rng, _SPEED[part.pace]), **given)
 
 
-def _sentence(parts: list[Part], rng: np.random.Generator, *, veiled: bool, lookalike: bool) -> Sentence:
+def _sentence(
+    parts: list[CaptionedAction], rng: np.random.Generator, *, veiled: bool, lookalike: bool
+) -> Sentence:
     subject, possessive, pronoun = pick(rng, _SUBJECTS)
     misspelt = lookalike and rng.random() < 0.3
     if lookalike and not misspelt:
@@ -98,7 +100,7 @@ def _sentence(parts: list[Part], rng: np.random.Generator, *, veiled: bool, look
     return Sentence(text, " ".join(tokens))
 
 
-def describe(parts: list[Part], rng: np.random.Generator) -> tuple[Sentence, ...]:
+def describe(parts: list[CaptionedAction], rng: np.random.Generator) -> tuple[Sentence, ...]:
     """Write three captions that follow the order of the parts.
 
     A violent clip has a keyword in at least one of them; a safe clip has none, except look-alikes.

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmu_tasks.data.datasets.synthetic.body import random_body
-from hmu_tasks.data.datasets.synthetic.captions import Part, Sentence, describe
+from hmu_tasks.data.datasets.synthetic.captions import CaptionedAction, Sentence, describe
 from hmu_tasks.data.datasets.synthetic.gestures import HANDS
 from hmu_tasks.data.datasets.synthetic.locomotion import TRAVEL
 from hmu_tasks.data.datasets.synthetic.moves import (
@@ -67,7 +67,9 @@ def _plan(rng: np.random.Generator, *, violent: bool) -> list[Action]:
     return kept
 
 
-def _write(rng: np.random.Generator, plan: list[Action], *, violent: bool) -> tuple[Track, list[Part], float]:
+def _write(
+    rng: np.random.Generator, plan: list[Action], *, violent: bool
+) -> tuple[Track, list[CaptionedAction], float]:
     """Write the plan on a track; returns the track, its parts, and the largest heading in radians."""
     body = random_body(rng)
     guard = rng.random() < _GUARD_SHARE[violent]
@@ -81,7 +83,7 @@ def _write(rng: np.random.Generator, plan: list[Action], *, violent: bool) -> tu
     k = Track(body, opening, stance)
     k.mark(_resting(guard))
     k.key(2.0 + 10.0 * rng.random() ** 2)
-    parts: list[Part] = []
+    parts: list[CaptionedAction] = []
     for action in plan:
         k.flip = bool(rng.random() < 0.5)
         pace = pick(rng, action.paces)
@@ -93,7 +95,7 @@ def _write(rng: np.random.Generator, plan: list[Action], *, violent: bool) -> tu
             settle(k, cue, 5.0)
         k.mark(NUMBER[action.name])
         words = action.perform(k, cue)
-        parts.append(Part(action, "left" if k.flip else "right", pace, words))
+        parts.append(CaptionedAction(action, "left" if k.flip else "right", pace, words))
         k.tempo = 1.0
         if action.violent:
             k.mark(_resting(cue.guard))

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hmu_tasks.data.clips.clips import Progress
 from hmu_tasks.data.datasets.synthetic.captions import mirrored
 from hmu_tasks.data.datasets.synthetic.compose import ACTIONS, SyntheticClip, compose
 from hmu_tasks.data.motion.features import from_joints, mirror_joints
 from hmu_tasks.data.motion.normalisation import RunningStatistics
 from hmu_tasks.runtime.errors import ConfigError
+from hmu_tasks.runtime.progress import Progress
 
 Features = NDArray[np.float32]
 _SPLITS = ("train", "val", "test")

@@ -18,7 +18,7 @@ STRATA = {"both", "substring-only", "lemma-only", "sibling", "strong", "weak", "
 def benchmark() -> ModuleType:
     sys.path.insert(0, str(BENCHMARKS))  # the script imports its sibling, as when run directly
     try:
-        spec = importlib.util.spec_from_file_location("filter_judged", BENCHMARKS / "filter_judged.py")
+        spec = importlib.util.spec_from_file_location("filter_annotated", BENCHMARKS / "filter_annotated.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     finally:
@@ -27,31 +27,31 @@ def benchmark() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def judged(benchmark: ModuleType) -> pd.DataFrame:
-    return benchmark.read_judged(benchmark.JUDGED)
+def annotated(benchmark: ModuleType) -> pd.DataFrame:
+    return benchmark.read_annotated(benchmark.ANNOTATED)
 
 
-def test_the_sample_is_large_and_well_formed(judged: pd.DataFrame) -> None:
-    assert not judged.duplicated(["dataset", "clip_id", "line"]).any()
-    assert set(judged["dataset"]) == {"humanml3d", "kitml"}
-    assert set(judged["half"]) == {"tune", "report"}
-    assert set(judged["stratum"]) == STRATA
-    assert judged["stratum"].isin(["both", "substring-only", "lemma-only"]).sum() >= 150
-    assert len(judged) == 430
-    assert judged["digest"].str.fullmatch("[0-9a-f]{10}").all()
-    assert judged["reason"].str.fullmatch("[a-z-]{4,12}").all()  # one of our own words, not a caption
-    size = judged.groupby(["dataset", "stratum"])["stratum_size"]
+def test_the_sample_is_large_and_well_formed(annotated: pd.DataFrame) -> None:
+    assert not annotated.duplicated(["dataset", "clip_id", "line"]).any()
+    assert set(annotated["dataset"]) == {"humanml3d", "kitml"}
+    assert set(annotated["half"]) == {"tune", "report"}
+    assert set(annotated["stratum"]) == STRATA
+    assert annotated["stratum"].isin(["both", "substring-only", "lemma-only"]).sum() >= 150
+    assert len(annotated) == 430
+    assert annotated["digest"].str.fullmatch("[0-9a-f]{10}").all()
+    assert annotated["reason"].str.fullmatch("[a-z-]{4,12}").all()  # one of our own words, not a caption
+    size = annotated.groupby(["dataset", "stratum"])["stratum_size"]
     assert (size.min() == size.max()).all()
     assert (size.size() <= size.first()).all()
 
 
-def test_a_reason_belongs_to_one_verdict(judged: pd.DataFrame) -> None:
-    verdicts = judged.groupby("reason")["violent"]
+def test_a_reason_belongs_to_one_verdict(annotated: pd.DataFrame) -> None:
+    verdicts = annotated.groupby("reason")["violent"]
     assert (verdicts.min() == verdicts.max()).all()
 
 
-def test_weights_of_each_half_add_up_to_the_strata(judged: pd.DataFrame) -> None:
-    for (_, _, _), part in judged.groupby(["dataset", "stratum", "half"]):
+def test_weights_of_each_half_add_up_to_the_strata(annotated: pd.DataFrame) -> None:
+    for (_, _, _), part in annotated.groupby(["dataset", "stratum", "half"]):
         assert part["weight"].sum() == pytest.approx(part["stratum_size"].iloc[0])
 
 
@@ -69,14 +69,16 @@ def test_weighted_share_is_wilsons_where_weights_are_equal(benchmark: ModuleType
 
 @pytest.mark.parity
 def test_precision_and_recall_on_real_captions(
-    benchmark: ModuleType, judged: pd.DataFrame, shared: Path, tmp_path: Path
+    benchmark: ModuleType, annotated: pd.DataFrame, shared: Path, tmp_path: Path
 ) -> None:
     folder = shared / "data" / "captions"
     with tarfile.open(folder / "kitml_texts_dev.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")
     sources = {"humanml3d": folder / "humanml3d_captions_dev.parquet", "kitml": tmp_path / "texts"}
-    rows = benchmark.with_hits(judged, {name: benchmark.read_texts(path) for name, path in sources.items()})
-    assert len(rows) == len(judged)
+    rows = benchmark.with_hits(
+        annotated, {name: benchmark.read_texts(path) for name, path in sources.items()}
+    )
+    assert len(rows) == len(annotated)
     held_out = rows[rows["half"] == "report"]
     published, cleaner = (benchmark.quality(held_out, rule) for rule in ("substring", "lemma"))
     assert published["precision"].mean == pytest.approx(0.881, abs=0.005)
@@ -88,11 +90,11 @@ def test_precision_and_recall_on_real_captions(
 
 @pytest.mark.parity
 def test_a_caption_other_than_the_labelled_one_is_refused(
-    benchmark: ModuleType, judged: pd.DataFrame, shared: Path
+    benchmark: ModuleType, annotated: pd.DataFrame, shared: Path
 ) -> None:
     from hmu_tasks.runtime.errors import DataError
 
     captions = benchmark.read_texts(shared / "data" / "captions" / "humanml3d_captions_dev.parquet")
     captions.loc[captions["clip_id"] == "001707", "caption"] = "a person sings"
-    with pytest.raises(DataError, match="caption 0 of clip 001707 is missing or is not the judged one"):
-        benchmark.with_hits(judged, {"humanml3d": captions})
+    with pytest.raises(DataError, match="caption 0 of clip 001707 is missing or is not the annotated one"):
+        benchmark.with_hits(annotated, {"humanml3d": captions})

@@ -1,4 +1,4 @@
-"""The ranking as a table: place, what was closed, what it cost, how far damage figures lie from D_r's, worst attack."""
+"""The ranking as a table: rank, gap closed, retain loss, damage-sensitive metrics against D_r, worst attack."""
 
 from hmu_tasks.viewer.attacks import Attacks
 from hmu_tasks.viewer.grid import Grid
@@ -16,21 +16,21 @@ MEASURE_NAMES = {
 
 
 def ranking_grid(ranking: Ranking, attacks: Attacks) -> Grid | None:
-    """Write the ranking; None where there is no method.
+    """Format the ranking; None if there is no method.
 
-    The distances read as the share of the way from the original to D_r that the method went: 100 % is D_r, more is
-    overshoot, less than 0 the other direction; where the way is not defined, as the difference to D_r.
+    Distances are the share of the gap between original and D_r that was closed: 100 % is D_r, more is overshoot,
+    below 0 is away from D_r. Where the gap is not defined, the difference to D_r is shown.
     """
-    if not ranking.standings:
+    if not ranking.methods:
         return None
-    shown = [metric for metric in OVERSHOT if any(metric in one.distances for one in ranking.standings)]
-    attacked = any(attacks.worst(one.selection.method, one.selection.strength) for one in ranking.standings)
+    shown = [metric for metric in OVERSHOT if any(metric in one.distances for one in ranking.methods)]
+    attacked = any(attacks.worst(one.selection.method, one.selection.strength) for one in ranking.methods)
     measured = [MEASURE_NAMES[ranking.measure.metric]] if ranking.measure else []
     head = ["rank and method", *measured, "R@1 lost", "retain FID +"]
     head += [OVERSHOT_NAMES[metric] for metric in shown]
     head += ["worst attack %"] if attacked else []
     rows = []
-    for one in ranking.standings:
+    for one in ranking.methods:
         column = (one.selection.method, one.selection.strength)
         place = f"{one.rank}" if one.rank else "–"
         row = [f"{place}  {name_of(*column)}"]
@@ -41,17 +41,16 @@ def ranking_grid(ranking: Ranking, attacks: Attacks) -> Grid | None:
             worst = attacks.worst(*column)
             row.append(_percent(worst.cells[column] if worst else None))
         rows.append(tuple(row))
-    bold = frozenset(i for i, one in enumerate(ranking.standings) if one.rank == 1)
+    bold = frozenset(i for i, one in enumerate(ranking.methods) if one.rank == 1)
     note = ranking.rule
     if shown:
         note += (
-            " Damage moves forget FID, MM-Safe and Diversity as forgetting does, so that they do not count. Shown is "
-            "the share of their gap between original and D_r that was crossed: 100 is D_r, what is above overshoots "
-            "it, below 0 leads the other way. Where that gap hardly stands out of the noise, Δ is the difference to "
-            "D_r."
+            " Forget FID, MM-Safe and Diversity respond to damage as they do to forgetting, so they do not enter the "
+            "ranking. Shown is the closed share of their gap between original and D_r: 100 is D_r, above 100 is "
+            "overshoot, below 0 is away from D_r. Where that gap is within the noise, Δ is the difference to D_r."
         )
-    if any(one.rank is None for one in ranking.standings):
-        note += " Methods without a rank break the limit or were not measured."
+    if any(one.rank is None for one in ranking.methods):
+        note += " Methods without a rank exceed the limit or were not measured."
     return Grid(tuple(head), tuple(rows), note=note, bold=bold)
 
 
@@ -71,7 +70,7 @@ def _signed(cell: Cell | None, digits: int) -> str:
 def _distance(distance: Distance | None) -> str:
     if distance is None:
         return "–"
-    # With limits more than the whole way apart from the figure, a share says nothing.
+    # A share whose interval is wider than the gap itself is not informative.
     if distance.closed is not None and distance.closed.half <= 1.0:
         return _percent(distance.closed)
     return f"Δ {round(distance.gap.mean, 2) + 0.0:+.2f} ±{distance.gap.half:.2f}"

@@ -1,6 +1,6 @@
 """Print precision and recall of both rules of the concept violence on hand-labelled captions.
 
-python benchmarks/filter_judged.py [--judged FILE.csv] [--humanml3d TEXTS] [--kitml TEXTS]
+python benchmarks/filter_annotated.py [--annotated FILE.csv] [--humanml3d TEXTS] [--kitml TEXTS]
 
 TEXTS: as for filter_table.py. The labelled captions are a stratified sample: each has the weight stratum_size /
 (labelled captions in the stratum and half), and precision and recall are weighted. Their intervals are Wilson's at
@@ -23,23 +23,23 @@ from hmu_tasks.metrics.stats import Interval, wilson_interval
 from hmu_tasks.runtime.errors import DataError, HmuError
 
 CONCEPT = "violence"
-JUDGED = Path(__file__).resolve().parents[1] / "tests" / "data" / "concepts" / "judged_captions.csv"
+ANNOTATED = Path(__file__).resolve().parents[1] / "tests" / "data" / "concepts" / "annotated_captions.csv"
 
 
-def read_judged(source: Path) -> pd.DataFrame:
+def read_annotated(source: Path) -> pd.DataFrame:
     """Captions: dataset, clip_id, line, digest, stratum, stratum_size, half, violent (bool), reason, weight."""
-    judged = pd.read_csv(source, dtype={"clip_id": str})
-    judged["violent"] = judged["violent"] == "yes"
-    group = judged.groupby(["dataset", "stratum", "half"])
-    judged["weight"] = judged["stratum_size"] / group["line"].transform("size")
-    return judged
+    annotated = pd.read_csv(source, dtype={"clip_id": str})
+    annotated["violent"] = annotated["violent"] == "yes"
+    group = annotated.groupby(["dataset", "stratum", "half"])
+    annotated["weight"] = annotated["stratum_size"] / group["line"].transform("size")
+    return annotated
 
 
-def with_hits(judged: pd.DataFrame, texts: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def with_hits(annotated: pd.DataFrame, texts: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Labelled captions of the datasets in `texts`, with a column per rule; raises DataError if a caption differs."""
     parts = []
     for dataset, captions in texts.items():
-        rows = judged[judged["dataset"] == dataset].merge(captions, on=["clip_id", "line"], how="left")
+        rows = annotated[annotated["dataset"] == dataset].merge(captions, on=["clip_id", "line"], how="left")
         found = [
             isinstance(text, str) and digest(text) == d
             for text, d in zip(rows["caption"], rows["digest"], strict=True)
@@ -47,7 +47,7 @@ def with_hits(judged: pd.DataFrame, texts: dict[str, pd.DataFrame]) -> pd.DataFr
         if not all(found):
             first = rows[~np.array(found)].iloc[0]
             raise DataError(
-                f"{dataset}: caption {first['line']} of clip {first['clip_id']} is missing or is not the judged one "
+                f"{dataset}: caption {first['line']} of clip {first['clip_id']} is missing or is not the annotated one "
                 f"({len(found) - sum(found)} of {len(found)}); give the texts as their authors published them"
             )
         for rule in RULES:
@@ -95,7 +95,7 @@ def tables(rows: pd.DataFrame) -> str:
                 lines.append(f"| {name} | {half} | {rule} | {cells[0]} | {cells[1]} |")
     lines += [
         "",
-        "| captions | stratum | size | judged | violent | violent and found by substring | by lemma |",
+        "| captions | stratum | size | annotated | violent | violent and found by substring | by lemma |",
     ]
     lines.append("|---|---|---:|---:|---:|---:|---:|")
     for (dataset, stratum), part in rows.groupby(["dataset", "stratum"]):
@@ -121,7 +121,7 @@ def _number(share: Interval | None) -> str:
 def main() -> int:
     """Read the arguments and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--judged", type=Path, default=JUDGED)
+    parser.add_argument("--annotated", type=Path, default=ANNOTATED)
     parser.add_argument("--humanml3d", type=Path)
     parser.add_argument("--kitml", type=Path)
     given = parser.parse_args()
@@ -132,7 +132,7 @@ def main() -> int:
         parser.error("give --humanml3d or --kitml, or both")
     try:
         texts = {name: read_texts(source) for name, source in sources.items()}
-        print(tables(with_hits(read_judged(given.judged), texts)))
+        print(tables(with_hits(read_annotated(given.annotated), texts)))
     except HmuError as error:
         print(error, file=sys.stderr)
         return 1
