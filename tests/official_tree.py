@@ -184,7 +184,7 @@ def write_official(root: Path) -> Path:
 
 PARAMS: dict[str, Any] = {
     "mode": "pretrained",
-    "text": {"encoder": "clip", "clip_folder": "raw/clip"},
+    "text": {"encoder": "clip", "words": 0, "clip_folder": "raw/clip"},
     "pretrained": {
         "source": "raw/checkpoints",
         "retrain": "absent",

@@ -19,6 +19,7 @@ from hmu_tasks.runtime import paths
 from hmu_tasks.methods import METHODS
 from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.models.text.embeddings import padded
 from hmu_tasks.training.pretrained import importer
 import torch
 
@@ -29,7 +30,7 @@ train.run(knobs, "base-mlp", "retrain")
 for method in ("original", "retrain", *METHODS):
     unlearn.run(knobs, "mlp", method)
 bundle = load_bundle(paths.edits("mlp", "original") / "s0", torch.device("cpu"))
-text = bundle.text.encode(["a person kicks", "a person walks in a circle"])
+text = padded(bundle.text.encode(["a person kicks", "a person walks in a circle"]))
 generator = torch.Generator().manual_seed(0)
 motions = bundle.model.generate(text, [40, 64], sampling=Sampling(), generator=generator)
 index = json.loads((paths.edits("mlp", "original") / "s0" / "bundle.json").read_text())

@@ -33,9 +33,9 @@ def cached_codes(
     """Return int64 codes [T_i, Q] for each prompt row, read from the cache where they were sampled before."""
 
     def sample() -> list[np.ndarray]:
-        vectors = embed_texts(bundle.text, prompts.texts, cache=cache, digest=bundle.text_digest)
+        rows = embed_texts(bundle.text, prompts.texts, cache=cache, digest=bundle.text_digest)
         return bundle.model.generate_codes(
-            stacked(vectors, prompts.texts).to(device),
+            stacked(rows, prompts.texts).to(device),
             prompts.frames,
             sampling=sampling,
             generator=torch.Generator(device=device).manual_seed(seed),

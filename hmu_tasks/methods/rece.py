@@ -31,7 +31,7 @@ class Rece(ConceptKnobs):
 
 
 def apply(given: "Inputs", knobs: Rece, *, seed: int) -> "Iterator[Edit]":
-    """Yield an edit of both projections per strength and sample of captions."""
+    """Yield an edit of the text projections per strength and sample of captions."""
     from hmu_tasks.methods.shared.text_edits import released_edit, text_edits
 
     if knobs.published:

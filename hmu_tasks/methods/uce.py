@@ -1,4 +1,4 @@
-"""UCE, Unified Concept Editing: the projections of the sentence vector are re-solved in closed form.
+"""UCE, Unified Concept Editing: the projections of the text are re-solved in closed form.
 
 Gandikota et al. 2024, "Unified Concept Editing in Diffusion Models" (arXiv 2308.14761), equation 7; the closed form
 itself, which RECE shares, is in shared/unified.py.
@@ -21,7 +21,7 @@ class Uce(ConceptKnobs):
 
 
 def apply(given: "Inputs", knobs: Uce, *, seed: int) -> "Iterator[Edit]":
-    """Yield an edit of both projections per strength and sample of captions."""
+    """Yield an edit of the text projections per strength and sample of captions."""
     from hmu_tasks.methods.shared import unified
     from hmu_tasks.methods.shared.text_edits import released_edit, text_edits
 

@@ -65,10 +65,10 @@ class Bench:
         asked = replace(prompts, captions=[CaptionWords(text, []) for text in texts] * prompts.repeats)
         return self.shares(self.motions(bundle, asked, stream=STREAM), asked)
 
-    def steered(self, bundle: Bundle, prompts: Prompts, vectors: Tensor) -> Shares:
-        """Success shares with other sentence vectors [n, W] instead of the prompts' own."""
+    def steered(self, bundle: Bundle, prompts: Prompts, text: Tensor) -> Shares:
+        """Success shares with other embedded texts [n, 1 + m, W] instead of the prompts' own."""
         motions = bundle.model.generate(
-            vectors.repeat(prompts.repeats, 1),
+            text.repeat(prompts.repeats, 1, 1),
             prompts.frames,
             sampling=self.sampling,
             generator=torch.Generator(device=self.device).manual_seed(self.seed + STREAM),
@@ -76,8 +76,8 @@ class Bench:
         )
         return self.shares(motions, prompts)
 
-    def vectors(self, bundle: Bundle, texts: Sequence[str]) -> Tensor:
-        """Sentence vectors [n, W] of texts."""
+    def embedded(self, bundle: Bundle, texts: Sequence[str]) -> Tensor:
+        """Embed texts, [n, 1 + m, W]."""
         found = embed_texts(bundle.text, texts, cache=self.cache, digest=bundle.text_digest)
         return stacked(found, texts).to(self.device)
 

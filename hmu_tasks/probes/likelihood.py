@@ -28,7 +28,7 @@ def guided_loss(
 ) -> Tensor:
     """Cross-entropy of codes under the logits that sampling uses, summed over rows of equal weight.
 
-    codes: [B, T, Q]; text: [B, W], may require a gradient; lengths: [B] tokens. Masks are sampled as in
+    codes: [B, T, Q]; text: [B, 1 + n, W], may require a gradient; lengths: [B] tokens. Masks are sampled as in
     training. Unlike in the training loss, the logits are guided, and steered away from a negative text if there is
     one.
     """

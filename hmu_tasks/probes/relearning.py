@@ -58,8 +58,8 @@ def relearn(
         )
     chosen = np.random.default_rng([seed, STREAM]).permutation(len(clips.ids))[:shots]
     captions = [[caption.text for caption in clips.captions[i]] for i in chosen]
-    vectors = embed_texts(bundle.text, [text for row in captions for text in row])
-    known = CodeSet(bundle.model.tokenizer.encode([clips.features[i] for i in chosen]), captions, vectors)
+    rows = embed_texts(bundle.text, [text for row in captions for text in row])
+    known = CodeSet(bundle.model.tokenizer.encode([clips.features[i] for i in chosen]), captions, rows)
 
     def loss_of(
         network: CodeNetwork, rows: np.ndarray, generator: torch.Generator

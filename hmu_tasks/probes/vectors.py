@@ -1,6 +1,7 @@
-"""Attacks on the sentence vector: in closed form from the original's projections, or by gradient through the model.
+"""Attacks on the embedded text: in closed form from the original's projections, or by gradient through the model.
 
-Both stay within a ball around the prompt's own vector, so that the prompt is perturbed rather than replaced.
+Both stay within a ball around the prompt's own rows, sentence vector and word states together, so that the prompt is
+perturbed rather than replaced. Absent words stay absent.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,13 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hmu_tasks.models.generators.text_to_motion import Level
+from hmu_tasks.models.text.embeddings import present
+
 
 def imitation(
     edited: Mapping[str, nn.Linear], original: Mapping[str, nn.Linear], texts: Tensor, *, ridge: float
 ) -> Tensor:
     """Return the vectors whose edited projections come closest to the original projections of `texts`.
 
-    edited, original: projections y = W c + b of the sentence vector by component; texts: [n, W]. Minimises over a
+    edited, original: projections y = W c + b by network, of sentence vectors or of word states; texts: [n, W].
+    Minimises over a
     sum_i |W'_i a + b'_i - W_i c - b_i|^2 + m |a - c|^2 with m = ridge times the mean eigenvalue of sum_i W'_i^T W'_i.
     It is RECE's vector (Gong et al. 2024, arXiv 2407.12383, section 3.2) with two differences: biases are included,
     because a retrained model has others, and the penalty is on the change instead of the vector, so that nothing
@@ -43,28 +48,55 @@ def _read(linear: nn.Linear, texts: Tensor) -> Tensor:
     return out
 
 
-def within_ball(vectors: Tensor, centres: Tensor, *, radius: float) -> Tensor:
-    """Pull vectors [n, W] back to at most `radius` times the norm of their centre [n, W] away from it."""
-    change = vectors - centres
-    limits = radius * centres.norm(dim=1, keepdim=True)
-    sizes = change.norm(dim=1, keepdim=True).clamp(min=torch.finfo(change.dtype).tiny)
-    found: Tensor = centres + change * (limits / sizes).clamp(max=1.0)
+def imitated_text(
+    edited: Mapping[Level, Mapping[str, nn.Linear]],
+    original: Mapping[Level, Mapping[str, nn.Linear]],
+    text: Tensor,
+    *,
+    ridge: float,
+) -> Tensor:
+    """Return `imitation` of the sentence vectors and of the words of embedded texts [n, 1 + m, W].
+
+    edited, original: see `TextToMotion.text_projections`. What no network reads stays as it is.
+    """
+    found = text.clone()
+    found[:, 0] = imitation(edited["sentence"], original["sentence"], text[:, 0], ridge=ridge)
+    there = present(text)
+    there[:, 0] = False
+    if "word" in edited and bool(there.any()):
+        found[there] = imitation(edited["word"], original["word"], text[there], ridge=ridge)
     return found
 
 
-def descend(texts: Tensor, loss: Callable[[Tensor, int], Tensor], *, radius: float, steps: int) -> Tensor:
+def size(text: Tensor) -> Tensor:
+    """Norm over all rows of each text: [n, ..., W] -> [n, ..., 1] with as many axes."""
+    norms: Tensor = text.flatten(1).norm(dim=1)
+    return norms.view(-1, *[1] * (text.ndim - 1))
+
+
+def within_ball(text: Tensor, centres: Tensor, *, radius: float) -> Tensor:
+    """Pull texts [n, ..., W] back to at most `radius` times the norm of their centre [n, ..., W] away from it."""
+    change = text - centres
+    sizes = size(change).clamp(min=torch.finfo(change.dtype).tiny)
+    found: Tensor = centres + change * (radius * size(centres) / sizes).clamp(max=1.0)
+    return found
+
+
+def descend(text: Tensor, loss: Callable[[Tensor, int], Tensor], *, radius: float, steps: int) -> Tensor:
     """Lower a loss by projected gradient steps within the ball (Madry et al. 2018, arXiv 1706.06083, section 2.1).
 
-    texts: [n, W]. loss: (vectors [n, W], step) -> scalar that depends on each row by itself. Every row makes steps of
-    the same length, 2.5 radius / steps as in their experiments, so that it can reach the edge and turn; it starts at
-    the prompt's own vector.
+    text: [n, ..., W]. loss: (texts of that shape, step) -> scalar that depends on each text by itself. Every text makes
+    steps of the same length, 2.5 radius / steps as in their experiments, so that it can reach the edge and turn; it
+    starts at the prompt itself. Rows of zeros, words that are not there, stay so.
     """
-    vectors = texts.detach()
-    stride = 2.5 / steps * radius * texts.norm(dim=1, keepdim=True)
+    found = text.detach()
+    there = present(found)[..., None]
+    stride = 2.5 / steps * radius * size(found)
     for step in range(steps):
-        leaf = vectors.clone().requires_grad_(True)
+        leaf = found.clone().requires_grad_(True)
         with torch.enable_grad():
             (slope,) = torch.autograd.grad(loss(leaf, step), leaf)
-        size = slope.norm(dim=1, keepdim=True).clamp(min=torch.finfo(slope.dtype).tiny)
-        vectors = within_ball(vectors - stride * slope / size, texts, radius=radius)
-    return vectors
+        slope = slope * there
+        found = found - stride * slope / size(slope).clamp(min=torch.finfo(slope.dtype).tiny)
+        found = within_ball(found, text, radius=radius)
+    return found

@@ -99,10 +99,10 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         return torch.Generator(device=self._device).manual_seed(seed)
 
     def _draw(self, prompt: str, frames: int | None, seed: int, output: str) -> Any:
-        vector = stacked(embed_texts(self._bundle.text, [prompt]), [prompt]).to(self._device)
-        frames = self._predicted(vector, seed) if frames is None else frames
+        text = stacked(embed_texts(self._bundle.text, [prompt]), [prompt]).to(self._device)
+        frames = self._predicted(text[:, 0], seed) if frames is None else frames
         features = self._bundle.model.generate(
-            vector,
+            text,
             None if frames is None else [frames],
             sampling=self._sampling,
             generator=self._generator(seed),

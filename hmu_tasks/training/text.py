@@ -90,7 +90,7 @@ def whiten(
     Representations", algorithm 1). shrinkage: this share of the mean variance is added to every direction's, so that
     empty directions are not blown up. length: mean length of the vectors afterwards, about that of CLIP's.
     """
-    vectors = encoder.encode(texts).double()
+    vectors = torch.stack([rows[0] for rows in encoder.encode(texts)]).double()
     mean = vectors.mean(0)
     variance, directions = torch.linalg.eigh((vectors - mean).T @ (vectors - mean) / len(vectors))
     spread = (variance.clamp(min=0.0) + shrinkage * variance.mean()).rsqrt()
@@ -111,7 +111,7 @@ def train(job: Job) -> History:
     coder, codes = tokenizer_with_codes(job, clips, "full")
     train, val = (split_of(clips, split, None) for split in ("train", "val"))
     pair = TextWithMotion(
-        SmallTextConfig(width=knobs.width, word_width=knobs.word_width),
+        SmallTextConfig(width=knobs.width, words=knobs.words, word_width=knobs.word_width),
         code_width=coder.codebooks.shape[2],
         hidden=knobs.motion_hidden,
         width=knobs.width,

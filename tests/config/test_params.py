@@ -123,6 +123,11 @@ def test_more_codes_than_the_codebook_has(values: dict[str, Any], codes: list[in
     assert f"unlearn.lcr.strengths is {max(codes)} codes, but train.tokenizer.codes is 512" in message
 
 
+def test_clip_has_no_words(values: dict[str, Any]) -> None:
+    message = refusal(put(values, "train.text.encoder", "clip"))
+    assert "train.text: words is 28, but CLIP gives one vector for a caption; set words to 0" in message
+
+
 def test_a_layer_that_the_tokenizer_lacks(values: dict[str, Any]) -> None:
     message = refusal(put(values, "unlearn.lcr.layers", [0, values["train"]["tokenizer"]["quantizers"]]))
     assert "unlearn.lcr.layers names layer" in message

@@ -96,7 +96,7 @@ def test_the_bundle_is_the_checkpoints(root: Path) -> None:
     np.testing.assert_array_equal(bundle.model.tokenizer.std.numpy(), np.load(published / "meta/std.npy"))
     length = load_length(root / paths.edits("momask", "original") / "s0/text", CPU)
     assert length is not None
-    assert length(bundle.text.encode(["a man kicks"])).shape == (1, 50)
+    assert length(bundle.text.encode(["a man kicks"])[0]).shape == (1, 50)
 
 
 def test_the_lineage_names_every_file_by_its_digest(root: Path) -> None:

@@ -27,9 +27,28 @@ SIZES = {
 
 
 def test_the_mean_forget_text_is_steered_away_from(texts: Texts) -> None:
-    found = guidance.negative(texts, strength=0.3)
+    found = guidance.negative(texts.forget[:, None], strength=0.3)
     assert found.weight == 0.3
-    assert torch.equal(found.text, texts.forget.mean(dim=0))
+    assert torch.equal(found.text, texts.forget.mean(dim=0)[None])
+
+
+def test_the_words_steered_away_from_are_those_of_one_text() -> None:
+    forget = torch.randn(5, 4, 6, generator=torch.Generator().manual_seed(0))
+    forget[3, 0] = forget[:, 0].mean(dim=0)  # the mean of all, nearly
+    found = guidance.negative(forget, strength=0.3)
+    assert torch.equal(found.text[1:], forget[3, 1:])
+    assert torch.equal(found.text[0], forget[:, 0].mean(dim=0))
+
+
+def test_texts_of_other_lengths_are_mixed() -> None:
+    """A negative text with more or fewer words than the prompt: the shorter one has words that are not there."""
+    text = torch.ones(2, 3, 6)
+    for rows in (1, 3, 5):
+        prompt, nothing, away = conditions(text, 4.0, Negative(torch.ones(rows, 6), 0.5))
+        assert prompt.shape == nothing.shape == away.shape == (2, max(rows, 3), 6)
+        assert not nothing.any()
+        assert prompt.any(-1)[0].tolist() == [place < 3 for place in range(max(rows, 3))]
+        assert away.any(-1)[0].tolist() == [place < rows for place in range(max(rows, 3))]
 
 
 def test_the_mix_of_logits() -> None:

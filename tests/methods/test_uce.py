@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hmu_tasks.methods.shared import unified
-from hmu_tasks.methods.shared.closed_form import Term, Texts, solve, towards_retain
+from hmu_tasks.methods.shared.closed_form import Term, Texts, nearest_retain, solve, towards_retain
 from hmu_tasks.runtime.errors import ConfigError
 
 
@@ -138,6 +138,15 @@ def test_the_solution_is_that_of_the_normal_equation() -> None:
     left = 0.2 * torch.eye(5) + 0.7 * texts.T @ texts
     right = 0.2 * weight + 0.7 * outputs.T @ texts
     torch.testing.assert_close(found, right @ left.inverse(), atol=1e-5, rtol=0)
+
+
+def test_the_nearest_target_is_a_retain_text_of_the_same_kind() -> None:
+    """Forget texts are retain texts, moved together: each finds its own."""
+    retain = random(50, 8, seed=0)
+    forget = retain[7:30] + 5.0
+    found = nearest_retain(forget, retain)
+    assert {tuple(row) for row in found.tolist()} <= {tuple(row) for row in retain.tolist()}
+    assert (found == retain[7:30]).all(dim=1).float().mean() > 0.7
 
 
 def test_texts_must_fit() -> None:

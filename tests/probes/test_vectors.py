@@ -1,4 +1,4 @@
-"""Attacks on the sentence vector: the closed form against brute force, the ball, the gradient, both models."""
+"""Attacks on the embedded text: the closed form against brute force, the ball, the gradient, both models."""
 
 from typing import Any
 
@@ -11,8 +11,9 @@ from hmu_tasks.methods.rece import adversarial
 from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.models.generators.sampling import Negative
+from hmu_tasks.models.text.embeddings import present
 from hmu_tasks.probes.likelihood import guided_loss, padded_codes
-from hmu_tasks.probes.vectors import descend, imitation, within_ball
+from hmu_tasks.probes.vectors import descend, imitated_text, imitation, size, within_ball
 
 SIZES: dict[str, Any] = {"codes": 12, "code_width": 8, "latent": 8, "layers": 1, "heads": 2, "feedforward": 8}
 SIZES |= {"dropout": 0.0, "text_width": 6}
@@ -76,6 +77,37 @@ def test_descent_finds_the_best_point_of_the_ball_and_leaves_its_input() -> None
     expected = start + 0.4 * start.norm(dim=1, keepdim=True) * direction
     torch.testing.assert_close(found, expected, atol=0.02, rtol=0)
     assert torch.equal(start, before)
+
+
+def embedded() -> Tensor:
+    """Three texts of 4, 0 and 2 words."""
+    rows = torch.randn(3, 5, 6, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    rows[1, 1:] = 0
+    rows[2, 3:] = 0
+    return rows
+
+
+def test_words_are_imitated_one_by_one_and_those_that_are_not_there_stay_so() -> None:
+    text = embedded()
+    edited, original = ({"sentence": layers(seed), "word": layers(seed + 10)} for seed in (1, 2))
+    found = imitated_text(edited, original, text, ridge=0.3)
+    assert torch.equal(present(found), present(text))
+    for level, rows in (("sentence", (0, 0)), ("word", (2, 1))):
+        one = imitation(edited[level], original[level], text[rows][None], ridge=0.3)
+        torch.testing.assert_close(found[rows], one[0])
+    del edited["word"], original["word"]  # of networks that read the sentence vector alone
+    assert torch.equal(imitated_text(edited, original, text, ridge=0.3)[:, 1:], text[:, 1:])
+
+
+def test_the_ball_and_the_descent_are_about_the_whole_text() -> None:
+    text = embedded()
+    pulled = within_ball(text + 3.0 * present(text)[..., None], text, radius=0.5)
+    torch.testing.assert_close(size(pulled - text), 0.5 * size(text))
+    aim = 10 * torch.ones_like(text)
+    found = descend(text, lambda t, step: (t - aim).square().sum(), radius=0.4, steps=200)
+    assert torch.equal(present(found), present(text))
+    torch.testing.assert_close(size(found - text), 0.4 * size(text), atol=1e-6, rtol=0)
+    assert not (found[1, 1:]).any()
 
 
 @pytest.mark.parametrize("kind", [MaskTransformer, BammTransformer])

@@ -51,11 +51,12 @@ def test_it_draws_what_was_evaluated(finished: Path, model: Any) -> None:
     from hmu_tasks.data.motion.features import to_joints
     from hmu_tasks.models.generators.bundle import load_bundle
     from hmu_tasks.models.generators.text_to_motion import Sampling
+    from hmu_tasks.models.text.embeddings import padded
 
     cpu = torch.device("cpu")
     bundle = load_bundle(finished / paths.edits("momask", "lcr") / selected(finished), cpu)
     motion = bundle.model.generate(
-        bundle.text.encode(["a man kicks"]),
+        padded(bundle.text.encode(["a man kicks"])),
         [64],
         sampling=Sampling(**SAMPLING),
         generator=torch.Generator().manual_seed(7),

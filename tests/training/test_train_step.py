@@ -15,6 +15,7 @@ from hmu_tasks.models.evaluators.classifier import load_classifiers
 from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.networks import weights
+from hmu_tasks.models.text.embeddings import padded
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError, DataError, WeightsError
@@ -120,7 +121,7 @@ def test_a_dataset_without_action_labels_has_no_classifier(world: Path) -> None:
 
 def test_clip_takes_the_place_of_the_small_encoder(world: Path) -> None:
     source = write_clip(world / "clip")
-    knobs = tiny_params({"train": {"text": {"encoder": "clip", "clip_folder": str(source)}}})
+    knobs = tiny_params({"train": {"text": {"encoder": "clip", "words": 0, "clip_folder": str(source)}}})
     before = weights.digest(source)
     folder = train.run(knobs, "text", None)
     assert sorted(p.name for p in folder.iterdir() if p.name != "history.csv") == sorted(
@@ -133,7 +134,7 @@ def test_clip_takes_the_place_of_the_small_encoder(world: Path) -> None:
     assert bundle.text.width == 12
     assert bundle.model.base.config.text_width == 12
     codes = bundle.model.generate_codes(
-        bundle.text.encode(["kick"]),
+        padded(bundle.text.encode(["kick"])),
         [40],
         sampling=Sampling(steps=2),
         generator=torch.Generator().manual_seed(0),
@@ -143,6 +144,6 @@ def test_clip_takes_the_place_of_the_small_encoder(world: Path) -> None:
 
 
 def test_a_missing_clip_folder_says_what_to_do(world: Path) -> None:
-    knobs = tiny_params({"train": {"text": {"encoder": "clip", "clip_folder": "nowhere"}}})
+    knobs = tiny_params({"train": {"text": {"encoder": "clip", "words": 0, "clip_folder": "nowhere"}}})
     with pytest.raises(WeightsError, match=r"train\.text\.encoder"):
         train.run(knobs, "text", None)

@@ -17,7 +17,7 @@ else:
 
 
 class EmbeddingSection(Section):
-    """Attacks on the sentence vector; see `hmu_tasks.probes.embedding.Budget`."""
+    """Attacks on the embedded text; see `hmu_tasks.probes.embedding.Budget`."""
 
     radius: Rate
     ridge: Rate

@@ -11,13 +11,26 @@ from hmu_tasks.runtime.section import Count, Drop, Rate, Section
 
 
 class TextSection(Training):
-    """The text encoder: a small one that is trained here, or CLIP from a folder."""
+    """The text encoder: a small one that is trained here, or CLIP from a folder.
+
+    words: the most words of a caption that transformers read beside its sentence vector; the encoder's configuration
+    carries the number to them.
+    """
 
     encoder: Literal["small", "clip"]
     clip_folder: Path
     width: Annotated[int, Field(ge=8, multiple_of=2)]
+    words: Annotated[int, Field(ge=0, le=48)]
     word_width: Count
     motion_hidden: Count
+
+    @model_validator(mode="after")
+    def _clip_gives_one_vector(self) -> "TextSection":
+        if self.encoder == "clip" and self.words:
+            raise ValueError(
+                f"words is {self.words}, but CLIP gives one vector for a caption; set words to 0 beside encoder clip"
+            )
+        return self
 
 
 class EvaluatorSection(Training):

@@ -1,6 +1,7 @@
-"""Closed-form edits of the linear projections that read the sentence vector: what they share.
+"""Closed-form edits of the linear projections that read a text: what they share.
 
-A text-to-motion model reads its prompt through one projection per transformer, y = W c + b. An edit replaces W
+A text-to-motion model reads its prompt's sentence vector through one projection per transformer, y = W c + b, and the
+states of its words, if it reads any, through another. An edit replaces W
 and keeps b: then W' c + b = W t + b is equivalent to W' c = W t, so the bias drops out of the solution.
 """
 
@@ -17,7 +18,7 @@ Projections = Mapping[str, nn.Linear]
 
 @dataclass(frozen=True)
 class Texts:
-    """Sentence vectors that an edit is fitted to.
+    """Vectors that an edit is fitted to: sentence vectors, or word states.
 
     forget: [n, W], of the concept; retain: [m, W], of everything to preserve; target: [n, W], the vector whose output
     each forget text is mapped to.
@@ -46,9 +47,18 @@ def towards_retain(forget: Tensor, retain: Tensor) -> Tensor:
     return forget - forget.mean(dim=0) + retain.mean(dim=0)
 
 
+def nearest_retain(forget: Tensor, retain: Tensor) -> Tensor:
+    """Targets [n, W] that are retain vectors: for each forget vector the one nearest to it after `towards_retain`.
+
+    Nothing is left of what only forget texts say, such as which kick it is.
+    """
+    moved = torch.split(towards_retain(forget, retain), 2048)
+    return torch.cat([retain[torch.cdist(part, retain).argmin(dim=1)] for part in moved])
+
+
 @dataclass(frozen=True)
 class Term:
-    """One term of the least-squares objective: sentence vectors [n, W], target outputs [n, O], weight of the sum."""
+    """One term of the least-squares objective: vectors [n, W], target outputs [n, O], weight of the sum."""
 
     texts: Tensor
     outputs: Tensor
@@ -94,5 +104,5 @@ def with_weight(linear: nn.Linear, weight: Tensor) -> nn.Linear:
 
 
 def scale_of(texts: Tensor) -> float:
-    """Mean square of an entry of sentence vectors [n, W]: the unit of the ridge."""
+    """Mean square of an entry of vectors [n, W]: the unit of the ridge."""
     return float(texts.double().square().mean())

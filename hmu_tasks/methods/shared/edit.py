@@ -30,7 +30,7 @@ class Edit:
     """One edited model, as its difference from the original.
 
     strength: None where the method has none. states: whole new state dict of each edited component; tensors of the
-    original's names, shapes and dtypes. negative: a sentence vector that both transformers steer away from. report:
+    original's names, shapes and dtypes. negative: a text that all networks steer away from. report:
     the method's own entries in edit.json.
     """
 

@@ -30,7 +30,7 @@ class Inputs:
     """The inputs of a method on one model.
 
     original: folder of the original bundle. clips, split, codebook: outputs of the steps ingest, filter and codebook.
-    cache: folder of sentence vectors. work: folder name of resumable training, which `identity` (knobs, seed, code)
+    cache: folder of embedded texts. work: folder name of resumable training, which `identity` (knobs, seed, code)
     and the digests of all inputs complete. seed: of the run. progress: of one seed's edits, for methods that train.
     """
 
@@ -88,10 +88,10 @@ class Inputs:
         return sorted(read_json(self.split / "filter.json")["rules"]["substring"]["keywords"])
 
     def embed(self, *groups: Sequence[str]) -> list[Tensor]:
-        """Sentence vectors [n, W] of each group of texts."""
+        """Embed each group of texts, [n, 1 + m, W]; m is the largest number of words in the group."""
         wanted = [text for group in groups for text in group]
-        vectors = embed_texts(self.bundle.text, wanted, cache=self.cache, digest=self.bundle.text_digest)
-        return [stacked(vectors, group) for group in groups]
+        rows = embed_texts(self.bundle.text, wanted, cache=self.cache, digest=self.bundle.text_digest)
+        return [stacked(rows, group) for group in groups]
 
     @cached_property
     def clip_captions(self) -> dict[Role, list[list[str]]]:
@@ -103,14 +103,14 @@ class Inputs:
 
     @cached_property
     def coded(self) -> dict[Role, CodeSet]:
-        """Codes of the training clips with the sentence vectors of their captions, by role."""
+        """Codes of the training clips with their embedded captions, by role."""
         forget, retain = (self.clip_captions[role] for role in ROLES)
         texts = [text for row in [*forget, *retain] for text in row]
-        vectors = embed_texts(self.bundle.text, texts, cache=self.cache, digest=self.bundle.text_digest)
+        rows = embed_texts(self.bundle.text, texts, cache=self.cache, digest=self.bundle.text_digest)
         codes = encoded.load_codes(self.codebook, len(forget) + len(retain))
         return {
-            "forget": CodeSet(codes[: len(forget)], forget, vectors),
-            "retain": CodeSet(codes[len(forget) :], retain, vectors),
+            "forget": CodeSet(codes[: len(forget)], forget, rows),
+            "retain": CodeSet(codes[len(forget) :], retain, rows),
         }
 
     @cached_property

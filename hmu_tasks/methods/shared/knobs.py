@@ -8,7 +8,7 @@ from hmu_tasks.methods.method import Knobs, Sweep
 from hmu_tasks.runtime.section import Count, Rate
 
 Kind = Literal["captions", "keywords"]
-Target = Literal["shifted", "empty"]
+Target = Literal["nearest", "shifted", "empty"]
 
 
 class TextKnobs(Knobs):
@@ -45,7 +45,8 @@ class ShiftKnobs(TextKnobs):
 class ConceptKnobs(ShiftKnobs):
     """Unified Concept Editing, which RECE builds on.
 
-    target: the text whose output a forget text is mapped to: itself without the concept (`shifted`), or the empty text.
+    target: the text whose output a forget text is mapped to: the retain text most like it (`nearest`), itself shifted
+    by the difference of the means (`shifted`), or the empty text.
     published: one edit with the released words, weights and bugs, without a strength.
     """
 

@@ -1,17 +1,23 @@
-"""Edits of the projections of the sentence vector: the texts that they are fitted to, and edits over strengths."""
+"""Edits of the projections of the text: the texts that they are fitted to, and edits over strengths.
+
+The projection of the sentence vector is fitted to sentence vectors, that of the word states to word states, each by
+itself.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor, nn
 
-from hmu_tasks.methods.shared.closed_form import Projections, Texts, towards_retain
+from hmu_tasks.methods.shared.closed_form import Projections, Texts, nearest_retain, towards_retain
 from hmu_tasks.methods.shared.cost import Cost
 from hmu_tasks.methods.shared.edit import Edit
 from hmu_tasks.methods.shared.inputs import Inputs
 from hmu_tasks.methods.shared.knobs import Target, TextKnobs
-from hmu_tasks.models.generators.text_to_motion import TextToMotion
+from hmu_tasks.models.generators.text_to_motion import Level, TextToMotion
+from hmu_tasks.models.text.embeddings import present
 
 # Single words that the released scripts preserve, and the text that the forgotten words are mapped to.
 PUBLISHED_RETAIN = (
@@ -60,38 +66,79 @@ def text_edits(
     given: Inputs, knobs: TextKnobs, edit: TextEdit, *, seed: int, target: Target = "shifted"
 ) -> Iterator[Edit]:
     """Yield an edit of the projections per strength, which is in per cent."""
-    model, texts = given.bundle.model, learned_texts(given, knobs, seed=seed, target=target)
+    model, texts = given.bundle.model, written_texts(given, knobs, seed=seed)
+    learned = texts.by_level(target)
     for strength in knobs.strengths:
-        edited = edit(model.text_projections, texts, strength=strength / 100)
-        report = {"texts": sizes(knobs.texts, texts.forget, texts.retain)}
+        edited = {
+            level: edit(projections, learned[level], strength=strength / 100)
+            for level, projections in model.text_projections.items()
+        }
         yield Edit(
             strength=strength,
             states=states_with(model, edited),
-            report=report,
+            report={"texts": texts.sizes(knobs.texts)},
             cost=reading_cost(knobs, texts),
         )
 
 
 def released_edit(given: Inputs, edit: ReleasedEdit) -> Edit:
     """Return the one edit of a method as released: single words, fixed weights, its bugs; no strength."""
-    forget, retain, target = given.embed(given.keywords, PUBLISHED_RETAIN, [PUBLISHED_TARGET])
     model = given.bundle.model
-    edited = edit(model.text_projections, forget, retain, target[0])
-    report = {"texts": sizes("keywords", forget, retain), "published": True}
+    texts = Written(*given.embed(given.keywords, PUBLISHED_RETAIN, [PUBLISHED_TARGET]))
+    learned = texts.by_level("empty")
+    edited = {
+        level: edit(projections, learned[level].forget, learned[level].retain, learned[level].target[0])
+        for level, projections in model.text_projections.items()
+    }
+    report = {"texts": texts.sizes("keywords"), "published": True}
     return Edit(strength=None, states=states_with(model, edited), report=report)
 
 
-def learned_texts(given: Inputs, knobs: TextKnobs, *, seed: int, target: Target = "shifted") -> Texts:
-    """Embed the texts of the concept and of everything else."""
+@dataclass(frozen=True)
+class Written:
+    """Embedded texts that an edit learns from: forget [n, 1 + m, W], retain [...], and the empty one [1, ...]."""
+
+    forget: Tensor
+    retain: Tensor
+    empty: Tensor
+
+    def by_level(self, target: Target) -> dict[Level, Texts]:
+        """Pair sentence vectors, and word states where the encoder gives any, with what they are to read as."""
+        found: dict[Level, Texts] = {
+            "sentence": _texts(self.forget[:, 0], self.retain[:, 0], self.empty[:, 0], target)
+        }
+        forget, retain, empty = (_words(text) for text in (self.forget, self.retain, self.empty))
+        if len(forget):
+            found["word"] = _texts(forget, retain, empty, target)
+        return found
+
+    def sizes(self, kind: str) -> dict[str, Any]:
+        """Say which texts an edit learned from, and how many."""
+        return {"kind": kind, "forget": len(self.forget), "retain": len(self.retain)}
+
+
+def _words(text: Tensor) -> Tensor:
+    """States of all words of some texts: [n, 1 + m, W] -> [N, W]."""
+    return text[:, 1:][present(text[:, 1:])]
+
+
+def _texts(forget: Tensor, retain: Tensor, empty: Tensor, target: Target) -> Texts:
+    targets = {
+        "nearest": lambda: nearest_retain(forget, retain),
+        "shifted": lambda: towards_retain(forget, retain),
+        "empty": lambda: empty[:1].expand_as(forget),
+    }
+    return Texts(forget, retain, targets[target]())
+
+
+def written_texts(given: Inputs, knobs: TextKnobs, *, seed: int) -> Written:
+    """Embed what stands for the concept and for the rest."""
     written: list[Sequence[str]] = [given.keywords, PUBLISHED_RETAIN]
     if knobs.texts == "captions":
         known = given.captions
         seeds = [given.seed, seed]
         written = [sample(known[role], knobs.captions, seed=seeds) for role in ("forget", "retain")]
-    forget, retain, empty = given.embed(*written, [PUBLISHED_TARGET])
-    return Texts(
-        forget, retain, towards_retain(forget, retain) if target == "shifted" else empty.expand_as(forget)
-    )
+    return Written(*given.embed(*written, [PUBLISHED_TARGET]))
 
 
 def sample(captions: Sequence[str], count: int, *, seed: Sequence[int]) -> list[str]:
@@ -100,18 +147,16 @@ def sample(captions: Sequence[str], count: int, *, seed: Sequence[int]) -> list[
     return [captions[i] for i in sorted(chosen)]
 
 
-def sizes(kind: str, forget: Tensor, retain: Tensor) -> dict[str, Any]:
-    """Record which texts an edit was fitted to, and how many."""
-    return {"kind": kind, "forget": len(forget), "retain": len(retain)}
-
-
-def reading_cost(knobs: TextKnobs, texts: Texts, *, extra_sampling: float = 1.0) -> Cost:
+def reading_cost(knobs: TextKnobs, texts: Written, *, extra_sampling: float = 1.0) -> Cost:
     """Cost of an edit; keywords do not count as captions of the training split."""
     read = len(texts.forget) + len(texts.retain) if knobs.texts == "captions" else 0
     return Cost(captions_read=read, extra_sampling=extra_sampling)
 
 
-def states_with(model: TextToMotion, edited: Mapping[str, nn.Linear]) -> dict[str, dict[str, Tensor]]:
-    """State dicts of the transformers with other projections."""
+def states_with(
+    model: TextToMotion, edited: Mapping[Level, Mapping[str, nn.Linear]]
+) -> dict[str, dict[str, Tensor]]:
+    """State dicts of the networks with other projections, which are as in `TextToMotion.text_projections`."""
     after = model.with_text_projections(edited)
-    return {name: after.networks[name].state_dict() for name in edited}
+    names = dict.fromkeys(name for projections in edited.values() for name in projections)
+    return {name: after.networks[name].state_dict() for name in names}

@@ -33,7 +33,7 @@ class BammConfig(TransformerConfig):
 
 
 class BammTransformer(BaseTransformer):
-    """Predict each code from the sentence vector, the codes before it, and those that are known in advance.
+    """Predict each code from the text, the codes before it, and those that are known in advance.
 
     Three ids follow the codes 0..K-1: `end_id` = K (a separate class), `pad_id` = K + 1, and an unused one
     for which the published checkpoints have a row. Lengths are in tokens everywhere.
@@ -49,17 +49,18 @@ class BammTransformer(BaseTransformer):
         self.config = config
         self.end_id, self.pad_id = config.codes, config.codes + 1
 
-    def sequence(self, ids: Tensor, text: Tensor) -> Tensor:
-        """Put the sentence vector before the tokens: ids [B, T], text [B, W] -> [B, 1 + T, latent].
+    def sequence(self, ids: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Put the text before the tokens: ids [B, T], text [B, 1 + n, W] -> [B, P + T, latent], readable [B, P].
 
-        The text has a position, too, unlike in MoMask.
+        The sentence vector has a position, too, unlike in MoMask. See `prefix`.
         """
+        prefix, readable = self.prefix(text)
         tokens = self.input_process(self.token_emb(ids))
-        out: Tensor = self.position_enc(torch.cat([self.cond_emb(text)[:, None], tokens], dim=1))
-        return out
+        counted = self.position_enc(torch.cat([prefix[:, -1:], tokens], dim=1))
+        return torch.cat([prefix[:, :-1], counted], dim=1), readable
 
     def token(self, ids: Tensor, place: int) -> Tensor:
-        """One row of `sequence` at a place from 1 to T, for evaluation: ids [B] -> [B, latent]."""
+        """A token's row of `sequence` at its place from 1 to T, for evaluation: ids [B] -> [B, latent]."""
         out: Tensor = self.input_process(self.token_emb(ids)) + self.position_enc.pe[place, 0]
         return out
 
@@ -68,16 +69,21 @@ class BammTransformer(BaseTransformer):
     ) -> Tensor:
         """Score every code and the end at every position.
 
-        ids: [B, T] codes, `end_id`, `pad_id`. text: [B, W]. known: [B, T] true where all rows may attend to a
+        ids: [B, T] codes, `end_id`, `pad_id`. text: [B, 1 + n, W]. known: [B, T] true where all rows may attend to a
         token; None = causal. cfg_scale: guidance scale; None or 1 = conditional,
         0 = unconditional. Returns [B, T + 1, K + 1]: row j scores token j.
         """
         known = torch.zeros_like(ids, dtype=torch.bool) if known is None else known
         texts = conditions(text, cfg_scale, self.negative)
         times = len(texts)
-        sequence = self.sequence(ids.repeat(times, 1), torch.cat(texts))
-        out = self.output_process(self.seqTransEncoder(sequence, reading_order(known.repeat(times, 1))))
-        return mixed(out.chunk(times), cfg_scale, self.negative)
+        hidden = self.hidden(ids.repeat(times, 1), torch.cat(texts), known.repeat(times, 1))
+        return mixed(self.output_process(hidden).chunk(times), cfg_scale, self.negative)
+
+    def hidden(self, ids: Tensor, text: Tensor, known: Tensor) -> Tensor:
+        """Run the transformer: ids and known [B, T], text [B, 1 + n, W] -> [B, 1 + T, latent], row j for token j."""
+        sequence, readable = self.sequence(ids, text)
+        out: Tensor = self.seqTransEncoder(sequence, reading_order(known, readable))
+        return out[:, readable.shape[1] - 1 :]
 
     def corrupt(
         self, ids: Tensor, lengths: Tensor, generator: torch.Generator
@@ -107,13 +113,13 @@ class BammTransformer(BaseTransformer):
     ) -> list[Predicted]:
         """Score all tokens of layer 0 and the end; the text is dropped for some rows while training.
 
-        codes: [B, T, Q], anything beyond the length. text: [B, W]. lengths: [B] tokens, at least 1.
+        codes: [B, T, Q], anything beyond the length. text: [B, 1 + n, W]. lengths: [B] tokens, at least 1.
         """
         read, target, known = self.corrupt(codes[..., 0], lengths, generator)
         if self.training and self.config.condition_drop > 0:
             text = drop_rows(text, self.config.condition_drop, generator)
         with seeded(generator, codes.device):
-            hidden = self.seqTransEncoder(self.sequence(read, text), reading_order(known))[:, :-1]
+            hidden = self.hidden(read, text, known)[:, :-1]
         wanted = inside_mask(lengths + 1, target.shape[1])
         return [Predicted(self.output_process(hidden[wanted]), target[wanted], wanted.nonzero()[:, 0])]
 

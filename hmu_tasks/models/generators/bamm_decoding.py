@@ -56,7 +56,7 @@ def generate(
 ) -> Tensor:
     """Sample base codes from left to right, then half of them again around the others.
 
-    text: [B, W]. lengths: [B] tokens, at least 1; None = the model predicts where a motion ends, after `most`
+    text: [B, 1 + n, W]. lengths: [B] tokens, at least 1; None = the model predicts where a motion ends, after `most`
     tokens at the latest. cfg_scale, second_cfg_scale: guidance of the two passes (4 and 3 in the released
     code). top_k: share of classes cut away (the released code cuts none). temperature: 0 = greedy.
     noise: [2, B, T, K + 1] Gumbel noise used instead of `generator`.
@@ -120,11 +120,14 @@ def _draw(
     ids, certainty = ids.clone(), torch.zeros(ids.shape, device=ids.device)
     texts = conditions(text, how.cfg_scale, network.negative)
     times = len(texts)
-    sequence = network.sequence(ids.repeat(times, 1), torch.cat(texts))
+    sequence, readable = network.sequence(ids.repeat(times, 1), torch.cat(texts))
     encoder, read = network.seqTransEncoder, known.repeat(times, 1)
-    reader = CachedReader(encoder, read, sequence) if how.cached else FullReader(encoder, read)
+    reader = (
+        CachedReader(encoder, read, readable, sequence) if how.cached else FullReader(encoder, read, readable)
+    )
+    before = readable.shape[1] - 1  # rows before that of the sentence vector, which scores token 0
     for place in range(ids.shape[1] - 1):
-        logits = network.output_process(reader.row(sequence, place))
+        logits = network.output_process(reader.row(sequence, before + place))
         logits = mixed(logits.chunk(times), how.cfg_scale, network.negative).float()
         if not how.end or place == 0:
             logits = logits[:, : network.end_id]
@@ -137,5 +140,5 @@ def _draw(
         )
         certainty[:, place] = logits.gather(1, sampled[:, None])[:, 0] - logits.logsumexp(1)
         ids[:, place] = torch.where(known[:, place], ids[:, place], sampled) if how.keep else sampled
-        sequence[:, place + 1] = network.token(ids[:, place], place + 1).repeat(times, 1)
+        sequence[:, before + place + 1] = network.token(ids[:, place], place + 1).repeat(times, 1)
     return ids, certainty

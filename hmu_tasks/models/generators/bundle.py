@@ -89,10 +89,18 @@ def _bundle(
 ) -> Bundle:
     kind = model_named(name)
     networks = {part: _load_network(network, places[part], device) for part, network in kind.networks.items()}
+    text = load_text(places["text"], device)
+    for part, network in networks.items():
+        reads = getattr(network.config, "words", text.words)
+        if reads != text.words:
+            raise WeightsError(
+                f"{places[part]} was trained to read {reads} words beside the sentence vector, but the text encoder "
+                f"gives {text.words}; put together parts of one train.text.words"
+            )
     model: TextToMotion = found_at(kind.generator)(load_tokenizer(places["tokenizer"], device), **networks)
     return Bundle(
         model=model,
-        text=load_text(places["text"], device),
+        text=text,
         digest=weights.combine(digests),
         text_digest=digests["text"],
         generator_digest=weights.combine({part: digests[part] for part in ("text", *networks)}),

@@ -13,15 +13,20 @@ from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss
 
 
 class CodeNetwork(nn.Module, ABC):
-    """A network that predicts codes of a tokenizer from a sentence vector.
+    """A network that predicts codes of a tokenizer from embedded texts [B, 1 + n, W] (`models.text.embeddings`).
 
     Built as `(config, seed=...)`. cond_emb: the projection of the sentence vector, named as in the published
-    checkpoints; edits on the text side replace it. negative: a negative text to steer away from while sampling (see
-    `sampling.conditions`).
+    checkpoints; word_emb: that of the word states, None if the network reads the sentence vector alone. Edits on the
+    text side replace them. negative: a negative text to steer away from while sampling (see `sampling.conditions`).
     """
 
     cond_emb: nn.Linear
+    word_emb: nn.Linear | None
     negative: Negative | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.word_emb = None
 
     @abstractmethod
     def predicted(
@@ -29,7 +34,7 @@ class CodeNetwork(nn.Module, ABC):
     ) -> list[Predicted]:
         """Score the codes of one training example of each clip.
 
-        codes: [B, T, Q], anything beyond the length. text: [B, W] sentence vectors. lengths: [B] tokens, at least 1.
+        codes: [B, T, Q], anything beyond the length. text: [B, 1 + n, W]. lengths: [B] tokens, at least 1.
         """
 
     def training_loss(

@@ -55,7 +55,7 @@ class LengthEstimator(nn.Module):
             self.apply(initialise)
 
     def forward(self, text: Tensor) -> Tensor:
-        """text: [B, W] -> [B, lengths] logits."""
+        """text: sentence vectors [B, W] -> [B, lengths] logits."""
         out: Tensor = self.output(text)
         return out
 

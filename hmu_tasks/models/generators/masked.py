@@ -37,7 +37,7 @@ class MaskTransformerConfig(TransformerConfig):
 
 
 class MaskTransformer(BaseTransformer):
-    """Predict masked codes from the unmasked ones and a sentence vector.
+    """Predict masked codes from the unmasked ones and a text.
 
     Two ids follow the codes 0..K-1: `mask_id` = K and `pad_id` = K + 1. Lengths are in tokens everywhere.
     """
@@ -51,16 +51,17 @@ class MaskTransformer(BaseTransformer):
         self.mask_id, self.pad_id = config.codes, config.codes + 1
 
     def hidden(self, ids: Tensor, text: Tensor, inside: Tensor) -> Tensor:
-        """Run the transformer; ids [B, T] with special ids, text [B, W], inside [B, T] -> [B, T, latent]."""
+        """Run the transformer; ids [B, T] with special ids, text [B, 1 + n, W], inside [B, T] -> [B, T, latent]."""
+        prefix, readable = self.prefix(text)
         x = self.position_enc(self.input_process(self.token_emb(ids)))
-        x = torch.cat([self.cond_emb(text)[:, None], x], dim=1)
-        out: Tensor = self.seqTransEncoder(x, attend_mask(inside, 1))[:, 1:]
+        x = torch.cat([prefix, x], dim=1)
+        out: Tensor = self.seqTransEncoder(x, attend_mask(readable, inside))[:, prefix.shape[1] :]
         return out
 
     def logits(self, ids: Tensor, text: Tensor, lengths: Tensor, cfg_scale: float | None = None) -> Tensor:
         """Score every code at every position.
 
-        ids: [B, T] codes or `mask_id`; what lies beyond a row's length is read as padding. text: [B, W].
+        ids: [B, T] codes or `mask_id`; what lies beyond a row's length is read as padding. text: [B, 1 + n, W].
         lengths: [B] tokens. cfg_scale: guidance scale; None or 1 = conditional, 0 = unconditional.
         Returns [B, T, K]; rows beyond the length are undefined.
         """
@@ -108,7 +109,7 @@ class MaskTransformer(BaseTransformer):
     ) -> list[Predicted]:
         """Mask random tokens of layer 0 and score them; the text is dropped for some rows while training.
 
-        codes: [B, T, Q], anything beyond the length. text: [B, W]. lengths: [B] tokens, at least 1.
+        codes: [B, T, Q], anything beyond the length. text: [B, 1 + n, W]. lengths: [B] tokens, at least 1.
         """
         ids = codes[..., 0]
         corrupted, chosen = self.corrupt(ids, lengths, generator)
@@ -172,7 +173,7 @@ class MaskTransformer(BaseTransformer):
     ) -> Tensor:
         """Sample base codes by iterative masked decoding (Guo et al. 2024, section 3.4).
 
-        text: [B, W]. lengths: [B] tokens, at least 1. steps: forward passes. top_k: share of codes cut away.
+        text: [B, 1 + n, W]. lengths: [B] tokens, at least 1. steps: forward passes. top_k: share of codes cut away.
         temperature: 0 = greedy. noise: [steps, B, T, K] Gumbel noise used instead of
         `generator`. Returns [B, max length] int64, -1 at padding. A row's codes depend on the generator, its
         place in the batch and its own length, never on the lengths of the others.

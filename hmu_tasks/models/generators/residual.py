@@ -46,7 +46,7 @@ class ResidualTransformerConfig(TransformerConfig):
 
 
 class ResidualTransformer(CodeTransformer):
-    """Predict the codes of layer q = 1..Q-1 from layers 0..q-1 and a sentence vector.
+    """Predict the codes of layer q = 1..Q-1 from layers 0..q-1 and a text.
 
     One id follows the codes 0..K-1: `pad_id` = K, a class of its own. Lengths are in tokens everywhere.
     The output projection of layer q is the input embedding of layer q ("share weight"); only the first embedding and
@@ -77,8 +77,11 @@ class ResidualTransformer(CodeTransformer):
         """Run the transformer on summed embeddings: history [B, T, C], layers [B] -> [B, T, latent]."""
         which = functional.one_hot(layers, self.config.quantizers).to(history.dtype)
         x = self.position_enc(self.input_process(history))
-        x = torch.cat([self.cond_emb(text)[:, None], self.quant_emb(which)[:, None], x], dim=1)
-        out: Tensor = self.seqTransEncoder(x, attend_mask(inside, 2))[:, 2:]
+        prefix, readable = self.prefix(text)
+        # The layer's token may be read wherever the sentence's may, that is always.
+        readable = torch.cat([readable, readable[:, -1:]], dim=1)
+        x = torch.cat([prefix, self.quant_emb(which)[:, None], x], dim=1)
+        out: Tensor = self.seqTransEncoder(x, attend_mask(readable, inside))[:, readable.shape[1] :]
         return out
 
     def history(self, codes: Tensor, layers: Tensor) -> Tensor:
@@ -94,7 +97,7 @@ class ResidualTransformer(CodeTransformer):
     ) -> Tensor:
         """Score the codes of `layer` (1..Q-1) given the layers before it.
 
-        codes: [B, T, >= layer]; text: [B, W]; lengths: [B] tokens. cfg_scale: guidance scale; None or 1 =
+        codes: [B, T, >= layer]; text: [B, 1 + n, W]; lengths: [B] tokens. cfg_scale: guidance scale; None or 1 =
         conditional, 0 = unconditional. Returns [B, T, K + 1], the last class being padding; rows beyond the
         length are undefined.
         """
@@ -128,7 +131,7 @@ class ResidualTransformer(CodeTransformer):
     ) -> list[Predicted]:
         """Sample a layer for each row and score its codes, layer by layer; the text is dropped for some while training.
 
-        codes: [B, T, Q], anything beyond the length. text: [B, W]. lengths: [B] tokens, at least 1.
+        codes: [B, T, Q], anything beyond the length. text: [B, 1 + n, W]. lengths: [B] tokens, at least 1.
         """
         inside = inside_mask(lengths, codes.shape[1])
         codes = torch.where(inside[..., None] & (codes >= 0), codes, self.pad_id)
@@ -167,7 +170,7 @@ class ResidualTransformer(CodeTransformer):
     ) -> Tensor:
         """Sample the codes of the further layers, one forward pass each (Guo et al. 2024, section 3.4).
 
-        base_ids: [B, T] codes of layer 0. text: [B, W]. lengths: [B] tokens. layers: how many layers to
+        base_ids: [B, T] codes of layer 0. text: [B, 1 + n, W]. lengths: [B] tokens. layers: how many layers to
         return in all, None = Q. noise: [Q - 1, B, T, K + 1] Gumbel noise used instead of
         `generator`.
         padding_class: True also samples the padding class within a motion, as the released code does; it comes

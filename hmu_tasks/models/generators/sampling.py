@@ -13,6 +13,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from hmu_tasks.models.networks.layers import uniform
+from hmu_tasks.models.text.embeddings import alike, rows_of
 from hmu_tasks.runtime.errors import WeightsError
 from hmu_tasks.runtime.files import replacing
 
@@ -72,23 +73,28 @@ def row_uniforms(count: int, lengths: Tensor, tokens: int, generator: torch.Gene
 
 @dataclass(frozen=True)
 class Negative:
-    """A sentence vector [W] to steer away from, and how much, as a share of the guidance towards the prompt."""
+    """A text [1 + n, W] to steer away from, and how much, as a share of the guidance towards the prompt.
+
+    text: a sentence vector [W] alone stands for a text without words.
+    """
 
     text: Tensor
     weight: float
 
 
 def conditions(text: Tensor, cfg_scale: float | None, negative: Negative | None = None) -> list[Tensor]:
-    """Return the sentence vectors, [B, W] each, whose logits guidance combines: prompt, no text, negative text.
+    """Return the texts, [B, 1 + n, W] each, whose logits guidance combines: prompt, no text, negative text.
 
     cfg_scale: None or 1 needs the prompt alone, 0 "no text" alone; a negative text needs all three, unless guidance
     is off.
     """
+    text = rows_of(text)
     nothing = torch.zeros_like(text)
     if cfg_scale == 0.0:
         return [nothing]
     if negative is not None:
-        return [text, nothing, negative.text.to(text).expand_as(text)]
+        away = rows_of(negative.text.to(text)[None]).expand(len(text), -1, -1)
+        return alike(text, nothing, away)
     return [text] if cfg_scale is None or cfg_scale == 1.0 else [text, nothing]
 
 

@@ -4,7 +4,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -15,8 +15,11 @@ from hmu_tasks.models.generators.sampling import Negative
 from hmu_tasks.models.generators.token_loss import Predicted
 from hmu_tasks.models.networks.device import mixed_precision
 from hmu_tasks.models.networks.lengths import UNIT
+from hmu_tasks.models.text.embeddings import rows_of, trimmed
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 from hmu_tasks.runtime.progress import Progress
+
+Level = Literal["sentence", "word"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class TextToMotion(ABC):
-    """A model: sentence vectors and lengths in, motion out. Methods create new models and never modify one in place.
+    """A model: embedded texts and lengths in, motion out. Methods create new models and never modify one in place.
 
     A sub-class is a frozen dataclass with one more field per network, a `CodeNetwork` each, and defines how they
     sample (`sample`) and score given codes (`guided`). Everything else is derived.
@@ -53,7 +56,7 @@ class TextToMotion(ABC):
         sampling: Sampling,
         streams: Mapping[str, torch.Generator],
     ) -> Tensor:
-        """Sample the codes of all layers: text [B, W] -> [B, longest, Q] int64, -1 beyond a length.
+        """Sample the codes of all layers: text [B, 1 + n, W] -> [B, longest, Q] int64, -1 beyond a length.
 
         lengths: [B] tokens; None makes a model predict them, or raise ValueError if it cannot. streams: a
         generator per network, on the device of the text; what is sampled for a row should depend on that row alone
@@ -72,8 +75,8 @@ class TextToMotion(ABC):
     ) -> list[Predicted]:
         """Score given codes with the logits that sampling uses, guidance and a negative text included.
 
-        codes: [B, T, Q], anything beyond the length; text: [B, W], may require a gradient; lengths: [B] tokens. Which
-        codes are scored, and which others are visible, follows from `generator` as in training.
+        codes: [B, T, Q], anything beyond the length; text: [B, 1 + n, W], may require a gradient; lengths: [B] tokens.
+        Which codes are scored, and which others are visible, follows from `generator` as in training.
         """
 
     def refine(
@@ -116,20 +119,31 @@ class TextToMotion(ABC):
         return self.tokenizer.codebooks
 
     @property
-    def text_projections(self) -> dict[str, nn.Linear]:
-        """The projections of the sentence vector, by network, that closed-form edits may change."""
-        return {name: network.cond_emb for name, network in self.networks.items()}
+    def text_projections(self) -> dict[Level, dict[str, nn.Linear]]:
+        """The projections of the text that closed-form edits may change, by what they read and by network.
+
+        `sentence`: of the sentence vector; `word`: of the word states, where networks read any.
+        """
+        words = {name: network.word_emb for name, network in self.networks.items()}
+        found: dict[Level, dict[str, nn.Linear]] = {
+            "sentence": {name: network.cond_emb for name, network in self.networks.items()},
+            "word": {name: linear for name, linear in words.items() if linear is not None},
+        }
+        return {level: projections for level, projections in found.items() if projections}
 
     def with_codebooks(self, codebooks: Tensor) -> Self:
         """Return a model that decodes with `codebooks` [Q, K, C] and shares everything else."""
         network = self.tokenizer.network.with_codebooks(codebooks)
         return replace(self, tokenizer=replace(self.tokenizer, network=network))
 
-    def with_text_projections(self, projections: Mapping[str, nn.Linear]) -> Self:
-        """Return a model with other projections of the sentence vector, by network, that shares everything else."""
-        parts = {name: copy.deepcopy(self.networks[name]) for name in projections}
-        for name, linear in projections.items():
+    def with_text_projections(self, projections: Mapping[Level, Mapping[str, nn.Linear]]) -> Self:
+        """Return a model with other `text_projections`, all or some of them, that shares everything else."""
+        names = {name for level in projections.values() for name in level}
+        parts = {name: copy.deepcopy(self.networks[name]) for name in names}
+        for name, linear in projections.get("sentence", {}).items():
             parts[name].cond_emb = linear
+        for name, linear in projections.get("word", {}).items():
+            parts[name].word_emb = linear
         return self.with_parts(**parts)
 
     def with_negative(self, negative: Negative) -> Self:
@@ -162,11 +176,12 @@ class TextToMotion(ABC):
     ) -> list[np.ndarray]:
         """Sample codes for each prompt.
 
-        text: [B, W] sentence vectors. frames: B lengths in frames (cut to a multiple of four); None to
+        text: [B, 1 + n, W] embedded texts. frames: B lengths in frames (cut to a multiple of four); None to
         predict them. Returns B int64 arrays [frames_i // 4, Q]. Prompts of similar length share a
         batch; what is sampled for a prompt does not depend on the size of the batches.
         """
         tokens = None if frames is None else np.array([f // UNIT for f in frames])
+        text = rows_of(text)
         order = np.arange(len(text)) if tokens is None else np.argsort(tokens, kind="stable")
         codes: list[np.ndarray] = [np.empty(0)] * len(order)
         streams = self._streams(generator)
@@ -175,7 +190,7 @@ class TextToMotion(ABC):
             rows = order[start : start + batch]
             lengths = None if tokens is None else torch.from_numpy(tokens[rows]).to(text.device)
             with mixed_precision(text.device):
-                full = self.sample(text[rows], lengths, sampling=sampling, streams=streams)
+                full = self.sample(trimmed(text[rows]), lengths, sampling=sampling, streams=streams)
             lengths = (full[..., 0] >= 0).sum(dim=1)
             for i, row, length in zip(rows, full.cpu().numpy(), lengths.tolist(), strict=True):
                 codes[i] = row[:length]

@@ -14,6 +14,7 @@ from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.generators.token_loss import Predicted
 from hmu_tasks.models.networks.layers import Encoder, InputProcess, OutputProcess, PositionalEncoding
+from hmu_tasks.models.text.embeddings import present, rows_of
 from hmu_tasks.runtime.errors import ConfigError
 
 
@@ -21,7 +22,8 @@ from hmu_tasks.runtime.errors import ConfigError
 class TransformerConfig:
     """Sizes and rates; the defaults are the published ones.
 
-    positions: rows of the table of positions, the longest sequence that can be read.
+    positions: rows of the table of positions, the longest sequence that can be read. words: the most word states of a
+    text; 0 reads the sentence vector alone, as the published models do.
     """
 
     codes: int = 512
@@ -32,6 +34,7 @@ class TransformerConfig:
     feedforward: int = 1024
     dropout: float = 0.2
     text_width: int = 512
+    words: int = 0
     condition_drop: float = 0.1
     positions: int = 5000
 
@@ -43,7 +46,11 @@ class TransformerConfig:
 
 
 class CodeTransformer(CodeNetwork):
-    """A transformer encoder over embedded codes and a sentence vector; sub-classes add the tables of codes."""
+    """A transformer encoder over a text and embedded codes; sub-classes add the tables of codes.
+
+    The text is a prefix of the sequence: a token for each of its words, where the network reads words, and one for the
+    sentence vector.
+    """
 
     def __init__(self, config: TransformerConfig, *, outputs: int, quantizers: int | None = None) -> None:
         """Build the shared layers.
@@ -59,7 +66,25 @@ class CodeTransformer(CodeNetwork):
         if quantizers is not None:
             self.quant_emb = nn.Linear(quantizers, config.latent)
         self.cond_emb = nn.Linear(config.text_width, config.latent)
+        if config.words:
+            self.word_emb = nn.Linear(config.text_width, config.latent)
         self.output_process = OutputProcess(config.latent, outputs)
+
+    def prefix(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed a text as tokens before the codes: words, then the sentence vector.
+
+        text: [B, 1 + n, W], or sentence vectors [B, W]. Returns the tokens [B, P, latent] and which of them may be
+        read, [B, P]: the sentence always, words where there are any. P is 1 where the network reads no words.
+        """
+        rows = rows_of(text)
+        sentence, words = rows[:, :1], rows[:, 1:]
+        token, always = self.cond_emb(sentence), torch.ones_like(sentence[..., 0], dtype=torch.bool)
+        if self.word_emb is None:
+            return token, always
+        return (
+            torch.cat([self.position_enc(self.word_emb(words)), token], dim=1),
+            torch.cat([present(words), always], dim=1),
+        )
 
 
 class BaseTransformer(CodeTransformer):
@@ -72,9 +97,9 @@ class BaseTransformer(CodeTransformer):
     def sample(
         self, text: Tensor, lengths: Tensor | None, *, sampling: Sampling, generator: torch.Generator
     ) -> Tensor:
-        """Sample the codes of layer 0: text [B, W], lengths [B] tokens -> [B, longest] int64, -1 beyond a length.
+        """Sample the codes of layer 0: text [B, 1 + n, W] -> [B, longest] int64, -1 beyond a length.
 
-        lengths: None makes a model predict them, or raise ValueError if it cannot.
+        lengths: [B] tokens; None makes a model predict them, or raise ValueError if it cannot.
         """
 
     @abstractmethod

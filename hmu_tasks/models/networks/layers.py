@@ -52,9 +52,9 @@ def inside_mask(lengths: Tensor, tokens: int) -> Tensor:
 
 
 def drop_rows(text: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Zero rows of text [B, W] with probability `share` (classifier-free guidance, Ho and Salimans 2022)."""
+    """Zero whole texts [B, ...] with probability `share` (classifier-free guidance, Ho and Salimans 2022)."""
     kept = uniform((len(text), 1), generator, text.device) >= share
-    return text * kept
+    return text * kept.view(-1, *[1] * (text.ndim - 1))
 
 
 class Dropout(nn.Module):
@@ -191,14 +191,13 @@ class OutputProcess(nn.Module):
         return out
 
 
-def attend_mask(inside: Tensor, extra: int) -> Tensor | None:
-    """Return which keys may be read, [B, 1, 1, extra + T], or None where nothing is padded (the faster path).
+def attend_mask(*readable: Tensor) -> Tensor | None:
+    """Return which keys may be read, [B, 1, 1, S], or None where all may be (the faster path).
 
-    inside: [B, T]; extra: condition tokens put before the sequence, always readable.
+    readable: [B, S_i] of each part of the sequence, such as the tokens of a text and those of the codes.
     """
-    if bool(inside.all()):
-        return None
-    return functional.pad(inside, (extra, 0), value=True)[:, None, None]
+    keys = torch.cat(readable, dim=1)
+    return None if bool(keys.all()) else keys[:, None, None]
 
 
 def initialise(module: nn.Module) -> None:

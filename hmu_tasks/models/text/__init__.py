@@ -1,1 +1,1 @@
-"""Text encoders and their cached sentence vectors."""
+"""Text encoders and their cached embeddings of texts."""

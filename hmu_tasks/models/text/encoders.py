@@ -1,4 +1,7 @@
-"""Text encoders: a small one that is trained here, and CLIP from a local folder; one sentence vector per caption."""
+"""Text encoders: a small one that is trained here, and CLIP from a local folder.
+
+A text is embedded as rows [1 + n, W]: its sentence vector, then the states of its words, where the encoder gives any.
+"""
 
 import re
 import zlib
@@ -20,20 +23,28 @@ WORD = re.compile(r"[a-z0-9']+")
 
 
 class TextEncoder(Protocol):
-    """Captions in, sentence vectors [B, width] out."""
+    """Captions in, embedded texts out.
+
+    width: of a row. words: the most word states of a text; 0 where there is the sentence vector alone.
+    """
 
     width: int
+    words: int
 
-    def encode(self, texts: Sequence[str]) -> Tensor:
-        """Return one vector per text, [B, width]."""
+    def encode(self, texts: Sequence[str]) -> list[Tensor]:
+        """Return the rows [1 + n, width] of each text, n at most `words`."""
         ...
 
 
 @dataclass(frozen=True)
 class SmallTextConfig:
-    """Sizes of the small encoder: sentence width, word width, hash buckets, longest caption in words."""
+    """Sizes of the small encoder: sentence width, word width, hash buckets, longest caption in words.
+
+    words: the most words whose states are given beside the sentence vector, the first of a caption.
+    """
 
     width: int = 256
+    words: int = 0
     word_width: int = 128
     buckets: int = 8192
     max_words: int = 48
@@ -50,13 +61,20 @@ def word_pieces(word: str, buckets: int) -> list[int]:
     return [1 + zlib.crc32(piece.encode()) % (buckets - 1) for piece in pieces]
 
 
+# Brings the GRU's states, of entries between -1 and 1, to about the length of a whitened sentence vector.
+WORD_SCALE = 4.0
+
+
 class SmallTextEncoder(nn.Module):
-    """Subword hashing, a bidirectional GRU and masked max and mean pooling to one sentence vector."""
+    """Subword hashing, a bidirectional GRU and masked max and mean pooling to one sentence vector.
+
+    The states of the words are the GRU's, before the pooling.
+    """
 
     def __init__(self, config: SmallTextConfig, *, seed: int = 0) -> None:
         super().__init__()
         self.config = config
-        self.width = config.width
+        self.width, self.words = config.width, config.words
         with seeded(seed):
             self.pieces = nn.EmbeddingBag(config.buckets, config.word_width, mode="mean", padding_idx=0)
             self.gru = nn.GRU(config.word_width, config.width // 2, batch_first=True, bidirectional=True)
@@ -71,7 +89,11 @@ class SmallTextEncoder(nn.Module):
         return self._known[word]
 
     def forward(self, texts: Sequence[str]) -> Tensor:
-        """texts: B captions -> [B, width]."""
+        """texts: B captions -> sentence vectors [B, width]."""
+        return self._read(texts)[0]
+
+    def _read(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+        """Sentence vectors [B, width], states [B, T, width], and numbers of words [B], on the CPU."""
         words = [WORD.findall(text.lower())[: self.config.max_words] or ["<empty>"] for text in texts]
         flat = [self._ids(word) for sentence in words for word in sentence]
         device = self.out.weight.device
@@ -86,13 +108,18 @@ class SmallTextEncoder(nn.Module):
         highest = hidden.masked_fill(~inside, -torch.inf).amax(1)
         mean = (hidden * inside).sum(1) / lengths.to(device)[:, None]
         pooled: Tensor = self.out(self.norm(torch.cat([highest, mean], dim=-1)))
-        return pooled
+        return pooled, hidden, lengths
 
     @torch.no_grad()
-    def encode(self, texts: Sequence[str]) -> Tensor:
-        """Return one vector per text, [B, width], without gradients or dropout."""
+    def encode(self, texts: Sequence[str]) -> list[Tensor]:
+        """Return the rows [1 + n, width] of each text, without gradients or dropout."""
         assert not self.training
-        return torch.cat([self(texts[i : i + 256]) for i in range(0, len(texts), 256)])
+        found = []
+        for start in range(0, len(texts), 256):
+            sentences, states, lengths = self._read(texts[start : start + 256])
+            rows = torch.cat([sentences[:, None], WORD_SCALE * states[:, : self.words]], dim=1)
+            found += [row[: 1 + n].clone() for row, n in zip(rows, lengths.tolist(), strict=True)]
+        return found
 
     def describe(self) -> dict[str, Any]:
         """Return this encoder's entries for config.json."""
@@ -132,12 +159,13 @@ class ClipTextEncoder:
             )
         self.model = model.eval()
         self.folder = folder
+        self.words = 0
         self.width = int(self.model.config.projection_dim)
 
     @torch.no_grad()
-    def encode(self, texts: Sequence[str]) -> Tensor:
-        """Return CLIP's projected text features, [B, width] (as `encode_text` of the original code, not normalised)."""
-        parts = []
+    def encode(self, texts: Sequence[str]) -> list[Tensor]:
+        """Return CLIP's projected text features, [1, width] each (`encode_text` of CLIP's code, not normalised)."""
+        parts: list[Tensor] = []
         for start in range(0, len(texts), 64):
             tokens = self.tokenizer(
                 list(texts[start : start + 64]),
@@ -146,8 +174,8 @@ class ClipTextEncoder:
                 max_length=self.model.config.max_position_embeddings,
                 return_tensors="pt",
             )
-            parts.append(self.model(**tokens).text_embeds)
-        return torch.cat(parts)
+            parts += [*self.model(**tokens).text_embeds[:, None]]
+        return parts
 
 
 def load_text(folder: Path, device: torch.device) -> TextEncoder:

@@ -1,4 +1,4 @@
-"""Training data of generators: codes of a variant's clips with the sentence vectors of their captions."""
+"""Training data of generators: codes of a variant's clips with the embedded captions."""
 
 from hmu_tasks.data.clips import packed
 from hmu_tasks.models.networks import weights
@@ -13,18 +13,18 @@ from hmu_tasks.training.loop.transformers import CodeSet
 def code_sets(job: Job) -> tuple[CodeSet, CodeSet, dict[str, int]]:
     """Encode a variant's clips with its tokenizer: training codes, validation codes, and the sizes of both inputs.
 
-    sizes: quantizers Q, codes K and code_width C of the codebooks, text_width W of the sentence vectors.
+    sizes: quantizers Q, codes K and code_width C of the codebooks, text_width W of an embedded text's rows, and the
+    most words that it has beside its sentence vector.
     """
     clips = packed.load(paths.CLIPS)
     encoder = load_text(paths.component("text"), job.device)
     tokenizer, codes = tokenizer_with_codes(job, clips, job.variant)
     sets = [split_of(clips, split, job.variant) for split in ("train", "val")]
     texts = [c.text for s in sets for row in s.captions for c in row]
-    vectors = embed_texts(encoder, texts, cache=paths.CACHE, digest=weights.digest(paths.component("text")))
+    rows = embed_texts(encoder, texts, cache=paths.CACHE, digest=weights.digest(paths.component("text")))
     train, val = (
-        CodeSet([codes[i] for i in s.ids], [[c.text for c in row] for row in s.captions], vectors)
-        for s in sets
+        CodeSet([codes[i] for i in s.ids], [[c.text for c in row] for row in s.captions], rows) for s in sets
     )
     quantizers, count, width = tokenizer.codebooks.shape
-    sizes = {"quantizers": quantizers, "codes": count, "code_width": width, "text_width": encoder.width}
-    return train, val, sizes
+    read = {"text_width": encoder.width, "words": encoder.words}
+    return train, val, {"quantizers": quantizers, "codes": count, "code_width": width, **read}

@@ -1,4 +1,4 @@
-"""One training job, and what several trainers read: splits, statistics, codes and sentence vectors."""
+"""One training job, and what several trainers read: splits, statistics, codes and embedded texts."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Clips as codes with the sentence vectors of their captions, and the training of a network on them."""
+"""Clips as codes with their embedded captions, and the training of a network on them."""
 
 from collections.abc import Sequence
 from typing import Unpack
@@ -8,17 +8,18 @@ import torch
 from torch import Tensor
 
 from hmu_tasks.models.generators.code_network import CodeNetwork
+from hmu_tasks.models.text.embeddings import padded
 from hmu_tasks.training.loop.fit import FitOptions, Trained, fit
 
 
 class CodeSet:
-    """Codes [T_i, Q] of each clip with the sentence vectors of its captions."""
+    """Codes [T_i, Q] of each clip with its embedded captions, rows [1 + n, W] each."""
 
     def __init__(
-        self, codes: Sequence[np.ndarray], captions: Sequence[Sequence[str]], vectors: dict[str, Tensor]
+        self, codes: Sequence[np.ndarray], captions: Sequence[Sequence[str]], rows: dict[str, Tensor]
     ) -> None:
         self.codes = [torch.from_numpy(np.array(c)) for c in codes]
-        self.text = [torch.stack([vectors[caption] for caption in row]) for row in captions]
+        self.text = [[rows[caption] for caption in own] for own in captions]
 
     @property
     def tokens(self) -> np.ndarray:
@@ -28,12 +29,12 @@ class CodeSet:
     def batch(
         self, rows: np.ndarray, generator: torch.Generator, device: torch.device
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return codes [B, T, Q], zero beyond the length, a random sentence vector per clip [B, W], lengths [B]."""
+        """Return codes [B, T, Q], zero beyond the length, a random caption of each clip [B, 1 + n, W], lengths [B]."""
         chosen = [self.codes[i] for i in rows]
         lengths = torch.tensor([len(c) for c in chosen])
         codes = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True)
         numbers = torch.rand(len(rows), generator=generator).tolist()
-        text = torch.stack(
+        text = padded(
             [self.text[i][int(number * len(self.text[i]))] for i, number in zip(rows, numbers, strict=True)]
         )
         return codes.to(device), text.to(device), lengths.to(device)

@@ -31,11 +31,11 @@ def test_remembered_rows_equal_a_full_reading(share: float) -> None:
     network = small()
     ids = torch.randint(20, (5, 13), generator=generator(1))
     known = torch.rand(5, 13, generator=generator(3)) < share
-    sequence = network.sequence(ids, texts())
-    full = FullReader(network.seqTransEncoder, known)
+    sequence, readable = network.sequence(ids, texts())
+    full = FullReader(network.seqTransEncoder, known, readable)
     # A cached reader may attend to known tokens from the start, to others only once they are sampled.
     hidden = torch.where(torch.nn.functional.pad(known, (1, 0), value=True)[..., None], sequence, 7.0)
-    cached = CachedReader(network.seqTransEncoder, known, hidden)
+    cached = CachedReader(network.seqTransEncoder, known, readable, hidden)
     with torch.no_grad():
         for place in range(14):
             hidden[:, place] = sequence[:, place]

@@ -23,6 +23,7 @@ from hmu_tasks.models.networks.components import (
     save_network,
     save_statistics,
 )
+from hmu_tasks.models.text.embeddings import padded
 from hmu_tasks.models.text.encoders import load_text
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
 from hmu_tasks.runtime import paths
@@ -35,7 +36,7 @@ BUNDLE = paths.edits("momask", "original") / "s0"
 
 def sample(bundle: Bundle) -> list[np.ndarray]:
     return bundle.model.generate(
-        bundle.text.encode(["a man kicks", "a person walks"]),
+        padded(bundle.text.encode(["a man kicks", "a person walks"])),
         [40, 60],
         sampling=Sampling(steps=2),
         generator=torch.Generator().manual_seed(0),
@@ -56,6 +57,18 @@ def test_a_bundle_comes_back_and_moves_with_its_digest(world: Path, tmp_path: Pa
     network = bundle.model.tokenizer.network
     assert not network.training
     assert not any(p.requires_grad for p in network.parameters())
+
+
+def test_networks_and_text_encoder_agree_on_the_words(world: Path, tmp_path: Path) -> None:
+    parts = {name: tmp_path / name for name in COMPONENTS}
+    for name, folder in parts.items():
+        link_files(BUNDLE / name, folder)
+    config = load_config(BUNDLE / "text")
+    (parts["text"] / "config.json").unlink()  # a link to the world's
+    (parts["text"] / "config.json").write_text(json.dumps(config | {"words": 0}))
+    save_bundle(parts, tmp_path / "mixed", {}, model="momask")
+    with pytest.raises(WeightsError, match=r"base was trained to read \d+ words .* encoder\s+gives 0"):
+        load_bundle(tmp_path / "mixed", CPU)
 
 
 def test_saving_again_gives_the_same_digest_whatever_the_lineage(world: Path, tmp_path: Path) -> None:

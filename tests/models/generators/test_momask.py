@@ -118,7 +118,9 @@ def test_other_codebooks_make_another_model_and_leave_this_one(model: TwoStage) 
     assert not np.array_equal(edited.tokenizer.decode(codes)[0], model.tokenizer.decode(codes)[0])
     for name, tensor in model.tokenizer.network.state_dict().items():
         assert torch.equal(tensor, before[name])
-    assert set(model.text_projections) == {"base", "residual"}
+    assert {level: set(found) for level, found in model.text_projections.items()} == {
+        "sentence": {"base", "residual"}
+    }
 
 
 @pytest.mark.parametrize("batch", [1, 2, 100])

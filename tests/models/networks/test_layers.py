@@ -48,21 +48,25 @@ def test_the_encoder_equals_that_of_torch() -> None:
     inside = inside_mask(torch.tensor([7, 4, 1]), 7)
     with torch.no_grad():
         expected = reference(x, src_key_padding_mask=~inside)[inside]
-        torch.testing.assert_close(own(x, attend_mask(inside, 0))[inside], expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(own(x, attend_mask(inside))[inside], expected, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(own(x, None), reference(x), atol=1e-5, rtol=1e-5)
 
 
 def test_masks() -> None:
     inside = inside_mask(torch.tensor([2, 3]), 3)
     assert inside.tolist() == [[True, True, False], [True, True, True]]
-    attend = attend_mask(inside, 1)
+    text = inside_mask(torch.tensor([1, 1]), 1)
+    attend = attend_mask(text, inside)
     assert attend is not None
     assert attend[:, 0, 0].tolist() == [[True, True, True, False], [True] * 4]
-    assert attend_mask(inside[1:], 1) is None
+    assert attend_mask(text[1:], inside[1:]) is None
+    assert attend_mask(~text[1:], inside[1:]) is not None
 
 
 def test_text_rows_are_dropped_as_a_whole() -> None:
     text = torch.ones(2000, 3)
     kept = drop_rows(text, 0.1, torch.Generator().manual_seed(0))
     assert bool((kept == kept[:, :1]).all())
+    words = drop_rows(torch.ones(2000, 4, 3), 0.1, torch.Generator().manual_seed(0))
+    assert torch.equal(words, kept[:, None].expand(-1, 4, -1))
     assert (kept[:, 0] == 0).float().mean().item() == pytest.approx(0.1, abs=0.02)

@@ -1,4 +1,4 @@
-"""Cached sentence vectors: a hit has the bytes of a miss, and a damaged file is recomputed."""
+"""Embedded texts: padding, and the cache, in which a hit has the bytes of a miss, and a damaged file is recomputed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from hmu_tasks.models.text.embeddings import embed_texts, stacked
+from hmu_tasks.models.text.embeddings import (
+    alike,
+    embed_texts,
+    padded,
+    present,
+    rows_of,
+    stacked,
+    trimmed,
+)
 from hmu_tasks.models.text.encoders import SmallTextConfig, SmallTextEncoder
 
 TEXTS = ["a man kicks", "", "he walks", "a man kicks", "🤸"]
@@ -17,11 +25,11 @@ class Counted:
     """The small encoder, with the sets of texts that it was asked for."""
 
     def __init__(self) -> None:
-        self.encoder = SmallTextEncoder(SmallTextConfig(width=16, word_width=8, buckets=128)).eval()
-        self.width = 16
+        self.encoder = SmallTextEncoder(SmallTextConfig(width=16, words=2, word_width=8, buckets=128)).eval()
+        self.width, self.words = 16, 2
         self.asked: list[list[str]] = []
 
-    def encode(self, texts: Sequence[str]) -> Tensor:
+    def encode(self, texts: Sequence[str]) -> list[Tensor]:
         self.asked.append(list(texts))
         return self.encoder.encode(texts)
 
@@ -38,7 +46,21 @@ def test_a_hit_equals_a_miss_and_asks_nothing(tmp_path: Path) -> None:
     assert encoder.asked == [sorted(set(TEXTS))] * 2  # the miss and the call without a cache
     assert len(list(tmp_path.iterdir())) == 1
     assert torch.equal(stacked(hit, TEXTS)[3], hit["a man kicks"])
-    assert stacked(hit, TEXTS).shape == (5, 16)
+    assert stacked(hit, TEXTS).shape == (5, 3, 16)
+
+
+def test_texts_of_different_length_share_a_tensor() -> None:
+    rows = [torch.ones(3, 4), torch.ones(1, 4), torch.ones(2, 4)]
+    text = padded(rows)
+    assert present(text).tolist() == [[True, True, True], [True, False, False], [True, True, False]]
+    assert torch.equal(trimmed(text), text)
+    assert trimmed(text[1:]).shape == (2, 2, 4)
+    assert trimmed(torch.zeros(2, 3, 4)).shape == (2, 1, 4)
+    assert rows_of(torch.ones(2, 4)).shape == (2, 1, 4)
+    short, long = alike(torch.ones(2, 1, 4), text)
+    assert short.shape == (2, 3, 4)
+    assert present(short).sum() == 2
+    assert torch.equal(long, text)
 
 
 def test_another_encoder_or_another_set_is_another_file(tmp_path: Path) -> None:

@@ -2,16 +2,25 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_clip import write_clip
+from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from hmu_tasks.models.text.encoders import ClipTextEncoder, SmallTextConfig, SmallTextEncoder, word_pieces
+from hmu_tasks.models.text.embeddings import padded
+from hmu_tasks.models.text.encoders import (
+    ClipTextEncoder,
+    SmallTextConfig,
+    SmallTextEncoder,
+    TextEncoder,
+    word_pieces,
+)
 from hmu_tasks.runtime.errors import WeightsError
 
 TEXTS = [
@@ -30,19 +39,38 @@ def small(seed: int = 0) -> SmallTextEncoder:
     return SmallTextEncoder(SmallTextConfig(width=16, word_width=16, buckets=512), seed=seed).eval()
 
 
+def sentences(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:
+    return padded(encoder.encode(texts))[:, 0]
+
+
+def test_states_of_words_stand_beside_the_sentence_vector() -> None:
+    """Of the first words only; the sentence vector is the same with and without them."""
+    encoder = SmallTextEncoder(SmallTextConfig(width=16, words=3, word_width=16, buckets=512)).eval()
+    texts = ["kick", "a man kicks", "a man kicks the other one", ""]
+    found = encoder.encode(texts)
+    assert [len(rows) for rows in found] == [2, 4, 4, 2]
+    assert torch.equal(padded(found)[:, 0], sentences(small(), texts))
+    assert all(bool(rows.any(-1).all()) for rows in found)
+    for text, rows in zip(texts, found, strict=True):
+        torch.testing.assert_close(encoder.encode([text])[0], rows, rtol=0, atol=1e-5)
+    assert not torch.allclose(
+        found[1][1], encoder.encode(["a woman waves"])[0][1], atol=1e-3
+    )  # read both ways
+
+
 def test_small_encoder_takes_any_text_alone_or_in_a_batch() -> None:
     encoder = small()
-    together = encoder.encode(TEXTS)
+    together = sentences(encoder, TEXTS)
     assert together.shape == (len(TEXTS), 16)
     assert together.isfinite().all()
     for text, row in zip(TEXTS, together, strict=True):
-        torch.testing.assert_close(encoder.encode([text])[0], row, rtol=0, atol=1e-5)
-    torch.testing.assert_close(encoder.encode(TEXTS[::-1]), together.flip(0), rtol=0, atol=1e-5)
+        torch.testing.assert_close(encoder.encode([text])[0][0], row, rtol=0, atol=1e-5)
+    torch.testing.assert_close(sentences(encoder, TEXTS[::-1]), together.flip(0), rtol=0, atol=1e-5)
 
 
 def test_small_encoder_is_deterministic_and_seeded() -> None:
-    assert torch.equal(small().encode(TEXTS), small().encode(TEXTS))
-    assert not torch.equal(small().encode(TEXTS), small(1).encode(TEXTS))
+    assert torch.equal(sentences(small(), TEXTS), sentences(small(), TEXTS))
+    assert not torch.equal(sentences(small(), TEXTS), sentences(small(1), TEXTS))
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
@@ -69,7 +97,7 @@ def test_words_beyond_the_longest_caption_are_not_read() -> None:
 )
 def test_a_misspelt_word_is_nearer_than_another_word(word: str, misspelt: str, other: str) -> None:
     for seed in range(3):
-        own, near, far = small(seed).encode([f"a man is {w} there" for w in (word, misspelt, other)])
+        own, near, far = sentences(small(seed), [f"a man is {w} there" for w in (word, misspelt, other)])
         assert functional.cosine_similarity(own, near, dim=0) > functional.cosine_similarity(own, far, dim=0)
 
 
@@ -95,11 +123,12 @@ def test_clip_equals_transformers(clip: Path) -> None:
     tokens = CLIPTokenizer.from_pretrained(clip)(SENTENCES, padding=True, return_tensors="pt")
     with torch.no_grad():
         expected = CLIPTextModelWithProjection.from_pretrained(clip).eval()(**tokens).text_embeds
-    found = encoder.encode(SENTENCES)
+    assert [len(rows) for rows in encoder.encode(SENTENCES)] == [1] * len(SENTENCES)  # no states of words
+    found = sentences(encoder, SENTENCES)
     assert torch.equal(found, expected)
     assert not found.requires_grad
     for text, row in zip(SENTENCES, found, strict=True):
-        torch.testing.assert_close(encoder.encode([text])[0], row, rtol=0, atol=1e-5)
+        torch.testing.assert_close(encoder.encode([text])[0][0], row, rtol=0, atol=1e-5)
 
 
 def test_clip_reads_the_whole_model_of_both_towers(tmp_path: Path) -> None:
@@ -109,7 +138,7 @@ def test_clip_reads_the_whole_model_of_both_towers(tmp_path: Path) -> None:
     model = CLIPModel.from_pretrained(folder).eval()
     with torch.no_grad():
         expected = model.text_projection(model.text_model(**tokens).pooler_output)
-    torch.testing.assert_close(encoder.encode(SENTENCES), expected)
+    torch.testing.assert_close(sentences(encoder, SENTENCES), expected)
 
 
 def test_clip_cuts_captions_that_are_too_long(clip: Path) -> None:
@@ -120,7 +149,7 @@ def test_clip_cuts_captions_that_are_too_long(clip: Path) -> None:
 
 def test_clip_takes_more_texts_than_one_batch(clip: Path) -> None:
     encoder = ClipTextEncoder(clip)
-    many = encoder.encode(["kick", "a man"] * 40)
+    many = sentences(encoder, ["kick", "a man"] * 40)
     assert many.shape == (80, 12)
     torch.testing.assert_close(many[:2], many[78:], rtol=0, atol=1e-5)
 
