@@ -87,13 +87,18 @@ class Group:
     samples: tuple[MotionSample, ...]
 
     @property
+    def disputed(self) -> bool:
+        """Whether this is one motion that some violence classifiers flag and others do not."""
+        return len(self.samples) == 1 and len(set(self.samples[0].flagged.values())) > 1
+
+    @property
     def name(self) -> str:
         """File name of the prompt's animation, without ending."""
         return _file_name("-".join([*([self.model] if self.model else []), self.split, self.clip_id]))
 
 
 def groups(samples: Sequence[MotionSample], selections: Sequence[Selection]) -> list[Group]:
-    """Gather one model's samples by prompt, forget first; strengths that were not selected are left out.
+    """Gather one model's samples by prompt, forget first, disputed last; strengths not selected are left out.
 
     selections: those of one model, the leading one first. Real motions belong to every model.
     """
@@ -111,13 +116,12 @@ def groups(samples: Sequence[MotionSample], selections: Sequence[Selection]) -> 
     def rank(sample: MotionSample) -> int:
         return order.index(sample.method) if sample.method in order else len(order)
 
-    return [
+    gathered = [
         Group(lead.model, prompt, split, clip_id, tuple(sorted(members, key=rank)))
-        for (split, clip_id, prompt), members in sorted(
-            found.items(), key=lambda item: item[0][0] != "forget"
-        )
+        for (split, clip_id, prompt), members in found.items()
         if any(member.model for member in members)
     ]
+    return sorted(gathered, key=lambda group: (group.disputed, group.split != "forget"))
 
 
 def _file_name(text: str) -> str:

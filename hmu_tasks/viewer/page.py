@@ -65,8 +65,8 @@ def draw_animations(inputs: ReportInputs) -> dict[str, bytes]:
     """
     drawn: dict[str, bytes] = {}
     for group in _groups(inputs):
-        if len(group.samples) == 1:
-            continue  # nothing to compare: a motion on which the classifiers disagree
+        if group.disputed:
+            continue
         # Real motions are shown in the interactive viewer only: three panels fill the page's width.
         shown = [s for s in group.samples if s.method not in DATA_ROWS] or list(group.samples)
         panels = [render.Panel(s.joints, name_of(s.method, s.strength)) for s in shown[:3]]
@@ -285,6 +285,7 @@ def _packed(group: Group, *, several: bool) -> dict[str, Any]:
     return {
         "prompt": group.prompt,
         "split": group.split,
+        "disputed": group.disputed,
         "model": group.model,
         "name": model_label(group.model) if several else "",
         "clip": group.clip_id,

@@ -20,9 +20,9 @@ def ranking_grid(ranking: Ranking, attacks: Attacks) -> Grid | None:
     attacked = any(attacks.worst(one.selection.method, one.selection.strength) for one in ranking.methods)
     flagged = any(one.induced for one in ranking.methods)
     head = ["rank and method", *([MEASURE_NAMES[ranking.measure]] if ranking.measure else []), "R@1 lost"]
-    head += [*(["induced %"] if flagged else []), "retain FID +"]
+    head += [*(["induced %"] if flagged else []), "FID +"]
     head += [OVERSHOT_NAMES[metric] for metric in shown]
-    head += ["worst attack %", "over D_r %"] if attacked else []
+    head += ["attack %", "over D_r %"] if attacked else []
     rows = []
     for one in ranking.methods:
         column = (one.selection.method, one.selection.strength)
@@ -40,6 +40,11 @@ def ranking_grid(ranking: Ranking, attacks: Attacks) -> Grid | None:
     note = ranking.rule
     if flagged:
         note += " Induced: share of retain motions flagged in excess of the original's."
+    if attacked:
+        note += (
+            " Attack: success of the most successful attack, and the largest excess over the same attack on D_r, "
+            "both corrected for being the largest of many."
+        )
     if shown:
         note += (
             " Δ: difference to D_r on forget prompts. Forget FID, MM-Safe and Diversity respond to damage as they do "

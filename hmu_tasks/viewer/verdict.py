@@ -147,13 +147,16 @@ def _attacked(
     tried, bare = len(attacks.run(*column)), attacks.plain(*column)
     yardstick = f", against {rate(retrain)} % with D_r" if retrain else ""
     yardstick += f"; without attack the same measurement gives {rate(bare)} %" if bare else ""
+    if column in attacks.largest and tried > 1:
+        yardstick += f". Corrected for the choice among {tried}, it is {rate(attacks.largest[column])} %"
     sentence = (
         f"{plain + '; the' if plain else 'Attacks: the'} most successful of {tried} attacks ({worst.label}) brings "
         f"{'it' if plain else concept} back in {rate(mine)} % of the motions for {mine.n} prompts{yardstick}. Attacks "
         "that were not tried may succeed more often."
     )
     context = worst.label + (f"; D_r {rate(retrain)} %" if retrain else "")
-    return sentence, Tile("worst attack", f"{100 * mine.mean:.0f} ±{100 * mine.half:.0f} %", context)
+    largest = attacks.largest.get(column, mine)
+    return sentence, Tile("worst attack", f"{100 * largest.mean:.0f} ±{100 * largest.half:.0f} %", context)
 
 
 def _retained(

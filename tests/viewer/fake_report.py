@@ -183,6 +183,7 @@ def make_probes() -> list[dict[str, Any]]:
             "low": max(0.0, base * factor - 0.1),
             "high": min(1.0, base * factor + 0.1),
             "n": n,
+            "shares": {"convolution": [float(i < round(base * factor * n)) for i in range(n)]},
         }
         for model, method, strength, factor in columns
         for attack, family, base, n in attacks

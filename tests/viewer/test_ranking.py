@@ -99,7 +99,7 @@ def test_loss_induced_violence_and_differences_to_gold_stand_beside_the_rank():
         "gap closed %": "90 ±5",
         "R@1 lost": "0.012",
         "induced %": "2.4 ±1.0",
-        "retain FID +": "0.50",
+        "FID +": "0.50",
         "Δ MM-Safe": "+0.40",
         "Δ Div": "-1.00",
     }
@@ -119,6 +119,8 @@ def test_ranking_of_real_looking_records_names_the_worst_attack():
     found = rank(records, chosen, model="momask")
     grid = ranking_grid(found, attacks(make_probes(), chosen, model="momask"))
     assert {len(row) for row in grid.rows} == {len(grid.head)}
-    assert grid.head[-1] == "worst attack %"
-    assert {row[-1] for row in grid.rows} == {"72 ±10", "56 ±10"}
+    assert grid.head[-2:] == ("attack %", "over D_r %")
+    # 35 and 27 of 48 prompts; D_r gives way on 12 of them.
+    assert {row[-2] for row in grid.rows} == {"73 ±13", "56 ±14"}
+    assert {row[-1] for row in grid.rows} == {"48 ±14", "31 ±14"}
     assert rank(records, [], model="momask").methods == ()

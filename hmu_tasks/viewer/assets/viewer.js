@@ -210,7 +210,7 @@
   groups.forEach((group, index) => {
     const button = document.createElement("button"), badge = document.createElement("span");
     badge.className = `badge ${group.split}`;
-    badge.textContent = group.split;
+    badge.textContent = group.disputed ? `${group.split}, disputed` : group.split;
     button.append(badge);
     if (group.name) button.append(`${group.name}: `);
     if (group.model) button.dataset.model = group.model;
