@@ -16,7 +16,7 @@ from hmu_tasks.viewer.table import Cell, ProbeRecord, Selection, pool
 # In the order of what an attacker needs; a family that is not named here follows under its own name.
 FAMILIES = {
     "text": "wording of the prompt",
-    "embedding": "sentence vector",
+    "embedding": "embedded text",
     "weights": "access to the weights",
     "precision": "numeric precision",
     RESTORED: "original components restored: no attack, locates the edit",

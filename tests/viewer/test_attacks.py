@@ -11,7 +11,7 @@ def test_rows_stand_by_family_and_columns_from_the_original_on():
     names = [(family, [row.name for row in rows]) for family, rows in found.families()]
     assert names == [
         ("wording of the prompt", ["none", "misspelling"]),
-        ("sentence vector", ["gradient"]),
+        ("embedded text", ["gradient"]),
         ("access to the weights", ["relearning-8x20"]),
         ("numeric precision", ["bf16"]),
     ]
