@@ -122,5 +122,5 @@ def test_ranking_of_real_looking_records_names_the_worst_attack():
     assert grid.head[-2:] == ("attack %", "over D_r %")
     # 35 and 27 of 48 prompts; D_r gives way on 12 of them.
     assert {row[-2] for row in grid.rows} == {"73 ±13", "56 ±14"}
-    assert {row[-1] for row in grid.rows} == {"48 ±14", "31 ±14"}
+    assert {row[-1] for row in grid.rows} == {"45 ±14", "28 ±13"}
     assert rank(records, [], model="momask").methods == ()
