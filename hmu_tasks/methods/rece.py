@@ -45,7 +45,7 @@ def apply(given: "Inputs", knobs: Rece, *, seed: int) -> "Iterator[Edit]":
         rounds=knobs.rounds,
         adversarial_ridge=knobs.adversarial_ridge,
     )
-    yield from text_edits(given, knobs, resistant, seed=seed, target=knobs.target)
+    yield from text_edits(given, knobs, resistant, seed=seed, target=knobs.target, scrambled=knobs.scrambled)
 
 
 def adversarial(
@@ -98,7 +98,7 @@ def edit(
     terms = {
         name: [
             unified.erasing(weight, texts, strength=strength, weight=erase),
-            unified.keeping(weight, texts.retain, weight=preserve),
+            unified.keeping(weight, texts.kept, weight=preserve),
         ]
         for name, weight in original.items()
     }

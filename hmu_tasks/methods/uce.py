@@ -29,7 +29,7 @@ def apply(given: "Inputs", knobs: Uce, *, seed: int) -> "Iterator[Edit]":
         yield released_edit(given, unified.edit_as_released)
         return
     edit = partial(unified.edit, erase=knobs.erase, preserve=knobs.preserve, ridge=knobs.ridge)
-    yield from text_edits(given, knobs, edit, seed=seed, target=knobs.target)
+    yield from text_edits(given, knobs, edit, seed=seed, target=knobs.target, scrambled=knobs.scrambled)
 
 
 METHOD = Method(

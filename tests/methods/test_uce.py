@@ -1,5 +1,6 @@
 """UCE: released weights, the repaired closed form, and what an edit may touch."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from hmu_tasks.methods.shared import unified
 from hmu_tasks.methods.shared.closed_form import Term, Texts, nearest_retain, solve, towards_retain
+from hmu_tasks.methods.shared.text_edits import scramble
 from hmu_tasks.runtime.errors import ConfigError
 
 
@@ -120,6 +122,27 @@ def test_more_strength_forgets_more(layers: dict[str, nn.Linear], texts: Texts) 
     assert found[2][1] < 0.5
     careful = unified.edit(layers, texts, preserve=100.0)
     assert gaps(careful, layers, texts)[1] < 0.5 * found[2][1]
+
+
+def test_scrambled_texts_are_preserved_and_nothing_else_is_read_from_them(
+    layers: dict[str, nn.Linear], texts: Texts
+) -> None:
+    odd = random(50, 16, seed=9)
+    odd[:, 0] -= 2.0  # on the other side of the concept's direction, where no retain text is
+    plain, careful = (unified.edit(layers, one, ridge=1e-4) for one in (texts, replace(texts, scrambled=odd)))
+    old = layers["base"]
+    with torch.no_grad():
+        drift = [float((edited["base"](odd) - old(odd)).norm()) for edited in (plain, careful)]
+    assert drift[1] < 0.85 * drift[0]
+    assert gaps(careful, layers, texts)[0] < 0.6
+    assert torch.equal(texts.kept, texts.retain)
+
+
+def test_scrambling_keeps_the_lengths_of_words_and_replaces_about_half() -> None:
+    text = "a person walks forward slowly and then turns around " * 20
+    found = scramble(text, np.random.default_rng(0)).split()
+    assert [len(word) for word in found] == [len(word) for word in text.split()]
+    assert 0.4 < np.mean([a == b for a, b in zip(found, text.split(), strict=True)]) < 0.6
 
 
 def test_no_strength_is_the_identity_and_the_input_stays(layers: dict[str, nn.Linear], texts: Texts) -> None:

@@ -21,12 +21,19 @@ class Texts:
     """Vectors that an edit is fitted to: sentence vectors, or word states.
 
     forget: [n, W], of the concept; retain: [m, W], of everything to preserve; target: [n, W], the vector whose output
-    each forget text is mapped to.
+    each forget text is mapped to. scrambled: [k, W], texts of words that nobody knows, of which only the outputs are
+    preserved.
     """
 
     forget: Tensor
     retain: Tensor
     target: Tensor
+    scrambled: Tensor | None = None
+
+    @property
+    def kept(self) -> Tensor:
+        """All texts whose outputs are preserved, [m + k, W]."""
+        return self.retain if self.scrambled is None else torch.cat([self.retain, self.scrambled])
 
     def __post_init__(self) -> None:
         if not len(self.forget) or not len(self.retain):

@@ -47,10 +47,13 @@ class ConceptKnobs(ShiftKnobs):
 
     target: the text whose output a forget text is mapped to: the retain text most like it (`nearest`), itself shifted
     by the difference of the means (`shifted`), or the empty text.
+    scrambled: how many retain captions with half of their words replaced by meaningless ones are preserved, too, so
+    that sentences of unknown words stay where they are.
     published: one edit with the released words, weights and bugs, without a strength.
     """
 
     target: Target
+    scrambled: Annotated[int, Field(ge=0)]
     erase: Rate
     preserve: Rate
     ridge: Rate

@@ -5,7 +5,7 @@ itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,10 +63,16 @@ class ReleasedEdit(Protocol):
 
 
 def text_edits(
-    given: Inputs, knobs: TextKnobs, edit: TextEdit, *, seed: int, target: Target = "shifted"
+    given: Inputs,
+    knobs: TextKnobs,
+    edit: TextEdit,
+    *,
+    seed: int,
+    target: Target = "shifted",
+    scrambled: int = 0,
 ) -> Iterator[Edit]:
     """Yield an edit of the projections per strength, which is in per cent."""
-    model, texts = given.bundle.model, written_texts(given, knobs, seed=seed)
+    model, texts = given.bundle.model, written_texts(given, knobs, seed=seed, scrambled=scrambled)
     learned = texts.by_level(target)
     for strength in knobs.strengths:
         edited = {
@@ -96,11 +102,15 @@ def released_edit(given: Inputs, edit: ReleasedEdit) -> Edit:
 
 @dataclass(frozen=True)
 class Written:
-    """Embedded texts that an edit learns from: forget [n, 1 + m, W], retain [...], and the empty one [1, ...]."""
+    """Embedded texts that an edit learns from: forget [n, 1 + m, W], retain [...], and the empty one [1, ...].
+
+    scrambled: retain captions with meaningless words, [k, ...].
+    """
 
     forget: Tensor
     retain: Tensor
     empty: Tensor
+    scrambled: Tensor | None = None
 
     def by_level(self, target: Target) -> dict[Level, Texts]:
         """Pair sentence vectors, and word states where the encoder gives any, with what they are to read as."""
@@ -110,7 +120,10 @@ class Written:
         forget, retain, empty = (_words(text) for text in (self.forget, self.retain, self.empty))
         if len(forget):
             found["word"] = _texts(forget, retain, empty, target)
-        return found
+        if self.scrambled is None:
+            return found
+        kept = {"sentence": self.scrambled[:, 0], "word": _words(self.scrambled)}
+        return {level: replace(texts, scrambled=kept[level]) for level, texts in found.items()}
 
     def sizes(self, kind: str) -> dict[str, Any]:
         """Say which texts an edit learned from, and how many."""
@@ -131,14 +144,26 @@ def _texts(forget: Tensor, retain: Tensor, empty: Tensor, target: Target) -> Tex
     return Texts(forget, retain, targets[target]())
 
 
-def written_texts(given: Inputs, knobs: TextKnobs, *, seed: int) -> Written:
-    """Embed what stands for the concept and for the rest."""
+def written_texts(given: Inputs, knobs: TextKnobs, *, seed: int, scrambled: int = 0) -> Written:
+    """Embed what stands for the concept and for the rest; scrambled: so many more of the rest are scrambled."""
     written: list[Sequence[str]] = [given.keywords, PUBLISHED_RETAIN]
     if knobs.texts == "captions":
         known = given.captions
         seeds = [given.seed, seed]
         written = [sample(known[role], knobs.captions, seed=seeds) for role in ("forget", "retain")]
-    return Written(*given.embed(*written, [PUBLISHED_TARGET]))
+    if not scrambled:
+        return Written(*given.embed(*written, [PUBLISHED_TARGET]))
+    sources = sample(given.captions["retain"], scrambled, seed=[given.seed, seed, 1])
+    rng = np.random.default_rng([given.seed, seed, 2])
+    return Written(*given.embed(*written, [PUBLISHED_TARGET], [scramble(text, rng) for text in sources]))
+
+
+def scramble(text: str, rng: np.random.Generator) -> str:
+    """Replace about half of a text's words by random letters of the same number."""
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    return " ".join(
+        "".join(rng.choice(letters, len(word))) if rng.random() < 0.5 else word for word in text.split()
+    )
 
 
 def sample(captions: Sequence[str], count: int, *, seed: Sequence[int]) -> list[str]:

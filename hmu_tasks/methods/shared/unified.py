@@ -46,7 +46,7 @@ def edit(
                 weight,
                 [
                     erasing(weight, texts, strength=strength, weight=erase),
-                    keeping(weight, texts.retain, weight=preserve),
+                    keeping(weight, texts.kept, weight=preserve),
                 ],
                 ridge=ridge * scale_of(texts.retain),
             ),
