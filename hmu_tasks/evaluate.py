@@ -197,12 +197,15 @@ def _edits(
             tested[split].add(several)
         if name == first:
             shown = _sample_rows(params, session)
-            for split, disputed in _disputed(tested, params.evaluate.samples.disputed).items():
-                shown[split] += [i for i in disputed if i not in shown[split]]
-            samples += [
-                ({**label, "edit": name, "strength": edits[name]["strength"]}, joints)
-                for label, joints in session.samples(bundle, shown)
-            ]
+            disputed = {
+                split: [i for i in rows if i not in shown[split]]
+                for split, rows in _disputed(tested, params.evaluate.samples.disputed).items()
+            }
+            for told, chosen_rows in ((False, shown), (True, disputed)):
+                more = {"edit": name, "strength": edits[name]["strength"], "disputed": told}
+                samples += [
+                    ({**label, **more}, joints) for label, joints in session.samples(bundle, chosen_rows)
+                ]
         add(bundle, name, tested)
     return rows, samples
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from hmu_tasks.data.clips.id_lists import id_list
 from hmu_tasks.evaluation.record_files import read_records
+from hmu_tasks.metrics import metric as described
 from hmu_tasks.metrics.comparisons import (
     CLOSURE,
     LOSS,
@@ -87,7 +88,7 @@ def _no_gap(ends: Sequence[Record], names: Sequence[str]) -> str:
         wrong = gap.mean <= 0 if name == FID else gap.mean >= 0
         if wrong or (gap.low is not None and gap.high is not None and gap.low <= 0 <= gap.high):
             return (
-                f"on the validation split D_r's {'forget FID' if name == FID else 'violence rate'} is "
+                f"on the validation split D_r's {described(name).label} is "
                 f"{retrain.mean:.3g}, the original's {original.mean:.3g}"
                 f"{'' if wrong else ', which do not differ beyond the noise'}"
             )

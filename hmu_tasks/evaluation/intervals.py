@@ -44,14 +44,15 @@ def records(
     for name, values in measured.values.items():
         found = _interval(measured, name, seed)
         mean = float(np.mean(values))
+        lowest, highest = (0.0, 1.0) if metric(name).unit == "share" else (-np.inf, np.inf)
         row: Record = {
             **identity,  # type: ignore[typeddict-item]  # the other keys are not required
             "split": measured.split.name,
             "metric": name,
             "mean": mean,
             "interval": found.source,
-            "low": None if found.low is None else min(mean, found.low),
-            "high": None if found.high is None else max(mean, found.high),
+            "low": None if found.low is None else max(lowest, min(mean, found.low)),
+            "high": None if found.high is None else min(highest, max(mean, found.high)),
             "n": _prompts(measured, name),
             "repeats": len(values),
             "values": [float(value) for value in values],

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Rece(ConceptKnobs):
-    """UCE with rounds against adversarial sentence vectors."""
+    """UCE with rounds against adversarial vectors."""
 
     rounds: Annotated[int, Field(ge=0)]
     adversarial_ridge: Rate

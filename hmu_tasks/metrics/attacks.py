@@ -19,32 +19,18 @@ ATTACKED = "forget"
 """Name of the prompt set of records that name none: captions of the forget test clips."""
 
 
-def attacking(records: Sequence[ProbeRecord]) -> list[ProbeRecord]:
-    """Return the records of attacks that apply: neither the plain prompts, nor restored parts, nor harmless prompts."""
+def attacking(records: Sequence[ProbeRecord], *, inapplicable: bool = False) -> list[ProbeRecord]:
+    """Return the records of attacks: neither the plain prompts, nor restored parts, nor harmless prompts.
+
+    inapplicable: also those that do not apply, whose rate is that without an attack; a reference for those that do.
+    """
     return [
         record
         for record in records
         if record["family"] not in (SUPPRESSION, RESTORATION)
         and record["attack"] != NO_ATTACK
-        and record.get("inapplicable") is None
+        and (inapplicable or record.get("inapplicable") is None)
     ]
-
-
-def excess(record: ProbeRecord, reference: ProbeRecord) -> Estimate | None:
-    """Return by how much an attack succeeds more often than the same attack on D_r, with its 95 % interval.
-
-    Prompts are paired. Under each classifier by itself; the larger excess counts. None where the records have no
-    prompts in common.
-    """
-    found = []
-    for _, ours, theirs in _pairs(record, reference):
-        drawn = _means(ours - theirs, _weights(record))
-        low, high = np.quantile(drawn, [0.025, 0.975])
-        found.append((float(np.mean(ours - theirs)), float(low), float(high), len(ours)))
-    if not found:
-        return None
-    mean, low, high, n = max(found)
-    return {"mean": mean, "low": low, "high": high, "n": n}
 
 
 def worst(records: Sequence[ProbeRecord], references: Sequence[ProbeRecord] | None = None) -> Estimate | None:

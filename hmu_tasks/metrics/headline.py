@@ -28,7 +28,8 @@ def of_records(records: Sequence[Record]) -> Headline:
         closed = [value for one in sources if (value := mean("forget", CLOSURE + one)) is not None]
         if closed:
             found[name] = min(1.0, *closed)
-            break
+        if any(mean("forget", one) is not None for one in sources):
+            break  # without a gap beyond the noise there is no closure, and FID's takes its place only without labels
     strengths = {r["strength"] for r in records if r["split"] == "forget" and r["strength"] is not None}
     found["strength"] = float(min(strengths)) if strengths else None
     return {name: value for name, value in found.items() if value is not None}

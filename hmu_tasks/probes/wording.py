@@ -30,11 +30,11 @@ def text_attacks(
     """
 
     @cache
-    def floor() -> dict[str, float]:
+    def floor() -> dict[str, dict[str, float]]:
         if FLOOR not in written:
             return {}
         motions = bench.motions(bundle, written[FLOOR], stream=stream_of(FLOOR))
-        return {"floor": highest(bench.shares(motions, written[FLOOR]))}
+        return {"floor": means(bench.shares(motions, written[FLOOR]))}
 
     def none() -> list[AttackOutcome]:
         return [AttackOutcome(NO_ATTACK, "text", bench.plain(bundle))]
@@ -72,9 +72,9 @@ def text_attacks(
     ]
 
 
-def highest(shares: Shares) -> float:
-    """Mean share under the classifier with the higher one."""
-    return max(float(np.mean(rows)) for rows in shares.values())
+def means(shares: Shares) -> dict[str, float]:
+    """Mean share by each classifier."""
+    return {name: float(np.mean(rows)) for name, rows in shares.items()}
 
 
 def suppression_probes(
@@ -98,7 +98,7 @@ def suppression_probes(
             details = {
                 "prompts": name,
                 "threshold": found.threshold,
-                "concept_share": highest(bench.shares(shown, asked)),
+                "concept_share": means(bench.shares(shown, asked)),
             }
             return [AttackOutcome(name, "oversuppression", {"distance": found.shares.tolist()}, details)]
 

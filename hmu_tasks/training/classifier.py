@@ -101,9 +101,10 @@ def train(job: Job) -> History:
     for place, (name, kind) in enumerate(CLASSIFIERS.items()):
         section = sections[place]
         network = kind(
-            ClassifierConfig(features=len(mean), width=section.width), seed=job.seed("classifier", place)
+            ClassifierConfig(features=len(mean), width=section.width),
+            seed=job.seed("classifier", 1000 * place),
         )
-        common = job.common("classifier", section, offset=place)
+        common = job.common("classifier", section, offset=1000 * place)
         common |= {
             "checkpoint": job.checkpoint.with_name(f"{name}-{asked}.pt"),
             "progress": _share(job.progress, steps[:place], sum(steps)),

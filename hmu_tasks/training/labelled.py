@@ -62,7 +62,7 @@ class Generator:
         return None if found is None else decoded(self.bundle.model.tokenizer, found)
 
     def _texts(self, clips: ClipSet, seed: int) -> list[str]:
-        own = torch.Generator().manual_seed(self.seed + seed)
+        own = torch.Generator().manual_seed(self.seed + 500 + seed)
         return [caption.text for caption in clips.sample_captions(range(len(clips.ids)), own)]
 
     def _vectors(self, texts: Sequence[str]) -> torch.Tensor:

@@ -145,7 +145,7 @@ def attacks(probes: Iterable[ProbeRecord], selections: Sequence[Selection], *, m
                 inapplicable[method, strength] = why[0]
         if cells:
             rows.append(AttackRow(attack, family, cells, inapplicable))
-    retrained = attacking([r for r in mine if r["method"] == "retrain"])
+    retrained = attacking([r for r in mine if r["method"] == "retrain"], inapplicable=True)
     return Attacks(
         columns,
         tuple(rows),

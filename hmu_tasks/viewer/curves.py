@@ -8,7 +8,7 @@ from hmu_tasks.metrics import RESTORATION, SUPPRESSION
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.viewer.attacks import attacks
 from hmu_tasks.viewer.inputs import ReportInputs
-from hmu_tasks.viewer.table import VIOLENCE, Selection, find, strengths_of
+from hmu_tasks.viewer.table import CLASSIFIERS, Selection, strengths_of, worst
 
 
 def tradeoff_table(inputs: ReportInputs) -> pd.DataFrame:
@@ -24,19 +24,20 @@ def tradeoff_table(inputs: ReportInputs) -> pd.DataFrame:
         for strength in strengths or [None]:
 
             def mean(
-                split: str, metric: str, one: Selection = one, strength: int | None = strength
+                split: str, *metrics: str, one: Selection = one, strength: int | None = strength
             ) -> float | None:
-                cell = find(
+                cell = worst(
                     inputs.records,
+                    metrics,
                     method=one.method,
                     split=split,
-                    metric=metric,
                     model=one.model,
                     strength=strength,
                 )
                 return cell.mean if cell else None
 
-            violence, kept = mean("forget-val", VIOLENCE), mean("retain-val", "r1")
+            violence = mean("forget-val", *(names.corrected for names in CLASSIFIERS))
+            kept = mean("retain-val", "r1")
             if kept is not None:
                 rows.append(
                     (

@@ -25,9 +25,9 @@ class MotionSample:
     joints: NDArray[np.floating]
     fps: float = 20.0
     model: str = ""  # empty for motions of the dataset
-    flagged: Mapping[str, bool] = field(
-        default_factory=dict
-    )  # violence classifier -> whether it flags the motion
+    # Violence classifier -> whether it flags the motion; disputed: shown because they disagree.
+    flagged: Mapping[str, bool] = field(default_factory=dict)
+    disputed: bool = False
 
     @property
     def verdict(self) -> str:
@@ -88,8 +88,8 @@ class Group:
 
     @property
     def disputed(self) -> bool:
-        """Whether this is one motion that some violence classifiers flag and others do not."""
-        return len(self.samples) == 1 and len(set(self.samples[0].flagged.values())) > 1
+        """Whether its motions are shown because the violence classifiers disagree on them."""
+        return all(sample.disputed for sample in self.samples)
 
     @property
     def name(self) -> str:

@@ -204,11 +204,14 @@ def _heat(found: Attacks) -> list[dict[str, Any]]:
                 for column in columns:
                     cell = row.cells.get(column)
                     percent = None if cell is None else round(100 * min(1.0, max(0.0, cell.mean)))
+                    why = row.inapplicable.get(column)
+                    missing = "not run" if why is None else f"does not apply: {why}"
                     words = f"{row.label}, {name_of(*column)}: " + (
-                        "not run" if cell is None else f"{rate(cell)} %, n = {cell.n}"
+                        missing if cell is None else f"{rate(cell)} %, n = {cell.n}"
                     )
                     span = "" if cell is None or cell.low == cell.high else interval(cell)
-                    cells.append({"percent": percent, "words": words, "span": span})
+                    empty = "–" if why is None else "n/a"
+                    cells.append({"percent": percent, "words": words, "span": span, "empty": empty})
                 counts = sorted({cell.n for cell in row.cells.values()})
                 size = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
                 lines.append({"label": row.label, "cells": cells, "n": size})

@@ -11,6 +11,7 @@ from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.viewer.drawing import INK, MUTED, canvas, colour, marker, styled, svg
 from hmu_tasks.viewer.summary import name_of, strength_axis
 from hmu_tasks.viewer.table import (
+    CLASSIFIERS,
     CLOSURE,
     VIOLENCE,
     Cell,
@@ -18,6 +19,7 @@ from hmu_tasks.viewer.table import (
     Selection,
     find,
     strengths_of,
+    worst,
 )
 
 # Every kind of prompt, forget prompts first.
@@ -52,8 +54,10 @@ def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, mode
         ("", 1.0),
     )
 
+    names = [one.corrected for one in CLASSIFIERS] if metric == VIOLENCE else [metric]
+
     def place(method: str, strength: int | None) -> tuple[Cell, Cell] | None:
-        x = find(records, method=method, split="forget-val", metric=metric, model=model, strength=strength)
+        x = worst(records, names, method=method, split="forget-val", model=model, strength=strength)
         y = find(records, method=method, split="retain-val", metric="r1", model=model, strength=strength)
         return (x, y) if x and y else None
 
@@ -100,7 +104,7 @@ def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, mode
                     marks.append(_Mark(scale * x.mean, y.mean, name_of(one.method, strength), shade))
         for method, fixed in zip(ENDS, (0.0, 100.0), strict=True):
             level = find(records, method=method, split="retain-val", metric="r1", model=model)
-            end = find(records, method=method, split="forget-val", metric=metric, model=model)
+            end = worst(records, names, method=method, split="forget-val", model=model)
             if level and (end or metric.startswith(CLOSURE)):
                 across = scale * end.mean if end else fixed
                 marks.append(_reference(axes, across, level.mean, method))
@@ -117,7 +121,7 @@ def tradeoff(records: Sequence[Record], selections: Sequence[Selection], *, mode
         axes.set_xlabel(
             "forget FID gap closed (%)  → more like D_r"
             if closes
-            else "violence on forget prompts, floor-corrected (%)  ← less"
+            else "violence on forget prompts, floor-corrected, worse classifier (%)  ← less"
         )
         axes.set_ylabel("retain R@1  ↑ better")
         axes.margins(x=0.1, y=0.12)
@@ -133,27 +137,27 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
     left out; None if none is left or the method has one strength.
     """
     panels = [
-        ("forget-val", VIOLENCE, "violence, forget prompts (%)  ↓", 100.0),
-        ("retain-val", "r1", "retain R@1  ↑", 1.0),
-        ("retain-val", "fid", "retain FID  ↓", 1.0),
+        ("forget-val", [one.corrected for one in CLASSIFIERS], "violence, worse classifier (%)  ↓", 100.0),
+        ("retain-val", ["r1"], "retain R@1  ↑", 1.0),
+        ("retain-val", ["fid"], "retain FID  ↓", 1.0),
     ]
-    model, name = selection.model, name_of(selection.method)
+    model, title = selection.model, name_of(selection.method)
     strengths = strengths_of(records, method=selection.method, model=model)
     shade = colour(selection.method)
     shown = []
-    for split, metric, label, scale in panels:
+    for split, names, label, scale in panels:
         cells = [
-            find(records, method=selection.method, split=split, metric=metric, model=model, strength=k)
+            worst(records, names, method=selection.method, split=split, model=model, strength=k)
             for k in strengths
         ]
         pairs = [(k, cell) for k, cell in zip(strengths, cells, strict=True) if cell]
         if pairs:
-            shown.append((split, metric, label, scale, pairs))
+            shown.append((split, names, label, scale, pairs))
     if not shown or len(strengths) < 2:
         return None
     with styled():
         figure, all_axes = canvas(1, len(shown), width=3.3 * len(shown) + 0.4, height=3.0)
-        for axes, (split, metric, label, scale, pairs) in zip(all_axes, shown, strict=True):
+        for axes, (split, names, label, scale, pairs) in zip(all_axes, shown, strict=True):
             # Equal steps: strengths double from one to the next, and 0 is allowed.
             places = np.arange(len(pairs))
             axes.fill_between(
@@ -165,7 +169,7 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
                 linewidth=0,
             )
             heights = [scale * c.mean for _, c in pairs]
-            axes.plot(places, heights, color=shade, marker=marker(selection.method), label=name)
+            axes.plot(places, heights, color=shade, marker=marker(selection.method), label=title)
             for place, (strength, cell) in zip(places, pairs, strict=True):
                 if strength == selection.strength:
                     axes.plot(
@@ -177,7 +181,7 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
                         markeredgecolor=INK,
                     )
             for method, dashes in zip(ENDS, ((0, (5, 2)), (0, (1.5, 1.5))), strict=True):
-                level = find(records, method=method, split=split, metric=metric, model=model)
+                level = worst(records, names, method=method, split=split, model=model)
                 if level:
                     axes.axhline(
                         scale * level.mean,
@@ -194,14 +198,19 @@ def strength_curves(records: Sequence[Record], selection: Selection) -> str | No
         return svg(figure, f"strength-{model}-{selection.method}")
 
 
-def prompt_kinds(records: Sequence[Record], selection: Selection, *, metric: str = "violence") -> str | None:
-    """Plot the rate of violent motions on every kind of prompt as bars per model; None where it was not measured."""
+def prompt_kinds(records: Sequence[Record], selection: Selection) -> str | None:
+    """Plot the flagged rate on every kind of prompt, by the worse classifier, as bars per model; None without one."""
     methods = [("original", None), (selection.method, selection.strength), ("retrain", None)]
     cells: dict[tuple[str, str], Cell] = {}
     for method, strength in methods:
         for split in KINDS:
-            cell = find(
-                records, method=method, split=split, metric=metric, model=selection.model, strength=strength
+            cell = worst(
+                records,
+                [one.rate for one in CLASSIFIERS],
+                method=method,
+                split=split,
+                model=selection.model,
+                strength=strength,
             )
             if cell:
                 cells[method, split] = cell
@@ -233,7 +242,7 @@ def prompt_kinds(records: Sequence[Record], selection: Selection, *, metric: str
             range(len(splits)), [f"{name}\nn = {counts[s]}" for s, name in zip(splits, names, strict=True)]
         )
         axes.tick_params(axis="x", length=0)
-        axes.set_ylabel("motions classified as violent (%)")
+        axes.set_ylabel("flagged, worse classifier (%)")
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.legend(loc="upper right")
         return svg(figure, f"prompts-{selection.model}")

@@ -129,6 +129,7 @@ def _samples(params: "Params") -> list[MotionSample]:
                         fps=label["fps"],
                         model="" if model == "real" else model,
                         flagged=label.get("flagged", {}),
+                        disputed=label.get("disputed", False),
                     )
                 )
     return found

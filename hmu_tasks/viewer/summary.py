@@ -28,6 +28,7 @@ REFERENCES = {
     "fresh-real": "new real motions",
     "reconstruction-full": "reconstruction, original's",
     "reconstruction-retrain": "reconstruction, D_r's",
+    "resampled": "real layer 0, others sampled",
     "original": "original",
     "retrain": "D_r (retrained)",
 }

@@ -198,11 +198,22 @@ def worst(
 def worse_classifier(
     records: Sequence[Record], *, method: str, split: str, model: str, strength: int | None
 ) -> ViolenceMetrics:
-    """Return the metrics of the classifier that flags more of a method's motions; the first if none was measured."""
+    """Return the metrics of the classifier under which a method looks worse, as the ranking sees it.
+
+    That is the one with the smaller closure, or on harmless prompts the larger induced violence; where neither is
+    known, the one that flags more, and the first if none was measured.
+    """
     place: dict[str, Any] = {"method": method, "split": split, "model": model, "strength": strength}
-    rates = [(one, find(records, metric=one.rate, **place)) for one in CLASSIFIERS]
-    measured = [(cell.mean, -index, one) for index, (one, cell) in enumerate(rates) if cell]
-    return max(measured)[2] if measured else CLASSIFIERS[0]
+    for sign, names in (
+        (-1.0, [one.closure for one in CLASSIFIERS]),
+        (1.0, [one.induced for one in CLASSIFIERS]),
+        (1.0, [one.rate for one in CLASSIFIERS]),
+    ):
+        cells = [find(records, metric=name, **place) for name in names]
+        found = [(sign * cell.mean, -index) for index, cell in enumerate(cells) if cell]
+        if found:
+            return CLASSIFIERS[-max(found)[1]]
+    return CLASSIFIERS[0]
 
 
 def strengths_of(records: Iterable[Record], *, method: str, model: str) -> list[int]:

@@ -146,7 +146,7 @@ def _attacked(
     mine, retrain = worst.cells[column], worst.cells.get(("retrain", None))
     tried, bare = len(attacks.run(*column)), attacks.plain(*column)
     yardstick = f", against {rate(retrain)} % with D_r" if retrain else ""
-    yardstick += f"; without attack the same measurement gives {rate(bare)} %" if bare else ""
+    yardstick += f"; without attack it is {rate(bare)} % for {bare.n} prompts" if bare else ""
     if column in attacks.largest and tried > 1:
         yardstick += f". Corrected for the choice among {tried}, it is {rate(attacks.largest[column])} %"
     sentence = (
@@ -172,14 +172,14 @@ def _retained(
     fid, fid_before = cell("fid", selection.method), cell("fid", "original")
     if kept and full and loss:
         lost = f"{loss.mean + 0.0:.3f} ±{loss.half:.3f}"
-        good = None if selection.limit is None else loss.mean <= selection.limit
+        good = None if selection.limit is None else loss.low <= selection.limit
         start, end = f"{full.mean:.3f}", f"{kept.mean:.3f}"
         moves = f"{'falls' if loss.mean > 0 else 'rises'} from {start} to {end}"
         if start == end:
             moves = f"stays at {end}"
         limit = ""
         if selection.limit is not None:
-            limit = f", {'within' if good else 'beyond'} the limit of {selection.limit:g}"
+            limit = f", {'not shown to exceed' if good else 'more than'} the limit of {selection.limit:g}"
         sentences.append(
             f"Retention: on retain prompts R@1 {moves} (loss {lost}{limit})" + _fid(fid_before, fid)
         )

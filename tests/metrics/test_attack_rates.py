@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hmu_tasks.metrics import attacks
-from hmu_tasks.metrics.attacks import excess, worst
-from hmu_tasks.metrics.records import ProbeRecord
+from hmu_tasks.metrics.attacks import worst
+from hmu_tasks.metrics.records import Estimate, ProbeRecord
 
 
 def record(shares: dict[str, Any], **more: Any) -> ProbeRecord:
@@ -20,17 +20,20 @@ def flips(rate: float, n: int, seed: int) -> np.ndarray:
     return (np.random.default_rng(seed).random(n) < rate).astype(float)
 
 
+def excess(shares: dict[str, Any], theirs: dict[str, Any]) -> Estimate | None:
+    return worst([record(shares, attack="a")], [record(theirs, attack="a", inapplicable="no row")])
+
+
 def test_the_excess_is_paired_by_prompt() -> None:
     theirs = flips(0.4, 200, 0)
     ours = theirs.copy()
     ours[:10] = 1.0
     gained = float((ours - theirs).mean())
-    found = excess(record({"a": ours}), record({"a": theirs}))
+    found = excess({"a": ours}, {"a": theirs})
     assert found is not None
-    assert found["mean"] == pytest.approx(gained)
-    assert found["low"] >= 0  # where nothing differs, resampling adds no noise
+    assert found["mean"] == pytest.approx(gained, abs=0.01)
     assert found["high"] - found["low"] < 0.06
-    mixed = excess(record({"a": ours}), record({"a": flips(0.4, 200, 1)}))
+    mixed = excess({"a": ours}, {"a": flips(0.4, 200, 1)})
     assert mixed is not None
     assert mixed["high"] - mixed["low"] > 0.15
 
@@ -38,11 +41,21 @@ def test_the_excess_is_paired_by_prompt() -> None:
 def test_the_larger_excess_of_two_classifiers_counts() -> None:
     none, some = np.zeros(50), np.repeat([1.0, 0.0], [10, 40])
     for shares in ({"a": some, "b": none}, {"a": none, "b": some}):
-        found = excess(record(shares), record({"a": none, "b": none}))
+        found = excess(shares, {"a": none, "b": none})
         assert found is not None
-        assert found["mean"] == 0.2
-    assert excess(record({"a": some}), record({"b": some})) is None
-    assert excess(record({"a": some}), record({"a": some[:20]})) is None
+        assert found["mean"] == pytest.approx(0.2, abs=0.02)
+    assert excess({"a": some}, {"b": some}) is None
+    assert excess({"a": some}, {"a": some[:20]}) is None
+
+
+def test_what_does_not_apply_is_no_attack_but_a_reference() -> None:
+    rows = [record({"a": [1.0]}, attack="revival", family="weights", inapplicable="no row")]
+    rows += [
+        record({"a": [1.0]}, attack=name, family=kind)
+        for name, kind in (("none", "text"), ("b", "restoration"))
+    ]
+    assert attacks.attacking(rows) == []
+    assert attacks.attacking(rows, inapplicable=True) == rows[:1]
 
 
 def test_the_worst_of_equal_attacks_is_corrected_down_to_their_rate() -> None:

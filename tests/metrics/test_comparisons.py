@@ -122,13 +122,14 @@ def test_the_floor_is_of_the_same_kind_of_split() -> None:
     rows = [
         record("original", "retain", "violence", 0.1),
         record("original", "retain-val", "violence", 0.3),
+        record("original", "benign", "violence", 0.2),
         record("lcr", "forget-val", "violence", 0.5),
         record("lcr", "implicit", "violence", 0.5),
     ]
     found = {
         row["split"]: row["mean"] for row in with_comparisons(rows) if row["metric"] == "violence_corrected"
     }
-    assert found == pytest.approx({"forget-val": 0.2 / 0.7, "implicit": 0.4 / 0.9})
+    assert found == pytest.approx({"forget-val": 0.2 / 0.7, "implicit": 0.3 / 0.8})
 
 
 def test_the_second_classifier_is_derived_as_the_first() -> None:

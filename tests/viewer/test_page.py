@@ -161,7 +161,7 @@ def test_verdict_reports_forgetting_and_retention():
     words = " ".join(found.sentences)
     assert words.startswith("Forgetting: LCR (K = 16) lowers the share of motions that show violence on 440")
     assert "Retention: on retain prompts R@1 falls from" in words
-    assert "within the limit of 0.03" in words
+    assert "not shown to exceed the limit of 0.03" in words
     assert [tile.good for tile in found.tiles] == [None, None, True, None]
     old = with_comparisons(make_records(old=True))
     missed = verdict(old, dataclasses.replace(SELECTION, strength=64, met=False), concept="violence")

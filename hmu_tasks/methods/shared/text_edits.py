@@ -127,7 +127,8 @@ class Written:
 
     def sizes(self, kind: str) -> dict[str, Any]:
         """Say which texts an edit learned from, and how many."""
-        return {"kind": kind, "forget": len(self.forget), "retain": len(self.retain)}
+        scrambled = 0 if self.scrambled is None else len(self.scrambled)
+        return {"kind": kind, "forget": len(self.forget), "retain": len(self.retain), "scrambled": scrambled}
 
 
 def _words(text: Tensor) -> Tensor:
@@ -175,6 +176,7 @@ def sample(captions: Sequence[str], count: int, *, seed: Sequence[int]) -> list[
 def reading_cost(knobs: TextKnobs, texts: Written, *, extra_sampling: float = 1.0) -> Cost:
     """Cost of an edit; keywords do not count as captions of the training split."""
     read = len(texts.forget) + len(texts.retain) if knobs.texts == "captions" else 0
+    read += 0 if texts.scrambled is None else len(texts.scrambled)
     return Cost(captions_read=read, extra_sampling=extra_sampling)
 
 
