@@ -211,7 +211,7 @@ class TextToMotion(ABC):
     ) -> list[np.ndarray] | None:
         """Keep layer 0 of codes [T_i, Q] of real motions and sample all further layers anew; None as for `refine`.
 
-        text: [B, 1 + n, W] of their captions. The motions show what the real ones show, and are textured as generated ones.
+        text: [B, 1 + n, W] of their captions. Content is that of the real motions, texture that of generated ones.
         """
         lengths = np.array([len(clip) for clip in codes])
         order = np.argsort(lengths, kind="stable")
