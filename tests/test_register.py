@@ -99,15 +99,30 @@ def test_what_was_not_evaluated_cannot_be_registered(measured: Path) -> None:
     table = paths.evaluation("momask", "original") / "metrics.json"
     rows = json.loads(table.read_text(encoding="utf-8"))
     weights.write_bytes(weights.read_bytes()[:-1])  # as it was
-    unnamed = {key: value for key, value in rows[0].items() if key != "evaluator"}
-    for first in (unnamed, {**unnamed, "evaluator": "another"}):
-        table.write_text(json.dumps([first, *rows[1:]]), encoding="utf-8")
-        with pytest.raises(DataError, match=r"original/metrics\.json does not name exactly one evaluator"):
-            register.run(easy_params(), "momask", "lcr")
+    for key, said in (("evaluator", "evaluator"), ("classifiers", "digest of the violence classifiers")):
+        unnamed = {name: value for name, value in rows[0].items() if name != key}
+        for first in (unnamed, {**unnamed, key: "another"}):
+            table.write_text(json.dumps([first, *rows[1:]]), encoding="utf-8")
+            with pytest.raises(DataError, match=rf"original/metrics\.json does not name exactly one {said}"):
+                register.run(easy_params(), "momask", "lcr")
     table.write_text(json.dumps(rows), encoding="utf-8")
     (paths.evaluation("momask", "lcr") / "metrics.json").unlink()
     with pytest.raises(DataError, match=r"lcr/metrics\.json is missing"):
         register.run(easy_params(), "momask", "lcr")
+
+
+def test_other_classifiers_are_another_measurement(measured: Path) -> None:
+    evidence = gather_evidence(easy_params(), "momask", "lcr")
+    assert evidence.classifiers == dict.fromkeys(
+        ("edited", "original", "retrain"), digest(paths.component("classifier"))
+    )
+    table = paths.evaluation("momask", "lcr") / "metrics.json"
+    rows = json.loads(table.read_text(encoding="utf-8"))
+    assert {row["classifiers"] for row in rows} == {digest(paths.component("classifier"))}
+    table.write_text(json.dumps([{**row, "classifiers": "another"} for row in rows]), encoding="utf-8")
+    register.run(easy_params(), "momask", "lcr")
+    reasons = json.loads((PLACE / "decision.json").read_text(encoding="utf-8"))["reasons"]
+    assert reasons == ["same evaluator: the models were measured by different evaluators or classifiers"]
 
 
 def write_probes(root: Path) -> None:

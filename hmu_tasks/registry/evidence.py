@@ -38,7 +38,8 @@ class Evidence:
     probes, original_probes, retrain_probes: attack -> success rate on the same three models.
     families: attack -> its family (text, embedding, weights, precision, oversuppression, …).
     contracts: whether the data contracts held; None if they were not checked.
-    evaluators: digest of the evaluator that measured `edited`, `original` and, if there is one, `retrain`.
+    evaluators, classifiers: digests of the evaluator and of the violence classifiers that measured `edited`, `original`
+        and, if there is one, `retrain`. Versions registered before classifiers were recorded have none.
     data: digest of the clips. fps, joints: frames per second and joints of their motions. shortest, longest: allowed
         lengths of a motion, in frames.
     """
@@ -56,6 +57,7 @@ class Evidence:
     contracts: bool | None
     evaluators: Mapping[str, str]
     data: str
+    classifiers: Mapping[str, str] = field(default_factory=dict)
     probes: Mapping[str, Measurement] = field(default_factory=dict)
     original_probes: Mapping[str, Measurement] = field(default_factory=dict)
     retrain_probes: Mapping[str, Measurement] = field(default_factory=dict)

@@ -102,16 +102,21 @@ def decide(evidence: Evidence, champion: Evidence | None, limits: GateLimits) ->
 def _sources(evidence: Evidence, limits: GateLimits) -> Iterator[Clause]:
     held = {True: "every contract holds", False: "a data contract is broken", None: "nothing was validated"}
     yield Clause("data contracts", evidence.contracts is True, held[evidence.contracts])
-    evaluators = evidence.evaluators
-    same = (
-        len(set(evaluators.values())) == 1
-        and all(evaluators.values())
-        and {"edited", "original"} <= set(evaluators)
+    tables = {"evaluator": evidence.evaluators, "classifiers": evidence.classifiers}
+    same = evidence.evaluators.keys() == evidence.classifiers.keys() and all(
+        len(set(table.values())) == 1 and all(table.values()) and {"edited", "original"} <= table.keys()
+        for table in tables.values()
     )
     said = (
-        "one evaluator measured both models" if same else "the models were measured by different evaluators"
+        "one evaluator and the same classifiers measured all models"
+        if same
+        else "the models were measured by different evaluators or classifiers"
     )
-    shown = {name: digest[:12] or "unknown" for name, digest in sorted(evaluators.items())}
+    shown = {
+        f"{what}, {name}": digest[:12] or "unknown"
+        for what, table in tables.items()
+        for name, digest in sorted(table.items())
+    }
     yield Clause("same evaluator", same, said, shown)
     asked = bool(limits.forget) and bool(limits.retain)
     yield Clause(
@@ -242,17 +247,20 @@ def _against(evidence: Evidence, champion: Evidence, limits: GateLimits) -> Iter
     """No worse than the champion: upper forget limits, lower retain limits, with slack as a share of each limit."""
     alike = (
         champion.evaluators.get("edited") == evidence.evaluators.get("edited")
+        and champion.classifiers.get("edited") == evidence.classifiers.get("edited")
         and champion.data == evidence.data
     )
     said = (
-        "measured by the same evaluator on the same data"
+        "measured by the same evaluator and classifiers on the same data"
         if alike
-        else "the champion was measured by another evaluator or on other data, so metrics cannot be compared; "
+        else "the champion was measured by another evaluator, by other classifiers or on other data, so metrics cannot "
+        "be compared; "
         "register.champion: false in params.yaml leaves it out of the decision"
     )
     shown = {
         "champion": champion.bundle[:12],
         "evaluator": champion.evaluators.get("edited", "")[:12],
+        "classifiers": champion.classifiers.get("edited", "")[:12],
         "data": champion.data[:12],
     }
     yield Clause("champion comparable", alike, said, shown)

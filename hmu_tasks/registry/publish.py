@@ -116,7 +116,10 @@ def _upload(
             params=flat(params.model_dump(mode="json", by_alias=True)),
             tags={**tags, "hmu.bundle": evidence.bundle, "model": evidence.model, "method": evidence.method},
             root=Path(),
-            inputs=[paths.edits(evidence.model, evidence.method), paths.component("evaluator")],
+            inputs=[
+                paths.edits(evidence.model, evidence.method),
+                *(paths.component(name) for name in ("evaluator", "classifier")),
+            ],
         ) as step:
             _record(step, evidence)
             step.tag("mlflow.note.content", card_text(evidence, decision, origin)[:NOTE_LIMIT])

@@ -46,6 +46,9 @@ def test_the_card_has_every_part() -> None:
     assert "| retain | induced violence | 0 ±0.02 | – | – | 400 |" in text
     assert "git checkout c0ffee\ndvc repro register@momask-lcr" in text
     assert "| data/clips | `abc.dir` |" in text
+    for model in ("edited", "original"):
+        assert f"| evaluator of: {model} | `md5:e` |" in text
+        assert f"| classifiers of: {model} | `md5:c` |" in text
     assert "**Gate: passed.**" in text
     assert text == card_text(evidence, decision, Origin("c0ffee", False, {"data/clips": "abc.dir"}))
 

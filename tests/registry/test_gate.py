@@ -44,6 +44,7 @@ GOOD = Evidence(
     seeds=1,
     contracts=True,
     evaluators={"edited": "md5:e", "original": "md5:e"},
+    classifiers={"edited": "md5:c", "original": "md5:c"},
     data="md5:d",
 )
 
@@ -89,6 +90,14 @@ def test_good_evidence_passes_and_every_clause_has_a_reason() -> None:
         ({"evaluators": {"edited": "md5:e", "original": "md5:other"}}, ["same evaluator"]),
         ({"evaluators": {"edited": "md5:e"}}, ["same evaluator"]),
         ({"evaluators": {"edited": "", "original": ""}}, ["same evaluator"]),
+        ({"classifiers": {"edited": "md5:c", "original": "md5:other"}}, ["same evaluator"]),
+        ({"classifiers": {"edited": "md5:c", "original": ""}}, ["same evaluator"]),
+        ({"classifiers": {"edited": "md5:c"}}, ["same evaluator"]),
+        ({"classifiers": {}}, ["same evaluator"]),
+        (  # D_r's own classifiers are unknown
+            {"evaluators": dict.fromkeys(("edited", "original", "retrain"), "md5:e")},
+            ["same evaluator"],
+        ),
         ({"seeds": 0}, ["seeds"]),
         ({"original": {}}, ["prompts, original", "repeats, original"]),
         (attacked(measurement(0.3, half=0.05)), []),
@@ -242,7 +251,13 @@ def test_the_champion_is_not_replaced_by_something_worse() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"evaluators": {"edited": "md5:x", "original": "md5:x"}}, {"data": "md5:x"}]
+    "change",
+    [
+        {"evaluators": {"edited": "md5:x", "original": "md5:x"}},
+        {"classifiers": {"edited": "md5:x", "original": "md5:x"}},
+        {"classifiers": {}},  # registered before the classifiers were recorded
+        {"data": "md5:x"},
+    ],
 )
 def test_a_champion_measured_otherwise_is_not_compared(change: dict[str, Any]) -> None:
     champion = replace(GOOD, bundle="c" * 64, **change)
