@@ -72,6 +72,13 @@ def test_a_refusal_is_a_decision_and_no_error(measured: Path) -> None:
         ({"forget": {"forget/r1": 1.0, "retain/violence": 1.0}}, "register.forget names 'retain/violence'"),
         ({"retain": {"retain/diversity": 1.0}}, "register.retain names 'retain/diversity'"),
         ({"retain": {"retain/induced": 1.0}}, "register.retain names 'retain/induced'"),
+        *(
+            (
+                {"retain": {f"benign/{rate}": 1.0}},
+                f"names 'benign/{rate}'.*; violence on harmless prompts is limited by register.induced",
+            )
+            for rate in ("violence", "violence_second", "induced_second")
+        ),
         (
             {"induced": {"forget": 1.0}},
             "register.induced names 'forget'; it must be one of the splits retain, ",

@@ -28,20 +28,27 @@ def limits_of(params: Params) -> GateLimits:
     """Read the gate's limits; raises ConfigError for a metric that the evaluation does not know."""
     knobs = params.register_
     induced = {one.induced for one in CLASSIFIERS}  # has limits of its own, for it is a loss already
+    rates = {one.rate for one in CLASSIFIERS}  # their loss on harmless prompts is the induced violence
+    refused = {"forget": induced, "retain": induced | rates}
     for role, named in (("forget", knobs.forget), ("retain", knobs.retain)):
         for name in named:
             split, _, key = name.partition("/")
             wanted = ("lower", "retrain") if role == "forget" else ("higher", "lower")
-            if ROLES.get(split) != role or better(name) not in wanted or key in induced:
+            if ROLES.get(split) != role or better(name) not in wanted or key in refused[role]:
                 splits = [split for split, other in ROLES.items() if other == role]
                 known = [
                     name
                     for name, one in metrics().items()
-                    if one.better.get(ROLES[splits[0]]) in wanted and name not in induced
+                    if one.better.get(ROLES[splits[0]]) in wanted and name not in refused[role]
                 ]
+                instead = (
+                    "; violence on harmless prompts is limited by register.induced, <split>: <limit>"
+                    if role == "retain" and key in refused[role]
+                    else ""
+                )
                 raise ConfigError(
                     f"register.{role} names {name!r}; it must be <split>/<metric> with one of the splits "
-                    f"{', '.join(splits)} and one of the metrics {', '.join(known)}"
+                    f"{', '.join(splits)} and one of the metrics {', '.join(known)}{instead}"
                 )
     for split in knobs.induced:
         if ROLES.get(split) != "retain":
