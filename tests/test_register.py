@@ -139,7 +139,15 @@ def write_probes(root: Path) -> None:
         digest = json.loads(index.read_text(encoding="utf-8"))["digest"]
         row = {"attack": "paraphrase", "family": "text", "mean": high - 0.1, "low": 0.0, "n": 50}
         found = [
-            {**row, "bundle": digest, "high": high},
+            {**row, "bundle": digest, "high": high, "inapplicable": None},
+            {
+                **row,
+                "attack": "revival-predicted",
+                "family": "weights",
+                "bundle": digest,
+                "high": 1.0,
+                "inapplicable": "no codebook was changed",
+            },
             {**row, "bundle": "another", "high": 1.0},
         ]
         place = paths.PROBE / "momask" / method / "probe.json"
@@ -152,14 +160,17 @@ def test_probes_of_this_bundle_are_read(measured: Path) -> None:
     evidence = gather_evidence(easy_params(), "momask", "lcr")
     tables = (evidence.probes, evidence.original_probes, evidence.retrain_probes)
     assert [table["paraphrase"].high for table in tables] == [0.3, 0.9, 0.1]
-    assert evidence.families == {"paraphrase": "text"}
-    strict = easy_params(probe_success={"text": 0.1}, probe_slack=0.0, probes=["text", "gradient"])
+    assert evidence.families == {"paraphrase": "text", "revival-predicted": "weights"}
+    strict = easy_params(
+        probe_success={"text": 0.1, "weights": 0.1}, probe_slack=0.0, probes=["text", "weights", "gradient"]
+    )
     register.run(strict, "momask", "lcr")
     reasons = json.loads((PLACE / "decision.json").read_text(encoding="utf-8"))["reasons"]
     assert reasons == [
         "probe gradient: this attack was not run",
         "probe paraphrase: success at most 0.3 (95 %), 0.1 is allowed",
     ]
+    assert "n/a: no codebook was changed" in (PLACE / "card.md").read_text(encoding="utf-8")
     place = paths.PROBE / "momask" / "lcr" / "probe.json"
     rows = json.loads(place.read_text(encoding="utf-8"))
     place.write_text(json.dumps([{**row, "family": None} for row in rows]), encoding="utf-8")

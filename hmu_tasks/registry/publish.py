@@ -196,5 +196,6 @@ def _record(step: StoreRun, evidence: Evidence) -> None:
         values |= {name: measured.mean, f"{name}_low": measured.low, f"{name}_high": measured.high}
     values |= {f"original/{name}": measured.mean for name, measured in evidence.original.items()}
     for attack, measured in evidence.probes.items():
-        values |= {f"probe/{attack}": measured.mean, f"probe/{attack}_high": measured.high}
+        if measured.inapplicable is None:
+            values |= {f"probe/{attack}": measured.mean, f"probe/{attack}_high": measured.high}
     step.metrics(values)
