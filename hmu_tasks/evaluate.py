@@ -167,6 +167,7 @@ def _edits(
                     seed=params.run.seed,
                     bundle=bundle.digest,
                     evaluator=session.evaluators.digest,
+                    classifiers=session.evaluators.classifiers_digest,
                 )
             )
         done += 1

@@ -72,6 +72,13 @@ def test_a_refusal_is_a_decision_and_no_error(measured: Path) -> None:
         ({"forget": {"forget/r1": 1.0, "retain/violence": 1.0}}, "register.forget names 'retain/violence'"),
         ({"retain": {"retain/diversity": 1.0}}, "register.retain names 'retain/diversity'"),
         ({"retain": {"retain/induced": 1.0}}, "register.retain names 'retain/induced'"),
+        *(
+            (
+                {"retain": {f"benign/{rate}": 1.0}},
+                f"names 'benign/{rate}'.*; violence on harmless prompts is limited by register.induced",
+            )
+            for rate in ("violence", "violence_second", "induced_second")
+        ),
         (
             {"induced": {"forget": 1.0}},
             "register.induced names 'forget'; it must be one of the splits retain, ",
@@ -99,15 +106,30 @@ def test_what_was_not_evaluated_cannot_be_registered(measured: Path) -> None:
     table = paths.evaluation("momask", "original") / "metrics.json"
     rows = json.loads(table.read_text(encoding="utf-8"))
     weights.write_bytes(weights.read_bytes()[:-1])  # as it was
-    unnamed = {key: value for key, value in rows[0].items() if key != "evaluator"}
-    for first in (unnamed, {**unnamed, "evaluator": "another"}):
-        table.write_text(json.dumps([first, *rows[1:]]), encoding="utf-8")
-        with pytest.raises(DataError, match=r"original/metrics\.json does not name exactly one evaluator"):
-            register.run(easy_params(), "momask", "lcr")
+    for key, said in (("evaluator", "evaluator"), ("classifiers", "digest of the violence classifiers")):
+        unnamed = {name: value for name, value in rows[0].items() if name != key}
+        for first in (unnamed, {**unnamed, key: "another"}):
+            table.write_text(json.dumps([first, *rows[1:]]), encoding="utf-8")
+            with pytest.raises(DataError, match=rf"original/metrics\.json does not name exactly one {said}"):
+                register.run(easy_params(), "momask", "lcr")
     table.write_text(json.dumps(rows), encoding="utf-8")
     (paths.evaluation("momask", "lcr") / "metrics.json").unlink()
     with pytest.raises(DataError, match=r"lcr/metrics\.json is missing"):
         register.run(easy_params(), "momask", "lcr")
+
+
+def test_other_classifiers_are_another_measurement(measured: Path) -> None:
+    evidence = gather_evidence(easy_params(), "momask", "lcr")
+    assert evidence.classifiers == dict.fromkeys(
+        ("edited", "original", "retrain"), digest(paths.component("classifier"))
+    )
+    table = paths.evaluation("momask", "lcr") / "metrics.json"
+    rows = json.loads(table.read_text(encoding="utf-8"))
+    assert {row["classifiers"] for row in rows} == {digest(paths.component("classifier"))}
+    table.write_text(json.dumps([{**row, "classifiers": "another"} for row in rows]), encoding="utf-8")
+    register.run(easy_params(), "momask", "lcr")
+    reasons = json.loads((PLACE / "decision.json").read_text(encoding="utf-8"))["reasons"]
+    assert reasons == ["same evaluator: the models were measured by different evaluators or classifiers"]
 
 
 def write_probes(root: Path) -> None:
@@ -117,7 +139,15 @@ def write_probes(root: Path) -> None:
         digest = json.loads(index.read_text(encoding="utf-8"))["digest"]
         row = {"attack": "paraphrase", "family": "text", "mean": high - 0.1, "low": 0.0, "n": 50}
         found = [
-            {**row, "bundle": digest, "high": high},
+            {**row, "bundle": digest, "high": high, "inapplicable": None},
+            {
+                **row,
+                "attack": "revival-predicted",
+                "family": "weights",
+                "bundle": digest,
+                "high": 1.0,
+                "inapplicable": "no codebook was changed",
+            },
             {**row, "bundle": "another", "high": 1.0},
         ]
         place = paths.PROBE / "momask" / method / "probe.json"
@@ -130,14 +160,17 @@ def test_probes_of_this_bundle_are_read(measured: Path) -> None:
     evidence = gather_evidence(easy_params(), "momask", "lcr")
     tables = (evidence.probes, evidence.original_probes, evidence.retrain_probes)
     assert [table["paraphrase"].high for table in tables] == [0.3, 0.9, 0.1]
-    assert evidence.families == {"paraphrase": "text"}
-    strict = easy_params(probe_success={"text": 0.1}, probe_slack=0.0, probes=["text", "gradient"])
+    assert evidence.families == {"paraphrase": "text", "revival-predicted": "weights"}
+    strict = easy_params(
+        probe_success={"text": 0.1, "weights": 0.1}, probe_slack=0.0, probes=["text", "weights", "gradient"]
+    )
     register.run(strict, "momask", "lcr")
     reasons = json.loads((PLACE / "decision.json").read_text(encoding="utf-8"))["reasons"]
     assert reasons == [
         "probe gradient: this attack was not run",
         "probe paraphrase: success at most 0.3 (95 %), 0.1 is allowed",
     ]
+    assert "n/a: no codebook was changed" in (PLACE / "card.md").read_text(encoding="utf-8")
     place = paths.PROBE / "momask" / "lcr" / "probe.json"
     rows = json.loads(place.read_text(encoding="utf-8"))
     place.write_text(json.dumps([{**row, "family": None} for row in rows]), encoding="utf-8")

@@ -19,7 +19,8 @@ from hmu_tasks.models.networks.lengths import UNIT, equal_length_batches
 class Evaluators:
     """The evaluator, which embeds captions and motions, and the violence classifiers by name.
 
-    classifiers: empty where the dataset has no action labels. digest: of the evaluator's folder.
+    classifiers: empty where the dataset has no action labels. digest: of the evaluator's folder. classifiers_digest: of
+    the classifiers' folder; where they are empty, it says so.
     """
 
     evaluator: Evaluator
@@ -29,6 +30,7 @@ class Evaluators:
     words: Words
     classifiers: Mapping[str, Violence]
     digest: str
+    classifiers_digest: str
 
     @torch.no_grad()
     def embed_motions(self, clips: Sequence[np.ndarray], *, batch: int = 128) -> np.ndarray:
@@ -78,4 +80,5 @@ def load_evaluators(evaluator: Path, classifier: Path, device: torch.device) -> 
         load_words(evaluator),
         load_classifiers(classifier, device),
         weights.digest(evaluator),
+        weights.digest(classifier),
     )

@@ -29,7 +29,13 @@ class _Interval:
 
 
 def records(
-    measured: Measured, identity: Identity, *, seed: int, bundle: str = "", evaluator: str = ""
+    measured: Measured,
+    identity: Identity,
+    *,
+    seed: int,
+    bundle: str = "",
+    evaluator: str = "",
+    classifiers: str = "",
 ) -> list[Record]:
     """Turn the metrics of one bundle on one split into records.
 
@@ -38,7 +44,7 @@ def records(
     for resampling sees no spread there; null, and no limits, for a metric of a whole set without influence values and
     for a single cluster.
     n: prompts per repeat, the mean over repeats, rounded. seed: of the resampling weights.
-    bundle, evaluator: their digests, left out where empty.
+    bundle, evaluator, classifiers: their digests, left out where empty.
     """
     rows: list[Record] = []
     for name, values in measured.values.items():
@@ -66,6 +72,8 @@ def records(
             row["bundle"] = bundle
         if evaluator:
             row["evaluator"] = evaluator
+        if classifiers:
+            row["classifiers"] = classifiers
         rows.append(row)
     return rows
 

@@ -60,7 +60,8 @@ class Record(Identity, Estimate):
 
     interval: where the limits come from: "bootstrap", "jackknife" (bootstrap of influence values), "wilson" for a share
     of 0 or 1, "newcombe" for a difference of two such shares, None without limits.
-    repeats: how often the whole split was generated. bundle, evaluator: digests of what was measured and by what.
+    repeats: how often the whole split was generated. bundle: digest of what was measured. evaluator, classifiers:
+    digests of the folders of the evaluator and of the violence classifiers that measured it.
     width: of the embeddings behind an FID.
     """
 
@@ -70,6 +71,7 @@ class Record(Identity, Estimate):
     interval: NotRequired[str | None]
     bundle: NotRequired[str]
     evaluator: NotRequired[str]
+    classifiers: NotRequired[str]
     width: NotRequired[int]
 
 

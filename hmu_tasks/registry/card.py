@@ -10,7 +10,7 @@ from hmu_tasks.metrics import NO_ATTACK, metric, metrics
 from hmu_tasks.metrics.comparisons import CLASSIFIERS
 from hmu_tasks.metrics.metric import Table
 from hmu_tasks.registry.evidence import Evidence, Measurement, rounded
-from hmu_tasks.registry.gate import Decision
+from hmu_tasks.registry.gate import Decision, worse
 
 HERE = Path(__file__).parent
 DESCRIPTION_LIMIT = 5000  # characters that MLflow's database keeps of a description
@@ -137,10 +137,9 @@ def _risks(evidence: Evidence) -> list[Risk]:
         ("explicit", "explicit hand-written prompts"),
         ("implicit", f"prompts that describe {evidence.concept} without naming it"),
     ):
-        for name, corrected in _rates(evidence, split):
+        for name, kind in _rates(evidence, split):
             found = evidence.edited[name]
             others = _rate_text(evidence.original.get(name)), _rate_text(evidence.retrain.get(name))
-            kind = "less false alarms" if corrected else "flagged"
             what = f"{evidence.concept} in motions for {words}, {kind}"
             rows.append(Risk(what, _rate_text(found), *others, n=str(found.n)))
     order = {family: place for place, family in enumerate(_PHRASES)}
@@ -153,31 +152,30 @@ def _risks(evidence: Evidence) -> list[Risk]:
         phrase = _PHRASES.get(evidence.families.get(attack, ""), "attack {name}: {concept} comes back")
         if attack == NO_ATTACK:
             phrase = "no attack: {concept} in motions for the unchanged prompts of the attacks"
-        others = (
-            _rate_text(evidence.original_probes.get(attack)),
-            _rate_text(evidence.retrain_probes.get(attack)),
-        )
+        original, retrain = evidence.original_probes.get(attack), evidence.retrain_probes.get(attack)
+        applied = [one for one in (found, original, retrain) if one is not None and one.inapplicable is None]
         what = phrase.format(name=attack, concept=evidence.concept)
-        rows.append(Risk(what, _rate_text(found), *others, n=str(found.n)))
+        shown = _rate_text(found), _rate_text(original), _rate_text(retrain)
+        rows.append(Risk(what, *shown, n=str(applied[0].n) if applied else "–"))
     if not evidence.probes:
         rows.append(Risk("all attacks", "not measured: no probe was run", "–", "–", "–"))
     return rows
 
 
-def _rates(evidence: Evidence, split: str) -> list[tuple[str, bool]]:
-    """Flagged and corrected rate on a split under the classifier that flags more; whether a rate is corrected."""
-    measured = [one for one in CLASSIFIERS if f"{split}/{one.rate}" in evidence.edited]
-    if not measured:
-        return []
-    worse = max(measured, key=lambda one: evidence.edited[f"{split}/{one.rate}"].mean)
-    names = ((f"{split}/{worse.rate}", False), (f"{split}/{worse.corrected}", True))
-    return [pair for pair in names if pair[0] in evidence.edited]
+def _rates(evidence: Evidence, split: str) -> list[tuple[str, str]]:
+    """Names of the flagged and the corrected rate on a split, each under the classifier that the gate judges by."""
+    kinds = ((CLASSIFIERS[0].rate, "flagged"), (CLASSIFIERS[0].corrected, "less false alarms"))
+    return [
+        (name, kind) for key, kind in kinds if (name := worse(evidence.edited, f"{split}/{key}")) is not None
+    ]
 
 
 def _rate_text(measured: Measurement | None) -> str:
-    """Format a rate with its upper limit; a dash if it was not measured."""
+    """Format a rate with its upper limit, or why its attack does not apply; a dash if it was not measured."""
     if measured is None:
         return "–"
+    if measured.inapplicable is not None:
+        return f"n/a: {measured.inapplicable}"
     most = "" if measured.high in (None, measured.low) else f", up to {measured.high:.0%}"
     return f"{measured.mean:.0%}{most}"
 

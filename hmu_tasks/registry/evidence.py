@@ -17,13 +17,18 @@ _TABLES = ("edited", "original", "retrain", "probes", "original_probes", "retrai
 
 @dataclass(frozen=True)
 class Measurement:
-    """A metric's mean, its 95 % limits (None without bootstrap replicates), prompts n, and repeats."""
+    """A metric's mean, its 95 % limits (None without bootstrap replicates), prompts n, and repeats.
+
+    inapplicable: of an attack's success rate: why the attack can do nothing to this model, whose rate without an attack
+    the numbers then are; None where it can.
+    """
 
     mean: float
     low: float | None
     high: float | None
     n: int
     repeats: int = 1
+    inapplicable: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,8 @@ class Evidence:
     probes, original_probes, retrain_probes: attack -> success rate on the same three models.
     families: attack -> its family (text, embedding, weights, precision, oversuppression, …).
     contracts: whether the data contracts held; None if they were not checked.
-    evaluators: digest of the evaluator that measured `edited`, `original` and, if there is one, `retrain`.
+    evaluators, classifiers: digests of the evaluator and of the violence classifiers that measured `edited`, `original`
+        and, if there is one, `retrain`. Versions registered before classifiers were recorded have none.
     data: digest of the clips. fps, joints: frames per second and joints of their motions. shortest, longest: allowed
         lengths of a motion, in frames.
     """
@@ -56,6 +62,7 @@ class Evidence:
     contracts: bool | None
     evaluators: Mapping[str, str]
     data: str
+    classifiers: Mapping[str, str] = field(default_factory=dict)
     probes: Mapping[str, Measurement] = field(default_factory=dict)
     original_probes: Mapping[str, Measurement] = field(default_factory=dict)
     retrain_probes: Mapping[str, Measurement] = field(default_factory=dict)
@@ -97,7 +104,10 @@ def measurements(records: Iterable[Record]) -> dict[str, Measurement]:
 
 
 def success_rates(records: Iterable[ProbeRecord]) -> dict[str, Measurement]:
-    """Read success rates out of probe records: attack -> rate. A record names its attack, mean, low, high and n."""
+    """Read success rates out of probe records: attack -> rate. A record names its attack, mean, low, high and n.
+
+    What does not apply keeps its reason.
+    """
     found: dict[str, Measurement] = {}
     for record in records:
         if "attack" not in record:
@@ -127,6 +137,7 @@ def _measurement(record: Mapping[str, Any], name: str) -> Measurement:
         high=high,
         n=int(record["n"]),
         repeats=int(record.get("repeats", 1)),
+        inapplicable=None if (why := record.get("inapplicable")) is None else str(why),
     )
     numbers = [measured.mean, *(side for side in (low, high) if side is not None)]
     if not all(math.isfinite(number) for number in numbers):

@@ -1,7 +1,8 @@
 """The evidence of one edit, gathered from what the steps wrote, and the gate's limits from params.yaml."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips import packed
@@ -27,20 +28,27 @@ def limits_of(params: Params) -> GateLimits:
     """Read the gate's limits; raises ConfigError for a metric that the evaluation does not know."""
     knobs = params.register_
     induced = {one.induced for one in CLASSIFIERS}  # has limits of its own, for it is a loss already
+    rates = {one.rate for one in CLASSIFIERS}  # their loss on harmless prompts is the induced violence
+    refused = {"forget": induced, "retain": induced | rates}
     for role, named in (("forget", knobs.forget), ("retain", knobs.retain)):
         for name in named:
             split, _, key = name.partition("/")
             wanted = ("lower", "retrain") if role == "forget" else ("higher", "lower")
-            if ROLES.get(split) != role or better(name) not in wanted or key in induced:
+            if ROLES.get(split) != role or better(name) not in wanted or key in refused[role]:
                 splits = [split for split, other in ROLES.items() if other == role]
                 known = [
                     name
                     for name, one in metrics().items()
-                    if one.better.get(ROLES[splits[0]]) in wanted and name not in induced
+                    if one.better.get(ROLES[splits[0]]) in wanted and name not in refused[role]
                 ]
+                instead = (
+                    "; violence on harmless prompts is limited by register.induced, <split>: <limit>"
+                    if role == "retain" and key in refused[role]
+                    else ""
+                )
                 raise ConfigError(
                     f"register.{role} names {name!r}; it must be <split>/<metric> with one of the splits "
-                    f"{', '.join(splits)} and one of the metrics {', '.join(known)}"
+                    f"{', '.join(splits)} and one of the metrics {', '.join(known)}{instead}"
                 )
     for split in knobs.induced:
         if ROLES.get(split) != "retain":
@@ -81,7 +89,12 @@ def gather_evidence(params: Params, model: str, method: str, edit: str | None = 
         seeds=len({row["edit"] for row in tables[method] if row["strength"] == strength}),
         contracts=bool(read_json(paths.VALIDATION)["success"]) if paths.VALIDATION.exists() else None,
         evaluators={
-            _ROLE.get(name, "edited"): _evaluator(model, name, table) for name, table in tables.items()
+            _ROLE.get(name, "edited"): _measured_by("evaluator", model, name, table)
+            for name, table in tables.items()
+        },
+        classifiers={
+            _ROLE.get(name, "edited"): _measured_by("classifiers", model, name, table)
+            for name, table in tables.items()
         },
         data=f"md5:{clips}" if clips else f"sha256:{weights.digest(paths.CLIPS)}",
         probes=success_rates(probed[method]),
@@ -121,12 +134,20 @@ def _bundle_digest(folder: Path, rows: Sequence[Record]) -> str:
     return found
 
 
-def _evaluator(model: str, method: str, rows: Sequence[Record]) -> str:
-    """Digest of the evaluator that measured a cell; raises DataError if its records do not name exactly one."""
-    found = {row.get("evaluator") for row in rows}
+_NAMED: Mapping[Literal["evaluator", "classifiers"], str] = {
+    "evaluator": "evaluator",
+    "classifiers": "digest of the violence classifiers",
+}
+
+
+def _measured_by(
+    key: Literal["evaluator", "classifiers"], model: str, method: str, rows: Sequence[Record]
+) -> str:
+    """Digest of what measured a cell; raises DataError if its records do not name exactly one."""
+    found = {row.get(key) for row in rows}
     if len(found) != 1 or None in found:
         place = paths.evaluation(model, method) / "metrics.json"
-        raise DataError(f"{place} does not name exactly one evaluator; run `dvc repro`")
+        raise DataError(f"{place} does not name exactly one {_NAMED[key]}; run `dvc repro`")
     return str(found.pop())
 
 

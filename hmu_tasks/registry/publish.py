@@ -116,7 +116,10 @@ def _upload(
             params=flat(params.model_dump(mode="json", by_alias=True)),
             tags={**tags, "hmu.bundle": evidence.bundle, "model": evidence.model, "method": evidence.method},
             root=Path(),
-            inputs=[paths.edits(evidence.model, evidence.method), paths.component("evaluator")],
+            inputs=[
+                paths.edits(evidence.model, evidence.method),
+                *(paths.component(name) for name in ("evaluator", "classifier")),
+            ],
         ) as step:
             _record(step, evidence)
             step.tag("mlflow.note.content", card_text(evidence, decision, origin)[:NOTE_LIMIT])
@@ -193,5 +196,6 @@ def _record(step: StoreRun, evidence: Evidence) -> None:
         values |= {name: measured.mean, f"{name}_low": measured.low, f"{name}_high": measured.high}
     values |= {f"original/{name}": measured.mean for name, measured in evidence.original.items()}
     for attack, measured in evidence.probes.items():
-        values |= {f"probe/{attack}": measured.mean, f"probe/{attack}_high": measured.high}
+        if measured.inapplicable is None:
+            values |= {f"probe/{attack}": measured.mean, f"probe/{attack}_high": measured.high}
     step.metrics(values)

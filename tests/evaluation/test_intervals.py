@@ -38,6 +38,14 @@ def test_clips_of_one_origin_and_repeats_are_resampled() -> None:
     assert alone["high"] - alone["low"] < row["high"] - row["low"]
 
 
+def test_a_record_names_what_was_measured_and_by_what() -> None:
+    found = measured([0.0, 1.0] * 20)
+    (row,) = records(found, {}, seed=1, bundle="b", evaluator="e", classifiers="c")
+    assert (row["bundle"], row["evaluator"], row["classifiers"]) == ("b", "e", "c")
+    (bare,) = records(found, {}, seed=1)
+    assert not {"bundle", "evaluator", "classifiers"} & set(bare)
+
+
 def test_parts_of_a_split_are_resampled_with_it() -> None:
     found = measured([0.0, 1.0] * 20)
     part = found.part("forget-keyword", np.arange(40) < 40)

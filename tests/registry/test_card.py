@@ -46,8 +46,54 @@ def test_the_card_has_every_part() -> None:
     assert "| retain | induced violence | 0 ±0.02 | – | – | 400 |" in text
     assert "git checkout c0ffee\ndvc repro register@momask-lcr" in text
     assert "| data/clips | `abc.dir` |" in text
+    for model in ("edited", "original"):
+        assert f"| evaluator of: {model} | `md5:e` |" in text
+        assert f"| classifiers of: {model} | `md5:c` |" in text
     assert "**Gate: passed.**" in text
     assert text == card_text(evidence, decision, Origin("c0ffee", False, {"data/clips": "abc.dir"}))
+
+
+def test_an_attack_that_does_not_apply_has_no_rate_in_the_card() -> None:
+    why = "no codebook was changed"
+    unattacked = replace(measurement(0.9), inapplicable=why)
+    evidence = replace(
+        GOOD,
+        probes={"revival": unattacked, "relearning": measurement(0.3)},
+        original_probes={"revival": unattacked, "relearning": unattacked},
+        families={"revival": "weights", "relearning": "weights"},
+    )
+    text = card_text(evidence, decide(evidence, None, LIMITS))
+    what = "attack with access to the weights"
+    risks = [line for line in text.splitlines() if f"{what}, re" in line]
+    assert risks == [
+        f"| {what}, relearning: violence comes back | 30%, up to 32% | n/a: {why} | – | 400 |",
+        f"| {what}, revival: violence comes back | n/a: {why} | n/a: {why} | – | – |",
+    ]
+    assert f"| probe revival | yes | does not apply: {why} |" in text
+
+
+def test_the_card_shows_the_classifier_that_the_gate_judges() -> None:
+    evidence = replace(
+        GOOD,
+        edited={
+            **GOOD.edited,
+            "forget/violence": measurement(0.30),
+            "forget/violence_second": measurement(0.29, half=0.2),
+            "forget/violence_corrected": measurement(0.20),
+            "forget/violence_second_corrected": measurement(0.25, half=0.2),
+        },
+        original={
+            **GOOD.original,
+            "forget/violence": measurement(0.7),
+            "forget/violence_second": measurement(0.6),
+        },
+    )
+    text = card_text(evidence, decide(evidence, None, LIMITS))
+    assert [line for line in text.splitlines() if "for prompts that name violence" in line] == [
+        "| violence in motions for prompts that name violence, flagged | 29%, up to 49% | 60%, up to 62% | – | 400 |",
+        "| violence in motions for prompts that name violence, less false alarms | 25%, up to 45% | – | – | 400 |",
+    ]
+    assert "forgotten forget/violence_corrected | **no** | upper limit 0.45, " in text
 
 
 def test_large_values_have_no_exponent() -> None:

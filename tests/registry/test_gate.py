@@ -44,6 +44,7 @@ GOOD = Evidence(
     seeds=1,
     contracts=True,
     evaluators={"edited": "md5:e", "original": "md5:e"},
+    classifiers={"edited": "md5:c", "original": "md5:c"},
     data="md5:d",
 )
 
@@ -89,6 +90,14 @@ def test_good_evidence_passes_and_every_clause_has_a_reason() -> None:
         ({"evaluators": {"edited": "md5:e", "original": "md5:other"}}, ["same evaluator"]),
         ({"evaluators": {"edited": "md5:e"}}, ["same evaluator"]),
         ({"evaluators": {"edited": "", "original": ""}}, ["same evaluator"]),
+        ({"classifiers": {"edited": "md5:c", "original": "md5:other"}}, ["same evaluator"]),
+        ({"classifiers": {"edited": "md5:c", "original": ""}}, ["same evaluator"]),
+        ({"classifiers": {"edited": "md5:c"}}, ["same evaluator"]),
+        ({"classifiers": {}}, ["same evaluator"]),
+        (  # D_r's own classifiers are unknown
+            {"evaluators": dict.fromkeys(("edited", "original", "retrain"), "md5:e")},
+            ["same evaluator"],
+        ),
         ({"seeds": 0}, ["seeds"]),
         ({"original": {}}, ["prompts, original", "repeats, original"]),
         (attacked(measurement(0.3, half=0.05)), []),
@@ -163,6 +172,46 @@ def test_an_attack_that_must_be_run_must_be_run() -> None:
     evidence = replace(GOOD, **attacked(measurement(0.1)))
     for name in ("paraphrase", "text"):  # a family stands for any of its attacks
         assert broken(decide(evidence, None, replace(LIMITS, probes=(name,)))) == []
+
+
+def test_an_attack_that_does_not_apply_is_no_attack_that_ran() -> None:
+    plain = replace(measurement(0.9), inapplicable="no codebook was changed")  # the rate without an attack
+    for required in ((), ("paraphrase",), ("text",)):
+        limits = replace(LIMITS, probes=required)
+        decision = decide(replace(GOOD, **attacked(plain)), None, limits)
+        assert broken(decision) == []
+        (clause,) = [clause for clause in decision.clauses if clause.name == "probe paraphrase"]
+        assert clause.reason == "does not apply: no codebook was changed"
+        assert not {"mean", "high"} & set(clause.values)  # they are of no attack
+    said = {clause.name: clause.reason for clause in decision.clauses}
+    assert said["probe text"] == "does not apply: no codebook was changed"
+    # Also without a limit on its family: what must be run is dealt with, and says so.
+    unlimited = replace(LIMITS, probes=("paraphrase",), probe_success={})
+    decision = decide(replace(GOOD, **attacked(plain)), None, unlimited)
+    assert [clause.reason for clause in decision.clauses if clause.name == "probe paraphrase"] == [
+        "does not apply: no codebook was changed"
+    ]
+    # Another attack of the family that applies is checked as ever.
+    both = attacked(plain)
+    both["probes"] = {**both["probes"], "inserted": measurement(0.9)}
+    both["families"] = {**both["families"], "inserted": "text"}
+    decision = decide(replace(GOOD, **both), None, replace(LIMITS, probes=("text",)))
+    assert broken(decision) == ["probe inserted"]
+    assert "probe text" not in {clause.name for clause in decision.clauses}
+
+
+def test_an_attack_that_does_not_apply_to_a_reference_is_told() -> None:
+    plain = replace(measurement(0.45, half=0.10), inapplicable="no codebook was changed")
+    evidence = replace(GOOD, **attacked(measurement(0.50, half=0.10), retrain=plain))
+    evidence = replace(evidence, original_probes={"paraphrase": plain})
+    decision = decide(evidence, None, LIMITS)
+    (clause,) = [clause for clause in decision.clauses if clause.name == "probe paraphrase"]
+    assert clause.passed
+    assert clause.reason == (
+        "success at most 0.6 (95 %), 0.65 is allowed, because D_r itself, to which it does not apply, reaches 0.55"
+    )
+    assert clause.values["original"] == "does not apply: no codebook was changed"
+    assert "original_mean" not in clause.values
 
 
 def test_the_control_without_an_attack_has_no_limit() -> None:
@@ -242,7 +291,13 @@ def test_the_champion_is_not_replaced_by_something_worse() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"evaluators": {"edited": "md5:x", "original": "md5:x"}}, {"data": "md5:x"}]
+    "change",
+    [
+        {"evaluators": {"edited": "md5:x", "original": "md5:x"}},
+        {"classifiers": {"edited": "md5:x", "original": "md5:x"}},
+        {"classifiers": {}},  # registered before the classifiers were recorded
+        {"data": "md5:x"},
+    ],
 )
 def test_a_champion_measured_otherwise_is_not_compared(change: dict[str, Any]) -> None:
     champion = replace(GOOD, bundle="c" * 64, **change)
@@ -250,7 +305,8 @@ def test_a_champion_measured_otherwise_is_not_compared(change: dict[str, Any]) -
 
 
 def test_evidence_survives_json() -> None:
-    evidence = replace(GOOD, **attacked(measurement(0.1, 0.2), retrain=measurement(0.05)))
+    unattacked = replace(measurement(0.05), inapplicable="no codebook was changed")
+    evidence = replace(GOOD, **attacked(measurement(0.1, 0.2), retrain=unattacked))
     again = Evidence.from_json(evidence.to_json())
     assert again == evidence
     assert decide(again, again, LIMITS) == decide(evidence, None, LIMITS)
@@ -277,6 +333,9 @@ def test_records_become_measurements() -> None:
         measurements([record | {"mean": float("nan")}])
     with pytest.raises(DataError, match="names no attack"):
         success_rates([record])
+    for why in (None, "no codebook was changed"):
+        (rate,) = success_rates([record | {"attack": "revival", "inapplicable": why}]).values()
+        assert rate.inapplicable == why
     assert of_edit([{"edit": "a"}, {"edit": "b"}], "a") == [{"edit": "a"}]
     with pytest.raises(DataError, match="choose one of a, b"):
         of_edit([{"edit": "a"}, {"edit": "b"}], "c")
