@@ -116,7 +116,7 @@ def test_published_edits_have_no_strength(world: Path, method: str) -> None:
     assert list(found) == [None]
     report = json.loads((found[None] / "edit.json").read_text())
     assert report["published"] is True
-    assert report["texts"] == {"kind": "keywords", "forget": 9, "retain": 21}
+    assert report["texts"] == {"kind": "keywords", "forget": 9, "retain": 21, "scrambled": 0}
     read = ("cond_emb", "word_emb")
     assert sorted(report["edited"]) == [
         f"{part}.{one}.weight" for part in ("base", "residual") for one in read
@@ -128,7 +128,7 @@ def test_words_in_the_place_of_captions(world: Path, method: str) -> None:
     knobs = {"texts": "keywords"} | ({} if method == "erasure" else {"target": "empty"})
     unlearn.run(tiny_params({"unlearn": {method: knobs}}), "momask", method)
     report = json.loads((edits("momask", method)[100] / "edit.json").read_text())
-    assert report["texts"] == {"kind": "keywords", "forget": 9, "retain": 21}
+    assert report["texts"] == {"kind": "keywords", "forget": 9, "retain": 21, "scrambled": 0}
     assert len(report["edited"]) == 4
 
 

@@ -13,6 +13,7 @@ from hmu_tasks.data.clips import packed
 from hmu_tasks.models.evaluators.classifier import CLASSIFIERS, load_classifiers
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import save_absent
+from hmu_tasks.models.text.embeddings import padded
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 from hmu_tasks.runtime import paths
@@ -53,7 +54,7 @@ def test_resampled_codes_keep_the_first_layer_alone(world: Path) -> None:
     _, codes = tokenizer_with_codes(job(), clips, "full")
     real = [codes[i] for i in known.ids]
     texts = [row[0].text for row in known.captions]
-    vectors = original.bundle.text.encode(texts)
+    vectors = padded(original.bundle.text.encode(texts))
 
     def refined(batch: int) -> list[np.ndarray]:
         found = original.bundle.model.refine_codes(

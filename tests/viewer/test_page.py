@@ -165,7 +165,7 @@ def test_verdict_reports_forgetting_and_retention():
     assert [tile.good for tile in found.tiles] == [None, None, True, None]
     old = with_comparisons(make_records(old=True))
     missed = verdict(old, dataclasses.replace(SELECTION, strength=64, met=False), concept="violence")
-    assert "beyond the limit" in " ".join(missed.sentences)
+    assert "more than the limit" in " ".join(missed.sentences)
     assert "No strength was eligible" in missed.sentences[-1]
 
 

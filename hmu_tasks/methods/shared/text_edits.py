@@ -146,13 +146,15 @@ def _texts(forget: Tensor, retain: Tensor, empty: Tensor, target: Target) -> Tex
 
 
 def written_texts(given: Inputs, knobs: TextKnobs, *, seed: int, scrambled: int = 0) -> Written:
-    """Embed what stands for the concept and for the rest; scrambled: so many more of the rest are scrambled."""
+    """Embed what stands for the concept and for the rest; scrambled: so many more captions of the rest are
+    scrambled; none with keywords, which read no caption.
+    """
     written: list[Sequence[str]] = [given.keywords, PUBLISHED_RETAIN]
     if knobs.texts == "captions":
         known = given.captions
         seeds = [given.seed, seed]
         written = [sample(known[role], knobs.captions, seed=seeds) for role in ("forget", "retain")]
-    if not scrambled:
+    if not scrambled or knobs.texts == "keywords":
         return Written(*given.embed(*written, [PUBLISHED_TARGET]))
     sources = sample(given.captions["retain"], scrambled, seed=[given.seed, seed, 1])
     rng = np.random.default_rng([given.seed, seed, 2])
