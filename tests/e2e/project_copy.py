@@ -41,7 +41,12 @@ TINY: dict[str, Any] = {
             for name in ("momask", "bamm")
         },
         "residual": {"latent": 32, "feedforward": 64, "steps": 10, "batch": 16},
-        "classifier": {"width": 32, "steps": 20, "batch": 16},
+        "classifier": {
+            "negatives": 8,
+            "resampled": 8,
+            "convolution": {"width": 32, "steps": 20, "batch": 16},
+            "recurrent": {"width": 16, "steps": 20, "batch": 16},
+        },
     },
     "unlearn": {"lcr": {"strengths": [2, 4], "seeds": [0], "layers": [0, 1]}},
     "evaluate": {
@@ -53,6 +58,7 @@ TINY: dict[str, Any] = {
     },
     "probe": {
         "prompts": 4,
+        "costly_prompts": 3,
         "embedding": {"steps": 2},
         "relearning": {"shots": [2], "steps": [2], "batch": 2},
     },

@@ -32,13 +32,14 @@ knobs = tiny_params(changes)
 ingest.run(knobs)
 divide.run(knobs)
 validate.run(knobs)
-for component in ("tokenizer", "text", "evaluator", "classifier", "base-mlp"):
+for component in ("tokenizer", "text", "evaluator", "base-mlp", "classifier"):
     for variant in (None,) if component in train.UNVARIED else train.VARIANTS:
         train.run(knobs, component, variant)
 codebook.run(knobs)
-evaluate.run(knobs, "real", "real")
 for method in ("original", "retrain", "dropping"):
     unlearn.run(knobs, "mlp", method)
+evaluate.run(knobs, "real", "real")
+for method in ("original", "retrain", "dropping"):
     evaluate.run(knobs, "mlp", method)
     probe.run(knobs, "mlp", method)
 report.run(knobs)

@@ -59,9 +59,10 @@ def run_from_checkpoints(params: Params) -> None:
         ("text", None),
         *(("tokenizer", v) for v in train.VARIANTS),
         ("evaluator", None),
-        ("classifier", None),
+        *((name, v) for name in TRANSFORMERS for v in train.VARIANTS),
+        ("classifier", None),  # learns from motions that the others generate
     ]
-    for component, variant in [*cells, *((name, v) for name in TRANSFORMERS for v in train.VARIANTS)]:
+    for component, variant in cells:
         train.run(params, component, variant)
     codebook.run(params)
     for method in ("original", "retrain", "lcr"):
