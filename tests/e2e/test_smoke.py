@@ -60,7 +60,7 @@ def test_again_nothing_runs_and_the_table_is_printed(finished: Finished) -> None
 
 def test_the_table_has_a_row_for_all_that_is_compared(finished: Finished) -> None:
     table = pd.read_csv(finished.project.root / "reports" / "benchmark.csv")
-    data = {"real", "fresh-real", "reconstruction-full", "reconstruction-retrain"}
+    data = {"real", "fresh-real", "reconstruction-full", "reconstruction-retrain", "resampled"}
     assert set(table["method"]) == data | {"original", "retrain", "lcr"}
     assert set(table["split"]) >= {"forget", "retain", "explicit", "implicit", "benign", "hard_benign"}
     assert table[["mean", "n"]].notna().all(axis=None)
