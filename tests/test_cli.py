@@ -333,6 +333,7 @@ def test_an_empty_forget_set_stops_the_filter(raw: Path, project: Path) -> None:
     assert not (project / "data" / "split").exists()
 
 
+@pytest.mark.slow
 def test_broken_contracts_stop_validation(raw: Path, project: Path) -> None:
     for step in ("ingest", "filter"):
         assert run(project, step).returncode == 0

@@ -54,6 +54,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_a_model_that_is_no_transformer(world: Path) -> None:
     project_copy(world)
     extend(world, "extending-model.md")

@@ -138,6 +138,7 @@ def test_more_draws_of_captions_differ(world: Path) -> None:
     assert weights.digest(first / "base") != weights.digest(second / "base")
 
 
+@pytest.mark.slow
 def test_the_second_model_goes_through_evaluation(matrix: Path) -> None:
     knobs = tiny_params()
     for method in (*ENDS, "uce"):

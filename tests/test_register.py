@@ -178,6 +178,7 @@ def test_probes_of_this_bundle_are_read(measured: Path) -> None:
         gather_evidence(easy_params(), "momask", "lcr")
 
 
+@pytest.mark.slow
 def test_from_registration_to_rollback(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The life of three versions in one store: each step rests on the one before."""
     params = easy_params()

@@ -173,6 +173,7 @@ def test_a_model_that_others_made_is_left_alone(registry: Registry) -> None:
     assert registered_names(registry.root) == []
 
 
+@pytest.mark.slow
 def test_registrations_at_the_same_moment_make_one_version(registry: Registry) -> None:
     found = race(registry.root, "add", 3)
     assert len(registry.versions()) == 1
@@ -184,6 +185,7 @@ def test_registrations_at_the_same_moment_make_one_version(registry: Registry) -
     assert len(journals) == 1
 
 
+@pytest.mark.slow
 def test_of_promotions_at_the_same_moment_one_wins(registry: Registry) -> None:
     for digest in "abc":
         add(registry, digest)

@@ -343,6 +343,7 @@ def post(url: str, body: Any, kind: str = "application/json") -> tuple[int, Any]
             return error.code, error.read().decode()
 
 
+@pytest.mark.slow
 def test_over_rest(server: str, packed: Path, model: Any) -> None:
     """Good and bad requests to one server; after all of the bad ones it still answers."""
     wanted = model.predict(pd.DataFrame(ROWS))

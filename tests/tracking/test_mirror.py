@@ -274,6 +274,7 @@ def test_without_news_the_command_is_quick_and_does_not_load_mlflow(root: Path) 
     assert min(seconds) < 0.5
 
 
+@pytest.mark.slow
 def test_mirrors_at_once_write_once(root: Path) -> None:
     project = Written(root)
     project.tokenizer()

@@ -113,6 +113,7 @@ def test_a_raising_step_ends_failed_and_a_repeat_mends_the_parent(
     assert runs[runs["parent"].isna()].iloc[0]["status"] == "FINISHED"
 
 
+@pytest.mark.slow
 def test_four_processes_may_start_a_fresh_store_at_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(lineage.PIPELINE_VARIABLE, "flow")
     processes = [start(root, f"part-{index}", fail=index == 3) for index in range(4)]

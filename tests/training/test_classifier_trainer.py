@@ -108,6 +108,7 @@ class KilledError(Exception):
     """A run that was killed."""
 
 
+@pytest.mark.slow
 def test_a_killed_training_of_the_second_one_goes_on_with_it(world: Path) -> None:
     knobs = tiny_params({"train": {"classifier": {"recurrent": {"steps": 203, "batch": 2}}}})
     whole = weights.digest(train.run(knobs, "classifier", None))

@@ -184,6 +184,7 @@ def test_keyword_shares(clips: list[SyntheticClip]) -> None:
     assert 0.25 < np.mean(veiled) < 0.42
 
 
+@pytest.mark.slow
 def test_safe_lookalikes_are_rare_but_present() -> None:
     safe = [sample_clip(SEED, "train", index, forget_share=0.0) for index in range(1500)]
     odd = [any(_named(caption.text) for caption in clip.captions) for clip in safe]

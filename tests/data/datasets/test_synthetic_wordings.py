@@ -151,6 +151,7 @@ def test_the_frame_of_a_caption_does_not_tell_violence(clips: list[SyntheticClip
         assert abs(shares[0] - shares[1]) < 0.05, (pattern, shares)
 
 
+@pytest.mark.slow
 def test_no_caption_has_a_held_out_sentence_or_word(captions: list[Sentence]) -> None:
     told = "\n".join(f"{_lemmas(caption.tokens)} " for caption in captions)
     for action in ACTIONS:
