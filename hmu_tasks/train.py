@@ -19,7 +19,7 @@ from hmu_tasks.runtime.files import replacing_folder
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.tracking.live import LiveCurves
 from hmu_tasks.training.loop.fit import History
-from hmu_tasks.training.loop.job import Job
+from hmu_tasks.training.loop.job import Job, component_places
 
 # Import paths instead of functions: a step loads the networks of its own component only.
 TRAINERS: dict[str, str] = {
@@ -98,8 +98,7 @@ def upstream(params: Params, component: str, variant: str | None) -> list[Path]:
     if component == "text":
         return [paths.component("tokenizer", "full")]
     if component == "classifier":
-        used = model_named(params.run.models[0]).components.values()
-        return [paths.component(one, None if one == "text" else v) for v in VARIANTS for one in used]
+        return [place for v in VARIANTS for place in component_places(params.run.models[0], v).values()]
     if component == "residual" or component.startswith("base-"):
         return [paths.component("text"), paths.component("tokenizer", variant)]
     return []

@@ -86,7 +86,7 @@ def _no_gap(ends: Sequence[Record], names: Sequence[str]) -> str:
         # D_r should show less of the concept than the original and be farther from the real forget motions.
         gap = difference(retrain, original)
         wrong = gap.mean <= 0 if name == FID else gap.mean >= 0
-        if wrong or (gap.low is not None and gap.high is not None and gap.low <= 0 <= gap.high):
+        if wrong or not gap.clear:
             return (
                 f"on the validation split D_r's {described(name).label} is "
                 f"{retrain.mean:.3g}, the original's {original.mean:.3g}"

@@ -1,4 +1,4 @@
-"""The evaluators of generated motion: the text-motion evaluator and the violence classifier."""
+"""The evaluators of generated motion: the text-motion evaluator and the violence classifiers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

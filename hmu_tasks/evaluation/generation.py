@@ -13,7 +13,6 @@ import torch
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
-from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.models.tokenizer.code_files import packed_codes, unpacked_codes
 from hmu_tasks.runtime.cache import cached
 from hmu_tasks.runtime.progress import Progress
@@ -33,9 +32,8 @@ def cached_codes(
     """Return int64 codes [T_i, Q] for each prompt row, read from the cache where they were sampled before."""
 
     def sample() -> list[np.ndarray]:
-        rows = embed_texts(bundle.text, prompts.texts, cache=cache, digest=bundle.text_digest)
         return bundle.model.generate_codes(
-            stacked(rows, prompts.texts).to(device),
+            bundle.embedded(prompts.texts, cache=cache, device=device),
             prompts.frames,
             sampling=sampling,
             generator=torch.Generator(device=device).manual_seed(seed),

@@ -40,14 +40,17 @@ def real_rows(
         for variant, place in made.items()
         if absent_reason(place) is None
     }
-    shown_by: dict[str, Callable[[str], list[np.ndarray] | None]] = {"real": partial(_recorded, session)}
-    shown_by |= {method: partial(_rebuilt, session, coder) for method, coder in coders.items()}
+    recorded = {
+        name: [np.array(clip) for clip in session.clips[name].features] for name in ("forget", "retain")
+    }
+    shown_by: dict[str, Callable[[str], list[np.ndarray] | None]] = {"real": recorded.__getitem__}
+    shown_by |= {method: partial(_rebuilt, coder, recorded) for method, coder in coders.items()}
     if original is not None:
-        shown_by["resampled"] = partial(_resampled, session, original)
+        shown_by["resampled"] = partial(_resampled, session, original, recorded)
     for method, show in shown_by.items():
         scores, errors = {}, {}
-        for name in ("forget", "retain"):
-            clips, shown = _recorded(session, name), show(name)
+        for name, clips in recorded.items():
+            shown = show(name)
             if shown is None:
                 continue
             split = session.splits[name]
@@ -81,16 +84,14 @@ def real_rows(
     return rows, samples
 
 
-def _recorded(session: Session, name: str) -> list[np.ndarray]:
-    return [np.array(clip) for clip in session.clips[name].features]
+def _rebuilt(tokenizer: Tokenizer, recorded: Mapping[str, list[np.ndarray]], name: str) -> list[np.ndarray]:
+    return tokenizer.decode(tokenizer.encode(recorded[name]))
 
 
-def _rebuilt(session: Session, tokenizer: Tokenizer, name: str) -> list[np.ndarray]:
-    return tokenizer.decode(tokenizer.encode(_recorded(session, name)))
-
-
-def _resampled(session: Session, original: Bundle, name: str) -> list[np.ndarray] | None:
+def _resampled(
+    session: Session, original: Bundle, recorded: Mapping[str, list[np.ndarray]], name: str
+) -> list[np.ndarray] | None:
     """Motions of a split's clips with their further layers sampled for the captions of repeat 0."""
     tokenizer = original.model.tokenizer
-    codes = session.resampled(original, name, tokenizer.encode(_recorded(session, name)))
+    codes = session.resampled(original, name, tokenizer.encode(recorded[name]))
     return None if codes is None else tokenizer.decode(codes)

@@ -16,7 +16,6 @@ from hmu_tasks.evaluation.measurements import Measured, Scores, Whole
 from hmu_tasks.evaluation.splits import Protocol, Split
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
-from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.batches import ClipSet
 
@@ -147,10 +146,9 @@ class Session:
         None where the model does not sample layer by layer.
         """
         texts = self.splits[name].prompts.only(0).texts
-        vectors = embed_texts(bundle.text, texts, cache=self.cache, digest=bundle.text_digest)
         return bundle.model.refine_codes(
             codes,
-            stacked(vectors, texts).to(self.device),
+            bundle.embedded(texts, cache=self.cache, device=self.device),
             sampling=self.sampling,
             generator=torch.Generator(device=self.device).manual_seed(
                 self.protocol.seed + sum(name.encode())

@@ -27,10 +27,14 @@ def attacking(records: Sequence[ProbeRecord], *, inapplicable: bool = False) -> 
     return [
         record
         for record in records
-        if record["family"] not in (SUPPRESSION, RESTORATION)
-        and record["attack"] != NO_ATTACK
+        if is_attack(record["family"], record["attack"])
         and (inapplicable or record.get("inapplicable") is None)
     ]
+
+
+def is_attack(family: str, attack: str) -> bool:
+    """Tell attacks from the plain prompts, restored parts and harmless prompts, which are probed beside them."""
+    return family not in (SUPPRESSION, RESTORATION) and attack != NO_ATTACK
 
 
 def worst(records: Sequence[ProbeRecord], references: Sequence[ProbeRecord] | None = None) -> Estimate | None:

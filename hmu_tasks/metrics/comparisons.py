@@ -73,6 +73,13 @@ class Quantity:
             mean, min(mean, found[0]), max(mean, found[1]), standard_error(replicates), replicates
         )
 
+    @property
+    def clear(self) -> bool:
+        """Whether it stands out of the noise: it is not 0, and its limits, where known, do not hold 0."""
+        if self.low is None or self.high is None:
+            return self.mean != 0
+        return self.mean != 0 and not self.low <= 0 <= self.high
+
     def capped(self, most: float = 1.0) -> "Quantity":
         """Count nothing beyond `most`; the standard error stays that of the uncapped estimate."""
         return Quantity(
@@ -121,7 +128,7 @@ def gap_closure(value: Quantity, original: Quantity, retrain: Quantity) -> Closu
     It is undefined where the gap itself does not stand out of the noise: where its 95 % interval holds 0.
     """
     gap = difference(retrain, original)
-    if gap.mean == 0 or (gap.low is not None and gap.high is not None and gap.low <= 0 <= gap.high):
+    if not gap.clear:
         return Closure(None, "original and D_r do not differ beyond the noise")
     way = difference(value, original)
     if way.replicates is None or gap.replicates is None:

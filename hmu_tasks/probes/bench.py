@@ -13,7 +13,6 @@ from hmu_tasks.evaluation.generation import cached_codes
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.models.generators.text_to_motion import Sampling
-from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.training.loop.batches import CaptionWords
 
 # Marks which of N raw feature clips show the concept, [N] booleans by each classifier.
@@ -78,8 +77,7 @@ class Bench:
 
     def embedded(self, bundle: Bundle, texts: Sequence[str]) -> Tensor:
         """Embed texts, [n, 1 + m, W]."""
-        found = embed_texts(bundle.text, texts, cache=self.cache, digest=bundle.text_digest)
-        return stacked(found, texts).to(self.device)
+        return bundle.embedded(texts, cache=self.cache, device=self.device)
 
     def shares(self, motions: Sequence[np.ndarray], asked: Prompts) -> Shares:
         """Share of each prompt's motions that show the concept, [n] by each classifier."""

@@ -12,15 +12,13 @@ import numpy as np
 import torch
 
 from hmu_tasks.data.clips.packed import Clips
-from hmu_tasks.models import model_named
 from hmu_tasks.models.generators.bundle import Bundle, assembled
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.networks.components import absent_reason
-from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import ClipSet, clip_set
-from hmu_tasks.training.loop.job import Job
+from hmu_tasks.training.loop.job import Job, component_places
 
 CHUNK = 512  # clips that are decoded at once
 
@@ -39,7 +37,7 @@ class Generator:
         """Generate a motion for one caption of each clip, as long as the clip: raw features [F_i, D], float16."""
         texts = self._texts(clips, seed)
         codes = self.bundle.model.generate_codes(
-            self._vectors(texts),
+            self._embedded(texts),
             [int(frames) for frames in clips.frames],
             sampling=self.sampling,
             generator=self._stream(seed),
@@ -54,7 +52,7 @@ class Generator:
         """
         found = self.bundle.model.refine_codes(
             codes,
-            self._vectors(self._texts(clips, seed)),
+            self._embedded(self._texts(clips, seed)),
             sampling=self.sampling,
             generator=self._stream(seed),
             batch=self.batch,
@@ -65,9 +63,8 @@ class Generator:
         own = torch.Generator().manual_seed(self.seed + 500 + seed)
         return [caption.text for caption in clips.sample_captions(range(len(clips.ids)), own)]
 
-    def _vectors(self, texts: Sequence[str]) -> torch.Tensor:
-        found = embed_texts(self.bundle.text, texts, cache=paths.CACHE, digest=self.bundle.text_digest)
-        return stacked(found, texts).to(self.device)
+    def _embedded(self, texts: Sequence[str]) -> torch.Tensor:
+        return self.bundle.embedded(texts, cache=paths.CACHE, device=self.device)
 
     def _stream(self, seed: int) -> torch.Generator:
         return torch.Generator(device=self.device).manual_seed(self.seed + seed)
@@ -76,10 +73,7 @@ class Generator:
 def generator_of(job: Job, variant: str) -> Generator | None:
     """Put the first model of `run.models` together from the components of a variant; None where one was left out."""
     model = job.params.run.models[0]
-    places = {
-        part: paths.component(component, None if part == "text" else variant)
-        for part, component in model_named(model).components.items()
-    }
+    places = component_places(model, variant)
     if any(absent_reason(place) is not None for place in places.values()):
         return None
     return Generator(

@@ -1,4 +1,4 @@
-"""Probes in the report: success rates of attacks per method, and over-suppression."""
+"""Probes in the report: success rates of attacks per method, and changed motions on harmless prompts."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hmu_tasks.metrics import NO_ATTACK
 from hmu_tasks.metrics import RESTORATION as RESTORED
 from hmu_tasks.metrics import SUPPRESSION as OVER
-from hmu_tasks.metrics.attacks import attacking, worst
+from hmu_tasks.metrics.attacks import attacking, is_attack, worst
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.viewer.grid import Grid
 from hmu_tasks.viewer.summary import short_name
@@ -73,7 +73,7 @@ class Attacks:
     excess: Mapping[tuple[str, int | None], Cell] = field(default_factory=dict)
 
     def families(self, *, over: bool = False) -> list[tuple[str, list[AttackRow]]]:
-        """Group the attacks by family; `over`: the over-suppression rows alone, which are not attacks."""
+        """Group the attacks by family; `over`: the rows of harmless prompts alone, which are not attacks."""
         found: dict[str, list[AttackRow]] = {}
         for row in self.rows:
             if (row.family == OVER) == over:
@@ -83,11 +83,7 @@ class Attacks:
     def run(self, method: str, strength: int | None) -> list[AttackRow]:
         """The attacks that were run against a method."""
         return [
-            row
-            for row in self.rows
-            if row.family not in (OVER, RESTORED)
-            and row.name != NO_ATTACK
-            and (method, strength) in row.cells
+            row for row in self.rows if is_attack(row.family, row.name) and (method, strength) in row.cells
         ]
 
     def worst(self, method: str, strength: int | None) -> AttackRow | None:

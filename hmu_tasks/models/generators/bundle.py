@@ -3,12 +3,13 @@
 A bundle is a folder with bundle.json and one sub-folder per part: text encoder, tokenizer, and the model's networks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from hmu_tasks.models import MODELS, Network, model_named
 from hmu_tasks.models.generators.code_network import CodeNetwork
@@ -16,6 +17,7 @@ from hmu_tasks.models.generators.sampling import with_negative
 from hmu_tasks.models.generators.text_to_motion import TextToMotion
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import build_config, link_files, load_config, load_weights
+from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.models.text.encoders import TextEncoder, load_text
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
 from hmu_tasks.runtime.addresses import found_at
@@ -32,6 +34,11 @@ class Bundle:
     digest: str
     text_digest: str
     generator_digest: str  # of everything that samples codes: text encoder and networks
+
+    def embedded(self, texts: Sequence[str], *, cache: Path, device: torch.device) -> Tensor:
+        """Embed texts as the model reads them, [B, 1 + n, W] on the device; cache: folder of cache files."""
+        rows = embed_texts(self.text, texts, cache=cache, digest=self.text_digest)
+        return stacked(rows, texts).to(device)
 
 
 def save_bundle(parts: Mapping[str, Path], folder: Path, lineage: Mapping[str, Any], *, model: str) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from hmu_tasks.data.clips.id_lists import read_ids
 from hmu_tasks.data.clips.packed import Clips
 from hmu_tasks.data.motion.normalisation import emphasise
+from hmu_tasks.models import model_named
 from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.networks.sections import Training
 from hmu_tasks.runtime import paths
@@ -66,6 +67,14 @@ class Job:
             "progress": self.progress,
             "curves": self.curves,
         }
+
+
+def component_places(model: str, variant: str) -> dict[str, Path]:
+    """Folder of the trained component behind each part of a model; the text encoder serves both variants."""
+    return {
+        part: paths.component(component, None if part == "text" else variant)
+        for part, component in model_named(model).components.items()
+    }
 
 
 def split_of(clips: Clips, split: str, variant: str | None) -> ClipSet:

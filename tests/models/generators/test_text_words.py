@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_networks import SIZES, enlarged, generator
 from torch import Tensor
 
 from hmu_tasks.models.generators.bamm_attention import CachedReader, FullReader
@@ -16,17 +17,6 @@ from hmu_tasks.models.generators.sampling import Negative
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.text.embeddings import padded, trimmed
 
-SIZES: dict[str, Any] = {
-    "codes": 20,
-    "code_width": 12,
-    "latent": 16,
-    "layers": 2,
-    "heads": 2,
-    "feedforward": 32,
-    "dropout": 0.1,
-    "text_width": 6,
-    "positions": 64,
-}
 KINDS: dict[str, tuple[Any, Any]] = {
     "masked": (MaskTransformer, MaskTransformerConfig),
     "bamm": (BammTransformer, BammConfig),
@@ -37,18 +27,10 @@ Logits = Callable[[Tensor, float | None], Tensor]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def network(kind: str, *, words: int = 8) -> Any:
     """A small network in float64, with larger weights than at the start of training, so that inputs matter."""
     built, config = KINDS[kind]
-    found = built(config(**SIZES, words=words), seed=1).double().eval()
-    with torch.no_grad():
-        for parameter in found.parameters():
-            parameter.mul_(5.0) if parameter.ndim > 1 else None
-    return found
+    return enlarged(built(config(**SIZES, words=words), seed=1).double())
 
 
 def texts(words: tuple[int, ...] = (4, 0, 7, 2, 1)) -> Tensor:
