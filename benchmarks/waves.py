@@ -64,7 +64,11 @@ def main() -> None:
         prompts[name] = caption_prompts(clip_set(clips, ids), repeats=knobs.repeats, seed=params.run.seed)
         share = np.mean([waves(clips.features(clip_id)) for clip_id in ids])
         sys.stdout.write(f"real, {name}: {share:.1%} of {len(ids)}\n")
-    folders = [folder for model in params.models for folder in sorted((paths.UNLEARN / model).glob("*/*-s0"))]
+    folders = [
+        folder
+        for model in params.models
+        for folder in sorted(paths.edits(model, "lcr").parent.glob("*/*-s0"))
+    ]
     references = [paths.edits(model, method) / "s0" for model in params.models for method in params.methods]
     for folder in [path for path in references if path.is_dir()] + folders:
         bundle = load_bundle(folder, device)

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
@@ -15,7 +15,13 @@ from hmu_tasks.runtime.errors import HmuError, remedy
 from hmu_tasks.runtime.loading import quick_imports
 from hmu_tasks.runtime.threads import limit_threads
 
+if TYPE_CHECKING:
+    from hmu_tasks.config.params import Params
+
 Method = Annotated[str, typer.Argument(help=", ".join((*ENDS, *METHODS)))]
+Training = Annotated[
+    int | None, typer.Option(min=0, help="a number of run.trainings; without it the first of them")
+]
 
 app = typer.Typer(
     add_completion=False,
@@ -38,6 +44,16 @@ def recorded(step: Callable[P, None]) -> Callable[P, None]:
             step(*arguments, **options)
 
     return run
+
+
+def working_on(training: int | None) -> "Params":
+    """Read params.yaml, and work on one training of the models from now on."""
+    from hmu_tasks.config.params import load
+    from hmu_tasks.runtime import paths
+
+    params = load()
+    paths.work_on(params.training(training))
+    return params
 
 
 @app.command()
@@ -111,63 +127,59 @@ def train(
         str, typer.Argument(help="text, evaluator, tokenizer, base-<model>, residual, classifier")
     ],
     variant: Annotated[
-        str | None, typer.Argument(help="full: all clips; retain: the retain set only (D_r)")
+        str | None, typer.Argument(help="full: all clips; retrain: the retain set only (D_r)")
     ] = None,
+    training: Training = None,
 ) -> None:
     """Train one component; a killed run continues where it stopped."""
     with quick_imports():
         from hmu_tasks import train as step
-        from hmu_tasks.config.params import load
         from hmu_tasks.runtime.console import bar
 
-    step.run(load(), component, variant, bar(f"train {component} {variant or ''}".strip()))
+    step.run(working_on(training), component, variant, bar(f"train {component} {variant or ''}".strip()))
 
 
 @app.command()
 @recorded
-def codebook() -> None:
+def codebook(training: Training = None) -> None:
     """Count which codes the forget and the retain set use, and score them."""
     with quick_imports():
         from hmu_tasks import codebook as step
-        from hmu_tasks.config.params import load
 
-    step.run(load())
+    step.run(working_on(training))
 
 
 @app.command()
 @recorded
-def unlearn(model: str, method: Method) -> None:
+def unlearn(model: str, method: Method, training: Training = None) -> None:
     """Apply a method to a model: one bundle per edit, with a record of the changed tensors."""
     with quick_imports():
         from hmu_tasks import unlearn as step
-        from hmu_tasks.config.params import load
         from hmu_tasks.runtime.console import bar
 
-    step.run(load(), model, method, bar(f"unlearn {model} {method}"))
+    step.run(working_on(training), model, method, bar(f"unlearn {model} {method}"))
 
 
 @app.command()
 @recorded
-def evaluate(model: str, method: str) -> None:
+def evaluate(model: str, method: str, training: Training = None) -> None:
     """Generate with and measure every edit that a method made of a model (`real real`: the data itself)."""
     with quick_imports():
         from hmu_tasks import evaluate as step
-        from hmu_tasks.config.params import load
         from hmu_tasks.runtime.console import bar
 
-    step.run(load(), model, method, bar(f"evaluate {model} {method}"))
+    step.run(working_on(training), model, method, bar(f"evaluate {model} {method}"))
 
 
 @app.command()
 @recorded
-def probe(model: str, method: str) -> None:
+def probe(model: str, method: str, training: Training = None) -> None:
     """Attack the selected edit of a method (or `original`, `retrain`) and count how often the concept comes back."""
     with quick_imports():
         from hmu_tasks import probe as step
-        from hmu_tasks.config.params import load
         from hmu_tasks.runtime.console import bar
 
-    step.run(load(), model, method, bar(f"probe {model} {method}"))
+    step.run(working_on(training), model, method, bar(f"probe {model} {method}"))
 
 
 @app.command()
@@ -176,9 +188,8 @@ def report() -> None:
     """Write tables, plots, GIFs and the HTML page into reports/."""
     with quick_imports():
         from hmu_tasks import report as step
-        from hmu_tasks.config.params import load
 
-    step.run(load())
+    step.run(working_on(None))
 
 
 @app.command()
@@ -192,17 +203,15 @@ def register(
     decide_only: Annotated[bool, typer.Option(help="write evidence and decision, register nothing")] = False,
 ) -> None:
     """Check the selected edit of a method against the gate, and register it as a version in the MLflow registry."""
-    from hmu_tasks.config.params import load
-
     if decide_only:
         with quick_imports():
             from hmu_tasks import register as step
 
-        step.run(load(), model, method, edit)
+        step.run(working_on(None), model, method, edit)
     else:
         from hmu_tasks.registry import publish
 
-        publish.run(load(), model, method, edit)
+        publish.run(working_on(None), model, method, edit)
 
 
 @app.command()

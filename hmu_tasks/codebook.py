@@ -49,7 +49,7 @@ def run(params: Params) -> None:
     }
     both = {role: codes.perplexity(getattr(usage, f"{role}_count")) for role in ("forget", "retain")}
     both["all"] = codes.perplexity(usage.forget_count + usage.retain_count)
-    with replacing_folder(paths.CODEBOOK) as folder:
+    with replacing_folder(paths.codebook()) as folder:
         save_codes(found, folder)
         table.to_parquet(folder / codes.usage_file(), index=False)
         for name, counted in parts.items():

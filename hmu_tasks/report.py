@@ -8,13 +8,15 @@ from hmu_tasks.runtime.files import replacing, replacing_folder, write_json
 from hmu_tasks.viewer import curves, export, page, table, view
 from hmu_tasks.viewer.inputs import ReportInputs
 from hmu_tasks.viewer.reading import read_inputs
+from hmu_tasks.viewer.trainings import parameters_digest
 
 
 def run(params: Params) -> None:
     """Write the report into reports/.
 
     Benchmark tables, summary.txt, motions.npz, plots/, gifs/ and index.html for readers;
-    headline/<model>-<method>.json, tradeoff.csv and attacks.csv for `dvc metrics` and `dvc plots`.
+    headline/<model>-<method>.json, tradeoff.csv and attacks.csv for `dvc metrics` and `dvc plots`; trainings.json where
+    there are several trainings.
     """
     write_report(read_inputs(params), paths.REPORTS)
 
@@ -44,6 +46,9 @@ def write_report(inputs: ReportInputs, target: Path) -> None:
     with replacing_folder(target / "headline") as folder:
         for (model, method), numbers in inputs.headlines.items():
             write_json(folder / f"{model}-{method}.json", numbers)
+    if inputs.params is not None and len(inputs.params["run"]["trainings"]) > 1:
+        record = {"parameters": parameters_digest(inputs.params), "models": inputs.trainings}
+        write_json(target / "trainings.json", record)
     _write(target / "tradeoff.csv", curves.as_csv(curves.tradeoff_table(inputs)))
     _write(target / "attacks.csv", curves.as_csv(curves.attack_table(inputs)))
     _write(target / "index.html", page.render_page(inputs, plots, animations))

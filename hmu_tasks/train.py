@@ -70,7 +70,16 @@ def run(params: Params, component: str, variant: str | None, progress: Progress 
         track=params.run.track,
     )
     with shown, replacing_folder(target) as folder:
-        job = Job(params, variant, folder, scratch / "checkpoint.pt", progress, shown)
+        shared = component in paths.SHARED
+        job = Job(
+            params,
+            variant,
+            folder,
+            scratch / "checkpoint.pt",
+            progress,
+            shown,
+            training=0 if shared else paths.training(),
+        )
         history = (imported or trainer(component))(job)
         (folder / "history.csv").write_text(history.csv(), encoding="utf-8")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -107,7 +116,7 @@ def upstream(params: Params, component: str, variant: str | None) -> list[Path]:
 def _key(params: Params, component: str, variant: str | None) -> str:
     """Name training state by everything that it depends on, so that it is never continued under other inputs."""
     sections = {"train": params.train.model_dump(mode="json"), "seed": params.run.seed}
-    parts = [json.dumps(sections, sort_keys=True), component, str(variant)]
+    parts = [json.dumps(sections, sort_keys=True), component, str(variant), str(paths.training())]
     parts.append(str(pick_device(params.run.device)))
     inputs = [paths.CLIPS / "clips.parquet", paths.CLIPS / "captions.parquet", paths.CLIPS / "features.npy"]
     for path in inputs:

@@ -80,7 +80,7 @@ def run(params: Params, model: str, method: str, progress: Progress | None = Non
         else:
             original(model, folder)
     # Deleted last, so that a run that fails to replace its folder can reuse its finished training.
-    for left in paths.SCRATCH.glob(f"unlearn-{model}-{method}-*"):
+    for left in paths.SCRATCH.glob(f"unlearn-{paths.training()}-{model}-{method}-*"):
         shutil.rmtree(left, ignore_errors=True)
 
 
@@ -95,9 +95,9 @@ def apply(params: Params, model: str, name: str, folder: Path, progress: Progres
         original=paths.edits(model, "original") / "s0",
         clips=paths.CLIPS,
         split=paths.SPLIT,
-        codebook=paths.CODEBOOK,
+        codebook=paths.codebook(),
         cache=paths.CACHE,
-        work=paths.SCRATCH / f"unlearn-{model}-{name}",
+        work=paths.SCRATCH / f"unlearn-{paths.training()}-{model}-{name}",
         identity="\n".join(identity),
         seed=params.run.seed,
         device=pick_device(params.run.device),

@@ -29,7 +29,12 @@ class Stage:
 
     @property
     def arguments(self) -> list[str]:
-        return self.command[4:]
+        """Arguments of the step, without the training that it works on."""
+        return self.command[4:-2] if self.training is not None else self.command[4:]
+
+    @property
+    def training(self) -> int | None:
+        return int(self.command[-1]) if self.command[-2] == "--training" else None
 
     def covers(self, path: Path) -> bool:
         name = path.relative_to(ROOT)

@@ -70,17 +70,18 @@ def test_every_component_and_method_has_stages(stages: dict[str, Stage], values:
 
 def test_outs_are_where_the_code_writes(stages: dict[str, Stage]) -> None:
     fixed = {
-        "ingest": paths.CLIPS,
-        "filter": paths.SPLIT,
-        "validate": paths.VALIDATION,
-        "codebook": paths.CODEBOOK,
-        "report": paths.REPORTS,
+        "ingest": lambda: paths.CLIPS,
+        "filter": lambda: paths.SPLIT,
+        "validate": lambda: paths.VALIDATION,
+        "codebook": paths.codebook,
+        "report": lambda: paths.REPORTS,
     }
     places = {"train": paths.component, "unlearn": paths.edits, "evaluate": paths.evaluation}
     places |= {"probe": paths.probing, "register": paths.registration}
     for stage in stages.values():
         arguments = [argument for argument in stage.arguments if not argument.startswith("--")]
-        place = fixed[stage.step] if stage.step in fixed else places[stage.step](*arguments)
+        with paths.of_training(stage.training or 0):
+            place = fixed[stage.step]() if stage.step in fixed else places[stage.step](*arguments)
         assert stage.outs == {place.as_posix()}, stage.name
 
 

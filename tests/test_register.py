@@ -150,7 +150,7 @@ def write_probes(root: Path) -> None:
             },
             {**row, "bundle": "another", "high": 1.0},
         ]
-        place = paths.PROBE / "momask" / method / "probe.json"
+        place = paths.probing("momask", method) / "probe.json"
         place.parent.mkdir(parents=True)
         place.write_text(json.dumps(found), encoding="utf-8")
 
@@ -171,7 +171,7 @@ def test_probes_of_this_bundle_are_read(measured: Path) -> None:
         "probe paraphrase: success at most 0.3 (95 %), 0.1 is allowed",
     ]
     assert "n/a: no codebook was changed" in (PLACE / "card.md").read_text(encoding="utf-8")
-    place = paths.PROBE / "momask" / "lcr" / "probe.json"
+    place = paths.probing("momask", "lcr") / "probe.json"
     rows = json.loads(place.read_text(encoding="utf-8"))
     place.write_text(json.dumps([{**row, "family": None} for row in rows]), encoding="utf-8")
     with pytest.raises(DataError, match=r"attack 'paraphrase' of probe\.json names no family; probe again"):

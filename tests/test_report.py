@@ -67,8 +67,8 @@ def project(tmp_path, monkeypatch):
         }
         edit["cost"] = {"gradient_steps": 0, "clips_read": 40, "captions_read": 0, "extra_sampling": 1.0}
         write_json(paths.edits("momask", "lcr") / f"strength{strength:03d}-s0" / "edit.json", edit)
-    paths.CODEBOOK.mkdir(parents=True)
-    make_usage().to_parquet(paths.CODEBOOK / "usage.parquet", index=False)
+    paths.codebook().mkdir(parents=True)
+    make_usage().to_parquet(paths.codebook() / "usage.parquet", index=False)
     folder = paths.component("tokenizer", "full")
     folder.mkdir(parents=True)
     make_history().to_csv(folder / "history.csv", index=False)
@@ -154,7 +154,7 @@ def test_best_method_of_a_model_leads(project):
         write_json(folder / "selection.json", choice)
     for method in ("lcr", "erasure"):
         mine = [row for row in make_probes() if (row["model"], row["method"]) == ("momask", method)]
-        write_json(paths.PROBE / "momask" / method / "probe.json", mine)
+        write_json(paths.probing("momask", method) / "probe.json", mine)
     inputs = read_inputs(params_of(models=["momask", "bamm"], methods=["lcr", "erasure", "npo"]))
     assert [(one.model, one.method) for one in (inputs.selection, *inputs.others)] == [
         ("momask", "erasure"),

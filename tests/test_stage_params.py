@@ -17,7 +17,7 @@ from hmu_tasks.training import pretrained
 # Read by a step without being able to change what it writes.
 NOT_KNOBS = {"run.track"}
 # Say which stages there are, and nothing about what one of them writes.
-MATRIX = {"run.models", "run.methods"}
+MATRIX = {"run.models", "run.methods", "run.trainings"}
 # `evaluate` picks a knob only for methods that have one; the references and the data have none.
 NOT_USED = {("evaluate-reference", "report.retain_loss_limit"), ("evaluate-real", "report.retain_loss_limit")}
 # What is imported once for all models has no variant for D_r.

@@ -41,7 +41,7 @@ def changed(one: Path, other: Path) -> set[str]:
 
 
 def test_methods_are_named_as_they_are_stored(world: Path) -> None:
-    assert {p.name for p in (paths.UNLEARN / MODEL).iterdir()} >= set(METHODS)
+    assert {p.name for p in paths.edits(MODEL, "lcr").parent.iterdir()} >= set(METHODS)
     with pytest.raises(ConfigError, match=r"'rewrite'; choose one of original, retrain, lcr, uce"):
         unlearn.run(tiny_params(), MODEL, "rewrite")
     with pytest.raises(ConfigError, match=r"'gpt'; choose one of momask, bamm"):
@@ -74,7 +74,7 @@ def test_lcr_changes_the_named_rows_of_the_codebook_and_nothing_else(world: Path
     assert set(changes["changed"]) == {name}
     assert changes["changed"][name]["rows"] == rows
     assert set(changes["unchanged"]) == set(state(edited, "tokenizer")) - {name}
-    usage = load_usage(paths.CODEBOOK)
+    usage = load_usage(paths.codebook())
     assert all(usage.forget_clips[0, rows] >= 1)
 
 
@@ -99,12 +99,12 @@ def test_retrain_holds_the_retain_variants(world: Path) -> None:
 
 def test_running_again_gives_the_same_bytes_and_leaves_the_input_alone(world: Path) -> None:
     before = {method: weights.digest(paths.edits(MODEL, method)) for method in METHODS}
-    inputs = weights.digest([paths.TRAIN, paths.CODEBOOK])
+    inputs = weights.digest([paths.TRAIN, paths.codebook()])
     done: list[tuple[int, int]] = []
     for method in METHODS:
         unlearn.run(tiny_params(), MODEL, method, lambda *p: done.append(p))
     assert {method: weights.digest(paths.edits(MODEL, method)) for method in METHODS} == before
-    assert weights.digest([paths.TRAIN, paths.CODEBOOK]) == inputs
+    assert weights.digest([paths.TRAIN, paths.codebook()]) == inputs
     assert done == [(1, 2), (2, 2)]
 
 
@@ -151,19 +151,19 @@ def test_every_edit_says_what_it_cost(world: Path) -> None:
 
 
 def test_lists_of_codes_per_sub_concept_are_united(world: Path) -> None:
-    usage = weights.digest(paths.CODEBOOK / "usage.parquet")
+    usage = weights.digest(paths.codebook() / "usage.parquet")
     knobs = tiny_params({"unlearn": {"lcr": {"strengths": [3], "parts": {"kick": 2, "punch": 1}}}})
     with pytest.raises(WeightsError, match="run the codebook step"):
         unlearn.run(knobs, MODEL, "lcr")
     codebook.run(knobs)
-    assert weights.digest(paths.CODEBOOK / "usage.parquet") == usage
+    assert weights.digest(paths.codebook() / "usage.parquet") == usage
     unlearn.run(knobs, MODEL, "lcr")
     report = json.loads((folder("lcr", "strength003-s0") / "edit.json").read_text())
     lists = {name: found["0"] for name, found in report["parts"].items()}
     assert {name: len(found) for name, found in lists.items()} == {"kick": 2, "punch": 1}
     assert report["replaced"]["0"] == sorted({*lists["kick"], *lists["punch"]})
-    kicks = load_usage(paths.CODEBOOK, "kick")
-    assert 0 < kicks.forget < load_usage(paths.CODEBOOK).forget
+    kicks = load_usage(paths.codebook(), "kick")
+    assert 0 < kicks.forget < load_usage(paths.codebook()).forget
     with pytest.raises(DataError, match="names crawl, but no forget clip matches it"):
         codebook.run(tiny_params({"unlearn": {"lcr": {"parts": {"crawl": 1}}}}))
 
@@ -224,7 +224,7 @@ def test_a_component_that_the_descriptor_does_not_name_is_refused(
 
 
 def test_missing_inputs_are_named(world: Path) -> None:
-    (paths.CODEBOOK / "usage.parquet").unlink()
+    (paths.codebook() / "usage.parquet").unlink()
     with pytest.raises(WeightsError, match="run the codebook step"):
         unlearn.run(tiny_params(), MODEL, "lcr")
     (folder("original") / "tokenizer" / "config.json").unlink()

@@ -47,7 +47,7 @@ def live_curves(stage: Stage, root: Path, *, warn: Callable[[str], object]) -> I
 
 
 def live_file(root: Path, stage: str) -> Path:
-    """Return the file to which a train stage appends its curves: `train-base@momask-full` trains base-momask-full."""
+    """Return the file to which a train stage appends its curves: base-momask-full-0 for `train-base@momask-full-0`."""
     component = stage.removeprefix("train").lstrip("-@").replace("@", "-")
     return root / paths.LIVE / f"{component}.csv"
 

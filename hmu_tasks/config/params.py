@@ -25,7 +25,7 @@ else:
 
 
 class RunSection(Section):
-    """What is run: dataset, concept, seed, device, tracking; the models and methods that dvc.yaml crosses."""
+    """What is run: dataset, concept, seed, device, tracking; models, methods and trainings, which dvc.yaml crosses."""
 
     dataset: DatasetName
     concept: str
@@ -34,6 +34,7 @@ class RunSection(Section):
     track: bool
     models: list[str]
     methods: list[str]
+    trainings: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
 class Params(Section):
@@ -61,6 +62,13 @@ class Params(Section):
         """Names of what is made of a model: itself, D_r, and every unlearning method."""
         return (*ENDS, *METHODS)
 
+    def training(self, number: int | None) -> int:
+        """Return the number of a training, the first without one; ConfigError where run.trainings does not name it."""
+        known = self.run.trainings
+        if number is not None and number not in known:
+            raise ConfigError(f"unknown training {number}; run.trainings names {', '.join(map(str, known))}")
+        return known[0] if number is None else number
+
     def check(self, model: str, method: str) -> None:
         """Raise ConfigError where `model` or `method` is unknown."""
         for kind, name, known in (("model", model, self.models), ("method", method, self.methods)):
@@ -82,6 +90,17 @@ class Params(Section):
                 raise ValueError(
                     f"run.{name} is {', '.join(chosen) or 'empty'}; name one or more of {', '.join(known)}, each once"
                 )
+        if len(set(self.run.trainings)) != len(self.run.trainings):
+            raise ValueError(f"run.trainings is {self.run.trainings}; name each training once")
+        return self
+
+    @model_validator(mode="after")
+    def _official_checkpoints_are_one_training(self) -> "Params":
+        if self.train.mode == "pretrained" and len(self.run.trainings) > 1:
+            raise ValueError(
+                f"run.trainings is {self.run.trainings}, but train.mode pretrained has one set of checkpoints; name "
+                "one training, such as [0]"
+            )
         return self
 
     @model_validator(mode="after")

@@ -56,14 +56,11 @@ def worst(records: Sequence[ProbeRecord], references: Sequence[ProbeRecord] | No
         for name, ours, theirs in _pairs(record, reference) if reference is not None else ():
             rates.setdefault(name, []).append((record, ours - theirs))
     found = [_largest(rows) for rows in rates.values()]
-    if not found:
-        return None
-    mean, low, high, n = max(found)
-    return {"mean": mean, "low": low, "high": high, "n": n}
+    return max(found, key=lambda one: one["mean"], default=None)
 
 
-def _largest(rows: Sequence[tuple[ProbeRecord, NDArray[np.float64]]]) -> tuple[float, float, float, int]:
-    """Mean, limits and n of the row that is largest on the other half of the prompts."""
+def _largest(rows: Sequence[tuple[ProbeRecord, NDArray[np.float64]]]) -> Estimate:
+    """The rate of the row that is largest on the other half of the prompts, with its limits and replicates."""
     first, second = [], []
     for record, values in rows:
         half = _stream(record, 19).random((record["n"], HALVES)).T < 0.5
@@ -74,7 +71,13 @@ def _largest(rows: Sequence[tuple[ProbeRecord, NDArray[np.float64]]]) -> tuple[f
     record, values = max(rows, key=lambda row: float(row[1].mean()))
     drawn = _means(values, _weights(record)) - values.mean()
     low, high = (float(limit) for limit in np.quantile(drawn, [0.025, 0.975]))
-    return rate, rate + low, rate + high, len(values)
+    return {
+        "mean": rate,
+        "low": rate + low,
+        "high": rate + high,
+        "n": len(values),
+        "replicates": rate + drawn,
+    }
 
 
 def _pairs(

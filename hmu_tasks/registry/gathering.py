@@ -153,7 +153,7 @@ def _measured_by(
 
 def _probes(model: str, method: str, evaluated: Sequence[Record]) -> list[ProbeRecord]:
     """Records of the attacks on the evaluated bundles; empty if no probe was run."""
-    path = paths.PROBE / model / method / "probe.json"
+    path = paths.probing(model, method) / "probe.json"
     if not path.exists():
         return []
     bundles = {row.get("bundle") for row in evaluated}

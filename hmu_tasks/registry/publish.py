@@ -155,7 +155,7 @@ def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Ori
         paths.VALIDATION,
     ]
     present += [
-        paths.PROBE / evidence.model / evidence.method / "probe.json",
+        paths.probing(evidence.model, evidence.method) / "probe.json",
         Path("params.yaml"),
         Path("dvc.lock"),
     ]

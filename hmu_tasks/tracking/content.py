@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ STEPS = ("ingest", "filter", "validate", "train", "codebook", "unlearn", "evalua
 class Finished:
     """A stage whose output dvc.lock vouches for.
 
-    name: in dvc.yaml, with the matrix cell, such as `train-tokenizer@full`
-    step, arguments: its command
+    name: in dvc.yaml, with the matrix cell, such as `train-tokenizer@full-0`
+    step, arguments: its command, without options
     output: file or folder, relative to the project; digest: as in dvc.lock
     knobs: parameters that it ran with, by dotted keys
+    training: number of the training of the models; None for what all share
     """
 
     name: str
@@ -29,6 +30,7 @@ class Finished:
     output: Path
     digest: str
     knobs: Mapping[str, Any]
+    training: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,16 @@ class Content:
 
 def content_of(one: Finished) -> Content:
     """Read the content of a finished stage; FileNotFoundError where a part of it is not here."""
-    return {
+    found = {
         "train": _training,
         "unlearn": _unlearning,
         "evaluate": _evaluation,
         "probe": _probing,
     }.get(one.step, _data)(one)
+    if one.training is None:
+        return found
+    name = f"{found.name}, training {one.training}" if one.training else found.name
+    return replace(found, name=name, tags={**found.tags, "training": str(one.training)})
 
 
 def _data(one: Finished) -> Content:

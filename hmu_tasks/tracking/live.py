@@ -40,7 +40,7 @@ class LiveCurves:
         track: False leaves MLflow out
         """
         self._output, self._params, self._tags, self._track = output, params, tags, track
-        self._started, self._file = time.time(), paths.LIVE / f"{output.name}.csv"
+        self._started, self._file = time.time(), paths.live_curves(output)
         self._written = self._sent = 0
         self._run: StoreRun | None = None
         self._monitor: Any = None

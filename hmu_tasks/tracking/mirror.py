@@ -139,7 +139,9 @@ def finished_stages(lock: lineage.Lock) -> "Iterator[Finished]":
         outs = [out for out in entry.get("outs", []) if "md5" in out]
         if module == ["-m", "hmu_tasks"] and step in STEPS and outs:
             output, digest = Path(outs[0]["path"]), outs[0]["md5"]
-            yield Finished(name, step, tuple(arguments.split()), output, digest, lock.params(name))
+            given, _, training = arguments.partition("--training")
+            number = int(training) if training else None
+            yield Finished(name, step, tuple(given.split()), output, digest, lock.params(name), number)
 
 
 def _readable(one: "Finished") -> "Content | None":

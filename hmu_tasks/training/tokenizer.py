@@ -89,7 +89,7 @@ def train(job: Job) -> History:
         sample_temperature=knobs.sample_temperature,
         positions_weight=knobs.positions_weight,
     )
-    network = RVQVAE(config, seed=job.seed("tokenizer", knobs.seed))
+    network = RVQVAE(config, seed=job.seed("tokenizer"))
     trained = train_tokenizer(
         network.to(job.device),
         split_of(clips, "train", job.variant),
@@ -97,7 +97,7 @@ def train(job: Job) -> History:
         mean=mean,
         std=std,
         window=knobs.window,
-        **job.common("tokenizer", knobs, offset=knobs.seed),
+        **job.common("tokenizer", knobs),
     )
     save_network(network.cpu(), asdict(config), job.folder)
     save_statistics(mean, std, job.folder)

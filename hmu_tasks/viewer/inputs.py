@@ -74,6 +74,8 @@ class ReportInputs:
     costs: Sequence[CostRow] = ()
     # (model, method) -> headline metrics of the references and of each selected edit.
     headlines: Mapping[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)
+    # model -> what several trainings gave (`trainings.summarise`): those of this run, or recorded ones.
+    trainings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

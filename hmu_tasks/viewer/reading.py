@@ -1,7 +1,7 @@
 """What the report shows, read from what the other steps wrote."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,15 @@ from hmu_tasks.evaluation.selected import selected_strength
 from hmu_tasks.methods import method_of
 from hmu_tasks.metrics.comparisons import with_comparisons
 from hmu_tasks.metrics.headline import of_records
-from hmu_tasks.metrics.records import ENDS, Record
+from hmu_tasks.metrics.records import DATA_ROWS, ENDS, Record
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import read_json
 from hmu_tasks.viewer.costs import CostRow, cost_of
 from hmu_tasks.viewer.inputs import MotionSample, ReportInputs
 from hmu_tasks.viewer.ranking import rank
-from hmu_tasks.viewer.table import Selection
+from hmu_tasks.viewer.table import ProbeRecord, Selection
+from hmu_tasks.viewer.trainings import Summary, Training, recorded, summarise
 
 if TYPE_CHECKING:
     from hmu_tasks.config.params import Params
@@ -28,17 +29,15 @@ if TYPE_CHECKING:
 
 def read_inputs(params: "Params") -> ReportInputs:
     """Read the outputs of the other steps; sections of steps that were not run are left out."""
-    records: list[Record] = [
-        row for path in _written(params, paths.EVALUATE, "metrics.json") for row in read_records(path.parent)
-    ]
-    if not records:
-        raise DataError(
-            f"{paths.EVALUATE} holds no metrics.json of run.models and run.methods; run `dvc repro` so that models "
-            "are evaluated first"
-        )
-    records = with_comparisons(records)
+    with paths.of_training(params.run.trainings[0]):
+        return _read(params)
+
+
+def _read(params: "Params") -> ReportInputs:
+    """Read what the training that is worked on led to, and what all of them gave."""
+    records = _records(params)
     selection, *others = _ordered(records, _selections(records, params))
-    usage = paths.CODEBOOK / "usage.parquet"
+    usage = paths.codebook() / "usage.parquet"
     # The codebook's plots mark the codes that a method replaces, whichever method leads.
     replacing_codes = [name for name in params.run.methods if method_of(name).replaces_codes]
     replaced = next((one for one in (selection, *others) if one.method in replacing_codes), selection)
@@ -52,16 +51,59 @@ def read_inputs(params: "Params") -> ReportInputs:
         usage=pd.read_parquet(usage) if usage.exists() else None,
         score=_score(params, replacing_codes),
         edited={int(layer): codes for layer, codes in edited.items()},
-        histories={path.parent.name: pd.read_csv(path) for path in sorted(paths.TRAIN.glob("*/history.csv"))},
+        histories=_histories(),
         filtering=_optional(paths.SPLIT / "filter.json"),
         validation=_optional(paths.VALIDATION),
         params=params.model_dump(mode="json", by_alias=True),
         digests=_digests(records),
         others=others,
-        probes=[row for path in _written(params, paths.PROBE, "probe.json") for row in read_json(path)],
+        probes=_probes(params),
         costs=_costs([selection, *others]),
         headlines=_headlines(params, records),
+        trainings=_trainings(params),
     )
+
+
+def _records(params: "Params") -> list[Record]:
+    """Records of all cells of a training, with what follows from their comparison; DataError where there are none."""
+    found: list[Record] = [
+        row
+        for path in _written(params, paths.evaluation, "metrics.json")
+        for row in read_records(path.parent)
+    ]
+    if not found:
+        raise DataError(
+            f"{paths.EVALUATE} holds no metrics.json of run.models, run.methods and training {paths.training()}; run "
+            "`dvc repro` so that models are evaluated first"
+        )
+    return with_comparisons(found)
+
+
+def _probes(params: "Params") -> list[ProbeRecord]:
+    return [row for path in _written(params, paths.probing, "probe.json") for row in read_json(path)]
+
+
+def _histories() -> dict[str, pd.DataFrame]:
+    """Curves of the components of the training that is worked on, and of those that all trainings share."""
+    folders = [*(paths.TRAIN / name for name in paths.SHARED), *(paths.component("text").parent).glob("*")]
+    places = {folder.name: folder / "history.csv" for folder in folders}
+    return {name: pd.read_csv(places[name]) for name in sorted(places) if places[name].is_file()}
+
+
+def _trainings(params: "Params") -> dict[str, Summary]:
+    """What several trainings gave, by model: those of this run, or of one training the recorded ones."""
+    if len(params.run.trainings) == 1:
+        return recorded(params.model_dump(mode="json", by_alias=True))
+    found = []
+    for number in params.run.trainings:
+        with paths.of_training(number):
+            records = _records(params)
+            if all(record["method"] in DATA_ROWS for record in records):
+                raise DataError(
+                    f"{paths.EVALUATE} holds nothing of training {number}, which run.trainings names; run `dvc repro`"
+                )
+            found.append(Training(number, records, _selections(records, params), _probes(params)))
+    return {model: summarise(found, model) for model in params.run.models}
 
 
 def _score(params: "Params", methods: Sequence[str]) -> str:
@@ -110,7 +152,7 @@ def _ordered(records: Sequence[Record], selections: Sequence[Selection]) -> list
 
 def _samples(params: "Params") -> list[MotionSample]:
     found = []
-    for path in _written(params, paths.EVALUATE, "samples.json"):
+    for path in _written(params, paths.evaluation, "samples.json"):
         archive = path.with_suffix(".npz")
         if not archive.exists():
             raise DataError(f"{archive} is missing beside {path.name}; run the evaluate step again")
@@ -163,18 +205,18 @@ def _headlines(params: "Params", records: Sequence[Record]) -> dict[tuple[str, s
         numbers = of_records([row for row in records if (row["model"], row["method"]) == (model, method)])
         if model != "real" and numbers:
             found[model, method] = numbers
-    for path in _written(params, paths.PROBE, "headline.json"):
+    for path in _written(params, paths.probing, "headline.json"):
         model, method = path.parts[-3:-1]
         if numbers := read_json(path):
             found.setdefault((model, method), {}).update(numbers)
     return found
 
 
-def _written(params: "Params", root: Path, name: str) -> list[Path]:
-    """The files <root>/<model>/<method>/<name> of what is run: cells of an earlier matrix may lie beside them."""
+def _written(params: "Params", place: Callable[[str, str], Path], name: str) -> list[Path]:
+    """The files of a name in the folders of what is run: cells of an earlier matrix may lie beside them."""
     run = params.run
     cells = [(model, method) for model in run.models for method in (*ENDS, *run.methods)]
-    places = [root / model / method / name for model, method in (("real", "real"), *cells)]
+    places = [place(model, method) / name for model, method in (("real", "real"), *cells)]
     return sorted(path for path in places if path.exists())
 
 

@@ -10,6 +10,7 @@ from hmu_tasks.viewer.ranking import Ranking, rank
 from hmu_tasks.viewer.ranking_table import ranking_grid
 from hmu_tasks.viewer.summary import Summary, fid_warning, model_label, note, summarise, summary_grids
 from hmu_tasks.viewer.table import Selection
+from hmu_tasks.viewer.trainings import trainings_grid
 from hmu_tasks.viewer.verdict import Verdict, verdict
 
 
@@ -26,6 +27,7 @@ class ModelView:
     verdict: Verdict
     ranking_grid: Grid | None
     cost_grid: Grid | None
+    trainings_grid: Grid | None
     note: str
     warning: str
 
@@ -37,7 +39,7 @@ class ModelView:
     @property
     def grids(self) -> list[Grid]:
         """All tables but the results, in the order of the texts."""
-        first = [grid for grid in (self.ranking_grid, self.cost_grid) if grid]
+        first = [grid for grid in (self.trainings_grid, self.ranking_grid, self.cost_grid) if grid]
         return [*first, *attack_grids(self.attacks)]
 
 
@@ -74,6 +76,7 @@ def _view(inputs: ReportInputs, model: str) -> ModelView:
         ),
         ranking_grid=ranking_grid(ranking, found),
         cost_grid=cost_grid(costs, model=model),
+        trainings_grid=trainings_grid(inputs.trainings[model]) if model in inputs.trainings else None,
         note=note(summary, lead),
         warning=fid_warning(inputs.records, model=model),
     )

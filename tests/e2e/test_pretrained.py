@@ -138,10 +138,10 @@ def test_every_figure_is_there_and_nothing_was_trained(root: Path) -> None:
         lcr["metric"]
     )
     assert not table["metric"].str.startswith("gap_closure").any()
-    for history in (root / paths.TRAIN).glob("*/history.csv"):
+    for history in (root / paths.TRAIN).rglob("history.csv"):
         rows = pd.read_csv(history)
         assert rows.empty == (history.parent.name != "classifier"), history
-    usage = pd.read_parquet(root / paths.CODEBOOK / "usage.parquet")
+    usage = pd.read_parquet(root / paths.codebook() / "usage.parquet")
     assert len(usage) == 3 * 24
 
 
@@ -158,7 +158,7 @@ def test_without_a_retrained_model_the_report_says_why_no_gap_is_closed(root: Pa
 @pytest.fixture
 def fresh(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the data and the checkpoints, with the text encoder and the original's tokenizer imported."""
-    for name in ("data", "raw", "runs/train/text", "runs/train/tokenizer-full"):
+    for name in ("data", "raw", "runs/train/0/text", "runs/train/0/tokenizer-full"):
         shutil.copytree(root / name, tmp_path / "work" / name)
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path / "work"

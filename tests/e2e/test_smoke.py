@@ -94,8 +94,8 @@ def test_one_knob_of_lcr_runs_only_what_hangs_on_it(branch: Project) -> None:
     branch.change({"unlearn": {"lcr": {"noise": 0.5}}})
     output = branch.good("dvc", "repro")
     again = executed(output)
-    assert again[:2] == ["unlearn@momask-lcr", "evaluate@momask-lcr"]
-    assert set(again[2:]) == {"probe@momask-lcr", "register@momask-lcr", "report"}
+    assert again[:2] == ["unlearn@momask-lcr-0", "evaluate@momask-lcr-0"]
+    assert set(again[2:]) == {"probe@momask-lcr-0", "register@momask-lcr", "report"}
     after = branch.digests()
     changed = {path for path in after if after[path] != before[path]}
     cell = {f"runs/{step}/momask/lcr" for step in ("unlearn", "evaluate", "probe", "register")}

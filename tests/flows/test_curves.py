@@ -18,13 +18,13 @@ from prefect import flow
 from flows.engine import curves
 from flows.engine.graph import Stage
 curves.AFTER_SECONDS, curves.SECONDS_BETWEEN = 0.5, 0.5
-file = curves.live_file(Path(), "train-base@momask-full")
+file = curves.live_file(Path(), "train-base@momask-full-0")
 
 @flow(name="curves")
 def training():
     file.parent.mkdir(parents=True)
     file.write_text("step,name,value\\n9,loss,9\\n")
-    with curves.live_curves(Stage("train-base@momask-full", ()), Path(), warn=print):
+    with curves.live_curves(Stage("train-base@momask-full-0", ()), Path(), warn=print):
         time.sleep(1.5)
         with file.open("a") as stream:
             stream.write("10,loss,0.5\\n10,accuracy,0.25\\n")
@@ -39,9 +39,10 @@ training()
 
 def test_the_file_is_the_one_of_the_component() -> None:
     files = {
-        "train-text": "text",
-        "train-tokenizer@full": "tokenizer-full",
-        "train-base@momask-retrain": "base-momask-retrain",
+        "train-text@0": "text-0",
+        "train-evaluator": "evaluator",
+        "train-tokenizer@full-0": "tokenizer-full-0",
+        "train-base@momask-retrain-0": "base-momask-retrain-0",
     }
     for stage, component in files.items():
         assert live_file(Path("root"), stage) == Path("root") / paths.LIVE / f"{component}.csv"
@@ -64,6 +65,6 @@ def test_latest_values_and_last_points() -> None:
 def test_a_long_training_shows_its_curves_while_it_runs(project: Project, lab: Lab) -> None:
     project.command(sys.executable, "-c", FLOW, lab.url)
     artifacts = lab.artifacts(lab.runs_of("curves")[0]["id"])
-    assert set(artifacts) == {"curves-train-base-momask-full"}  # one, updated
-    text = artifacts["curves-train-base-momask-full"]
+    assert set(artifacts) == {"curves-train-base-momask-full-0"}  # one, updated
+    text = artifacts["curves-train-base-momask-full-0"]
     assert "| loss | 20 | 0.125 |\n| accuracy | 10 | 0.25 |" in text

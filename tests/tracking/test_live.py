@@ -15,14 +15,14 @@ from hmu_tasks.tracking import lineage, live, mirror
 # MLflow 3.17 declares a mapper in a way that SQLAlchemy 2.1 announces to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 SOURCE = Path(__file__).resolve().parents[2]
-OUTPUT = paths.TRAIN / "tokenizer-full"
+OUTPUT = paths.component("tokenizer", "full")
 ROWS = [(2, "loss", 2.0), (4, "loss", 1.5), (4, "validation", 0.25)]
 KILLED = """
 import time
 from pathlib import Path
 from hmu_tasks.tracking import live
 live.AFTER_SECONDS = 0
-with live.LiveCurves(Path("runs/train/tokenizer-full"), params={}, tags={}, track=True) as curves:
+with live.LiveCurves(Path("runs/train/0/tokenizer-full"), params={}, tags={}, track=True) as curves:
     curves([(2, "loss", 2.0)])
     print("open", flush=True)
     time.sleep(300)
@@ -35,7 +35,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(lineage, "QUIET_SECONDS", 0.0)
     monkeypatch.setattr(live, "AFTER_SECONDS", 0.0)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("DVC_STAGE", "train-tokenizer@full")
+    monkeypatch.setenv("DVC_STAGE", "train-tokenizer@full-0")
     monkeypatch.setenv(lineage.PIPELINE_VARIABLE, "dvc-1")
     write_params(tmp_path)
     return tmp_path
@@ -54,7 +54,7 @@ def train(*, fail: bool = False, track: bool = True) -> None:
 
 def test_the_file_holds_the_points_so_far(root: Path) -> None:
     with live.LiveCurves(OUTPUT, params={}, tags={}, track=False) as curves:
-        file = paths.LIVE / "tokenizer-full.csv"
+        file = paths.LIVE / "tokenizer-full-0.csv"
         assert file.read_text() == "step,name,value\n"
         curves(ROWS[:1])
         assert file.read_text() == "step,name,value\n2,loss,2\n"
@@ -150,4 +150,4 @@ def test_a_store_that_cannot_be_reached_costs_one_line(
     assert told.startswith("warning: no live curves in MLflow, the training goes on: ")
     assert len(told.splitlines()) == 1
     assert "secret" not in told
-    assert (paths.LIVE / "tokenizer-full.csv").read_text() == HISTORY
+    assert (paths.LIVE / "tokenizer-full-0.csv").read_text() == HISTORY

@@ -73,7 +73,7 @@ def test_children_share_one_parent_and_show_what_the_files_hold(root: Path) -> N
     assert curve(root, training["id"], "train/loss") == [(2, 2.0), (4, 1.5)]
     tags = training["tags"]
     assert (tags["component"], tags["variant"]) == ("tokenizer", "full")
-    assert (tags["hmu.stage"], tags["hmu.output"]) == ("train-tokenizer@full", digest)
+    assert (tags["hmu.stage"], tags["hmu.output"]) == ("train-tokenizer@full-0", digest)
     assert tags["hmu.input.data/clips"] == tags["hmu.data"] == project.stages["ingest"]["outs"][0]["md5"]
     assert "hmu.input.hmu_tasks/train.py" not in tags
     stored = root / "runs/side/mlflow/artifacts" / training["id"] / "artifacts"
@@ -106,7 +106,7 @@ def test_nothing_is_written_twice(root: Path) -> None:
 def test_stages_lie_below_the_pipeline_run_that_made_them(root: Path) -> None:
     project = Written(root)
     project.tokenizer()
-    attempt("train-tokenizer@full", pipeline="dvc-host-1", start=1e9)
+    attempt("train-tokenizer@full-0", pipeline="dvc-host-1", start=1e9)
     attempt("ingest", pipeline="dvc-host-1", start=1e9 - 10)
     os.environ[lineage.PIPELINE_VARIABLE] = "prefect-2"
     try:
@@ -130,7 +130,7 @@ def test_stages_lie_below_the_pipeline_run_that_made_them(root: Path) -> None:
 
 def test_a_failed_and_a_killed_attempt_are_shown_once_and_a_repeat_mends_the_parent(root: Path) -> None:
     project = Written(root)
-    attempt("train-tokenizer@full", status="FAILED", start=1e9)
+    attempt("train-tokenizer@full-0", status="FAILED", start=1e9)
     attempt("ingest", status="RUNNING", start=1e9 - 10)  # of a process that is gone
     assert mirror.run().written == 2
     assert mirror.run().written == 0
@@ -141,7 +141,7 @@ def test_a_failed_and_a_killed_attempt_are_shown_once_and_a_repeat_mends_the_par
         "train": "FAILED",
     }
     project.tokenizer()
-    attempt("train-tokenizer@full", start=1e9 + 10)
+    attempt("train-tokenizer@full-0", start=1e9 + 10)
     attempt("ingest", start=1e9 + 5)
     assert mirror.run().written == 2
     runs = runs_of(root)
@@ -186,13 +186,16 @@ def test_in_a_clone_without_outputs_every_step_is_skipped(root: Path) -> None:
     project = Written(root)
     project.tokenizer()
     project.evaluation()
-    project.stage("unlearn@momask-lcr", "unlearn momask lcr", "runs/unlearn/momask/lcr", {})
+    project.stage("unlearn@momask-lcr-0", "unlearn momask lcr --training 0", "runs/unlearn/0/momask/lcr", {})
     project.stage(
-        "unlearn@momask-npo", "unlearn momask npo", "runs/unlearn/momask/npo", {"s0/edit.json": "{}"}
+        "unlearn@momask-npo-0",
+        "unlearn momask npo --training 0",
+        "runs/unlearn/0/momask/npo",
+        {"s0/edit.json": "{}"},
     )
     shutil.rmtree(root / "runs")
     shutil.rmtree(root / "data")
-    (root / "runs/unlearn/momask/npo").mkdir(parents=True)  # a folder whose files are not here
+    (root / "runs/unlearn/0/momask/npo").mkdir(parents=True)  # a folder whose files are not here
     done = subprocess.run(
         [sys.executable, "-m", "hmu_tasks", "mirror"],
         env=os.environ | {"PYTHONPATH": str(SOURCE)},
@@ -211,11 +214,14 @@ def test_what_cannot_be_read_is_named_and_left_out(root: Path, capsys: pytest.Ca
     project.stage("own", "report", "notes", {"a.txt": "a stage that is not mirrored"})
     project.stages["own"]["cmd"] = "make notes"
     project.stage(
-        "probe@momask-lcr", "probe momask lcr", "runs/probe/momask/lcr", {"probe.json": '[{"a": 1}]'}
+        "probe@momask-lcr-0",
+        "probe momask lcr --training 0",
+        "runs/probe/0/momask/lcr",
+        {"probe.json": '[{"a": 1}]'},
     )
     project.evaluation()
     assert mirror.run().written == 1
-    assert "MLflow does not get runs/probe/momask/lcr" in capsys.readouterr().err
+    assert "MLflow does not get runs/probe/0/momask/lcr" in capsys.readouterr().err
 
 
 def test_switched_off_it_touches_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,7 +307,7 @@ def test_the_content_of_what_steps_write(world: Path) -> None:
 
     assert content("ingest", (), paths.CLIPS).metrics["clips"] == 72.0
     assert content("filter", (), paths.SPLIT).name == "violence"
-    assert content("codebook", (), paths.CODEBOOK).metrics["layers"] == 2.0
+    assert content("codebook", (), paths.codebook()).metrics["layers"] == 2.0
     training = content("train", ("base-momask", "retrain"), paths.component("base-momask", "retrain"))
     assert training.tags == {"component": "base-momask", "variant": "retrain"}
     assert {name for name, _, _ in training.points} == {f"train/{name}" for name in training.metrics}

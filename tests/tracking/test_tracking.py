@@ -281,13 +281,13 @@ def test_a_step_is_recorded_where_dvc_runs_it(root: Path, monkeypatch: pytest.Mo
     with recorded():
         pass
     assert list(root.iterdir()) == []  # by hand
-    monkeypatch.setenv("DVC_STAGE", "train-tokenizer@full")
+    monkeypatch.setenv("DVC_STAGE", "train-tokenizer@full-0")
     monkeypatch.setenv(lineage.PIPELINE_VARIABLE, "flow")
     with recorded():
         (running,) = read_records()
         assert running.settled().status == "RUNNING"
     (record,) = read_records()
-    assert (record.stage, record.pipeline, record.status) == ("train-tokenizer@full", "flow", "FINISHED")
+    assert (record.stage, record.pipeline, record.status) == ("train-tokenizer@full-0", "flow", "FINISHED")
     assert record.process == lineage.process_identity(os.getpid())
     assert record.metrics["peak_memory_mb"] > 1
     assert record.end is not None

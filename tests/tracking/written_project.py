@@ -67,9 +67,9 @@ class Written:
     def tokenizer(self, history: str = HISTORY) -> str:
         clips = self.clips()
         return self.stage(
-            "train-tokenizer@full",
-            "train tokenizer full",
-            "runs/train/tokenizer-full",
+            "train-tokenizer@full-0",
+            "train tokenizer full --training 0",
+            "runs/train/0/tokenizer-full",
             {"history.csv": history, "config.json": "{}\n", "model.safetensors": "weights"},
             deps={"data/clips": clips, "hmu_tasks/train.py": "code"},
             params={
@@ -84,9 +84,9 @@ class Written:
         labels = {"split": "forget", "metric": "fid"}
         rows = [{**labels, "strength": s, "mean": m} for s, m in ((2, 1.0), (2, 3.0), (4, 5.0))]
         return self.stage(
-            "evaluate@momask-lcr",
-            "evaluate momask lcr",
-            "runs/evaluate/momask/lcr",
+            "evaluate@momask-lcr-0",
+            "evaluate momask lcr --training 0",
+            "runs/evaluate/0/momask/lcr",
             {"metrics.json": json.dumps(rows), "selection.json": '{"strength": 2}'},
             params={"run.dataset": "synthetic", "run.concept": "violence", "evaluate": {"repeats": 2}},
         )

@@ -353,6 +353,9 @@ def make_inputs(*, violence: bool = True, probes: bool = True, full: bool = True
         histories={name: make_history(i) for i, name in enumerate(components)},
         filtering=make_filtering(),
         validation=VALIDATION,
-        params={"run": {"dataset": "synthetic", "seed": 10107}, "unlearn": {"lcr": {"strengths": list(K)}}},
+        params={
+            "run": {"dataset": "synthetic", "seed": 10107, "trainings": [0]},
+            "unlearn": {"lcr": {"strengths": list(K)}},
+        },
         digests={"momask/original/s0": "0f3a" * 16, "momask/lcr/strength016-s0": "9b21" * 16},
     )

@@ -43,9 +43,8 @@ class EvaluatorSection(Training):
 
 
 class TokenizerSection(Training):
-    """The RVQ-VAE tokenizer; `seed` is added to the run's, to train other codebooks and change nothing else."""
+    """The RVQ-VAE tokenizer."""
 
-    seed: Annotated[int, Field(ge=0)]
     width: Count
     code_width: Count
     codes: Annotated[int, Field(ge=2)]

@@ -22,6 +22,9 @@ from hmu_tasks.training.loop.fit import Curves, FitOptions, Schedule
 if TYPE_CHECKING:
     from hmu_tasks.config.params import Params
 
+TRAINING_STEP = 100_003
+"""Between the seeds of two trainings, more than the seeds of a training's components are apart."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -29,7 +32,7 @@ class Job:
 
     variant: `full`, `retrain`, or None for a component without variants. folder: to be filled with the component.
     checkpoint: file of its resumable state. progress: called with (steps done, steps in all). curves: called with new
-    points of the curves.
+    points of the curves. training: number of the training of the models, part of the seed; 0 for what they share.
     """
 
     params: "Params"
@@ -38,6 +41,7 @@ class Job:
     checkpoint: Path
     progress: Progress | None
     curves: Curves | None = None
+    training: int = 0
 
     @property
     def device(self) -> torch.device:
@@ -46,7 +50,7 @@ class Job:
 
     def seed(self, name: str, offset: int = 0) -> int:
         """Seed of a component, the same for both of its variants; offset: for another seed of this component alone."""
-        return self.params.run.seed + sum(name.encode()) + offset
+        return self.params.run.seed + sum(name.encode()) + offset + TRAINING_STEP * self.training
 
     def common(
         self, name: str, knobs: Training, *, evaluations: int = 10, offset: int = 0, **more: Any
