@@ -153,8 +153,8 @@ def _save(edit: Edit, method: AnyMethod, model: str, source: Path, folder: Path,
         link_files(source / name, parts[name])
     changes = {}
     for name, state in edit.states.items():
-        changes[name] = compare_states(weights.load_state(source / name), state)
-        weights.save(state, load_config(source / name), parts[name])
+        changes[name] = compare_states(weights.load_state(source / name), state, kept=edit.kept.get(name))
+        weights.save(state, {**load_config(source / name), **edit.configs.get(name, {})}, parts[name])
     for name, negative in beside.items():
         save_negative(negative, parts[name])
     save_bundle(parts, target, {"method": method.name, "from": source.as_posix()}, model=model)
@@ -180,6 +180,8 @@ def _change_entries(
         found["untouched_components"] = [*never, *kept]
     for name, change in changes.items():
         found[name] = asdict(change)
+        if not change.deleted:
+            del found[name]["deleted"]
         for tensor in found[name]["changed"].values() if not edit.listed.rows else ():
             del tensor["rows"]
     return found

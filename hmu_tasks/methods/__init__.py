@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 # Import paths instead of descriptors: a module is loaded when its method is used.
 METHODS: dict[str, str] = {
     "lcr": "hmu_tasks.methods.lcr",
+    "prune": "hmu_tasks.methods.prune",
     "uce": "hmu_tasks.methods.uce",
     "rece": "hmu_tasks.methods.rece",
     "erasure": "hmu_tasks.methods.erasure",

@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from hmu_tasks.methods.shared.smaller import Rows
 
 
 @dataclass(frozen=True)
@@ -21,30 +23,55 @@ class TensorChange:
 
 
 @dataclass(frozen=True)
+class DeletedRows:
+    """One tensor without some of its rows; values: how many went; the digest of all others is the same as before."""
+
+    values: int
+    shape_before: list[int]
+    shape: list[int]
+    sha256_kept: str
+
+
+@dataclass(frozen=True)
 class TensorDifference:
-    """Changed tensors by name, and the digest of every tensor that stayed bit-equal."""
+    """Changed tensors by name, the digest of every tensor that stayed bit-equal, and tensors that lost rows."""
 
     changed: dict[str, TensorChange]
     unchanged: dict[str, str]
+    deleted: dict[str, DeletedRows] = field(default_factory=dict)
 
     @property
     def values(self) -> int:
         """Number of values that changed."""
-        return sum(change.values for change in self.changed.values())
+        changed = sum(change.values for change in self.changed.values())
+        return changed + sum(deletion.values for deletion in self.deleted.values())
 
 
-def compare_states(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> TensorDifference:
+def compare_states(
+    before: Mapping[str, Tensor], after: Mapping[str, Tensor], *, kept: Mapping[str, Rows] | None = None
+) -> TensorDifference:
     """Compare two state dicts of the same keys, shapes and dtypes, bit by bit (so -0.0 differs from 0.0).
 
-    Raises ValueError when keys, shapes or dtypes differ: an edit replaces values and nothing else.
+    kept: of tensors that lost rows, those that stay; they must keep their bytes.
+    Raises ValueError when keys, shapes or dtypes differ otherwise: an edit replaces values and nothing else.
     """
+    stay = kept or {}
     odd = sorted(set(before) ^ set(after))
     if odd:
         raise ValueError(f"an edit must keep all tensors; only one side has {', '.join(odd[:5])}")
     changed: dict[str, TensorChange] = {}
     unchanged: dict[str, str] = {}
+    deleted: dict[str, DeletedRows] = {}
     for name in sorted(before):
         old, new = before[name].detach().cpu(), after[name].detach().cpu()
+        if name in stay:
+            rest = stay[name].of(old).contiguous()
+            if rest.shape != new.shape or _digest(rest) != _digest(new):
+                raise ValueError(f"the rows of {name} that stay do not keep their bytes")
+            deleted[name] = DeletedRows(
+                old.numel() - new.numel(), list(old.shape), list(new.shape), _digest(new)
+            )
+            continue
         if old.shape != new.shape or old.dtype != new.dtype:
             raise ValueError(
                 f"{name} changed from {list(old.shape)} {old.dtype} to {list(new.shape)} {new.dtype}"
@@ -62,7 +89,7 @@ def compare_states(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) ->
             sha256_before=digests[0],
             sha256_after=digests[1],
         )
-    return TensorDifference(changed, unchanged)
+    return TensorDifference(changed, unchanged, deleted)
 
 
 def _bytes(tensor: Tensor) -> Tensor:

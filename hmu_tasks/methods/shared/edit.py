@@ -9,6 +9,7 @@ from hmu_tasks.methods.shared.cost import Cost
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hmu_tasks.methods.shared.smaller import Rows
     from hmu_tasks.models.generators.sampling import Negative
 
 
@@ -30,12 +31,15 @@ class Edit:
     """One edited model, as its difference from the original.
 
     strength: None where the method has none. states: whole new state dict of each edited component; tensors of the
-    original's names, shapes and dtypes. negative: a text that all networks steer away from. report:
-    the method's own entries in edit.json.
+    original's names, shapes and dtypes, but for those whose rows were deleted. kept: of these, the rows that stay, by
+    component and tensor; configs: entries of the components' config.json that change with them. negative: a text that
+    all networks steer away from. report: the method's own entries in edit.json.
     """
 
     strength: int | None
     states: "Mapping[str, Mapping[str, Tensor]]" = field(default_factory=dict)
+    kept: "Mapping[str, Mapping[str, Rows]]" = field(default_factory=dict)
+    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     negative: "Negative | None" = None
     report: Mapping[str, Any] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)

@@ -117,12 +117,12 @@ class Written:
         found: dict[Level, Texts] = {
             "sentence": _texts(self.forget[:, 0], self.retain[:, 0], self.empty[:, 0], target)
         }
-        forget, retain, empty = (_words(text) for text in (self.forget, self.retain, self.empty))
+        forget, retain, empty = (words_of(text) for text in (self.forget, self.retain, self.empty))
         if len(forget):
             found["word"] = _texts(forget, retain, empty, target)
         if self.scrambled is None:
             return found
-        kept = {"sentence": self.scrambled[:, 0], "word": _words(self.scrambled)}
+        kept = {"sentence": self.scrambled[:, 0], "word": words_of(self.scrambled)}
         return {level: replace(texts, scrambled=kept[level]) for level, texts in found.items()}
 
     def sizes(self, kind: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class Written:
         return {"kind": kind, "forget": len(self.forget), "retain": len(self.retain), "scrambled": scrambled}
 
 
-def _words(text: Tensor) -> Tensor:
+def words_of(text: Tensor) -> Tensor:
     """States of all words of some texts: [n, 1 + m, W] -> [N, W]."""
     return text[:, 1:][present(text[:, 1:])]
 
