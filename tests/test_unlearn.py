@@ -42,7 +42,7 @@ def changed(one: Path, other: Path) -> set[str]:
 
 def test_methods_are_named_as_they_are_stored(world: Path) -> None:
     assert {p.name for p in paths.edits(MODEL, "lcr").parent.iterdir()} >= set(METHODS)
-    with pytest.raises(ConfigError, match=r"'rewrite'; choose one of original, retrain, lcr, uce"):
+    with pytest.raises(ConfigError, match=r"'rewrite'; choose one of original, retrain, lcr, prune, uce"):
         unlearn.run(tiny_params(), MODEL, "rewrite")
     with pytest.raises(ConfigError, match=r"'gpt'; choose one of momask, bamm"):
         unlearn.run(tiny_params(), "gpt", "lcr")
@@ -205,7 +205,7 @@ def test_a_killed_training_is_continued(world: Path) -> None:
     assert (
         weights.digest(paths.edits(MODEL, "npo")) == undisturbed
     )  # what was there stays until it is replaced
-    (state,) = paths.SCRATCH.glob("unlearn-momask-npo-*/s0/residual/checkpoint.pt")
+    (state,) = paths.SCRATCH.glob("unlearn-0-momask-npo-*/s0/residual/checkpoint.pt")
     steps: list[int] = []
     unlearn.run(knobs, MODEL, "npo", lambda done, _: steps.append(done))
     assert steps == list(range(111, 121))

@@ -21,7 +21,7 @@ from hmu_tasks.viewer.costs import CostRow, cost_of
 from hmu_tasks.viewer.inputs import MotionSample, ReportInputs
 from hmu_tasks.viewer.ranking import rank
 from hmu_tasks.viewer.table import ProbeRecord, Selection
-from hmu_tasks.viewer.trainings import Summary, Training, recorded, summarise
+from hmu_tasks.viewer.trainings import OneTraining, Summary, recorded, summarise
 
 if TYPE_CHECKING:
     from hmu_tasks.config.params import Params
@@ -102,7 +102,7 @@ def _trainings(params: "Params") -> dict[str, Summary]:
                 raise DataError(
                     f"{paths.EVALUATE} holds nothing of training {number}, which run.trainings names; run `dvc repro`"
                 )
-            found.append(Training(number, records, _selections(records, params), _probes(params)))
+            found.append(OneTraining(number, records, _selections(records, params), _probes(params)))
     return {model: summarise(found, model) for model in params.run.models}
 
 

@@ -23,7 +23,7 @@ from hmu_tasks.viewer.table import Cell, ProbeRecord, Record, Selection, find, p
 
 
 @dataclass(frozen=True)
-class Training:
+class OneTraining:
     """What one training of the models led to: records with comparisons, selections, success rates of attacks."""
 
     number: int
@@ -63,10 +63,12 @@ class OverTrainings:
     each: tuple[float, ...]
 
 
-Read = Callable[[Sequence[Training], str, str], OverTrainings | None]
+Read = Callable[[Sequence[OneTraining], str, str], OverTrainings | None]
 
 
-def _each(read: Callable[[Training], Cell | None], trainings: Sequence[Training]) -> OverTrainings | None:
+def _each(
+    read: Callable[[OneTraining], Cell | None], trainings: Sequence[OneTraining]
+) -> OverTrainings | None:
     """Pool a value over trainings; None unless every training has it."""
     cells = [cell for one in trainings if (cell := read(one)) is not None]
     if len(cells) < len(trainings):
@@ -86,18 +88,18 @@ def _metric(split: str, metric: str) -> Read:
     )
 
 
-def _worst_attack(trainings: Sequence[Training], model: str, method: str) -> OverTrainings | None:
+def _worst_attack(trainings: Sequence[OneTraining], model: str, method: str) -> OverTrainings | None:
     return _each(lambda one: one.worst(model, method, excess=False), trainings)
 
 
-def _excess(trainings: Sequence[Training], model: str, method: str) -> OverTrainings | None:
+def _excess(trainings: Sequence[OneTraining], model: str, method: str) -> OverTrainings | None:
     return None if method in ENDS else _each(lambda one: one.worst(model, method, excess=True), trainings)
 
 
 def _larger(split: str, metrics: Sequence[str]) -> Read:
     """The larger of one metric under each violence classifier."""
 
-    def read(trainings: Sequence[Training], model: str, method: str) -> OverTrainings | None:
+    def read(trainings: Sequence[OneTraining], model: str, method: str) -> OverTrainings | None:
         found = [
             row for name in metrics if (row := _metric(split, name)(trainings, model, method)) is not None
         ]
@@ -106,7 +108,7 @@ def _larger(split: str, metrics: Sequence[str]) -> Read:
     return read
 
 
-def _closed(trainings: Sequence[Training], model: str, method: str) -> OverTrainings | None:
+def _closed(trainings: Sequence[OneTraining], model: str, method: str) -> OverTrainings | None:
     """The gap closed under the worse classifier, of flagged rates averaged over trainings; capped at 1."""
     if method in ENDS:
         return None
@@ -125,7 +127,7 @@ def _closed(trainings: Sequence[Training], model: str, method: str) -> OverTrain
 
 
 @dataclass(frozen=True)
-class Column:
+class TrainingColumn:
     """A column of the table: key in trainings.json, name for readers, factor and digits of what is shown."""
 
     key: str
@@ -137,21 +139,23 @@ class Column:
 
 RANKED_BY = "gap_closed"
 COLUMNS = (
-    Column("flagged", "flagged % ↓", _larger("forget", [one.rate for one in CLASSIFIERS]), 1, 100.0),
-    Column(RANKED_BY, "gap closed % → 100", _closed, 0, 100.0),
-    Column("retain_r1", "retain R@1 ↑", _metric("retain", "r1")),
-    Column("r1_lost", "R@1 lost", _metric("retain", LOSS + "r1")),
-    Column("induced", "induced % → 0", _larger("retain", [one.induced for one in CLASSIFIERS]), 1, 100.0),
-    Column("forget_fid", "forget FID → D_r", _metric("forget", "fid"), 2),
-    Column("retain_fid", "retain FID ↓", _metric("retain", "fid"), 2),
-    Column("worst_attack", "worst attack % ↓", _worst_attack, 0, 100.0),
-    Column("excess", "over D_r % ↓", _excess, 0, 100.0),
+    TrainingColumn("flagged", "flagged % ↓", _larger("forget", [one.rate for one in CLASSIFIERS]), 1, 100.0),
+    TrainingColumn(RANKED_BY, "gap closed % → 100", _closed, 0, 100.0),
+    TrainingColumn("retain_r1", "retain R@1 ↑", _metric("retain", "r1")),
+    TrainingColumn("r1_lost", "R@1 lost", _metric("retain", LOSS + "r1")),
+    TrainingColumn(
+        "induced", "induced % → 0", _larger("retain", [one.induced for one in CLASSIFIERS]), 1, 100.0
+    ),
+    TrainingColumn("forget_fid", "forget FID → D_r", _metric("forget", "fid"), 2),
+    TrainingColumn("retain_fid", "retain FID ↓", _metric("retain", "fid"), 2),
+    TrainingColumn("worst_attack", "worst attack % ↓", _worst_attack, 0, 100.0),
+    TrainingColumn("excess", "over D_r % ↓", _excess, 0, 100.0),
 )
 Rows = Mapping[str, Mapping[str, OverTrainings]]
 """Method -> key of a column -> value."""
 
 
-def over_all(trainings: Sequence[Training], model: str) -> Rows:
+def over_all(trainings: Sequence[OneTraining], model: str) -> Rows:
     """Measure every method over the trainings: the original, D_r, then methods by the gap that they close."""
     methods = dict.fromkeys(one.method for one in trainings[0].selections if one.model == model)
     found: dict[str, dict[str, OverTrainings]] = {}
@@ -190,7 +194,7 @@ Summary = Mapping[str, Any]
 RECORDED = Path(__file__).with_name("trainings.json")
 
 
-def summarise(trainings: Sequence[Training], model: str) -> Summary:
+def summarise(trainings: Sequence[OneTraining], model: str) -> Summary:
     """Summarise the trainings of a model; `values` holds mean, limits, and `each` training by method and column."""
     rows = over_all(trainings, model)
     strengths = {method: [one.strength(model, method) for one in trainings] for method in rows}
@@ -252,7 +256,7 @@ def trainings_grid(summary: Summary) -> Grid:
     )
 
 
-def _value(cell: Mapping[str, Any] | None, column: Column) -> str:
+def _value(cell: Mapping[str, Any] | None, column: TrainingColumn) -> str:
     if cell is None:
         return "–"
     mean = f"{column.scale * cell['mean'] + 0.0:.{column.digits}f}"
@@ -261,7 +265,7 @@ def _value(cell: Mapping[str, Any] | None, column: Column) -> str:
     return f"{mean} ±{column.scale * (cell['high'] - cell['low']) / 2:.{column.digits}f}"
 
 
-def _band(cell: Mapping[str, Any] | None, column: Column) -> str:
+def _band(cell: Mapping[str, Any] | None, column: TrainingColumn) -> str:
     if cell is None:
         return ""
     low, high = (

@@ -11,7 +11,7 @@ from hmu_tasks.metrics.comparisons import with_comparisons
 from hmu_tasks.report import write_report
 from hmu_tasks.viewer import trainings as several
 from hmu_tasks.viewer.trainings import (
-    Training,
+    OneTraining,
     over_all,
     parameters_digest,
     recorded,
@@ -29,7 +29,7 @@ def shifted(number, shift):
             moved = {name: row[name] + shift for name in ("mean", "low", "high", "replicates")}
             row = {**row, **moved, "values": [value + shift for value in row["values"]]}
         rows.append(row)
-    return Training(number, with_comparisons(rows), (SELECTION, ERASURE, NPO), make_probes())
+    return OneTraining(number, with_comparisons(rows), (SELECTION, ERASURE, NPO), make_probes())
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ special ids after them. Nothing of a deleted code stays behind, and special ids 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,13 +20,20 @@ Kept = Sequence[Tensor]
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a tensor that stay: `ids` along the first axis, or `ids` of each part along the second, a list a part."""
+    """Rows of a tensor that stay.
 
-    parts: tuple[Tensor, ...]
-    inner: bool
+    parts: ids along the first axis, or, with `inner`, along the second, a list for each part along the first. empty:
+    shape of a tensor without values, such as a table for layers that a two-layer model does not have.
+    """
+
+    parts: tuple[Tensor, ...] = ()
+    inner: bool = False
+    empty: tuple[int, ...] | None = None
 
     def of(self, tensor: Tensor) -> Tensor:
         """Return the rows that stay."""
+        if self.empty is not None:
+            return tensor.new_empty(self.empty)
         if not self.inner:
             return tensor[self.parts[0]]
         return torch.stack([part[ids] for part, ids in zip(tensor, self.parts, strict=True)])
@@ -36,16 +44,19 @@ def codebook_rows(state: Mapping[str, Tensor], kept: Kept) -> dict[str, Rows]:
     names = [name for name in state if name.endswith("codebook")]
     if len(names) != len(kept):
         raise ValueError(f"the tokenizer has {len(names)} codebooks, kept codes are given for {len(kept)}")
-    return {name: Rows((ids,), inner=False) for name, ids in zip(names, kept, strict=True)}
+    return {name: Rows((ids,)) for name, ids in zip(names, kept, strict=True)}
 
 
 def network_rows(network: CodeNetwork, kept: Kept, *, codes: int) -> dict[str, Rows]:
     """Rows that stay of every parameter that has rows for codes: embeddings, output projections, biases of logits.
 
-    kept: of each layer; codes: K before. Raises ConfigError where a network has rows for codes of some layers of a
-    tensor only, or rows that are no parameter.
+    kept: of each layer; codes: K before. A network of fewer codes is built from `config`, which says what must come
+    out. Raises ConfigError where the rows that the network names do not lead there.
     """
     state = network.state_dict()
+    kind: Any = type(network)
+    config: Any = network.config
+    wanted: dict[str, Tensor] = kind(replace(config, codes=len(kept[0]))).state_dict()
     found: dict[str, dict[int | None, Tensor]] = {}
     for layer, ids in enumerate(kept):
         bias = network.output_bias(layer)
@@ -56,12 +67,17 @@ def network_rows(network: CodeNetwork, kept: Kept, *, codes: int) -> dict[str, R
     stay = {}
     for name, parts in found.items():
         if None in parts:
-            stay[name] = Rows((parts[None],), inner=False)
+            stay[name] = Rows((parts[None],))
         elif len(parts) == len(state[name]):
             stay[name] = Rows(tuple(ids for _, ids in sorted(parts.items(), key=_place)), inner=True)
-        else:
+    for name, tensor in wanted.items():
+        if name not in stay and tensor.numel() == 0:
+            stay[name] = Rows(empty=tuple(tensor.shape))
+        shape = stay[name].of(state[name]).shape if name in stay else state[name].shape
+        if shape != tensor.shape:
             raise ConfigError(
-                f"codes cannot be deleted: {name} has rows of layers that the network does not name"
+                f"codes cannot be deleted: {name} would be {list(shape)}, but a network of {len(kept[0])} codes "
+                f"has {list(tensor.shape)}; code_rows and output_bias of {type(network).__name__} must name its rows"
             )
     return stay
 
