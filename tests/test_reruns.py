@@ -43,9 +43,9 @@ def test_what_is_no_dependency(stages: dict[str, Stage], folder: str) -> None:
 
 def test_a_knob_of_lcr_reruns_only_lcr(stages: dict[str, Stage], values: dict[str, Any]) -> None:
     for leaf in flat(values["unlearn"]["lcr"], "unlearn.lcr."):
-        steps = ("unlearn", "evaluate", "probe", "register")
-        cells = {f"{step}@{model}-lcr" for step in steps for model in values["run"]["models"]}
-        assert rerun(stages, leaf) == {*cells, "report"}
+        again = {name.partition("@")[0] for name in rerun(stages, leaf)}
+        assert again == {"unlearn", "evaluate", "probe", "register", "report"}
+        assert all("-lcr" in name or name == "report" for name in rerun(stages, leaf))
 
 
 def test_a_knob_of_the_evaluation_trains_no_model(stages: dict[str, Stage]) -> None:
@@ -53,7 +53,7 @@ def test_a_knob_of_the_evaluation_trains_no_model(stages: dict[str, Stage]) -> N
     measured = {"evaluate-real", "evaluate-reference", "evaluate"}
     assert again == {"train-classifier", *measured, "probe-reference", "probe", "register", "report"}
     cells = {name.partition("@")[2] for name in stages if name.startswith("register@")}
-    selected = {f"{step}@{cell}" for step in ("evaluate", "probe", "register") for cell in cells}
+    selected = {name for name in stages if name.partition("@")[0] in ("evaluate", "probe", "register")}
     assert rerun(stages, "report.retain_loss_limit") == {*selected, "report"}
     assert rerun(stages, "register.slack") == {*(f"register@{cell}" for cell in cells), "report"}
     assert rerun(stages, "run.track") == {"report"}
