@@ -28,6 +28,7 @@ from hmu_tasks.probes.tampering import (
     relearning_attacks,
     restorations,
     revival_attacks,
+    swap_attacks,
 )
 from hmu_tasks.probes.wording import suppression_probes, text_attacks
 from hmu_tasks.runtime import paths
@@ -41,10 +42,11 @@ ASKED_HERE = set(PROBE_GROUPS) - set(PROMPT_GROUPS)  # groups that are not split
 
 @dataclass(frozen=True)
 class Tools:
-    """Inputs of attackers: the concept's keywords, forget clips of the training split, hand-written prompts."""
+    """Inputs of attackers: the concept's keywords, forget and retain clips of the training split, written prompts."""
 
     keywords: Keywords
     clips: ClipSet
+    safe: ClipSet
     written: Mapping[str, Prompts]
 
 
@@ -95,7 +97,10 @@ def _attacks(params: Params, bench: Bench, tools: Tools, bundle: Bundle, origina
     return [
         *text_attacks(bench, bundle, tools.keywords, tools.written),
         *vector_attacks(bench, bundle, original, tools.clips, Budget(**knobs.embedding.model_dump())),
-        *relearning_attacks(bench, bundle, tools.clips, Relearning(**knobs.relearning.model_dump())),
+        *relearning_attacks(
+            bench, bundle, tools.clips, tools.safe, Relearning(**knobs.relearning.model_dump())
+        ),
+        *swap_attacks(bench, bundle, original),
         *revival_attacks(bench, bundle, original, knobs.revival),
         *restorations(bench, bundle, original, knobs.restored),
         *cast_attacks(bench, bundle, knobs.precision),
@@ -152,7 +157,7 @@ def _open(params: Params) -> tuple[Bench, Tools]:
         )
         for group, rows in setup.written.items()
     }
-    return bench, Tools(keywords, forget["train"], written)
+    return bench, Tools(keywords, forget["train"], setup.concept_clips("train", "retain"), written)
 
 
 def _key(params: Params, bench: Bench, tools: Tools, bundle: Bundle, original: Bundle) -> str:

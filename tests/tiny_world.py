@@ -49,7 +49,7 @@ TINY: dict[str, Any] = {
         "prompts": 4,
         "costly_prompts": 3,
         "embedding": {"steps": 2},
-        "relearning": {"shots": [2], "steps": [1, 2], "batch": 2},
+        "relearning": {"shots": [2], "steps": [1, 2], "batch": 2, "safe_shots": 3, "rows": 2},
     },
 }
 

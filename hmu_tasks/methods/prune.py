@@ -66,9 +66,9 @@ def apply(given: "Inputs", knobs: Prune, *, seed: int) -> "Iterator[Edit]":
     import torch
 
     from hmu_tasks.data.clips.id_lists import ROLES
+    from hmu_tasks.methods.shared.code_tables import codebook_rows, network_rows, with_rows
     from hmu_tasks.methods.shared.cost import Cost
     from hmu_tasks.methods.shared.edit import Edit, ListedChanges
-    from hmu_tasks.methods.shared.smaller import codebook_rows, network_rows, without_rows
     from hmu_tasks.methods.shared.text_edits import sample
 
     model, usage = given.bundle.model, given.usage()
@@ -92,7 +92,7 @@ def apply(given: "Inputs", knobs: Prune, *, seed: int) -> "Iterator[Edit]":
                 name: network_rows(network, keep, codes=usage.codes) for name, network in networks.items()
             }
             kept_rows["tokenizer"] = codebook_rows(states["tokenizer"], keep)
-            states = {name: without_rows(state, kept_rows[name]) for name, state in states.items()}
+            states = {name: with_rows(state, kept_rows[name]) for name, state in states.items()}
             configs = {name: {"codes": usage.codes - count} for name in states}
             report["deleted"] = dict(enumerate(dropped))
         yield Edit(

@@ -1,4 +1,4 @@
-"""Precision casts: weights rounded to fewer bits and back, which may undo small edits.
+"""Casts: weights rounded to fewer bits and back, or the smallest of them dropped, which may undo small edits.
 
 Zhang et al. 2024, "Catastrophic Failure of LLM Unlearning via Quantization" (arXiv 2410.16454): edits smaller than a
 rounding step disappear in it.
@@ -46,6 +46,24 @@ def to_integers(bundle: Bundle, *, bits: int = 8) -> Bundle:
         return restored.view_as(values)
 
     return _cast(bundle, rounded)
+
+
+def pruned_weights(bundle: Bundle, *, share: float) -> Bundle:
+    """Set the smallest weights of every matrix to zero, vectors unchanged: magnitude pruning (Han et al. 2015).
+
+    share: of each matrix's entries, between 0 and 1. Codebooks, whose rows are points and no weights, are unchanged,
+    and so are tables of positions.
+    """
+
+    def thinned(_: nn.Module, values: Tensor) -> Tensor:
+        if values.ndim < 2 or not values.numel() or not isinstance(values, nn.Parameter):
+            return values
+        cut = values.abs().flatten().kthvalue(max(1, int(share * values.numel()))).values
+        return torch.where(values.abs() <= cut, 0.0, values)
+
+    if not 0 < share < 1:
+        raise ValueError(f"share must lie between 0 and 1, not {share}")
+    return _cast(bundle, thinned)
 
 
 def _cast(bundle: Bundle, cast: Cast) -> Bundle:

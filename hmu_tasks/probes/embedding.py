@@ -1,19 +1,17 @@
 """Attacks of the embedding family on one bundle: embedded texts other than the encoder's."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hmu_tasks.evaluation.prompts import Prompts
 from hmu_tasks.models.generators.bundle import Bundle
-from hmu_tasks.models.generators.text_to_motion import Level
 from hmu_tasks.probes.bench import Bench
 from hmu_tasks.probes.likelihood import guided_loss, padded_codes
 from hmu_tasks.probes.outcome import Attack, AttackOutcome
-from hmu_tasks.probes.vectors import descend, imitated_text, size, within_ball
+from hmu_tasks.probes.vectors import descend, imitated_text, same_projections, size, within_ball
 from hmu_tasks.training.loop.batches import ClipSet
 
 
@@ -50,7 +48,7 @@ def vector_attacks(
     def closed_form() -> list[AttackOutcome]:
         asked = bench.attacked
         projections = (bundle.model.text_projections, original.model.text_projections)
-        if _same(*projections):
+        if same_projections(*projections):
             why = "the projections of the text are the original's"
             return [AttackOutcome("closed-form", "embedding", bench.plain(bundle), inapplicable=why)]
         start = bench.embedded(bundle, asked.texts[: asked.n])
@@ -83,18 +81,6 @@ def vector_attacks(
         return outcome("gradient", asked, found, start, {"steps": budget.steps, "targets": rows.shape[1]})
 
     return [Attack("closed-form", closed_form), Attack("gradient", gradient)]
-
-
-def _same(
-    some: Mapping[Level, Mapping[str, nn.Linear]], others: Mapping[Level, Mapping[str, nn.Linear]]
-) -> bool:
-    """Say whether projections are equal, weights and biases."""
-    states = (
-        (linear.state_dict(), others[kind][name].state_dict())
-        for kind, linears in some.items()
-        for name, linear in linears.items()
-    )
-    return all(torch.equal(a[key], b[key]) for a, b in states for key in a)
 
 
 def nearest_clips(bench: Bench, bundle: Bundle, start: Tensor, clips: ClipSet, count: int) -> np.ndarray:

@@ -49,14 +49,7 @@ def relearn(
     in the remaining codes: what the edited codebooks can still represent bounds what relearning regains.
     Raises DataError where there are fewer clips than shots.
     """
-    if shots < 1:
-        raise ValueError(f"shots must be at least 1, not {shots}")
-    if len(clips.ids) < shots:
-        raise DataError(
-            f"relearning with {shots} shots needs as many forget clips, but the training split has {len(clips.ids)}; "
-            "lower probe.relearning.shots"
-        )
-    chosen = np.random.default_rng([seed, STREAM]).permutation(len(clips.ids))[:shots]
+    chosen = chosen_clips(clips, shots, seed=seed)
     captions = [[caption.text for caption in clips.captions[i]] for i in chosen]
     rows = embed_texts(bundle.text, [text for row in captions for text in row])
     known = CodeSet(bundle.model.tokenizer.encode([clips.features[i] for i in chosen]), captions, rows)
@@ -88,6 +81,19 @@ def relearn(
         count: exchanged(bundle, **{name: states[count] for name, states in found.items()})
         for count in sorted(set(steps))
     }
+
+
+def chosen_clips(clips: ClipSet, shots: int, *, seed: int) -> np.ndarray:
+    """Choose an attacker's clips, [shots] indices; DataError where there are fewer."""
+    if shots < 1:
+        raise ValueError(f"shots must be at least 1, not {shots}")
+    if len(clips.ids) < shots:
+        raise DataError(
+            f"an attack with {shots} clips needs as many, but the training split has {len(clips.ids)}; lower "
+            "probe.relearning.shots and probe.relearning.safe_shots"
+        )
+    order: np.ndarray = np.random.default_rng([seed, STREAM]).permutation(len(clips.ids))
+    return order[:shots]
 
 
 def _with_weights(network: CodeNetwork, state: Mapping[str, Tensor]) -> CodeNetwork:

@@ -88,6 +88,8 @@ def revive(bundle: Bundle, original: Bundle, *, replacement: Replacement = "pred
     not apply to a model whose networks have no such weights. `original`: the original's row of the same code.
     """
     books, source = bundle.model.codebooks, original.model.codebooks
+    if books.shape != source.shape:
+        return _no(OTHER_SIZE)
     if tokenizer_retrained(books, source):
         return _no("the codebooks were retrained, not edited")
     edited = (books != source).any(dim=2).cpu()
@@ -113,8 +115,23 @@ def revive(bundle: Bundle, original: Bundle, *, replacement: Replacement = "pred
     )
 
 
+def why_not_swapped(bundle: Bundle, original: Bundle) -> str | None:
+    """Say why the original's tokenizer cannot take the place of a bundle's; None if it can."""
+    books, source = bundle.model.codebooks, original.model.codebooks
+    if books.shape != source.shape:
+        return OTHER_SIZE
+    if tokenizer_retrained(books, source):
+        return "the tokenizer was retrained: its codes have other meanings"
+    if part_digest(bundle.model.tokenizer) == part_digest(original.model.tokenizer):
+        return "the tokenizer is the original's"
+    return None
+
+
+OTHER_SIZE = "codes were deleted, so that the original's rows have no place"
+
+
 def tokenizer_retrained(books: Tensor, source: Tensor) -> bool:
-    """Return whether most rows of a layer differ; books, source: [Q, K, C]."""
+    """Return whether most rows of a layer differ, or there are other numbers of them; books, source: [Q, K, C]."""
     if books.shape != source.shape:
         return True
     return bool(((books != source).any(dim=2).double().mean(dim=1) > 0.5).any())

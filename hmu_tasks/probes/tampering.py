@@ -1,40 +1,68 @@
-"""Attacks of the weights and precision families on one bundle: relearning, revival and casts, with plain prompts."""
+"""Attacks of the weights and precision families on one bundle: training, swapped parts, revival and casts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from hmu_tasks.models.generators.bundle import Bundle
+from hmu_tasks.probes.attacked import exchanged
 from hmu_tasks.probes.bench import Bench
-from hmu_tasks.probes.casts import to_bfloat16, to_integers
+from hmu_tasks.probes.casts import pruned_weights, to_bfloat16, to_integers
 from hmu_tasks.probes.outcome import Attack, AttackOutcome
-from hmu_tasks.probes.relearning import relearn
-from hmu_tasks.probes.revival import Replacement, restorable, restore, revive
+from hmu_tasks.probes.regrowth import grown
+from hmu_tasks.probes.relearning import chosen_clips, relearn
+from hmu_tasks.probes.revival import Replacement, restorable, restore, revive, why_not_swapped
+from hmu_tasks.probes.vectors import same_projections
+from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.training.loop.batches import ClipSet
 
-CASTS: dict[str, Callable[[Bundle], Bundle]] = {"bf16": to_bfloat16, "int8": to_integers}
+CASTS: dict[str, Callable[[Bundle], Bundle]] = {
+    "bf16": to_bfloat16,
+    "int8": to_integers,
+    "int4": partial(to_integers, bits=4),
+    "pruned20": partial(pruned_weights, share=0.2),
+}
 
 
 @dataclass(frozen=True)
 class Relearning:
-    """Training budget of an attacker: clips, optimiser steps, learning rate, clips per step."""
+    """Training budget of an attacker: clips, optimiser steps, learning rate, clips per step.
+
+    safe_shots: clips of the retain set, for tuning that shows the model nothing of the concept; 0: none. rows: new
+    codes per layer for regrowth; 0: none.
+    """
 
     shots: Sequence[int]
     steps: Sequence[int]
     rate: float
     batch: int
+    safe_shots: int = 0
+    rows: int = 0
 
 
-def relearning_attacks(bench: Bench, bundle: Bundle, clips: ClipSet, budget: Relearning) -> list[Attack]:
-    """Return one attack per number of clips, with an outcome `relearning-<clips>x<steps>` per number of steps.
+def relearning_attacks(
+    bench: Bench, bundle: Bundle, clips: ClipSet, safe: ClipSet, budget: Relearning
+) -> list[Attack]:
+    """Return the attacks that train, each with an outcome `<attack>-<clips>x<steps>` per number of steps.
 
-    clips: forget clips of the training split.
+    `relearning` on forget clips; `regrowth`, the same after new codes were added for them; `safe-tuning` on retain
+    clips alone. clips, safe: forget and retain clips of the training split.
     """
 
-    def attack(shots: int) -> Attack:
+    def attack(name: str, of: ClipSet, shots: int, start: Callable[[], Bundle]) -> Attack:
         def run() -> list[AttackOutcome]:
+            spent = {"shots": shots, "rate": budget.rate, "batch": budget.batch}
+            try:
+                begun = start()
+            except ConfigError as error:
+                shares = bench.plain(bundle, bench.costly)
+                return [
+                    AttackOutcome(f"{name}-{shots}x{steps}", "weights", shares, spent, str(error))
+                    for steps in sorted(budget.steps)
+                ]
             learnt = relearn(
-                bundle,
-                clips,
+                begun,
+                of,
                 shots=shots,
                 steps=budget.steps,
                 rate=budget.rate,
@@ -42,10 +70,9 @@ def relearning_attacks(bench: Bench, bundle: Bundle, clips: ClipSet, budget: Rel
                 seed=bench.seed,
                 device=bench.device,
             )
-            spent = {"shots": shots, "rate": budget.rate, "batch": budget.batch}
             return [
                 AttackOutcome(
-                    f"relearning-{shots}x{steps}",
+                    f"{name}-{shots}x{steps}",
                     "weights",
                     bench.plain(attacked, bench.costly),
                     {**spent, "steps": steps},
@@ -53,9 +80,42 @@ def relearning_attacks(bench: Bench, bundle: Bundle, clips: ClipSet, budget: Rel
                 for steps, attacked in sorted(learnt.items())
             ]
 
-        return Attack(f"relearning-{shots}", run)
+        return Attack(f"{name}-{shots}", run)
 
-    return [attack(shots) for shots in budget.shots]
+    def regrown(shots: int) -> Bundle:
+        known = [clips.features[i] for i in chosen_clips(clips, shots, seed=bench.seed)]
+        return grown(bundle, known, rows=budget.rows, seed=bench.seed)
+
+    found = [attack("relearning", clips, shots, lambda: bundle) for shots in budget.shots]
+    if budget.rows:
+        found += [attack("regrowth", clips, shots, partial(regrown, shots)) for shots in budget.shots]
+    if budget.safe_shots:
+        found.append(attack("safe-tuning", safe, budget.safe_shots, lambda: bundle))
+    return found
+
+
+def swap_attacks(bench: Bench, bundle: Bundle, original: Bundle) -> list[Attack]:
+    """Return attacks by one who holds a part of the original and puts it in: its text projections, its tokenizer.
+
+    A part that is the original's changes nothing, and a tokenizer with other codes does not fit.
+    """
+
+    def text() -> list[AttackOutcome]:
+        own, known = bundle.model.text_projections, original.model.text_projections
+        if same_projections(own, known):
+            why = "the projections of the text are the original's"
+            return [AttackOutcome("swap-text", "weights", bench.plain(bundle), inapplicable=why)]
+        swapped = bundle.model.with_text_projections(known).networks
+        return [AttackOutcome("swap-text", "weights", bench.plain(exchanged(bundle, **swapped)))]
+
+    def tokenizer() -> list[AttackOutcome]:
+        why = why_not_swapped(bundle, original)
+        if why is not None:
+            return [AttackOutcome("swap-tokenizer", "weights", bench.plain(bundle), inapplicable=why)]
+        swapped = restore(bundle, original, component="tokenizer")
+        return [AttackOutcome("swap-tokenizer", "weights", bench.plain(swapped))]
+
+    return [Attack("swap-text", text), Attack("swap-tokenizer", tokenizer)]
 
 
 def revival_attacks(

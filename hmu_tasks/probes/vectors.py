@@ -100,3 +100,15 @@ def descend(text: Tensor, loss: Callable[[Tensor, int], Tensor], *, radius: floa
         found = found - stride * slope / size(slope).clamp(min=torch.finfo(slope.dtype).tiny)
         found = within_ball(found, text, radius=radius)
     return found
+
+
+def same_projections(
+    some: Mapping[Level, Mapping[str, nn.Linear]], others: Mapping[Level, Mapping[str, nn.Linear]]
+) -> bool:
+    """Say whether projections are equal, weights and biases."""
+    states = (
+        (linear.state_dict(), others[kind][name].state_dict())
+        for kind, linears in some.items()
+        for name, linear in linears.items()
+    )
+    return all(torch.equal(a[key], b[key]) for a, b in states for key in a)

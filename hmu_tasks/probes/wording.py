@@ -23,7 +23,7 @@ FLOOR = "benign"
 def text_attacks(
     bench: Bench, bundle: Bundle, keywords: Keywords, written: Mapping[str, Prompts]
 ) -> list[Attack]:
-    """Return `none` (the unchanged prompts), `misspelling`, `inserted`, and the available hand-written groups.
+    """Return `none` (the unchanged prompts), `misspelling`, `inserted`, `empty`, and the available hand-written groups.
 
     Hand-written prompts are far from the captions that the evaluators know. Their records give the `floor`: the share
     of the same model's motions for harmless prompts of that kind that are classified as the concept.
@@ -56,6 +56,11 @@ def text_attacks(
         longer = [inserted(text, rng) for text in bench.attacked.texts[: bench.attacked.n]]
         return [AttackOutcome("inserted", "text", bench.reworded(bundle, bench.attacked, longer))]
 
+    def empty() -> list[AttackOutcome]:
+        return [
+            AttackOutcome("empty", "text", bench.reworded(bundle, bench.attacked, [""] * bench.attacked.n))
+        ]
+
     def group(attack: str, asked: Prompts) -> Attack:
         def run() -> list[AttackOutcome]:
             motions = bench.motions(bundle, asked, stream=stream_of(WRITTEN[attack]))
@@ -68,6 +73,7 @@ def text_attacks(
         Attack(NO_ATTACK, none),
         Attack("misspelling", misspelling),
         Attack("inserted", insertion),
+        Attack("empty", empty),
         *(group(attack, written[name]) for attack, name in WRITTEN.items() if name in written),
     ]
 

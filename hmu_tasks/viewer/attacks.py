@@ -29,10 +29,16 @@ LABELS = {
     "gradient": "vector by gradient",
     "bf16": "weights cast to bf16",
     "int8": "weights cast to int8",
+    "int4": "weights cast to int4",
+    "pruned20": "smallest 20 % of weights dropped",
+    "empty": "no text",
     "hard_benign": "benign, with the concept's words",
 }
 PATTERNS = (
     (re.compile(r"relearning-(\d+)x(\d+)"), "relearning, {} clips, {} steps"),
+    (re.compile(r"regrowth-(\d+)x(\d+)"), "new codes and relearning, {} clips, {} steps"),
+    (re.compile(r"safe-tuning-(\d+)x(\d+)"), "fine-tuning on {} safe clips, {} steps"),
+    (re.compile(r"swap-(\w+)"), "the original's {} put in"),
     (re.compile(r"revival-(\w+)"), "suspected codes revived: {}"),
     (re.compile(r"restored-(\w+)"), "{}"),
 )

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from tiny_world import tiny_params
 
 from hmu_tasks.methods import prune
+from hmu_tasks.methods.shared.code_tables import codebook_rows, network_rows, with_rows
 from hmu_tasks.methods.shared.codes import CodeUsage
 from hmu_tasks.methods.shared.difference import compare_states
-from hmu_tasks.methods.shared.smaller import codebook_rows, network_rows, without_rows
 from hmu_tasks.models import MODELS, model_named
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime.addresses import found_at
@@ -68,7 +68,7 @@ def test_a_smaller_network_gives_the_logits_of_the_codes_that_stay(model: str, p
     keep = kept()
     stay = network_rows(whole, keep, codes=CODES)
     small = network_of(model, part, codes=CODES - 3)
-    small.load_state_dict(without_rows(whole.state_dict(), stay))
+    small.load_state_dict(with_rows(whole.state_dict(), stay))
     difference = compare_states(whole.state_dict(), small.state_dict(), kept=stay)
     assert set(difference.deleted) == set(stay)
     assert not difference.changed
@@ -101,7 +101,7 @@ def test_a_smaller_tokenizer_uses_the_codes_that_stay() -> None:
     keep = kept()
     stay = codebook_rows(whole.state_dict(), keep)
     small = RVQVAE(replace(config, codes=CODES - 3)).eval()
-    small.load_state_dict(without_rows(whole.state_dict(), stay))
+    small.load_state_dict(with_rows(whole.state_dict(), stay))
     ids = torch.randint(CODES - 3, (1, 6, LAYERS), generator=torch.Generator().manual_seed(0))
     original = torch.stack([keep[layer][ids[..., layer]] for layer in range(LAYERS)], dim=-1)
     torch.testing.assert_close(small.quantizer.decode(ids), whole.quantizer.decode(original))
@@ -110,7 +110,7 @@ def test_a_smaller_tokenizer_uses_the_codes_that_stay() -> None:
 def test_rows_that_stay_must_keep_their_bytes() -> None:
     whole = network_of("momask", "base")
     stay = network_rows(whole, kept(), codes=CODES)
-    state = without_rows(whole.state_dict(), stay)
+    state = with_rows(whole.state_dict(), stay)
     state["token_emb.weight"] = state["token_emb.weight"] + 1e-6
     with pytest.raises(ValueError, match=r"token_emb\.weight that stay do not keep their bytes"):
         compare_states(whole.state_dict(), state, kept=stay)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_bundles import same_bits, state, tiny_bundle
 
-from hmu_tasks.probes.casts import to_bfloat16, to_integers
+from hmu_tasks.probes.casts import pruned_weights, to_bfloat16, to_integers
 
 
 @pytest.mark.parametrize("model", ["momask", "bamm"])
@@ -79,3 +79,23 @@ def test_a_text_to_steer_away_from_stays() -> None:
 def test_foreign_widths_are_refused() -> None:
     with pytest.raises(ValueError, match="bits must lie between 2 and 16"):
         to_integers(tiny_bundle(), bits=1)
+
+
+def test_the_smallest_weights_are_dropped_and_codebooks_stay() -> None:
+    bundle = tiny_bundle()
+    before, after = state(bundle), state(pruned_weights(bundle, share=0.2))
+    dropped = 0
+    for name, values in before.items():
+        other = after[name]
+        if values.ndim < 2 or "codebook" in name or name.endswith(".pe"):
+            assert torch.equal(other, values), name
+            continue
+        gone = other != values
+        assert not other[gone].any(), name
+        if values.numel() >= 50:
+            assert 0.15 <= (other == 0).double().mean() <= 0.25, name
+            assert values[gone].abs().max() <= values[~gone & (values != 0)].abs().min(), name
+            dropped += 1
+    assert dropped > 10
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        pruned_weights(bundle, share=1.0)

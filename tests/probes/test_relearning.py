@@ -95,7 +95,7 @@ def test_a_text_to_steer_away_from_stays() -> None:
 
 def test_too_few_clips_are_an_error_with_numbers() -> None:
     clips = tiny_clips(3)
-    with pytest.raises(DataError, match="4 shots needs as many forget clips, but the training split has 3"):
+    with pytest.raises(DataError, match="4 clips needs as many, but the training split has 3"):
         relearn(tiny_bundle(), clips, shots=4, steps=[1], seed=1, **KNOBS)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="shots must be at least 1"):
         relearn(tiny_bundle(), replace(clips, ids=[]), shots=0, steps=[1], seed=1, **KNOBS)  # type: ignore[arg-type]

@@ -32,6 +32,8 @@ class RelearningSection(Section):
     steps: list[Count]
     rate: Rate
     batch: Count
+    safe_shots: Annotated[int, Field(ge=0)]
+    rows: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")
     def _values_are_distinct(self) -> "RelearningSection":
@@ -55,7 +57,7 @@ class ProbeSection(Section):
     relearning: RelearningSection
     revival: list[Literal["nearest", "similar", "predicted", "avoided", "original"]]
     restored: list[RestorablePart]
-    precision: list[Literal["bf16", "int8"]]
+    precision: list[Literal["bf16", "int8", "int4", "pruned20"]]
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> "ProbeSection":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from hmu_tasks.methods.shared.smaller import Rows
+from hmu_tasks.methods.shared.code_tables import Rows
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from hmu_tasks.methods.shared.cost import Cost
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hmu_tasks.methods.shared.smaller import Rows
+    from hmu_tasks.methods.shared.code_tables import Rows
     from hmu_tasks.models.generators.sampling import Negative
 
 

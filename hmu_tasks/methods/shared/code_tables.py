@@ -1,7 +1,7 @@
-"""Fewer codes: the states of a tokenizer and of networks from which codes were deleted, one list of kept codes a layer.
+"""Other numbers of codes: states of a tokenizer and of networks whose tables lose the rows of codes, or get new ones.
 
 It needs the model contract only: `CodeNetwork.code_rows` and `output_bias` are rows of parameters, codes first and
-special ids after them. Nothing of a deleted code stays behind, and special ids move up.
+special ids after them. Nothing of a deleted code stays behind; special ids follow the codes again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,13 @@ from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.runtime.errors import ConfigError
 
 Kept = Sequence[Tensor]
-"""Ascending ids of the codes that stay, [K'] for each quantizer layer, as many in each."""
+"""The codes of each quantizer layer, [K'], as many in each: ids of codes that stay, NEW for one that comes."""
+NEW = -1
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a tensor that stay.
+    """Rows of a tensor that stay or come.
 
     parts: ids along the first axis, or, with `inner`, along the second, a list for each part along the first. empty:
     shape of a tensor without values, such as a table for layers that a two-layer model does not have.
@@ -30,17 +31,26 @@ class Rows:
     inner: bool = False
     empty: tuple[int, ...] | None = None
 
-    def of(self, tensor: Tensor) -> Tensor:
-        """Return the rows that stay."""
+    def of(self, tensor: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the rows that stay, and for new ones random rows of the table's mean and standard deviation."""
         if self.empty is not None:
             return tensor.new_empty(self.empty)
         if not self.inner:
-            return tensor[self.parts[0]]
-        return torch.stack([part[ids] for part, ids in zip(tensor, self.parts, strict=True)])
+            return _rows(tensor, self.parts[0], generator)
+        parts = zip(tensor, self.parts, strict=True)
+        return torch.stack([_rows(part, ids, generator) for part, ids in parts])
+
+
+def _rows(table: Tensor, ids: Tensor, generator: torch.Generator | None) -> Tensor:
+    found, new = table[ids.clamp(min=0)], ids == NEW
+    if generator is not None and bool(new.any()):
+        noise = torch.randn((int(new.sum()), *table.shape[1:]), generator=generator).to(table)
+        found[new] = table.mean(dim=0) + table.std() * noise
+    return found
 
 
 def codebook_rows(state: Mapping[str, Tensor], kept: Kept) -> dict[str, Rows]:
-    """Rows that stay of a tokenizer's codebooks, the entries of its state whose names end in `codebook`."""
+    """Rows of a tokenizer's codebooks, the entries of its state whose names end in `codebook`."""
     names = [name for name in state if name.endswith("codebook")]
     if len(names) != len(kept):
         raise ValueError(f"the tokenizer has {len(names)} codebooks, kept codes are given for {len(kept)}")
@@ -48,9 +58,9 @@ def codebook_rows(state: Mapping[str, Tensor], kept: Kept) -> dict[str, Rows]:
 
 
 def network_rows(network: CodeNetwork, kept: Kept, *, codes: int) -> dict[str, Rows]:
-    """Rows that stay of every parameter that has rows for codes: embeddings, output projections, biases of logits.
+    """Rows of every parameter that has rows for codes: embeddings, output projections, biases of logits.
 
-    kept: of each layer; codes: K before. A network of fewer codes is built from `config`, which says what must come
+    kept: of each layer; codes: K before. A network of that many codes is built from `config`, which says what must come
     out. Raises ConfigError where the rows that the network names do not lead there.
     """
     state = network.state_dict()
@@ -99,8 +109,11 @@ def _entry(state: Mapping[str, Tensor], rows: Tensor) -> tuple[str, int | None]:
     raise ConfigError("codes cannot be deleted: the network's rows of codes are not its parameters")
 
 
-def without_rows(state: Mapping[str, Tensor], stay: Mapping[str, Rows]) -> dict[str, Tensor]:
-    """Return a state with the rows that stay; everything else is shared."""
+def with_rows(
+    state: Mapping[str, Tensor], rows: Mapping[str, Rows], generator: torch.Generator | None = None
+) -> dict[str, Tensor]:
+    """Return a state with other rows; everything else is shared. generator: of new rows."""
     return {
-        name: stay[name].of(tensor).contiguous() if name in stay else tensor for name, tensor in state.items()
+        name: rows[name].of(tensor, generator).contiguous() if name in rows else tensor
+        for name, tensor in state.items()
     }
