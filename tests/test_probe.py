@@ -20,12 +20,14 @@ from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.files import write_json
 
-TEXT = ["none", "misspelling", "inserted", "paraphrase", "synonym", "implicit"]
+TEXT = ["none", "misspelling", "inserted", "empty", "paraphrase", "synonym", "implicit"]
+TRAINED = [f"{name}x{steps}" for name in ("relearning-2", "regrowth-2", "safe-tuning-3") for steps in (1, 2)]
+REVERTED = ["revival-predicted", "revival-original", "swap-text", "swap-tokenizer"]
 FAMILIES = {
     **dict.fromkeys(TEXT, "text"),
     **dict.fromkeys(["closed-form", "gradient"], "embedding"),
-    **dict.fromkeys(["relearning-2x1", "relearning-2x2", "revival-predicted", "revival-original"], "weights"),
-    **dict.fromkeys(["bf16", "int8"], "precision"),
+    **dict.fromkeys([*TRAINED, *REVERTED], "weights"),
+    **dict.fromkeys(["bf16", "int8", "int4", "pruned20"], "precision"),
     **dict.fromkeys(["benign", "hard_benign"], "oversuppression"),
 }
 
@@ -63,6 +65,9 @@ def test_every_attack_is_recorded_for_references_and_methods_and_changes_no_bund
     for row in rows("original"):
         if row["attack"] in ("revival-predicted", "revival-original"):
             assert row["inapplicable"] == "no codebook was changed"
+            assert row["mean"] == rows("original")[0]["mean"]
+        if row["attack"] in ("swap-text", "swap-tokenizer"):
+            assert row["inapplicable"].endswith("the original's")
             assert row["mean"] == rows("original")[0]["mean"]
         if row["attack"] == "closed-form":
             assert row["inapplicable"] == "the projections of the text are the original's"
@@ -108,7 +113,9 @@ def test_without_action_labels_retrieval_decides(world: Path) -> None:
     (paths.component("classifier") / "config.json").write_text('{"labels": false}')
     probe.run(tiny_params({"probe": {"precision": []}}), "momask", "original")
     found = rows("original")
-    assert {row["attack"] for row in found} == set(FAMILIES) - {"bf16", "int8"}
+    assert {row["attack"] for row in found} == {
+        name for name, family in FAMILIES.items() if family != "precision"
+    }
 
 
 def test_a_component_is_put_back_where_it_was_edited(world: Path) -> None:
@@ -149,3 +156,20 @@ def test_what_is_missing_is_named(world: Path) -> None:
     save_absent(paths.edits("momask", "retrain"), "no D_r here")
     probe.run(tiny_params(), "momask", "retrain")
     assert rows("retrain") == []
+
+
+def test_what_holds_of_a_pruned_model(world: Path) -> None:
+    """Deleted codes have no rows to revive and no tokenizer to put in; they can be grown anew."""
+    knobs = tiny_params({"run": {"methods": ["prune"]}, "probe": {"precision": []}})
+    unlearn.run(knobs, "momask", "prune")
+    selection = {"strength": 2, "eligible": True, "reason": "", "end": "largest"}
+    paths.evaluation("momask", "prune").mkdir(parents=True)
+    write_json(paths.evaluation("momask", "prune") / "selection.json", selection)
+    probe.run(knobs, "momask", "prune")
+    found = {row["attack"]: row for row in rows("prune")}
+    reason = "codes were deleted, so that the original's rows have no place"
+    for attack in ("revival-predicted", "revival-original", "swap-tokenizer"):
+        assert found[attack]["inapplicable"] == reason
+        assert found[attack]["mean"] == found["none"]["mean"]
+    for attack in ("swap-text", "closed-form", "regrowth-2x2", "relearning-2x2"):
+        assert found[attack]["inapplicable"] is None

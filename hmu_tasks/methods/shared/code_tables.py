@@ -23,11 +23,12 @@ NEW = -1
 class Rows:
     """Rows of a tensor that stay or come.
 
-    parts: ids along the first axis, or, with `inner`, along the second, a list for each part along the first. empty:
-    shape of a tensor without values, such as a table for layers that a two-layer model does not have.
+    ids: of its rows, NEW for one that comes. inner: its rows lie in parts along the first axis, such as one table per
+    layer, and are counted through all parts. empty: shape of a tensor without values, such as a table for layers that a
+    two-layer model does not have.
     """
 
-    parts: tuple[Tensor, ...] = ()
+    ids: Tensor
     inner: bool = False
     empty: tuple[int, ...] | None = None
 
@@ -35,18 +36,12 @@ class Rows:
         """Return the rows that stay, and for new ones random rows of the table's mean and standard deviation."""
         if self.empty is not None:
             return tensor.new_empty(self.empty)
-        if not self.inner:
-            return _rows(tensor, self.parts[0], generator)
-        parts = zip(tensor, self.parts, strict=True)
-        return torch.stack([_rows(part, ids, generator) for part, ids in parts])
-
-
-def _rows(table: Tensor, ids: Tensor, generator: torch.Generator | None) -> Tensor:
-    found, new = table[ids.clamp(min=0)], ids == NEW
-    if generator is not None and bool(new.any()):
-        noise = torch.randn((int(new.sum()), *table.shape[1:]), generator=generator).to(table)
-        found[new] = table.mean(dim=0) + table.std() * noise
-    return found
+        table = tensor.flatten(0, 1) if self.inner else tensor
+        found, new = table[self.ids.clamp(min=0)], self.ids == NEW
+        if generator is not None and bool(new.any()):
+            noise = torch.randn((int(new.sum()), *table.shape[1:]), generator=generator).to(table)
+            found[new] = table.mean(dim=0) + table.std() * noise
+        return found.reshape(len(tensor), -1, *found.shape[1:]) if self.inner else found
 
 
 def codebook_rows(state: Mapping[str, Tensor], kept: Kept) -> dict[str, Rows]:
@@ -54,7 +49,7 @@ def codebook_rows(state: Mapping[str, Tensor], kept: Kept) -> dict[str, Rows]:
     names = [name for name in state if name.endswith("codebook")]
     if len(names) != len(kept):
         raise ValueError(f"the tokenizer has {len(names)} codebooks, kept codes are given for {len(kept)}")
-    return {name: Rows((ids,)) for name, ids in zip(names, kept, strict=True)}
+    return {name: Rows(ids) for name, ids in zip(names, kept, strict=True)}
 
 
 def network_rows(network: CodeNetwork, kept: Kept, *, codes: int) -> dict[str, Rows]:
@@ -67,46 +62,52 @@ def network_rows(network: CodeNetwork, kept: Kept, *, codes: int) -> dict[str, R
     kind: Any = type(network)
     config: Any = network.config
     wanted: dict[str, Tensor] = kind(replace(config, codes=len(kept[0]))).state_dict()
-    found: dict[str, dict[int | None, Tensor]] = {}
+    found: dict[str, dict[int, Tensor]] = {}
+    stacked = set()
     for layer, ids in enumerate(kept):
         bias = network.output_bias(layer)
         for rows in [*network.code_rows(layer), *([] if bias is None else [bias])]:
-            name, place = _entry(state, rows)
-            special = torch.arange(codes, len(rows))
-            found.setdefault(name, {})[place] = torch.cat([ids, special])
+            name, start = _entry(state, rows)
+            if rows.ndim < state[name].ndim:
+                stacked.add(name)
+            own = torch.cat([ids, torch.arange(codes, len(rows))])  # special ids follow the codes
+            found.setdefault(name, {})[start] = torch.where(own == NEW, NEW, own + start)
     stay = {}
-    for name, parts in found.items():
-        if None in parts:
-            stay[name] = Rows((parts[None],))
-        elif len(parts) == len(state[name]):
-            stay[name] = Rows(tuple(ids for _, ids in sorted(parts.items(), key=_place)), inner=True)
+    for name, blocks in found.items():
+        ids = torch.cat([blocks[start] for start in sorted(blocks)])
+        stay[name] = Rows(ids, inner=name in stacked)
     for name, tensor in wanted.items():
         if name not in stay and tensor.numel() == 0:
-            stay[name] = Rows(empty=tuple(tensor.shape))
-        shape = stay[name].of(state[name]).shape if name in stay else state[name].shape
+            stay[name] = Rows(torch.empty(0), empty=tuple(tensor.shape))
+        shape = _shape(state[name], stay.get(name))
         if shape != tensor.shape:
             raise ConfigError(
-                f"codes cannot be deleted: {name} would be {list(shape)}, but a network of {len(kept[0])} codes "
-                f"has {list(tensor.shape)}; code_rows and output_bias of {type(network).__name__} must name its rows"
+                f"codes cannot be deleted or added: {name} would be {list(shape)}, but a network of {len(kept[0])} "
+                f"codes has {list(tensor.shape)}; code_rows and output_bias of {type(network).__name__} must name its "
+                "rows"
             )
     return stay
 
 
-def _place(item: tuple[int | None, Tensor]) -> int:
-    return -1 if item[0] is None else item[0]
+def _shape(tensor: Tensor, rows: Rows | None) -> torch.Size:
+    if rows is None:
+        return tensor.shape
+    if rows.empty is None and rows.inner and len(rows.ids) % len(tensor):
+        return torch.Size([len(rows.ids)])  # not all parts are named
+    return rows.of(tensor).shape
 
 
-def _entry(state: Mapping[str, Tensor], rows: Tensor) -> tuple[str, int | None]:
-    """Find the entry of a state that rows are part of: its name, and the index of the part (None for the whole)."""
+def _entry(state: Mapping[str, Tensor], rows: Tensor) -> tuple[str, int]:
+    """Find the entry of a state that rows are a block of: its name, and the number of the first row."""
     memory = rows.untyped_storage().data_ptr()
     for name, tensor in state.items():
-        if tensor.untyped_storage().data_ptr() != memory:
-            continue
-        if tensor.shape == rows.shape:
-            return name, None
-        if tensor.shape[1:] == rows.shape:
-            return name, (rows.storage_offset() - tensor.storage_offset()) // tensor.stride(0)
-    raise ConfigError("codes cannot be deleted: the network's rows of codes are not its parameters")
+        if (
+            tensor.untyped_storage().data_ptr() == memory
+            and tensor.shape[tensor.ndim - rows.ndim + 1 :] == rows.shape[1:]
+        ):
+            width = rows[0].numel()
+            return name, (rows.storage_offset() - tensor.storage_offset()) // width
+    raise ConfigError("codes cannot be deleted or added: the network's rows of codes are not its parameters")
 
 
 def with_rows(
