@@ -293,15 +293,20 @@ def verify(
 
 
 @app.command()
-def table() -> None:
-    """Print the result table and where the report lies."""
+def table(
+    all_: Annotated[
+        bool, typer.Option("--all", help="every table of the report, not only the decision")
+    ] = False,
+) -> None:
+    """Print the gate's decision, the ranking and where the report lies."""
     from hmu_tasks.runtime import paths
 
-    summary = paths.REPORTS / "summary.txt"
+    summary = paths.REPORTS / ("tables.txt" if all_ else "summary.txt")
     if not summary.exists():
         raise HmuError(f"{summary} is missing; run `make repro` (or `dvc repro`) first")
     page = (paths.REPORTS / "index.html").resolve().as_uri()
-    sys.stdout.write(f"{summary.read_text(encoding='utf-8')}\nReport: {page}\n")
+    more = "" if all_ else "All tables: python -m hmu_tasks table --all\n"
+    sys.stdout.write(f"{summary.read_text(encoding='utf-8')}{more}Report: {page}\n")
 
 
 @app.command()

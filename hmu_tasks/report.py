@@ -5,7 +5,7 @@ from pathlib import Path
 from hmu_tasks.config.params import Params
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import replacing, replacing_folder, write_json
-from hmu_tasks.viewer import curves, export, page, table, view
+from hmu_tasks.viewer import brief, curves, export, page, table, view
 from hmu_tasks.viewer.inputs import ReportInputs
 from hmu_tasks.viewer.reading import read_inputs
 
@@ -13,8 +13,8 @@ from hmu_tasks.viewer.reading import read_inputs
 def run(params: Params) -> None:
     """Write the report into reports/.
 
-    Benchmark tables, summary.txt, motions.npz, plots/, gifs/ and index.html for readers;
-    headline/<model>-<method>.json, tradeoff.csv and attacks.csv for `dvc metrics` and `dvc plots`.
+    For readers: benchmark tables, summary.txt (the decision), tables.txt (every table), motions.npz, plots/, gifs/
+    and index.html; headline/<model>-<method>.json, tradeoff.csv and attacks.csv for `dvc metrics` and `dvc plots`.
     """
     write_report(read_inputs(params), paths.REPORTS)
 
@@ -31,7 +31,8 @@ def write_report(inputs: ReportInputs, target: Path) -> None:
         target / "benchmark.md",
         f"# Results\n\n{view.markdown(found)}\n# All records\n\n{table.benchmark_markdown(frame)}",
     )
-    _write(target / "summary.txt", view.text(found))
+    _write(target / "summary.txt", brief.brief(found))
+    _write(target / "tables.txt", view.text(found))
     with replacing_folder(target / "plots") as folder:
         for name, text in plots.items():
             (folder / f"{name}.svg").write_text(text, encoding="utf-8")

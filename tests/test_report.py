@@ -173,6 +173,7 @@ def test_step_writes_every_file(project):
         "benchmark.json",
         "benchmark.md",
         "summary.txt",
+        "tables.txt",
         "index.html",
         "plots/tradeoff-momask.svg",
         "gifs/momask-forget-F1.gif",

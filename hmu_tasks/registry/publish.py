@@ -28,6 +28,7 @@ from hmu_tasks.registry.versions import (
     one_at_a_time,
     open_registry,
 )
+from hmu_tasks.registry.wording import decision_json
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import write_json
@@ -144,7 +145,7 @@ def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Ori
     stored = folder / "evidence"
     stored.mkdir()
     write_json(stored / "evidence.json", evidence.to_json())
-    write_json(stored / "decision.json", decision.to_json())
+    write_json(stored / "decision.json", decision_json(evidence, decision))
     write_json(stored / "limits.json", params.register_.model_dump(mode="json"))
     write_json(stored / "lineage.json", dataclasses.asdict(origin))
     (stored / "card.md").write_text(card_text(evidence, decision, origin), encoding="utf-8")

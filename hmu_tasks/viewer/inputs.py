@@ -74,6 +74,8 @@ class ReportInputs:
     costs: Sequence[CostRow] = ()
     # (model, method) -> headline metrics of the references and of each selected edit.
     headlines: Mapping[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)
+    # (model, method) -> decision.json of the gate.
+    decisions: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

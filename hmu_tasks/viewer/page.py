@@ -89,6 +89,7 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
         lstrip_blocks=True,
     )
     environment.filters["sub"] = _subscript
+    environment.filters["key"] = variable
     svgs = {name: Markup(inline(text, title=_plot_title(name))) for name, text in drawn.items()}  # noqa: S704 - ours
     return environment.get_template("report.html.j2").render(
         inputs=inputs,
@@ -125,6 +126,7 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
         suites=suites(inputs.validation or {}),
         params=list(facts(inputs.params or {})),
         css=Markup((HERE / "assets" / "report.css").read_text(encoding="utf-8") + method_styles()),  # noqa: S704 - ours
+        copying=Markup((HERE / "assets" / "copy.js").read_text(encoding="utf-8")),  # noqa: S704 - ours
         tabs=Markup((HERE / "assets" / "tabs.js").read_text(encoding="utf-8")),  # noqa: S704 - ours
         script=Markup((HERE / "assets" / "viewer.js").read_text(encoding="utf-8")),  # noqa: S704 - ours
     )

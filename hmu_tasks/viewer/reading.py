@@ -61,6 +61,7 @@ def read_inputs(params: "Params") -> ReportInputs:
         probes=[row for path in _written(params, paths.PROBE, "probe.json") for row in read_json(path)],
         costs=_costs([selection, *others]),
         headlines=_headlines(params, records),
+        decisions=_decisions(params),
     )
 
 
@@ -167,6 +168,19 @@ def _headlines(params: "Params", records: Sequence[Record]) -> dict[tuple[str, s
         model, method = path.parts[-3:-1]
         if numbers := read_json(path):
             found.setdefault((model, method), {}).update(numbers)
+    return found
+
+
+def _decisions(params: "Params") -> dict[tuple[str, str], Mapping[str, Any]]:
+    """What the gate decided on each method; DataError where another release wrote it."""
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for path in _written(params, paths.REGISTER, "decision.json"):
+        model, method = path.parts[-3:-1]
+        found[model, method] = read_json(path)
+        if "statement" not in found[model, method]:
+            raise DataError(
+                f"{path} was written by another release; run `dvc repro` so that the gate decides again"
+            )
     return found
 
 
