@@ -8,7 +8,7 @@ LOCK := flock --nonblock --conflict-exit-code 75 .repro.lock
 BUSY := (code=$$?; [ $$code -ne 75 ] || echo "another make is already at work in this folder; wait for it to end" >&2; exit $$code)
 MIRROR := $(BIN)/python -m hmu_tasks mirror >/dev/null
 
-.PHONY: help repro test test-fast check table clean-side server deploy worker
+.PHONY: help repro demo test test-fast check table clean-side server deploy worker
 .DEFAULT_GOAL := repro
 
 $(BIN)/.installed: pyproject.toml constraints.txt
@@ -28,6 +28,9 @@ repro: $(BIN)/.installed  ## run the whole pipeline and print the decision; JOBS
 
 table: $(BIN)/.installed  ## print the decision and where the report is; ALL=1: every table
 	@$(BIN)/python -m hmu_tasks table $(if $(ALL),--all)
+
+demo: $(BIN)/.installed  ## type prompts and compare models on a page of this machine; PORT=8350
+	@exec $(BIN)/python -m hmu_tasks demo $(if $(filter command line environment,$(origin PORT)),--port $(PORT))
 
 test: $(BIN)/.installed  ## all tests, two processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile

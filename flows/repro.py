@@ -12,6 +12,7 @@ from typing import Annotated
 import psutil
 import typer
 
+from flows.engine.estimate import announcement
 from flows.engine.graph import DVC, changed_stages, is_chain, read_stages
 from flows.engine.lockfile import drop_unavailable
 from flows.engine.process import HUGE_PAGES
@@ -63,6 +64,8 @@ def main(
     if not changed:
         typer.echo("Data and pipelines are up to date.")
     elif most == 1 or is_chain(stages, changed):
+        rest = [stage for stage in stages if stage.name in changed]
+        typer.echo(announcement(rest, total=len(stages), jobs=1), err=True)
         os.execve(DVC[0], [*DVC, "repro"], HUGE_PAGES | os.environ)  # noqa: S606 there is no shell in between
     else:
         command = [sys.executable, "-m", "flows.pipeline", "--workers", str(most)]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hmu_tasks.metrics import ROLES
 from hmu_tasks.viewer.costs import CostRow
 from hmu_tasks.viewer.table import DATA_ROWS, ProbeRecord, Record, Selection
 
@@ -28,6 +29,12 @@ class MotionSample:
     # Violence classifier -> whether it flags the motion; disputed: shown because they disagree.
     flagged: Mapping[str, bool] = field(default_factory=dict)
     disputed: bool = False
+    # Score of each frame, [F], and threshold, of the classifier that comes nearest to flagging the motion.
+    score: NDArray[np.floating] | None = None
+    threshold: float | None = None
+    # Why the prompt is shown, where it was chosen by what came out: a short name and the rule.
+    kind: str = ""
+    why: str = ""
 
     @property
     def verdict(self) -> str:
@@ -92,6 +99,23 @@ class Group:
     def disputed(self) -> bool:
         """Whether its motions are shown because the violence classifiers disagree on them."""
         return all(sample.disputed for sample in self.samples)
+
+    @property
+    def role(self) -> str:
+        """`forget` or `retain`: whether the prompt asks for the concept."""
+        return ROLES.get(self.split, "forget")
+
+    @property
+    def kind(self) -> str:
+        """A few words on why the prompt is shown."""
+        return self.samples[0].kind or (
+            f"{self.split}, disputed" if self.disputed else f"{self.split}, drawn"
+        )
+
+    @property
+    def why(self) -> str:
+        """The rule by which the prompt is shown."""
+        return self.samples[0].why
 
     @property
     def name(self) -> str:

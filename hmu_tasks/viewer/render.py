@@ -67,16 +67,32 @@ def animation(
     last pose. Equal input gives equal bytes. Where the file would be larger than `max_bytes`, it is drawn
     smaller. Raises DataError for joints that are not finite [F, J, 3] of a known body.
     """
-    for panel in panels:
-        _check(panel)
-    if not panels:
-        raise DataError("an animation needs at least one motion; give it one panel per model")
+    _check_all(panels)
     for factor in (1.0, 0.85, 0.72, 0.6, 0.5, 0.4):
         size = (round(panel_size[0] * factor), round(panel_size[1] * factor))
         data = _encode(_frames(panels, title, size, camera or Camera()), fps)
         if len(data) <= max_bytes:
             break
     return data
+
+
+def frames(
+    panels: Sequence[Panel],
+    *,
+    title: str,
+    panel_size: tuple[int, int] = (320, 370),
+    camera: Camera | None = None,
+) -> list[Image.Image]:
+    """Draw motions side by side, one picture per frame, for a film; as `animation`, at one size."""
+    _check_all(panels)
+    return _frames(panels, title, panel_size, camera or Camera())
+
+
+def _check_all(panels: Sequence[Panel]) -> None:
+    for panel in panels:
+        _check(panel)
+    if not panels:
+        raise DataError("an animation needs at least one motion; give it one panel per model")
 
 
 def contact_sheet(
