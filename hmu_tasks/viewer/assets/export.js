@@ -95,6 +95,18 @@ function bvhText(motion, body, fps) {
   }
   const spines = children.map((list, j) => list.findIndex((child) => body.spine.some(([a, b]) => a === j && b === child)));
 
+  // Siblings keep their mean places in the frame of these axes, as the reference pose does not know the hips' slant.
+  const framed = (f, j) => axes(children[j].map((child) => sub(at(f, child), at(f, j))), spines[j]);
+  children.forEach((list, j) => {
+    if (list.length < 3) return;
+    const sums = list.map(() => [0, 0, 0]);
+    for (let f = 0; f < frames; f++) {
+      const back = transposed(framed(f, j));
+      list.forEach((child, i) => { sums[i] = turn(back, sub(at(f, child), at(f, j))).map((v, axis) => sums[i][axis] + v); });
+    }
+    list.forEach((child, i) => { offsets[child] = times(sums[i], 1 / frames); });
+  });
+
   const order = [];
   (function walk(j) { order.push(j); children[j].forEach(walk); })(0);
   const rows = [];
@@ -103,8 +115,7 @@ function bvhText(motion, body, fps) {
     for (const j of order) {
       const above = j ? world[parents[j]] : identity, list = children[j];
       if (list.length > 2) {
-        const seen = axes(list.map((child) => sub(at(f, child), at(f, j))), spines[j]);
-        world[j] = product(seen, transposed(axes(list.map((child) => offsets[child]), spines[j])));
+        world[j] = framed(f, j);
       } else if (list.length) {
         world[j] = product(between(turn(above, offsets[list[0]]), sub(at(f, list[0]), at(f, j))), above);
       } else {
