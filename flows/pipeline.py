@@ -30,6 +30,7 @@ from flows.cluster.pools import Pools
 from flows.engine import artifacts, terminal
 from flows.engine.graph import read_stages, select
 from flows.engine.mirror import mirror
+from flows.engine.readiness import check_ready
 from flows.engine.run import run_graph, summary
 from flows.engine.slots import Slots, stages_per_device, visible_devices
 from flows.engine.walk import Walk
@@ -210,6 +211,10 @@ def main(
     force: Annotated[bool, typer.Option("--force", help="Also run what is up to date.")] = False,
 ) -> None:
     """Run the pipeline, or some of its stages and all they need, through Prefect."""
+    try:
+        check_ready(project_root())
+    except HmuError as error:
+        sys.exit(f"error: {error}")
     url = get_current_settings().api.url
     if not url:
         if placement != "here":

@@ -16,6 +16,7 @@ from flows.engine.estimate import announcement
 from flows.engine.graph import DVC, changed_stages, is_chain, read_stages
 from flows.engine.lockfile import drop_unavailable
 from flows.engine.process import HUGE_PAGES
+from flows.engine.readiness import check_ready
 from flows.server.environment import project_root
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.runtime.threads import threads
@@ -54,6 +55,7 @@ def main(
     """Bring everything up to date."""
     root = project_root()
     try:
+        check_ready(root)
         most = jobs or default_jobs()
         stages = read_stages(root)
         if dropped := drop_unavailable(root):

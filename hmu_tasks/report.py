@@ -1,22 +1,41 @@
 """Step `report`: tables, plots, animations and one self-contained page from what the other steps wrote."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from hmu_tasks.config.params import Params
+from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import replacing, replacing_folder, write_json
+from hmu_tasks.runtime.progress import Progress
+from hmu_tasks.studio.shown import shown_samples
 from hmu_tasks.viewer import brief, curves, export, page, table, view
-from hmu_tasks.viewer.inputs import ReportInputs
+from hmu_tasks.viewer.inputs import MotionSample, ReportInputs
 from hmu_tasks.viewer.reading import read_inputs
+from hmu_tasks.viewer.summary import name_of
 
 
-def run(params: Params) -> None:
+def run(params: Params, progress: Progress | None = None) -> None:
     """Write the report into reports/.
+
+    Where there are action labels, prompts are chosen and their motions generated here (`studio/shown.py`).
 
     For readers: benchmark tables, summary.txt (the decision), tables.txt (every table), motions.npz, plots/, gifs/
     and index.html; headline/<model>-<method>.json, tradeoff.csv and attacks.csv for `dvc metrics` and `dvc plots`.
     """
-    write_report(read_inputs(params), paths.REPORTS)
+    write_report(_with_shown(read_inputs(params), params, progress), paths.REPORTS)
+
+
+def _with_shown(inputs: ReportInputs, params: Params, progress: Progress | None) -> ReportInputs:
+    """Put the chosen prompts before those on which the classifiers disagree; they replace those drawn in evaluation."""
+    chosen: list[MotionSample] = []
+    for lead, selections in page.leads(inputs):
+        if lead.method not in ENDS:
+            name = name_of(lead.method, lead.strength)
+            chosen += shown_samples(params, selections, name, progress)
+    if not chosen:
+        return inputs
+    return replace(inputs, samples=[*chosen, *(one for one in inputs.samples if one.disputed)])
 
 
 def write_report(inputs: ReportInputs, target: Path) -> None:

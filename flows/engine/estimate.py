@@ -7,7 +7,7 @@ from flows.engine.graph import Stage, critical_paths
 
 
 @dataclass
-class Estimate:
+class TimeEstimate:
     """Seconds left of some stages on a number of slots.
 
     stages: those that are out of date, in dependency order; jobs: how many run in parallel
@@ -61,7 +61,5 @@ def announcement(changed: Sequence[Stage], *, total: int, jobs: int) -> str:
     what = f"{len(changed)} of {total} stages to run" if kept else f"{total} stages to run"
     up_to_date = f" ({kept} are up to date)" if kept else ""
     at_once = f", {jobs} at once" if jobs > 1 else ""
-    return (
-        f"{what}{up_to_date}{at_once}: {Estimate(changed, jobs).words}. Ctrl-C stops; the next run goes on where this "
-        "one was stopped."
-    )
+    takes = TimeEstimate(changed, jobs).words
+    return f"{what}{up_to_date}{at_once}: {takes}. Ctrl-C stops; the next run goes on where this one was stopped."

@@ -13,7 +13,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from flows.engine.estimate import Estimate, announcement
+from flows.engine.estimate import TimeEstimate, announcement
 from flows.engine.graph import Stage
 
 _CHATTER = ("> ", "Generating lock file", "Updating lock file", "Reproducing")
@@ -72,14 +72,14 @@ class Terminal(ProgressView):
         self._live = self._console.is_terminal
         self._lock = Lock()
         self._running: dict[str, _Running] = {}
-        self._estimate = Estimate(())
+        self._estimate = TimeEstimate(())
         self._ended = self._stages = 0
         self._all: TaskID | None = None
 
     def begin(self, changed: Sequence[Stage], *, total: int, jobs: int) -> None:
         """Say how much there is to do, and show the bar of all stages."""
         self._stages = len(changed)
-        self._estimate = Estimate(changed, jobs)
+        self._estimate = TimeEstimate(changed, jobs)
         if not changed:
             return
         self._console.out(announcement(changed, total=total, jobs=jobs), highlight=False)

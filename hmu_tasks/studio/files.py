@@ -12,7 +12,7 @@ from hmu_tasks.data.motion.bvh_export import bvh_text
 from hmu_tasks.data.motion.skeleton import JOINTS
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import replacing
-from hmu_tasks.studio.motions import Motion
+from hmu_tasks.studio.motions import ScoredMotion
 from hmu_tasks.viewer import render
 from hmu_tasks.viewer.export import npz
 
@@ -20,7 +20,7 @@ PANELS = 3  # motions that stand side by side in an animation
 GIF_BYTES = 2_000_000
 
 
-def write_files(motions: Sequence[Motion], prompt: str, target: Path) -> list[Path]:
+def write_files(motions: Sequence[ScoredMotion], prompt: str, target: Path) -> list[Path]:
     """Write the motions of one prompt beside each other and return the files.
 
     target: path without ending; `clip` gives clip.npz, clip.gif, clip.mp4 and one clip-<model>.bvh per motion of 22
@@ -41,12 +41,12 @@ def write_files(motions: Sequence[Motion], prompt: str, target: Path) -> list[Pa
     return written
 
 
-def name_of(motion: Motion) -> str:
+def name_of(motion: ScoredMotion) -> str:
     """The motion's model as a part of a file's name."""
     return re.sub(r"[^\w-]", "_", motion.source.name)
 
 
-def npz_bytes(motions: Sequence[Motion]) -> bytes:
+def npz_bytes(motions: Sequence[ScoredMotion]) -> bytes:
     """Pack joints [F, J, 3] by model, and `<model>-score` [F] under the worse classifier where there is one."""
     arrays = {name_of(one): one.joints for one in motions}
     for one in motions:
@@ -55,7 +55,7 @@ def npz_bytes(motions: Sequence[Motion]) -> bytes:
     return npz(arrays)
 
 
-def bvh_bytes(motion: Motion) -> bytes:
+def bvh_bytes(motion: ScoredMotion) -> bytes:
     """Write a motion as BVH; DataError for a body of other than 22 joints."""
     if motion.joints.shape[1] != len(JOINTS):
         raise DataError(
@@ -64,12 +64,12 @@ def bvh_bytes(motion: Motion) -> bytes:
     return bvh_text(motion.joints, fps=motion.fps).encode()
 
 
-def gif_bytes(motions: Sequence[Motion], prompt: str) -> bytes:
+def gif_bytes(motions: Sequence[ScoredMotion], prompt: str) -> bytes:
     """Animate up to three motions side by side as GIF."""
     return render.animation(_panels(motions), title=prompt, fps=motions[0].fps, max_bytes=GIF_BYTES)
 
 
-def mp4_bytes(motions: Sequence[Motion], prompt: str) -> bytes:
+def mp4_bytes(motions: Sequence[ScoredMotion], prompt: str) -> bytes:
     """Animate up to three motions side by side as MP4 (H.264, which browsers and editors play)."""
     import av
 
@@ -87,12 +87,12 @@ def mp4_bytes(motions: Sequence[Motion], prompt: str) -> bytes:
     return buffer.getvalue()
 
 
-def png_bytes(motions: Sequence[Motion], prompt: str) -> bytes:
+def png_bytes(motions: Sequence[ScoredMotion], prompt: str) -> bytes:
     """Draw poses of up to three motions in rows, as PNG."""
     return render.contact_sheet(_panels(motions), title=prompt, fps=motions[0].fps)
 
 
-def _panels(motions: Sequence[Motion]) -> list[render.Panel]:
+def _panels(motions: Sequence[ScoredMotion]) -> list[render.Panel]:
     return [render.Panel(one.joints, one.source.label) for one in motions[:PANELS]]
 
 

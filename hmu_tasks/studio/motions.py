@@ -19,7 +19,7 @@ from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.runtime.errors import DataError
-from hmu_tasks.studio.sources import Source
+from hmu_tasks.studio.sources import ModelSource
 
 LONGEST_PROMPT = 400  # characters, as in serving
 LONGEST = 196  # frames
@@ -51,10 +51,10 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Motion:
+class ScoredMotion:
     """A generated motion: joints [F, J, 3] in metres, Y up, and one score curve per classifier."""
 
-    source: Source
+    source: ModelSource
     joints: NDArray[np.floating]
     fps: float
     curves: tuple[Curve, ...] = ()
@@ -81,12 +81,14 @@ class Studio:
     _models: dict[Path, tuple[Bundle, LengthEstimator | None]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def load(self, source: Source) -> None:
+    def load(self, source: ModelSource) -> None:
         """Read a model's files now, so that the first prompt does not wait for them."""
         with self._lock:
             self._model(source)
 
-    def generate(self, source: Source, prompt: str, *, seconds: float | None = None, seed: int = 0) -> Motion:
+    def generate(
+        self, source: ModelSource, prompt: str, *, seconds: float | None = None, seed: int = 0
+    ) -> ScoredMotion:
         """Generate one motion, the same as a server of this bundle does.
 
         seconds: None for the length that the model predicts, or 5 s where it cannot. Raises DataError for a prompt, a
@@ -109,16 +111,16 @@ class Studio:
             )[0]
             return self.motion(source, features)
 
-    def motion(self, source: Source, features: NDArray[Any]) -> Motion:
+    def motion(self, source: ModelSource, features: NDArray[Any]) -> ScoredMotion:
         """Score raw features [F, D] and turn them into a motion."""
-        return Motion(
+        return ScoredMotion(
             source,
             np.asarray(to_joints(features), np.float32),
             self.fps,
             tuple(curve_of(name, one, features) for name, one in self.classifiers.items()),
         )
 
-    def _model(self, source: Source) -> tuple[Bundle, LengthEstimator | None]:
+    def _model(self, source: ModelSource) -> tuple[Bundle, LengthEstimator | None]:
         if source.folder not in self._models:
             bundle = load_bundle(source.folder, self.device)
             self._models[source.folder] = bundle, load_length(source.folder / "text", self.device)

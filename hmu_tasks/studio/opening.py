@@ -6,11 +6,12 @@ from hmu_tasks.config.params import Params
 from hmu_tasks.data.clips import packed
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.studio.champion import with_champion
 from hmu_tasks.studio.motions import Studio, open_studio
-from hmu_tasks.studio.sources import Source, sources, with_champion
+from hmu_tasks.studio.sources import ModelSource, sources
 
 
-def open_here(params: Params, scratch: Path, *, champion: bool = True) -> tuple[Studio, list[Source]]:
+def open_here(params: Params, scratch: Path, *, champion: bool = True) -> tuple[Studio, list[ModelSource]]:
     """Open the working folder's studio and list its models, the registry's champion first.
 
     scratch: existing folder for files of a champion. Raises DataError where the run has made no model yet.

@@ -9,15 +9,15 @@ from typing import Annotated, Any
 import jinja2
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from markupsafe import Markup
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.studio import files
-from hmu_tasks.studio.motions import Motion, Studio
+from hmu_tasks.studio.motions import ScoredMotion, Studio
 from hmu_tasks.studio.requests import Asked, complaint, known_file
-from hmu_tasks.studio.sources import Source, defaults, named
+from hmu_tasks.studio.sources import ModelSource, defaults, named
 from hmu_tasks.viewer.motion_data import body_json, panel, script_json, subscript, viewer_script
 
 HERE = Path(__file__).parent
@@ -25,7 +25,7 @@ STYLES = HERE.parent / "viewer" / "assets" / "report.css"
 HOST = "127.0.0.1"
 HOSTS = ["127.0.0.1", "localhost", "testserver"]
 KEPT = 64  # motions that stay in memory, so that files are those that were seen
-KINDS: dict[str, tuple[str, Callable[[Sequence[Motion], str], bytes]]] = {
+KINDS: dict[str, tuple[str, Callable[[Sequence[ScoredMotion], str], bytes]]] = {
     "gif": ("image/gif", files.gif_bytes),
     "mp4": ("video/mp4", files.mp4_bytes),
     "png": ("image/png", files.png_bytes),
@@ -54,14 +54,14 @@ class Memory:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._held: OrderedDict[tuple[Any, ...], Motion] = OrderedDict()
+        self._held: OrderedDict[tuple[Any, ...], ScoredMotion] = OrderedDict()
         self._lock = threading.Lock()
 
-    def motions(self, chosen: Sequence[Source], asked: Asked) -> list[Motion]:
+    def motions(self, chosen: Sequence[ModelSource], asked: Asked) -> list[ScoredMotion]:
         """Generate what is not held."""
         return [self._motion(one, asked) for one in chosen]
 
-    def _motion(self, source: Source, asked: Asked) -> Motion:
+    def _motion(self, source: ModelSource, asked: Asked) -> ScoredMotion:
         key = (source.digest, source.name, asked.prompt, asked.seconds, asked.seed)
         with self._lock:
             if key in self._held:
@@ -76,7 +76,7 @@ class Memory:
 
 
 def demo_app(
-    studio: Studio, known: Sequence[Source], *, concept: str, examples: Sequence[str] = EXAMPLES
+    studio: Studio, known: Sequence[ModelSource], *, concept: str, examples: Sequence[str] = EXAMPLES
 ) -> FastAPI:
     """Build the demo's application.
 
@@ -126,7 +126,7 @@ def demo_app(
     return app
 
 
-def _warm(studio: Studio, chosen: Sequence[Source]) -> None:
+def _warm(studio: Studio, chosen: Sequence[ModelSource]) -> None:
     for one in chosen:
         studio.load(one)
 
@@ -142,7 +142,7 @@ def _from_query(
         raise RequestValidationError(error.errors()) from error
 
 
-def group_json(prompt: str, motions: Sequence[Motion], concept: str) -> dict[str, Any]:
+def group_json(prompt: str, motions: Sequence[ScoredMotion], concept: str) -> dict[str, Any]:
     """Write the motions of one prompt for the viewer's script."""
     return {
         "prompt": prompt,
@@ -162,7 +162,7 @@ def group_json(prompt: str, motions: Sequence[Motion], concept: str) -> dict[str
     }
 
 
-def verdict_of(motion: Motion, concept: str) -> str:
+def verdict_of(motion: ScoredMotion, concept: str) -> str:
     """What the classifiers say of a motion; empty without classifiers."""
     flagging = [curve.name for curve in motion.curves if curve.flagged]
     if not motion.curves:
@@ -172,7 +172,7 @@ def verdict_of(motion: Motion, concept: str) -> str:
     return f"flagged by {flagging[0]} only" if flagging else "not flagged"
 
 
-def _page(studio: Studio, known: Sequence[Source], concept: str, examples: Sequence[str]) -> str:
+def _page(studio: Studio, known: Sequence[ModelSource], concept: str, examples: Sequence[str]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([HERE / "pages", HERE.parent / "viewer" / "templates"]),
         autoescape=True,

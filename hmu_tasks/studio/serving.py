@@ -9,10 +9,10 @@ import uvicorn
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.studio.motions import Studio
 from hmu_tasks.studio.server import HOST, demo_app
-from hmu_tasks.studio.sources import Source
+from hmu_tasks.studio.sources import ModelSource
 
 
-def serve(studio: Studio, known: Sequence[Source], *, concept: str, port: int) -> None:
+def serve(studio: Studio, known: Sequence[ModelSource], *, concept: str, port: int) -> None:
     """Serve the demo on 127.0.0.1 until Ctrl-C; raises HmuError where the port is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

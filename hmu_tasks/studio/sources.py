@@ -1,8 +1,7 @@
-"""The models that a prompt can be given to: bundles of the run, and the registry's champion."""
+"""The models that a prompt can be given to: bundles of the run."""
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from hmu_tasks.config.params import Params
@@ -18,7 +17,7 @@ LABELS = {"original": "original", "retrain": "D_r (retrained)"}
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelSource:
     """A bundle on this machine.
 
     name: by which it is asked for, such as `uce`, or `bamm/uce` where the run has several models. digest: of the
@@ -31,7 +30,7 @@ class Source:
     digest: str
 
 
-def sources(params: Params) -> list[Source]:
+def sources(params: Params) -> list[ModelSource]:
     """List the bundles of the run: per model the original, each method's selected edit and D_r.
 
     Methods that were left out, or not yet applied, are not listed. Raises DataError where there is no bundle at all.
@@ -40,7 +39,7 @@ def sources(params: Params) -> list[Source]:
     several = len(params.run.models) > 1
     for model in params.run.models:
         for method in (ENDS[0], *params.run.methods, *ENDS[1:]):
-            folder = _bundle(model, method)
+            folder = bundle_folder(model, method)
             if folder is None:
                 continue
             found.append(_source(f"{model}/{method}" if several else method, method, folder))
@@ -49,7 +48,7 @@ def sources(params: Params) -> list[Source]:
     return found
 
 
-def _bundle(model: str, method: str) -> Path | None:
+def bundle_folder(model: str, method: str) -> Path | None:
     """Folder of the bundle that stands for a method; None if there is none."""
     place = paths.edits(model, method)
     if not place.exists() or absent_reason(place) is not None:
@@ -62,15 +61,15 @@ def _bundle(model: str, method: str) -> Path | None:
         return None
 
 
-def _source(name: str, method: str, folder: Path) -> Source:
+def _source(name: str, method: str, folder: Path) -> ModelSource:
     label = LABELS.get(method, method)
     if method in METHODS:
         edit = folder / "edit.json"
         label = method_of(method).titled(read_json(edit).get("strength") if edit.exists() else None)
-    return Source(name, label, folder, str(read_json(folder / "bundle.json")["digest"]))
+    return ModelSource(name, label, folder, str(read_json(folder / "bundle.json")["digest"]))
 
 
-def named(known: Sequence[Source], names: Sequence[str]) -> list[Source]:
+def named(known: Sequence[ModelSource], names: Sequence[str]) -> list[ModelSource]:
     """Pick sources by name; ConfigError lists the known ones."""
     by_name = {one.name: one for one in known}
     unknown = [name for name in names if name not in by_name]
@@ -79,7 +78,7 @@ def named(known: Sequence[Source], names: Sequence[str]) -> list[Source]:
     return [by_name[name] for name in dict.fromkeys(names)]
 
 
-def defaults(known: Sequence[Source]) -> list[str]:
+def defaults(known: Sequence[ModelSource]) -> list[str]:
     """Name the models that are compared unless others are named: the edit first, then its original.
 
     The edit is the champion; without one, the first of `run.methods` that was evaluated.
@@ -88,31 +87,3 @@ def defaults(known: Sequence[Source]) -> list[str]:
     chosen = edits[:1] or list(known[:1])
     originals = [one for one in known if one.name.rpartition("/")[2] == ENDS[0] and one not in chosen]
     return [one.name for one in (*chosen, *originals[:1])]
-
-
-def with_champion(known: Sequence[Source], scratch: Path) -> list[Source]:
-    """Put the registry's champions first, if there are any; the run's bundles stay behind them.
-
-    scratch: existing folder for the files of a champion that is not among the run's bundles. Raises HmuError where a
-    store is configured and cannot be reached.
-    """
-    from hmu_tasks.registry.moves import CHAMPION
-    from hmu_tasks.registry.versions import BUNDLE_TAG, open_registry, registered_names
-    from hmu_tasks.tracking.store import side_folder
-
-    if "MLFLOW_TRACKING_URI" not in os.environ and not (side_folder(Path()) / "mlflow.db").exists():
-        return list(known)
-    found = []
-    for name in registered_names(Path()):
-        registry = open_registry(Path(), name)
-        version = registry.with_alias(CHAMPION)
-        if version is None:
-            continue
-        digest = version.tags.get(BUNDLE_TAG, "")
-        here = next((one for one in known if one.digest == digest), None)
-        label = f"champion, version {version.number} of {name}"
-        folder = here.folder if here else registry.download(version, scratch, "model/artifacts/bundle")
-        found.append(Source(CHAMPION, f"{label} ({here.label})" if here else label, folder, digest))
-    if len(found) > 1:
-        found = [replace(one, name=f"{CHAMPION}-{place}") for place, one in enumerate(found, 1)]
-    return [*found, *known]

@@ -147,7 +147,12 @@ def groups(samples: Sequence[MotionSample], selections: Sequence[Selection]) -> 
         for (split, clip_id, prompt), members in found.items()
         if any(member.model for member in members)
     ]
-    return sorted(gathered, key=lambda group: (group.disputed, group.split != "forget"))
+
+    def place(group: Group) -> tuple[bool, bool]:
+        # Chosen prompts come in the order in which they were chosen.
+        return group.disputed, not group.samples[0].kind and group.split != "forget"
+
+    return sorted(gathered, key=place)
 
 
 def _file_name(text: str) -> str:

@@ -22,6 +22,9 @@ from hmu_tasks.viewer.view import ModelView, views
 
 HERE = Path(__file__).parent
 
+DRAWN = "drawn"  # last word of the kind of prompts that chance chose
+FALL = "largest fall"  # kind of prompts on which the score falls most
+
 PLOT_TITLES = {
     "tradeoff": "Violence left on forget prompts against retain R@1, one line per method",
     "strength": "Metrics over the strength of a method",
@@ -56,14 +59,13 @@ def draw_plots(inputs: ReportInputs) -> dict[str, str]:
 
 
 def draw_animations(inputs: ReportInputs) -> dict[str, bytes]:
-    """Draw one GIF per model and shown prompt, and a still strip of the first: file name -> bytes.
+    """Draw GIFs, and a still strip of the first: file name -> bytes.
 
-    Side by side stand the original, the leading edit of the model, and D_r.
+    Side by side stand the original, the leading edit of the model, and D_r. Of prompts that were chosen by rule, drawn
+    are the one on which the score falls most and those of chance; of others, all but the disputed ones.
     """
     drawn: dict[str, bytes] = {}
-    for group in _groups(inputs):
-        if group.disputed:
-            continue
+    for group in animated(_groups(inputs)):
         # Real motions are shown in the interactive viewer only: three panels fill the page's width.
         shown = [s for s in group.samples if s.method not in DATA_ROWS] or list(group.samples)
         panels = [render.Panel(s.joints, name_of(s.method, s.strength)) for s in shown[:3]]
@@ -72,6 +74,18 @@ def draw_animations(inputs: ReportInputs) -> dict[str, bytes]:
             drawn["before-after.png"] = render.contact_sheet(panels, title=group.prompt, fps=fps)
         drawn[f"{group.name}.gif"] = render.animation(panels, title=group.prompt, fps=fps)
     return drawn
+
+
+def animated(found: Sequence[Group]) -> list[Group]:
+    """The prompts that become GIFs, the one on which the score falls most first."""
+    kinds = [group for group in found if not group.disputed and group.samples[0].kind]
+    if not kinds:
+        return [group for group in found if not group.disputed]
+    falls: dict[str, Group] = {}
+    for group in kinds:
+        if group.kind == FALL:
+            falls.setdefault(group.model, group)
+    return [*falls.values(), *(group for group in kinds if group.kind.endswith(DRAWN))]
 
 
 def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapping[str, bytes]) -> str:
@@ -113,6 +127,7 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
         ],
         motions=script_json([packed(group, several=len(found) > 1) for group in shown]),
         has_motions=bool(shown),
+        chosen=len({(g.model, g.name) for g in shown if g.samples[0].kind}),
         has_violence=any(r["metric"] == VIOLENCE for r in inputs.records),
         has_closure=any(r["metric"].startswith(CLOSURE) for r in inputs.records),
         has_ncs=any(r["metric"] == "ncs1" for r in inputs.records),

@@ -129,7 +129,7 @@ def contact_sheet(
     pencil.text((12, 9), _fit(title, 15, width - 24), font=_font(15, bold=True), fill=INK)
     for row, panel in enumerate(panels):
         middle = head + cell[1] * row + cell[1] // 2
-        for index, part in enumerate(_wrap(panel.caption, 13, label - 18)):
+        for index, part in enumerate(_wrap(_subscript(panel.caption), 13, label - 18)):
             pencil.text((12, middle - 10 + 17 * index), part, font=_font(13), fill=INK)
     for column in range(poses):
         seconds = column * (times - 1) / max(poses - 1, 1) / fps
@@ -175,7 +175,7 @@ def _frames(panels: Sequence[Panel], title: str, size: tuple[int, int], camera: 
         left = index * (size[0] + gap)
         if index:
             pencil.line([(left - gap, head), (left - gap, height - 4)], fill=FLOOR, width=gap)
-        caption = _fit(panel.caption, 15, size[0] - 8)
+        caption = _fit(_subscript(panel.caption), 15, size[0] - 8)
         pencil.text((left + size[0] / 2, head + size[1] + 4), caption, font=_font(15), fill=INK, anchor="mt")
     palette = _palette()
     frames = []
@@ -305,6 +305,11 @@ def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(folder / name), size, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _subscript(text: str) -> str:
+    """Set the name D_r with the font's own small r."""
+    return text.replace("D_r", "D\u1d63")
 
 
 def _fit(text: str, size: int, width: int) -> str:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from flows.engine.estimate import Estimate, announcement
+from flows.engine.estimate import TimeEstimate, announcement
 from flows.engine.graph import Stage
 from flows.engine.terminal import Terminal, cause_of
 
@@ -69,16 +69,16 @@ def test_a_terminal_gets_bars_below_the_lines(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_rest_is_the_longest_chain_or_the_work_over_the_slots() -> None:
     chain = [Stage("a", (), seconds=100.0), Stage("b", ("a",), seconds=50.0), Stage("c", (), seconds=60.0)]
-    found = Estimate(chain, jobs=2)
+    found = TimeEstimate(chain, jobs=2)
     assert found.seconds == 150.0
-    assert Estimate(chain, jobs=1).seconds == 210.0
+    assert TimeEstimate(chain, jobs=1).seconds == 210.0
     found.progress("a", 0.5)
     assert found.seconds == 100.0
     found.end("c", 120.0)  # twice as long as planned, so that the rest is taken to be, too
     assert found.seconds == 200.0
     found.drop("b")
     assert found.seconds == 100.0
-    assert Estimate(chain).words == "about 4 min"
+    assert TimeEstimate(chain).words == "about 4 min"
 
 
 def test_nothing_up_to_date_is_not_spoken_of() -> None:

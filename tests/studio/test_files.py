@@ -10,17 +10,19 @@ from PIL import Image
 
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.studio import files
-from hmu_tasks.studio.motions import Curve, Motion
-from hmu_tasks.studio.sources import Source
+from hmu_tasks.studio.motions import Curve, ScoredMotion
+from hmu_tasks.studio.sources import ModelSource
 
 
-def motion(name: str, frames: int = 24, joints: int = 22) -> Motion:
+def motion(name: str, frames: int = 24, joints: int = 22) -> ScoredMotion:
     rng = np.random.default_rng(len(name))
     points = np.cumsum(rng.normal(scale=0.01, size=(frames, joints, 3)), axis=0) + rng.uniform(
         0, 1.7, (1, joints, 3)
     )
     curve = Curve("convolution", np.linspace(0, 0.9, frames), 0.6)
-    return Motion(Source(name, name.upper(), Path(name), name), points.astype(np.float32), 20.0, (curve,))
+    return ScoredMotion(
+        ModelSource(name, name.upper(), Path(name), name), points.astype(np.float32), 20.0, (curve,)
+    )
 
 
 def test_every_file_is_written_and_reads_back(tmp_path: Path) -> None:
@@ -53,7 +55,7 @@ def test_a_film_has_the_frames_and_the_rate_of_the_motion() -> None:
 
 
 def test_a_rate_that_is_no_whole_number_is_kept() -> None:
-    slow = Motion(motion("kit").source, motion("kit").joints, 12.5)
+    slow = ScoredMotion(motion("kit").source, motion("kit").joints, 12.5)
     with av.open(io.BytesIO(files.mp4_bytes([slow], "walk"))) as film:
         assert float(film.streams.video[0].average_rate) == pytest.approx(12.5)
 
