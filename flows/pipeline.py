@@ -21,7 +21,7 @@ from prefect import State, flow, get_client, get_run_logger
 from prefect.artifacts import create_table_artifact
 from prefect.context import FlowRunContext, get_run_context
 from prefect.settings import get_current_settings
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.cluster import ending, workspace
@@ -144,6 +144,8 @@ def unlearning(
             return ending.leave(end, place, checkout, finish, title, push=push)
     except HmuError as error:
         return Failed(message=str(error))
+    except KeyboardInterrupt:
+        return Cancelled(message=terminal.STOPPED)
 
 
 def _run_each_seed(parameters: dict[str, Any], title: str) -> State[Any]:
@@ -241,6 +243,8 @@ def main(
         typer.echo(terminal.STOPPED, err=True)
         sys.exit(130)
     typer.echo(state.message, err=not state.is_completed())
+    if state.is_cancelled():
+        sys.exit(130)
     sys.exit(0 if state.is_completed() else 1)
 
 

@@ -85,9 +85,15 @@ def champion_evidence(registry: Registry) -> Evidence | None:
 
 def _offer(registry: Registry, version: Version) -> None:
     """Make a version that passed the candidate, unless a later version is, or it was champion before."""
-    later = version.number > registry.aliases().get(CANDIDATE, 0)
+    before = registry.aliases().get(CANDIDATE)
+    later = version.number > (before or 0)
     if version.passed and later and version.number not in {move.end for move in registry.moves()}:
         registry.set_alias(CANDIDATE, version.number)
+        if before is not None:
+            sys.stdout.write(
+                f"version {version.number} is the candidate now; version {before} no longer is, and can still be "
+                f"promoted by its number: python -m hmu_tasks promote {registry.name} --version {before}\n"
+            )
 
 
 def _upload(

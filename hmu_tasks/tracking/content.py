@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hmu_tasks.config.params import flat
+from hmu_tasks.metrics import ROLES, metrics
+from hmu_tasks.metrics.comparisons import CLASSIFIERS
 from hmu_tasks.runtime.files import read_json
 
 STEPS = ("ingest", "filter", "validate", "train", "codebook", "unlearn", "evaluate", "probe")
@@ -63,6 +65,10 @@ def content_of(one: Finished) -> Content:
     }.get(one.step, _data)(one)
 
 
+BESIDE, BESIDE_SPLITS = ("fid", "violence"), ("forget", "retain")  # of what stands beside real motions
+MAIN_TABLES = ("violence", "violence-second", "forget", "retain", "quality")
+
+
 def _data(one: Finished) -> Content:
     """Data steps and the codebook: the counts of their JSON file."""
     file = one.output if one.output.is_file() else one.output / f"{one.step}.json"
@@ -115,11 +121,22 @@ def _unlearning(one: Finished) -> Content:
 
 
 def _evaluation(one: Finished) -> Content:
-    """One value per split and metric, the mean over edits, as a curve over the strength where there is one."""
+    """One value per split and metric, the mean over edits, as a curve over the strength where there is one.
+
+    Only what the report's main tables show; metrics.json has everything. Rows of the data, such as reconstructions,
+    stand beside the real motions under names of their own.
+    """
+    method = one.arguments[-1]
+    shown = _shown()
     values: dict[tuple[str, int], list[float]] = {}
     for row in read_json(one.output / "metrics.json"):
-        place = (f"{row['split']}/{row['metric']}", int(row.get("strength") or 0))
-        values.setdefault(place, []).append(row["mean"])
+        if (row["split"], row["metric"]) not in shown:
+            continue
+        own = row.get("method", method) == method
+        if not own and (row["split"] not in BESIDE_SPLITS or row["metric"] not in BESIDE):
+            continue
+        name = f"{row['split']}/{row['metric']}" if own else f"{row['method']}/{row['split']} {row['metric']}"
+        values.setdefault((name, int(row.get("strength") or 0)), []).append(row["mean"])
     return Content(
         " ".join(reversed(one.arguments)),
         _params(one, "evaluate"),
@@ -128,6 +145,14 @@ def _evaluation(one: Finished) -> Content:
         [(name, strength, _mean(found)) for (name, strength), found in sorted(values.items())],
         _present(*(one.output / name for name in ("metrics.json", "selection.json", "headline.json"))),
     )
+
+
+def _shown() -> set[tuple[str, str]]:
+    """Splits and metrics of the main tables, what strengths are selected by, and the flagged rates elsewhere."""
+    rates = [names.rate for names in CLASSIFIERS]
+    found = {(c.split, key) for key, one in metrics().items() for c in one.columns if c.table in MAIN_TABLES}
+    found |= {(f"{split}-val", key) for split in ("forget", "retain") for key in (*rates, "fid", "r1")}
+    return found | {(split, key) for split in ROLES if not split.endswith("-val") for key in rates}
 
 
 def _probing(one: Finished) -> Content:
