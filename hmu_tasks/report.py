@@ -27,15 +27,15 @@ def run(params: Params, progress: Progress | None = None) -> None:
 
 
 def _with_shown(inputs: ReportInputs, params: Params, progress: Progress | None) -> ReportInputs:
-    """Put the chosen prompts before those on which the classifiers disagree; they replace those drawn in evaluation."""
+    """Put the chosen prompts in place of those drawn in evaluation, before those disputed of the leading method."""
     chosen: list[MotionSample] = []
+    kept: list[MotionSample] = []
     for lead, selections in page.leads(inputs):
         if lead.method not in ENDS:
-            name = name_of(lead.method, lead.strength)
-            chosen += shown_samples(params, selections, name, progress)
-    if not chosen:
-        return inputs
-    return replace(inputs, samples=[*chosen, *(one for one in inputs.samples if one.disputed)])
+            chosen += shown_samples(params, selections, name_of(lead.method, lead.strength), progress)
+            mine = (lead.model, lead.method, lead.strength)
+            kept += [s for s in inputs.samples if s.disputed and (s.model, s.method, s.strength) == mine]
+    return replace(inputs, samples=[*chosen, *kept]) if chosen else inputs
 
 
 def write_report(inputs: ReportInputs, target: Path) -> None:
