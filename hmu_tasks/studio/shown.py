@@ -97,14 +97,6 @@ def shown_samples(
     selections: those of the model, the leading one first. Motions are those of `python -m hmu_tasks generate` for the
     same prompt, length and `run.seed`. Empty where the dataset has no action labels, by which nothing can be chosen.
     """
-    clips = packed.load(paths.CLIPS)
-    studio = open_studio(
-        device=params.run.device,
-        sampling=params.evaluate.sampling.model_dump(),
-        fps=clips.fps,
-        shortest=params.ingest.min_frames,
-        classifier=paths.component("classifier"),
-    )
     methods = ["original", *(one.method for one in selections), "retrain"]
     strengths = {one.method: one.strength for one in selections}
     model = selections[0].model
@@ -113,7 +105,17 @@ def shown_samples(
         for method in dict.fromkeys(methods)
         if (folder := bundle_folder(model, method)) is not None
     }
-    if not studio.classifiers or not {"original", selections[0].method} <= bundles.keys():
+    if not {"original", selections[0].method} <= bundles.keys():
+        return []
+    clips = packed.load(paths.CLIPS)
+    studio = open_studio(
+        device=params.run.device,
+        sampling=params.evaluate.sampling.model_dump(),
+        fps=clips.fps,
+        shortest=params.ingest.min_frames,
+        classifier=paths.component("classifier"),
+    )
+    if not studio.classifiers:
         return []
     pools = candidates(params, clips)
     found: dict[tuple[str, PromptCandidate], ScoredMotion] = {}
