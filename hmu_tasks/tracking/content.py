@@ -65,6 +65,17 @@ def content_of(one: Finished) -> Content:
     }.get(one.step, _data)(one)
 
 
+# Headline metrics by which pipeline runs are compared; their parent run has them for every method.
+COMPARED = (
+    "gap_closed",
+    "gap_closed_fid",
+    "forget_flagged",
+    "forget_flagged_second",
+    "retain_r1",
+    "retain_fid",
+    "induced",
+    "worst_attack",
+)
 BESIDE, BESIDE_SPLITS = ("fid", "violence"), ("forget", "retain")  # of what stands beside real motions
 MAIN_TABLES = ("violence", "violence-second", "forget", "retain", "quality")
 
@@ -73,7 +84,9 @@ def _data(one: Finished) -> Content:
     """Data steps and the codebook: the counts of their JSON file."""
     file = one.output if one.output.is_file() else one.output / f"{one.step}.json"
     counts = {
-        name: float(value) for name, value in flat(read_json(file)).items() if isinstance(value, int | float)
+        name: float(value)
+        for name, value in flat(read_json(file)).items()
+        if isinstance(value, int | float) and name.count(".") <= 2  # counts of single words stay in the file
     }
     of_what = one.knobs.get("run.concept" if one.step == "filter" else "run.dataset", one.step)
     return Content(str(of_what), _params(one, one.step), _identity(one), counts, artifacts=[(file, None)])

@@ -45,6 +45,7 @@
       if (viewer) viewer.show(found); else viewer = motionViewer(root, [found]);
       last = values;
       exportsShown.hidden = false;
+      exportsShown.querySelector('[data-file="bvh"]').hidden = !found.body.names;  // only for 22 joints
       document.body.dataset.shown = found.prompt;
       history.replaceState(null, "", `?${query(values)}`);
       say(`${found.panels.map((one) => `${one.label}: ${one.verdict || "no classifier"}`).join(" · ")} (${((performance.now() - start) / 1000).toFixed(1)} s)`);
