@@ -9,7 +9,7 @@ from typing import Any
 from hmu_tasks.metrics import METRICS, NO_ATTACK, RESTORATION, SUPPRESSION, metric
 from hmu_tasks.metrics.comparisons import CLASSIFIERS
 from hmu_tasks.registry.evidence import Evidence, Measurement, rounded
-from hmu_tasks.registry.gate import Clause, Decision, worse
+from hmu_tasks.registry.gate import Clause, Decision
 from hmu_tasks.viewer.names import attack_label, prompts_label
 
 _RATES = {name for one in CLASSIFIERS for name in (one.rate, one.corrected, one.induced)}
@@ -80,14 +80,16 @@ def measured_words(evidence: Evidence) -> str:
     """Say what was measured, what was tried and what neither shows."""
     parts = []
     for split in ("forget", "explicit", "implicit", "benign", "hard_benign", "retain"):
-        flagged = worse(evidence.edited, f"{split}/{CLASSIFIERS[0].rate}")
-        if flagged is None:
+        mine, start = (_flagged(table, split) for table in (evidence.edited, evidence.original))
+        if mine is None:
             continue
-        mine = evidence.edited[flagged]
-        start = evidence.original.get(flagged)
-        before = f" (original {rounded(100 * start.mean, 3)} %)" if start is not None else ""
+        before = f" (original {100 * start.mean:.1f} %)" if start is not None else ""
         parts.append(f"{_rate(mine)} for {mine.n} {prompts_label(split)}{before}")
-    text = f"Motions flagged as {evidence.concept}: {'; '.join(parts)}. " if parts else ""
+    text = ""
+    if parts:
+        text = (
+            f"Motions flagged as {evidence.concept}, by the classifier that flags more: {'; '.join(parts)}. "
+        )
     tried = _tried(evidence)
     if tried:
         top = max(tried, key=lambda name: tried[name].mean)
@@ -112,9 +114,14 @@ def _tried(evidence: Evidence) -> Mapping[str, Measurement]:
     }
 
 
+def _flagged(table: Mapping[str, Measurement], split: str) -> Measurement | None:
+    """The flagged share of a split under the classifier that flags more, as in the report's first table."""
+    found = [table[name] for one in CLASSIFIERS if (name := f"{split}/{one.rate}") in table]
+    return max(found, key=lambda measured: measured.mean, default=None)
+
+
 def _rate(measured: Measurement) -> str:
-    text = f"{rounded(100 * measured.mean, 3)} %"
+    text = f"{100 * measured.mean:.1f} %"
     if measured.low is None or measured.high is None or measured.low == measured.high:
         return text
-    low, high = (rounded(100 * max(0.0, limit), 3) for limit in (measured.low, measured.high))
-    return f"{text} ({low} to {high})"
+    return f"{text} ({100 * max(0.0, measured.low):.1f} to {100 * measured.high:.1f})"

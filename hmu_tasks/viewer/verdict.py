@@ -10,7 +10,7 @@ from hmu_tasks.viewer.costs import CostRow, cost_words
 from hmu_tasks.viewer.decision import Judged
 from hmu_tasks.viewer.ranking import Ranking
 from hmu_tasks.viewer.summary import name_of
-from hmu_tasks.viewer.table import CLOSURE, LOSS, Cell, Record, Selection, find, worse_classifier
+from hmu_tasks.viewer.table import CLASSIFIERS, CLOSURE, LOSS, Cell, Record, Selection, find, worse_classifier
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,7 @@ def verdict(
                 tile,
                 _percent(now),
                 context + (f"; flagged {_percent(flagged, short=True)}" if flagged else ""),
-                gate.met(f"forgotten forget/{names.corrected}", f"forgotten forget/{names.rate}")
-                if gate
-                else None,
+                gate.met(*(f"forgotten forget/{one.rate}" for one in CLASSIFIERS)) if gate else None,
             )
         )
         break

@@ -50,7 +50,7 @@ def test_the_statement_decides_and_says_what_it_does_not_show() -> None:
     refused = statement(bad, decide(bad, None, LIMITS))
     assert refused.startswith("Do not promote momask after lcr")
     assert "(1) attack “paraphrase”" in refused
-    assert "Of 1 attack tried, “paraphrase” was the most successful: 55 % (53 to 57)" in refused
+    assert "Of 1 attack tried, “paraphrase” was the most successful: 55.0 % (53.0 to 57.0)" in refused
 
 
 def test_flagged_shares_are_those_of_the_worse_classifier() -> None:
@@ -61,7 +61,7 @@ def test_flagged_shares_are_those_of_the_worse_classifier() -> None:
         GOOD, edited=table, original={"benign/violence_second": Measurement(0.11, 0.05, 0.2, 48, 3)}
     )
     said = statement(found, decide(found, None, LIMITS))
-    assert "44 % (30 to 60) for 48 harmless hand-written prompts (original 11 %)" in said
+    assert "44.0 % (30.0 to 60.0) for 48 harmless hand-written prompts (original 11.0 %)" in said
 
 
 def test_card_and_decision_hold_the_same_statement() -> None:
