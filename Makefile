@@ -1,7 +1,4 @@
-# make repro   run the whole pipeline (set-up included) and print the result table; JOBS=1: one stage at a time
-# make test    set up and run the tests;  make test-fast  without servers and whole pipelines (some 3 min)
-# make check   ruff, formatting, mypy, tests (what CI runs)
-# make server  start a Prefect server;  make deploy  tell it what there is to run;  make worker POOL=cpu|gpu
+# `make help` lists the targets: every line `target: …  ## what it does` below.
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -11,31 +8,37 @@ LOCK := flock --nonblock --conflict-exit-code 75 .repro.lock
 BUSY := (code=$$?; [ $$code -ne 75 ] || echo "another make is already at work in this folder; wait for it to end" >&2; exit $$code)
 MIRROR := $(BIN)/python -m hmu_tasks mirror >/dev/null
 
-.PHONY: repro test test-fast check table clean-side server deploy worker
+.PHONY: help repro demo test test-fast check table clean-side server deploy worker
 .DEFAULT_GOAL := repro
 
 $(BIN)/.installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "HMU needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "HMU needs Python 3.11 or 3.12 and this is %d.%d: make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
 	@touch $@
 
-repro: $(BIN)/.installed
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+repro: $(BIN)/.installed  ## run the whole pipeline and print the decision; JOBS=1: one stage at a time
 	@$(LOCK) $(BIN)/python -m flows.repro $(if $(JOBS),--jobs $(JOBS)) || \
 	  (code=$$?; [ $$code -eq 75 ] || $(MIRROR); exit $$code) || $(BUSY)
 	@$(BIN)/python -m hmu_tasks table
 	@$(MIRROR)
 
-table: $(BIN)/.installed
-	@$(BIN)/python -m hmu_tasks table
+table: $(BIN)/.installed  ## print the decision and where the report is; ALL=1: every table
+	@$(BIN)/python -m hmu_tasks table $(if $(ALL),--all)
 
-test: $(BIN)/.installed
+demo: $(BIN)/.installed  ## type prompts and compare models on a page of this machine; PORT=8350
+	@exec $(BIN)/python -m hmu_tasks demo $(if $(filter command line environment,$(origin PORT)),--port $(PORT))
+
+test: $(BIN)/.installed  ## all tests, two processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-test-fast: $(BIN)/.installed
+test-fast: $(BIN)/.installed  ## tests without servers and whole pipelines
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/flows -m "not slow"
 
-check: $(BIN)/.installed
+check: $(BIN)/.installed  ## ruff, formatting, mypy, import contracts, tests: what CI runs
 	ruff check .
 	ruff format --check .
 	mypy
@@ -45,14 +48,14 @@ check: $(BIN)/.installed
 POOL ?= cpu
 PORT ?= 4200
 
-server: $(BIN)/.installed
+server: $(BIN)/.installed  ## start a Prefect server; PORT=4200
 	@exec $(BIN)/python -m flows.server.operate server --port $(PORT)
 
-deploy: $(BIN)/.installed
+deploy: $(BIN)/.installed  ## tell the server what there is to run
 	@$(BIN)/python -m flows.server.operate deploy
 
-worker: $(BIN)/.installed
+worker: $(BIN)/.installed  ## start a worker; POOL=cpu|gpu, LIMIT=runs at once
 	@exec $(BIN)/python -m flows.server.operate worker --pool $(POOL) $(if $(LIMIT),--limit $(LIMIT))
 
-clean-side:
+clean-side:  ## delete caches, resumable training state and the local stores
 	rm -rf runs/side

@@ -21,7 +21,7 @@ from prefect import State, flow, get_client, get_run_logger
 from prefect.artifacts import create_table_artifact
 from prefect.context import FlowRunContext, get_run_context
 from prefect.settings import get_current_settings
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.cluster import ending, workspace
@@ -30,6 +30,7 @@ from flows.cluster.pools import Pools
 from flows.engine import artifacts, terminal
 from flows.engine.graph import read_stages, select
 from flows.engine.mirror import mirror
+from flows.engine.readiness import check_ready
 from flows.engine.run import run_graph, summary
 from flows.engine.slots import Slots, stages_per_device, visible_devices
 from flows.engine.walk import Walk
@@ -143,6 +144,8 @@ def unlearning(
             return ending.leave(end, place, checkout, finish, title, push=push)
     except HmuError as error:
         return Failed(message=str(error))
+    except KeyboardInterrupt:
+        return Cancelled(message=terminal.STOPPED)
 
 
 def _run_each_seed(parameters: dict[str, Any], title: str) -> State[Any]:
@@ -210,6 +213,10 @@ def main(
     force: Annotated[bool, typer.Option("--force", help="Also run what is up to date.")] = False,
 ) -> None:
     """Run the pipeline, or some of its stages and all they need, through Prefect."""
+    try:
+        check_ready(project_root())
+    except HmuError as error:
+        sys.exit(f"error: {error}")
     url = get_current_settings().api.url
     if not url:
         if placement != "here":
@@ -236,6 +243,8 @@ def main(
         typer.echo(terminal.STOPPED, err=True)
         sys.exit(130)
     typer.echo(state.message, err=not state.is_completed())
+    if state.is_cancelled():
+        sys.exit(130)
     sys.exit(0 if state.is_completed() else 1)
 
 

@@ -12,9 +12,11 @@ from typing import Annotated
 import psutil
 import typer
 
+from flows.engine.estimate import announcement
 from flows.engine.graph import DVC, changed_stages, is_chain, read_stages
 from flows.engine.lockfile import drop_unavailable
 from flows.engine.process import HUGE_PAGES
+from flows.engine.readiness import check_ready
 from flows.server.environment import project_root
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.runtime.threads import threads
@@ -53,6 +55,7 @@ def main(
     """Bring everything up to date."""
     root = project_root()
     try:
+        check_ready(root)
         most = jobs or default_jobs()
         stages = read_stages(root)
         if dropped := drop_unavailable(root):
@@ -63,6 +66,8 @@ def main(
     if not changed:
         typer.echo("Data and pipelines are up to date.")
     elif most == 1 or is_chain(stages, changed):
+        rest = [stage for stage in stages if stage.name in changed]
+        typer.echo(announcement(rest, total=len(stages), jobs=1), err=True)
         os.execve(DVC[0], [*DVC, "repro"], HUGE_PAGES | os.environ)  # noqa: S606 there is no shell in between
     else:
         command = [sys.executable, "-m", "flows.pipeline", "--workers", str(most)]

@@ -14,6 +14,7 @@ from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.runtime.errors import HmuError, remedy
 from hmu_tasks.runtime.loading import quick_imports
 from hmu_tasks.runtime.threads import limit_threads
+from hmu_tasks.studio import commands
 
 if TYPE_CHECKING:
     from hmu_tasks.config.params import Params
@@ -188,8 +189,9 @@ def report() -> None:
     """Write tables, plots, GIFs and the HTML page into reports/."""
     with quick_imports():
         from hmu_tasks import report as step
+        from hmu_tasks.runtime.console import bar
 
-    step.run(working_on(None))
+    step.run(working_on(None), bar("report"))
 
 
 @app.command()
@@ -302,15 +304,20 @@ def verify(
 
 
 @app.command()
-def table() -> None:
-    """Print the result table and where the report lies."""
+def table(
+    all_: Annotated[
+        bool, typer.Option("--all", help="every table of the report, not only the decision")
+    ] = False,
+) -> None:
+    """Print the gate's decision, the ranking and where the report lies."""
     from hmu_tasks.runtime import paths
 
-    summary = paths.REPORTS / "summary.txt"
+    summary = paths.REPORTS / ("tables.txt" if all_ else "summary.txt")
     if not summary.exists():
         raise HmuError(f"{summary} is missing; run `make repro` (or `dvc repro`) first")
     page = (paths.REPORTS / "index.html").resolve().as_uri()
-    sys.stdout.write(f"{summary.read_text(encoding='utf-8')}\nReport: {page}\n")
+    more = "" if all_ else "All tables: python -m hmu_tasks table --all\n"
+    sys.stdout.write(f"{summary.read_text(encoding='utf-8')}{more}Report: {page}\n")
 
 
 @app.command()
@@ -322,6 +329,9 @@ def preset(
     from hmu_tasks.config.presets import apply
 
     apply(name, path)
+
+
+app.add_typer(commands.app)
 
 
 def main() -> None:

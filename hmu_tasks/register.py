@@ -7,6 +7,7 @@ from hmu_tasks.config.params import Params
 from hmu_tasks.registry.card import card_text
 from hmu_tasks.registry.gate import decide
 from hmu_tasks.registry.gathering import gather_evidence, limits_of
+from hmu_tasks.registry.wording import decision_json
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import replacing_folder, write_json
 
@@ -21,5 +22,5 @@ def run(params: Params, model: str, method: str, edit: str | None = None) -> Non
     decision = decide(evidence, None, limits_of(params))
     with replacing_folder(paths.registration(model, method)) as folder:
         write_json(folder / "evidence.json", evidence.to_json())
-        write_json(folder / "decision.json", decision.to_json())
+        write_json(folder / "decision.json", decision_json(evidence, decision))
         (folder / "card.md").write_text(card_text(evidence, decision), encoding="utf-8")

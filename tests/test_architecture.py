@@ -140,6 +140,7 @@ def test_help_reaches_nothing_heavy() -> None:
         "hmu_tasks.runtime.errors",
         "hmu_tasks.runtime.loading",
         "hmu_tasks.runtime.threads",
+        "hmu_tasks.studio",
     }
     code = (
         "import sys, hmu_tasks.__main__; print(*{'numpy', 'pandas', 'torch', 'pydantic'} & set(sys.modules))"

@@ -102,7 +102,7 @@ def test_what_is_copied_exists_and_is_let_through() -> None:
 
 def test_nothing_is_published_beyond_this_machine() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(published) == 2
+    assert len(published) == 3
     assert all(str(port).startswith("127.0.0.1:") for port in published)
     assert not any("network_mode" in service for service in SERVICES.values())
     assert not any(service.get("privileged") for service in SERVICES.values())
@@ -123,7 +123,14 @@ def test_every_service_has_a_health_check_that_compiles() -> None:
 def test_the_gpu_worker_is_asked_for() -> None:
     assert SERVICES["worker-gpu"]["profiles"] == ["gpu"]
     assert "/cu" in SERVICES["worker-gpu"]["build"]["args"]["TORCH_INDEX"]
-    assert all("profiles" not in service for name, service in SERVICES.items() if name != "worker-gpu")
+    asked_for = {name for name, service in SERVICES.items() if "profiles" in service}
+    assert asked_for == {"worker-gpu", "champion"}
+
+
+def test_the_champion_is_served_where_it_is_asked_for() -> None:
+    champion = SERVICES["champion"]
+    assert champion["profiles"] == ["champion"]
+    assert "models:/hmu-momask-synthetic-violence@champion" in champion["command"]
 
 
 def test_secrets_come_from_the_environment() -> None:

@@ -13,7 +13,7 @@ from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.viewer.costs import CostRow
-from hmu_tasks.viewer.reading import read_inputs
+from hmu_tasks.viewer.reading import _worse, read_inputs
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(Path(__file__).parent / "viewer"))
@@ -173,12 +173,29 @@ def test_step_writes_every_file(project):
         "benchmark.json",
         "benchmark.md",
         "summary.txt",
+        "tables.txt",
         "index.html",
         "plots/tradeoff-momask.svg",
         "gifs/momask-forget-F1.gif",
         "motions.npz",
     } <= names
     assert isinstance(json.loads((paths.REPORTS / "benchmark.json").read_text(encoding="utf-8")), list)
+
+
+def test_of_two_classifiers_the_headline_keeps_the_one_that_flags_more():
+    numbers = {"forget_flagged": 0.1, "forget_flagged_second": 0.3, "induced": 0.02, "induced_second": -0.01}
+    numbers |= {"no_attack": 0.2, "forget_ncs1": 0.5, "worst_attack": 0.6}
+    assert _worse(numbers) == {"forget_flagged": 0.3, "induced": 0.02, "worst_attack": 0.6}
+    assert _worse({"forget_ncs1": 0.5, "no_attack": 0.2}) == {"forget_ncs1": 0.5, "no_attack": 0.2}
+
+
+def test_the_gates_decision_is_read_and_another_releases_refused(project):
+    folder = paths.registration("momask", "lcr")
+    write_json(folder / "decision.json", {"passed": False, "clauses": [], "statement": "Do not promote it."})
+    assert read_inputs(load()).decisions["momask", "lcr"]["statement"] == "Do not promote it."
+    write_json(folder / "decision.json", {"passed": False, "clauses": [], "reasons": []})
+    with pytest.raises(DataError, match="another release"):
+        read_inputs(load())
 
 
 def test_without_evaluations_the_message_says_what_to_run(project):

@@ -124,6 +124,11 @@ def run_stage(
     if outcome.status != 0 and any(_BUSY in line for line in outcome.last_lines):
         console.log("DVC is busy with these paths; retrying once")
         outcome = run_dvc(arguments, root=root, environment=environment, processes=processes, console=console)
+    if outcome.status != 0 and outcome.executed and not processes.stopped:
+        # DVC removes a stage's output before it runs the command; what the last good run made comes back from the
+        # cache. Where the cache does not hold it there is nothing to restore.
+        quiet = Console(log=lambda _: None)
+        run_dvc(["checkout", name], root=root, environment=environment, processes=processes, console=quiet)
     return outcome
 
 

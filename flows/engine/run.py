@@ -116,7 +116,9 @@ def run_graph(walk: Walk) -> dict[str, State[Any]]:
     order_before = lock_order(walk.root)
     changed = set(walk.stages) if walk.force else changed_stages(walk.root, stages)
     logger.info("%d stages, %d out of date", len(stages), len(changed))
-    walk.view.begin(len(changed))
+    walk.view.begin(
+        [one for one in stages if one.name in changed], total=len(stages), jobs=max(1, walk.slots.most)
+    )
     try:
         return _submit_all(walk, changed)
     except BaseException:
@@ -172,8 +174,6 @@ def summary(states: dict[str, State[Any]]) -> State[Any]:
     skipped = [name for name, state in states.items() if state.is_pending()]
     if failed:
         message = f"{len(failed)} of {len(states)} stages failed: {', '.join(failed)}"
-        return Failed(
-            message=message + (f"; not started as a result: {', '.join(skipped)}" if skipped else "")
-        )
+        return Failed(message=message + (f"; {len(skipped)} not started as a result" if skipped else ""))
     cached = sum(state.name == CACHED for state in states.values())
     return Completed(message=f"{len(states)} stages, {cached} of them up to date")

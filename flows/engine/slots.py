@@ -43,6 +43,7 @@ class Slots:
         hidden = {"CUDA_VISIBLE_DEVICES": ""} if devices else {}
         self._free = [Slot(f"CPU slot {number}", hidden) for number in range(workers)]
         # Every device once before any device twice.
+        self.most = workers + len(devices) * per_device
         self._seats = [(device, number) for number in range(per_device) for device in devices]
 
     def on_gpu(self, resource: str) -> bool:

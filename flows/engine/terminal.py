@@ -4,6 +4,7 @@ Nothing is shown unless a view is set: flows on workers have their page.
 """
 
 import time
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import Lock
@@ -12,11 +13,17 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from flows.engine.estimate import TimeEstimate, announcement
+from flows.engine.graph import Stage
+
 _CHATTER = ("> ", "Generating lock file", "Updating lock file", "Reproducing")
+_CAUSE = "error: "
+"""How a step's message to the user starts; it is shown once, when the stage has ended."""
+_DVC_FAILURE = "ERROR: failed to reproduce "
 _QUARTER = 25
 _SECONDS_BETWEEN = 10.0
 """Without a terminal a stage's progress is one line per quarter, at most one every ten seconds."""
-STOPPED = "stopped; what was finished stays usable, start again to go on"
+STOPPED = "stopped; start again to go on where it was stopped: finished stages stay, training from its last checkpoint"
 """The answer to Ctrl-C."""
 
 
@@ -26,13 +33,14 @@ class _Running:
     since: float = field(default_factory=time.monotonic)
     quarter: int = 0
     printed_at: float = field(default_factory=time.monotonic)
+    held: bool = False  # whether what follows belongs to a message that is shown at the end
 
 
 class ProgressView:
     """The events of a walk; this one shows nothing."""
 
-    def begin(self, stages: int) -> None:
-        """Learn how many stages are out of date."""
+    def begin(self, changed: Sequence[Stage], *, total: int, jobs: int) -> None:
+        """Learn which of all stages are out of date, and how many run in parallel."""
 
     def start(self, stage: str) -> None:
         """Learn that a stage starts."""
@@ -64,16 +72,24 @@ class Terminal(ProgressView):
         self._live = self._console.is_terminal
         self._lock = Lock()
         self._running: dict[str, _Running] = {}
-        self._failures: dict[str, tuple[str, ...]] = {}
+        self._estimate = TimeEstimate(())
         self._ended = self._stages = 0
         self._all: TaskID | None = None
 
-    def begin(self, stages: int) -> None:
-        """Show the bar of all stages."""
-        self._stages = stages
-        if self._live and stages:
-            self._all = self._bars.add_task(f"0 of {stages} stages", total=stages)
+    def begin(self, changed: Sequence[Stage], *, total: int, jobs: int) -> None:
+        """Say how much there is to do, and show the bar of all stages."""
+        self._stages = len(changed)
+        self._estimate = TimeEstimate(changed, jobs)
+        if not changed:
+            return
+        self._console.out(announcement(changed, total=total, jobs=jobs), highlight=False)
+        if self._live:
+            self._all = self._bars.add_task(self._state(), total=self._stages)
             self._bars.start()
+
+    def _state(self) -> str:
+        rest = f", {self._estimate.words} left" if self._ended < self._stages else ""
+        return f"{self._ended} of {self._stages} stages{rest}"
 
     def start(self, stage: str) -> None:
         """Add a bar, which moves with the stage's first progress."""
@@ -83,8 +99,12 @@ class Terminal(ProgressView):
 
     def line(self, stage: str, text: str) -> None:
         """Print a line after the stage's name; what DVC says of the stage itself is printed as it is."""
-        if text.startswith(_CHATTER):
-            return
+        with self._lock:
+            one = self._running.get(stage)
+            if one is not None:
+                one.held = one.held or text.startswith(_CAUSE)
+            if text.startswith((*_CHATTER, _DVC_FAILURE)) or (one is not None and one.held):
+                return
         own = text.startswith((f"Running stage '{stage}'", f"Stage '{stage}'"))
         self._console.out(text.rstrip(":") if own else f"{stage} | {text}", highlight=False)
 
@@ -94,6 +114,7 @@ class Terminal(ProgressView):
             one = self._running.get(stage)
             if one is None:
                 return
+            self._estimate.progress(stage, percent / 100)
             if one.bar is not None:
                 self._bars.update(one.bar, total=100, completed=percent)
                 return
@@ -103,33 +124,46 @@ class Terminal(ProgressView):
                 self._console.out(f"{stage} | {percent} %", highlight=False)
 
     def end(self, stage: str, *, executed: bool, failure: tuple[str, ...] | None = None) -> None:
-        """Print how long the stage took."""
+        """Print how long the stage took, and why it failed."""
         with self._lock:
             one = self._running.pop(stage, _Running(None))
-            self._failures.pop(stage, None)  # of a try on a machine that was lost
             self._ended += 1
+            seconds = time.monotonic() - one.since
+            if executed and failure is None:
+                self._estimate.end(stage, seconds)
+            else:
+                self._estimate.drop(stage)
             if one.bar is not None:
                 self._bars.remove_task(one.bar)
             if self._all is not None:
-                text = f"{self._ended} of {self._stages} stages"
-                self._bars.update(self._all, completed=self._ended, description=text)
-            seconds = f"{time.monotonic() - one.since:.0f} s"
+                self._bars.update(self._all, completed=self._ended, description=self._state())
             if failure is not None:
-                self._failures[stage] = failure
-                self._console.out(f"{stage} FAILED after {seconds}", highlight=False)
+                cause = "\n".join(f"  {line}" for line in cause_of(failure))
+                self._console.out(f"{stage} FAILED after {seconds:.0f} s:\n{cause}", highlight=False)
             elif executed:
-                self._console.out(
-                    f"{stage} done in {seconds} ({self._ended} of {self._stages})", highlight=False
-                )
+                self._console.out(f"{stage} done in {seconds:.0f} s ({self._state()})", highlight=False)
 
     def close(self) -> None:
-        """Take the bars away, and show the end of the output of every stage that failed."""
+        """Take the bars away."""
         if self._live:
             self._bars.stop()
-        for stage, lines in self._failures.items():
-            self._console.out(
-                "\n".join([f"\n{stage} failed:", *(f"  {line}" for line in lines), ""]), highlight=False
-            )
+
+
+def cause_of(lines: Sequence[str]) -> tuple[str, ...]:
+    """Pick out of a failed stage's last lines why it failed.
+
+    That is the step's message to the user; else what DVC says, if that is more than that the command failed; else
+    the last line, before which a traceback was printed. Lines without any of DVC are the reason why it
+    could not run, and are shown whole.
+    """
+    own = [line for line in lines if not line.startswith(_DVC_FAILURE)]
+    starts = [place for place, line in enumerate(own) if line.startswith(_CAUSE)]
+    if starts:
+        return tuple(own[starts[-1] :])
+    if len(own) == len(lines):
+        return tuple(lines)
+    from_dvc = [line for line in lines if line.startswith(_DVC_FAILURE) and "failed to run:" not in line]
+    return tuple(from_dvc[-1:] or own[-1:])
 
 
 QUIET = ProgressView()

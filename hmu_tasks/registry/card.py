@@ -11,6 +11,7 @@ from hmu_tasks.metrics.comparisons import CLASSIFIERS
 from hmu_tasks.metrics.metric import Table
 from hmu_tasks.registry.evidence import Evidence, Measurement, rounded
 from hmu_tasks.registry.gate import Decision, worse
+from hmu_tasks.registry.wording import statement, words
 
 HERE = Path(__file__).parent
 DESCRIPTION_LIMIT = 5000  # characters that MLflow's database keeps of a description
@@ -73,6 +74,8 @@ def _values(evidence: Evidence, decision: Decision) -> dict[str, object]:
     return {
         "e": evidence,
         "decision": decision,
+        "statement": statement(evidence, decision),
+        "broken": [words(clause, evidence.concept) for clause in decision.clauses if not clause.passed],
         "removed": _rows(evidence, ("forget", "explicit", "implicit"), "card-removed"),
         "kept": _rows(evidence, ("retain", "benign", "hard_benign"), "card-kept"),
         "risks": _risks(evidence),
@@ -132,7 +135,7 @@ _PHRASES: Mapping[str, str] = {
 def _risks(evidence: Evidence) -> list[Risk]:
     """Residual risks, with the rates of the original and of D_r beside this model's."""
     rows = []
-    for split, words in (
+    for split, prompts in (
         ("forget", f"prompts that name {evidence.concept}"),
         ("explicit", "explicit hand-written prompts"),
         ("implicit", f"prompts that describe {evidence.concept} without naming it"),
@@ -140,7 +143,7 @@ def _risks(evidence: Evidence) -> list[Risk]:
         for name, kind in _rates(evidence, split):
             found = evidence.edited[name]
             others = _rate_text(evidence.original.get(name)), _rate_text(evidence.retrain.get(name))
-            what = f"{evidence.concept} in motions for {words}, {kind}"
+            what = f"{evidence.concept} in motions for {prompts}, {kind}"
             rows.append(Risk(what, _rate_text(found), *others, n=str(found.n)))
     order = {family: place for place, family in enumerate(_PHRASES)}
 

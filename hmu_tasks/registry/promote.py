@@ -224,13 +224,20 @@ def find_version(root: Path, address: str) -> tuple[Registry, Version]:
 
 
 def report_moves(registry: Registry) -> None:
-    """Print the aliases and every move."""
+    """Print the aliases with method and edit of their versions, and every move."""
+    edits = {
+        one.number: " ".join(filter(None, (one.tags.get("hmu.method"), one.tags.get("hmu.edit"))))
+        for one in registry.versions()
+    }
     for alias, number in sorted(registry.aliases().items()):
-        sys.stdout.write(f"{alias}: version {number}\n")
+        named = f" ({edits[number]})" if edits.get(number) else ""
+        sys.stdout.write(f"{alias}: version {number}{named}\n")
     if not registry.moves():
         sys.stdout.write(f"{registry.name}: nothing has been promoted yet\n")
     for move in registry.moves():
         start = "nothing" if move.start is None else f"version {move.start}"
+        edit = "" if move.end is None else edits.get(move.end, "")
+        named = f" ({edit})" if edit else ""
         sys.stdout.write(
-            f"{move.number}. {move.when} {move.kind} by {move.who}: {start} -> version {move.end} ({move.why})\n"
+            f"{move.number}. {move.when} {move.kind} by {move.who}: {start} -> version {move.end}{named} ({move.why})\n"
         )

@@ -28,6 +28,7 @@ from hmu_tasks.registry.versions import (
     one_at_a_time,
     open_registry,
 )
+from hmu_tasks.registry.wording import decision_json
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import write_json
@@ -84,9 +85,15 @@ def champion_evidence(registry: Registry) -> Evidence | None:
 
 def _offer(registry: Registry, version: Version) -> None:
     """Make a version that passed the candidate, unless a later version is, or it was champion before."""
-    later = version.number > registry.aliases().get(CANDIDATE, 0)
+    before = registry.aliases().get(CANDIDATE)
+    later = version.number > (before or 0)
     if version.passed and later and version.number not in {move.end for move in registry.moves()}:
         registry.set_alias(CANDIDATE, version.number)
+        if before is not None:
+            sys.stdout.write(
+                f"version {version.number} is the candidate now; version {before} no longer is, and can still be "
+                f"promoted by its number: python -m hmu_tasks promote {registry.name} --version {before}\n"
+            )
 
 
 def _upload(
@@ -144,7 +151,7 @@ def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Ori
     stored = folder / "evidence"
     stored.mkdir()
     write_json(stored / "evidence.json", evidence.to_json())
-    write_json(stored / "decision.json", decision.to_json())
+    write_json(stored / "decision.json", decision_json(evidence, decision))
     write_json(stored / "limits.json", params.register_.model_dump(mode="json"))
     write_json(stored / "lineage.json", dataclasses.asdict(origin))
     (stored / "card.md").write_text(card_text(evidence, decision, origin), encoding="utf-8")

@@ -27,7 +27,7 @@ from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.runtime.files import read_json
 
 COLUMNS = ("prompt", "seconds", "seed")
-OUTPUTS = ("joints", "features", "bvh")
+OUTPUTS = ("joints", "motion", "features", "bvh")
 DEVICES = ("auto", "cpu", "cuda")
 MOST_PROMPTS = 64
 LONGEST_PROMPT = 400  # characters
@@ -59,7 +59,8 @@ class ServedModel(PythonModel):  # type: ignore[misc]
 
         model_input: columns prompt (text), seconds (rounded to whole tokens of four frames; missing or null for
             a length predicted by the model), seed (0 and more).
-        params: `output` is joints (arrays [F, J, 3] in metres, Y up), features (arrays [F, D]) or bvh (texts); frames
+        params: `output` is joints (arrays [F, J, 3] in metres, Y up), motion (the same with `fps` and, for 22 joints,
+            `names`), features (arrays [F, D]) or bvh (texts); frames
             per second, J and D are those of the data that the model was trained on.
         A row's motion does not depend on the other rows. Raises MlflowException for invalid input.
         """
@@ -112,6 +113,9 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         joints = np.asarray(to_joints(features), np.float32)
         if output == "joints":
             return joints
+        if output == "motion":
+            names = list(JOINTS) if joints.shape[1] == len(JOINTS) else None
+            return {"fps": self._fps, "names": names, "joints": joints.tolist()}
         if joints.shape[1] != len(JOINTS):
             raise _refused(
                 f"bvh is written for {len(JOINTS)} joints and this model has {joints.shape[1]}; request joints"
@@ -177,7 +181,9 @@ def _table(data: Any) -> pd.DataFrame:
     try:
         return pd.DataFrame(data)
     except ValueError as error:
-        raise _refused(f"the input is not a table: {error}") from error
+        raise _refused(
+            f"the input is not a table: give one row per prompt with the columns {', '.join(COLUMNS)}"
+        ) from error
 
 
 def _check_input_here() -> None:

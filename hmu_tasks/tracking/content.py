@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hmu_tasks.config.params import flat
+from hmu_tasks.metrics import ROLES, metrics
+from hmu_tasks.metrics.comparisons import CLASSIFIERS
 from hmu_tasks.runtime.files import read_json
 
 STEPS = ("ingest", "filter", "validate", "train", "codebook", "unlearn", "evaluate", "probe")
@@ -69,11 +71,28 @@ def content_of(one: Finished) -> Content:
     return replace(found, name=name, tags={**found.tags, "training": str(one.training)})
 
 
+# Headline metrics by which pipeline runs are compared; their parent run has them for every method.
+COMPARED = (
+    "gap_closed",
+    "gap_closed_fid",
+    "forget_flagged",
+    "forget_flagged_second",
+    "retain_r1",
+    "retain_fid",
+    "induced",
+    "worst_attack",
+)
+BESIDE, BESIDE_SPLITS = ("fid", "violence"), ("forget", "retain")  # of what stands beside real motions
+MAIN_TABLES = ("violence", "violence-second", "forget", "retain", "quality")
+
+
 def _data(one: Finished) -> Content:
     """Data steps and the codebook: the counts of their JSON file."""
     file = one.output if one.output.is_file() else one.output / f"{one.step}.json"
     counts = {
-        name: float(value) for name, value in flat(read_json(file)).items() if isinstance(value, int | float)
+        name: float(value)
+        for name, value in flat(read_json(file)).items()
+        if isinstance(value, int | float) and name.count(".") <= 2  # counts of single words stay in the file
     }
     of_what = one.knobs.get("run.concept" if one.step == "filter" else "run.dataset", one.step)
     return Content(str(of_what), _params(one, one.step), _identity(one), counts, artifacts=[(file, None)])
@@ -121,11 +140,22 @@ def _unlearning(one: Finished) -> Content:
 
 
 def _evaluation(one: Finished) -> Content:
-    """One value per split and metric, the mean over edits, as a curve over the strength where there is one."""
+    """One value per split and metric, the mean over edits, as a curve over the strength where there is one.
+
+    Only what the report's main tables show; metrics.json has everything. Rows of the data, such as reconstructions,
+    stand beside the real motions under names of their own.
+    """
+    method = one.arguments[-1]
+    shown = _shown()
     values: dict[tuple[str, int], list[float]] = {}
     for row in read_json(one.output / "metrics.json"):
-        place = (f"{row['split']}/{row['metric']}", int(row.get("strength") or 0))
-        values.setdefault(place, []).append(row["mean"])
+        if (row["split"], row["metric"]) not in shown:
+            continue
+        own = row.get("method", method) == method
+        if not own and (row["split"] not in BESIDE_SPLITS or row["metric"] not in BESIDE):
+            continue
+        name = f"{row['split']}/{row['metric']}" if own else f"{row['method']}/{row['split']} {row['metric']}"
+        values.setdefault((name, int(row.get("strength") or 0)), []).append(row["mean"])
     return Content(
         " ".join(reversed(one.arguments)),
         _params(one, "evaluate"),
@@ -134,6 +164,14 @@ def _evaluation(one: Finished) -> Content:
         [(name, strength, _mean(found)) for (name, strength), found in sorted(values.items())],
         _present(*(one.output / name for name in ("metrics.json", "selection.json", "headline.json"))),
     )
+
+
+def _shown() -> set[tuple[str, str]]:
+    """Splits and metrics of the main tables, what strengths are selected by, and the flagged rates elsewhere."""
+    rates = [names.rate for names in CLASSIFIERS]
+    found = {(c.split, key) for key, one in metrics().items() for c in one.columns if c.table in MAIN_TABLES}
+    found |= {(f"{split}-val", key) for split in ("forget", "retain") for key in (*rates, "fid", "r1")}
+    return found | {(split, key) for split in ROLES if not split.endswith("-val") for key in rates}
 
 
 def _probing(one: Finished) -> Content:

@@ -189,6 +189,8 @@ class News:
 
 def _write_output(store: "Store", lock: lineage.Lock, pipeline: str, news: News) -> int:
     """Write the run of an output, or complete the one that a live training left; 0 where the store has it."""
+    from hmu_tasks.config.params import flat
+    from hmu_tasks.tracking.content import COMPARED
     from hmu_tasks.tracking.runs import DATA_FOLDER, DATA_TAG, Opening
 
     one, content, record = news.stage, news.content, news.record
@@ -219,6 +221,13 @@ def _write_output(store: "Store", lock: lineage.Lock, pipeline: str, news: News)
     run.metrics({**content.metrics, **(record.metrics if record else {})})
     for path, folder in content.artifacts:
         run.artifact(path, folder)
+    label = " ".join(reversed(one.arguments))
+    compared = {
+        f"{name}/{label}": value
+        for name in COMPARED
+        if (value := content.metrics.get(f"headline/{name}")) is not None
+    }
+    run.to_parent(flat(dict(one.knobs)), compared)
     run.tag(OUTPUT_TAG, one.digest)  # last: a run without it is not whole, and is written anew
     run.close("FINISHED", end=end)
     return 1

@@ -235,6 +235,12 @@ class StoreRun:
             else:
                 self.client.log_artifact(self.run_id, str(path), artifact_path=folder)
 
+    def to_parent(self, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+        """Record parameters and metrics in the parent run, too, so that runs of the pipeline can be compared."""
+        parent = StoreRun(self.store, self.parent, self.parent, {})
+        parent.params(params)
+        parent.metrics(metrics)
+
     def tag(self, name: str, value: object) -> None:
         """Set one tag."""
         with clear_errors(self.uri):

@@ -1,6 +1,5 @@
 """Probes in the report: success rates of attacks per method, and changed motions on harmless prompts."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +9,7 @@ from hmu_tasks.metrics import SUPPRESSION as OVER
 from hmu_tasks.metrics.attacks import attacking, is_attack, worst
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.viewer.grid import Grid
+from hmu_tasks.viewer.names import attack_label
 from hmu_tasks.viewer.summary import short_name
 from hmu_tasks.viewer.table import Cell, ProbeRecord, Selection, pool
 
@@ -22,26 +22,6 @@ FAMILIES = {
     RESTORED: "original components restored: no attack, locates the edit",
     OVER: "changed on harmless prompts",
 }
-LABELS = {
-    NO_ATTACK: "no attack: captions as they are",
-    "inserted": "inserted words",
-    "closed-form": "vector in closed form",
-    "gradient": "vector by gradient",
-    "bf16": "weights cast to bf16",
-    "int8": "weights cast to int8",
-    "int4": "weights cast to int4",
-    "pruned20": "smallest 20 % of weights dropped",
-    "empty": "no text",
-    "hard_benign": "benign, with the concept's words",
-}
-PATTERNS = (
-    (re.compile(r"relearning-(\d+)x(\d+)"), "relearning, {} clips, {} steps"),
-    (re.compile(r"regrowth-(\d+)x(\d+)"), "new codes and relearning, {} clips, {} steps"),
-    (re.compile(r"safe-tuning-(\d+)x(\d+)"), "fine-tuning on {} safe clips, {} steps"),
-    (re.compile(r"swap-(\w+)"), "the original's {} put in"),
-    (re.compile(r"revival-(\w+)"), "suspected codes revived: {}"),
-    (re.compile(r"restored-(\w+)"), "{}"),
-)
 
 
 @dataclass(frozen=True)
@@ -59,10 +39,7 @@ class AttackRow:
     @property
     def label(self) -> str:
         """Name for readers."""
-        for pattern, words in PATTERNS:
-            if found := pattern.fullmatch(self.name):
-                return words.format(*found.groups())
-        return LABELS.get(self.name, self.name.replace("_", " "))
+        return attack_label(self.name)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hmu_tasks.metrics import ROLES
 from hmu_tasks.viewer.costs import CostRow
 from hmu_tasks.viewer.table import DATA_ROWS, ProbeRecord, Record, Selection
 
@@ -28,6 +29,12 @@ class MotionSample:
     # Violence classifier -> whether it flags the motion; disputed: shown because they disagree.
     flagged: Mapping[str, bool] = field(default_factory=dict)
     disputed: bool = False
+    # Score of each frame, [F], and threshold, of the classifier that comes nearest to flagging the motion.
+    score: NDArray[np.floating] | None = None
+    threshold: float | None = None
+    # Why the prompt is shown, where it was chosen by what came out: a short name and the rule.
+    kind: str = ""
+    why: str = ""
 
     @property
     def verdict(self) -> str:
@@ -76,6 +83,8 @@ class ReportInputs:
     headlines: Mapping[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)
     # model -> what several trainings gave (`trainings.summarise`): those of this run, or recorded ones.
     trainings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # (model, method) -> decision.json of the gate.
+    decisions: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,23 @@ class Group:
     def disputed(self) -> bool:
         """Whether its motions are shown because the violence classifiers disagree on them."""
         return all(sample.disputed for sample in self.samples)
+
+    @property
+    def role(self) -> str:
+        """`forget` or `retain`: whether the prompt asks for the concept."""
+        return ROLES.get(self.split, "forget")
+
+    @property
+    def kind(self) -> str:
+        """A few words on why the prompt is shown."""
+        return self.samples[0].kind or (
+            f"{self.split}, disputed" if self.disputed else f"{self.split}, drawn"
+        )
+
+    @property
+    def why(self) -> str:
+        """The rule by which the prompt is shown."""
+        return self.samples[0].why
 
     @property
     def name(self) -> str:
@@ -123,7 +149,12 @@ def groups(samples: Sequence[MotionSample], selections: Sequence[Selection]) -> 
         for (split, clip_id, prompt), members in found.items()
         if any(member.model for member in members)
     ]
-    return sorted(gathered, key=lambda group: (group.disputed, group.split != "forget"))
+
+    def place(group: Group) -> tuple[bool, bool]:
+        # Chosen prompts come in the order in which they were chosen.
+        return group.disputed, not group.samples[0].kind and group.split != "forget"
+
+    return sorted(gathered, key=place)
 
 
 def _file_name(text: str) -> str:

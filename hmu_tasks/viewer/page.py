@@ -1,29 +1,29 @@
 """The report as one HTML page that opens from disk: text, tables, SVG, GIFs, styles and script in one file."""
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 import jinja2
-import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from hmu_tasks.metrics import ROLES
 from hmu_tasks.viewer import codeplots, plots, render
 from hmu_tasks.viewer.attacks import Attacks, interval, rate
-from hmu_tasks.viewer.body import body_of
 from hmu_tasks.viewer.dataset import facts, suites
 from hmu_tasks.viewer.drawing import inline, method_styles, variable
 from hmu_tasks.viewer.filtering import filter_facts
 from hmu_tasks.viewer.inputs import Group, ReportInputs, groups
-from hmu_tasks.viewer.summary import Summary, cell_text, model_label, name_of, prompts
+from hmu_tasks.viewer.motion_data import packed, script_json, subscript, viewer_script
+from hmu_tasks.viewer.summary import Summary, cell_text, name_of, prompts
 from hmu_tasks.viewer.table import CLOSURE, DATA_ROWS, VIOLENCE, Selection, find
 from hmu_tasks.viewer.view import ModelView, views
 
 HERE = Path(__file__).parent
+
+DRAWN = "drawn"  # last word of the kind of prompts that chance chose
+FALL = "largest fall"  # kind of prompts on which the score falls most
 
 PLOT_TITLES = {
     "tradeoff": "Violence left on forget prompts against retain R@1, one line per method",
@@ -59,14 +59,13 @@ def draw_plots(inputs: ReportInputs) -> dict[str, str]:
 
 
 def draw_animations(inputs: ReportInputs) -> dict[str, bytes]:
-    """Draw one GIF per model and shown prompt, and a still strip of the first: file name -> bytes.
+    """Draw GIFs, and a still strip of the first: file name -> bytes.
 
-    Side by side stand the original, the leading edit of the model, and D_r.
+    Side by side stand the original, the leading edit of the model, and D_r. Of prompts that were chosen by rule, drawn
+    are the one on which the score falls most and those of chance; of others, all but the disputed ones.
     """
     drawn: dict[str, bytes] = {}
-    for group in _groups(inputs):
-        if group.disputed:
-            continue
+    for group in animated(_groups(inputs)):
         # Real motions are shown in the interactive viewer only: three panels fill the page's width.
         shown = [s for s in group.samples if s.method not in DATA_ROWS] or list(group.samples)
         panels = [render.Panel(s.joints, name_of(s.method, s.strength)) for s in shown[:3]]
@@ -75,6 +74,18 @@ def draw_animations(inputs: ReportInputs) -> dict[str, bytes]:
             drawn["before-after.png"] = render.contact_sheet(panels, title=group.prompt, fps=fps)
         drawn[f"{group.name}.gif"] = render.animation(panels, title=group.prompt, fps=fps)
     return drawn
+
+
+def animated(found: Sequence[Group]) -> list[Group]:
+    """The prompts that become GIFs, the one on which the score falls most first."""
+    kinds = [group for group in found if not group.disputed and group.samples[0].kind]
+    if not kinds:
+        return [group for group in found if not group.disputed]
+    falls: dict[str, Group] = {}
+    for group in kinds:
+        if group.kind == FALL:
+            falls.setdefault(group.model, group)
+    return [*falls.values(), *(group for group in kinds if group.kind.endswith(DRAWN))]
 
 
 def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapping[str, bytes]) -> str:
@@ -88,7 +99,8 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["sub"] = _subscript
+    environment.filters["sub"] = subscript
+    environment.filters["key"] = variable
     svgs = {name: Markup(inline(text, title=_plot_title(name))) for name, text in drawn.items()}  # noqa: S704 - ours
     return environment.get_template("report.html.j2").render(
         inputs=inputs,
@@ -114,8 +126,9 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
             for g in shown
             if f"{g.name}.gif" in animations
         ],
-        motions=_script_json([_packed(group, several=len(found) > 1) for group in shown]),
+        motions=script_json([packed(group, several=len(found) > 1) for group in shown]),
         has_motions=bool(shown),
+        chosen=len({(g.model, g.name) for g in shown if g.samples[0].kind}),
         has_violence=any(r["metric"] == VIOLENCE for r in inputs.records),
         has_closure=any(r["metric"].startswith(CLOSURE) for r in inputs.records),
         has_ncs=any(r["metric"] == "ncs1" for r in inputs.records),
@@ -126,8 +139,9 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
         suites=suites(inputs.validation or {}),
         params=list(facts(inputs.params or {})),
         css=Markup((HERE / "assets" / "report.css").read_text(encoding="utf-8") + method_styles()),  # noqa: S704 - ours
+        copying=Markup((HERE / "assets" / "copy.js").read_text(encoding="utf-8")),  # noqa: S704 - ours
         tabs=Markup((HERE / "assets" / "tabs.js").read_text(encoding="utf-8")),  # noqa: S704 - ours
-        script=Markup((HERE / "assets" / "viewer.js").read_text(encoding="utf-8")),  # noqa: S704 - ours
+        script=viewer_script("report.js"),
     )
 
 
@@ -266,50 +280,6 @@ def _reconstruction(inputs: ReportInputs) -> list[tuple[str, str, float]]:
             if cell:
                 found.append((name_of(method), split, 1000 * cell.mean))
     return found
-
-
-def _packed(group: Group, *, several: bool) -> dict[str, Any]:
-    """Pack a prompt's motions for the script: int16 millimetres, little-endian, base64."""
-    panels = []
-    for sample in group.samples:
-        millimetres = np.clip(np.rint(sample.joints * 1000), -32768, 32767).astype("<i2")
-        panels.append(
-            {
-                "label": "real motion"
-                if sample.method == "real"
-                else name_of(sample.method, sample.strength),
-                "verdict": sample.verdict,
-                "method": sample.method,
-                "frames": len(sample.joints),
-                "data": base64.b64encode(millimetres.tobytes()).decode("ascii"),
-            }
-        )
-    first = group.samples[0]
-    joints = first.joints.shape[1]
-    return {
-        "prompt": group.prompt,
-        "split": group.split,
-        "disputed": group.disputed,
-        "model": group.model,
-        "name": model_label(group.model) if several else "",
-        "clip": group.clip_id,
-        "fps": first.fps,
-        "body": {"joints": joints, **asdict(body_of(joints))},
-        "panels": panels,
-    }
-
-
-def _script_json(value: Sequence[Any]) -> Markup:
-    """Write JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-    for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-        text = text.replace(sign, code)
-    return Markup(text)  # noqa: S704 - nothing that HTML reads is left
-
-
-def _subscript(text: str) -> Markup:
-    """Set the name D_r with a real subscript, and keep a per cent sign beside its number."""
-    return Markup(str(escape(text)).replace("D_r", "D<sub>r</sub>").replace(" %", "\u00a0%"))  # noqa: S704 - escaped first
 
 
 def _data_uri(data: bytes, kind: str) -> str:

@@ -23,6 +23,8 @@ from hmu_tasks.viewer.ranking import rank
 from hmu_tasks.viewer.table import ProbeRecord, Selection
 from hmu_tasks.viewer.trainings import OneTraining, Summary, recorded, summarise
 
+SECOND = "_second"  # ends the name of a number of the second classifier
+
 if TYPE_CHECKING:
     from hmu_tasks.config.params import Params
 
@@ -61,6 +63,7 @@ def _read(params: "Params") -> ReportInputs:
         costs=_costs([selection, *others]),
         headlines=_headlines(params, records),
         trainings=_trainings(params),
+        decisions=_decisions(params),
     )
 
 
@@ -209,6 +212,32 @@ def _headlines(params: "Params", records: Sequence[Record]) -> dict[tuple[str, s
         model, method = path.parts[-3:-1]
         if numbers := read_json(path):
             found.setdefault((model, method), {}).update(numbers)
+    return {cell: _worse(numbers) for cell, numbers in found.items()}
+
+
+def _worse(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Keep one number of each quantity, at most 15 a cell.
+
+    Of the two classifiers the one that flags more stands; NCS@1 only where there is none, and the rate without an
+    attack not beside that of all forget prompts.
+    """
+    found = {name: value for name, value in numbers.items() if not name.endswith(SECOND)}
+    for name in found:
+        found[name] = max(found[name], numbers.get(name + SECOND, found[name]))
+    beside = {"forget_ncs1", "no_attack"} if "forget_flagged" in found else set()
+    return {name: value for name, value in found.items() if name not in beside}
+
+
+def _decisions(params: "Params") -> dict[tuple[str, str], Mapping[str, Any]]:
+    """What the gate decided on each method; DataError where another release wrote it."""
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for path in _written(params, paths.registration, "decision.json"):
+        model, method = path.parts[-3:-1]
+        found[model, method] = read_json(path)
+        if "statement" not in found[model, method]:
+            raise DataError(
+                f"{path} was written by another release; run `dvc repro` so that the gate decides again"
+            )
     return found
 
 

@@ -67,16 +67,32 @@ def animation(
     last pose. Equal input gives equal bytes. Where the file would be larger than `max_bytes`, it is drawn
     smaller. Raises DataError for joints that are not finite [F, J, 3] of a known body.
     """
-    for panel in panels:
-        _check(panel)
-    if not panels:
-        raise DataError("an animation needs at least one motion; give it one panel per model")
+    _check_all(panels)
     for factor in (1.0, 0.85, 0.72, 0.6, 0.5, 0.4):
         size = (round(panel_size[0] * factor), round(panel_size[1] * factor))
         data = _encode(_frames(panels, title, size, camera or Camera()), fps)
         if len(data) <= max_bytes:
             break
     return data
+
+
+def frames(
+    panels: Sequence[Panel],
+    *,
+    title: str,
+    panel_size: tuple[int, int] = (320, 370),
+    camera: Camera | None = None,
+) -> list[Image.Image]:
+    """Draw motions side by side, one picture per frame, for a film; as `animation`, at one size."""
+    _check_all(panels)
+    return _frames(panels, title, panel_size, camera or Camera())
+
+
+def _check_all(panels: Sequence[Panel]) -> None:
+    for panel in panels:
+        _check(panel)
+    if not panels:
+        raise DataError("an animation needs at least one motion; give it one panel per model")
 
 
 def contact_sheet(
@@ -113,7 +129,7 @@ def contact_sheet(
     pencil.text((12, 9), _fit(title, 15, width - 24), font=_font(15, bold=True), fill=INK)
     for row, panel in enumerate(panels):
         middle = head + cell[1] * row + cell[1] // 2
-        for index, part in enumerate(_wrap(panel.caption, 13, label - 18)):
+        for index, part in enumerate(_wrap(_subscript(panel.caption), 13, label - 18)):
             pencil.text((12, middle - 10 + 17 * index), part, font=_font(13), fill=INK)
     for column in range(poses):
         seconds = column * (times - 1) / max(poses - 1, 1) / fps
@@ -159,7 +175,7 @@ def _frames(panels: Sequence[Panel], title: str, size: tuple[int, int], camera: 
         left = index * (size[0] + gap)
         if index:
             pencil.line([(left - gap, head), (left - gap, height - 4)], fill=FLOOR, width=gap)
-        caption = _fit(panel.caption, 15, size[0] - 8)
+        caption = _fit(_subscript(panel.caption), 15, size[0] - 8)
         pencil.text((left + size[0] / 2, head + size[1] + 4), caption, font=_font(15), fill=INK, anchor="mt")
     palette = _palette()
     frames = []
@@ -289,6 +305,11 @@ def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(folder / name), size, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _subscript(text: str) -> str:
+    """Set the name D_r with the font's own small r."""
+    return text.replace("D_r", "D\u1d63")
 
 
 def _fit(text: str, size: int, width: int) -> str:

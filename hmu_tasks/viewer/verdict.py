@@ -7,9 +7,10 @@ from typing import Any
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.viewer.attacks import Attacks, rate
 from hmu_tasks.viewer.costs import CostRow, cost_words
+from hmu_tasks.viewer.decision import Judged
 from hmu_tasks.viewer.ranking import Ranking
 from hmu_tasks.viewer.summary import name_of
-from hmu_tasks.viewer.table import CLOSURE, LOSS, Cell, Record, Selection, find, worse_classifier
+from hmu_tasks.viewer.table import CLASSIFIERS, CLOSURE, LOSS, Cell, Record, Selection, find, worse_classifier
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,12 @@ def verdict(
     ranking: Ranking | None = None,
     attacks: Attacks | None = None,
     cost: CostRow | None = None,
+    gate: Judged | None = None,
 ) -> Verdict:
     """Summarise the selected edit: forgetting, attacks, retention, and harmless prompts.
 
-    selection: the leading method; ranking: gives its rank among the others. Metrics that were not measured are
+    selection: the leading method; ranking: gives its rank among the others; gate: the decision on it, which colours the
+    tiles. Metrics that were not measured are
     left out; missing attacks are reported.
     """
 
@@ -80,6 +83,7 @@ def verdict(
                 tile,
                 _percent(now),
                 context + (f"; flagged {_percent(flagged, short=True)}" if flagged else ""),
+                gate.met(*(f"forgotten forget/{one.rate}" for one in CLASSIFIERS)) if gate else None,
             )
         )
         break
@@ -102,10 +106,10 @@ def verdict(
             f"Forgetting: unknown, because there are neither action labels nor D_r to measure {concept} with."
         )
     if attacks is not None:
-        sentence, found = _attacked(attacks, selection, concept, left)
+        sentence, found = _attacked(attacks, selection, concept, left, gate)
         sentences.append(sentence)
         tiles += [found] if found else []
-    _retained(records, selection, sentences, tiles)
+    _retained(records, selection, sentences, tiles, gate)
     words = cost_words(cost)
     if words:
         sentences[-1] += f" The edit {words}."
@@ -134,7 +138,7 @@ def _place(ranking: Ranking | None, selection: Selection) -> str:
 
 
 def _attacked(
-    attacks: Attacks, selection: Selection, concept: str, left: Cell | None
+    attacks: Attacks, selection: Selection, concept: str, left: Cell | None, gate: Judged | None
 ) -> tuple[str, Tile | None]:
     """Summarise the rate on plain prompts and under the most successful attack."""
     column = (selection.method, selection.strength)
@@ -156,11 +160,20 @@ def _attacked(
     )
     context = worst.label + (f"; D_r {rate(retrain)} %" if retrain else "")
     largest = attacks.largest.get(column, mine)
-    return sentence, Tile("worst attack", f"{100 * largest.mean:.0f} ±{100 * largest.half:.0f} %", context)
+    return sentence, Tile(
+        "worst attack",
+        f"{100 * largest.mean:.0f} ±{100 * largest.half:.0f} %",
+        context,
+        gate.met("probe ") if gate else None,
+    )
 
 
 def _retained(
-    records: Sequence[Record], selection: Selection, sentences: list[str], tiles: list[Tile]
+    records: Sequence[Record],
+    selection: Selection,
+    sentences: list[str],
+    tiles: list[Tile],
+    gate: Judged | None,
 ) -> None:
     """Add the retain metrics: loss of R@1, paired with the original, and FID."""
 
@@ -172,23 +185,22 @@ def _retained(
     fid, fid_before = cell("fid", selection.method), cell("fid", "original")
     if kept and full and loss:
         lost = f"{loss.mean + 0.0:.3f} ±{loss.half:.3f}"
-        good = None if selection.limit is None else loss.low <= selection.limit
         start, end = f"{full.mean:.3f}", f"{kept.mean:.3f}"
         moves = f"{'falls' if loss.mean > 0 else 'rises'} from {start} to {end}"
         if start == end:
             moves = f"stays at {end}"
-        limit = ""
-        if selection.limit is not None:
-            limit = f", {'not shown to exceed' if good else 'more than'} the limit of {selection.limit:g}"
-        sentences.append(
-            f"Retention: on retain prompts R@1 {moves} (loss {lost}{limit})" + _fid(fid_before, fid)
-        )
-        context = f"from {full.mean:.3f} to {kept.mean:.3f}" + (
-            f"; limit {selection.limit:g}" if selection.limit is not None else ""
-        )
-        tiles.append(Tile("retain R@1 lost", lost, context, good))
+        sentences.append(f"Retention: on retain prompts R@1 {moves} (loss {lost})" + _fid(fid_before, fid))
+        good = gate.met("kept retain/r1") if gate else None
+        tiles.append(Tile("retain R@1 lost", lost, f"from {full.mean:.3f} to {kept.mean:.3f}", good))
     if fid and fid_before:
-        tiles.append(Tile("retain FID", f"{fid.mean:.2f} ±{fid.half:.2f}", f"original {fid_before.mean:.2f}"))
+        tiles.append(
+            Tile(
+                "retain FID",
+                f"{fid.mean:.2f} ±{fid.half:.2f}",
+                f"original {fid_before.mean:.2f}",
+                gate.met("kept retain/fid") if gate else None,
+            )
+        )
 
 
 def _harmed(records: Sequence[Record], selection: Selection, concept: str, attacks: Attacks | None) -> str:

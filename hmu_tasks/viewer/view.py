@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from hmu_tasks.viewer.attacks import Attacks, attack_grids, attacks
 from hmu_tasks.viewer.costs import CostRow, cost_grid
+from hmu_tasks.viewer.decision import DecisionView, decide_view
 from hmu_tasks.viewer.grid import Grid, grid_markdown, grid_text, wrap
 from hmu_tasks.viewer.inputs import ReportInputs
 from hmu_tasks.viewer.ranking import Ranking, rank
@@ -24,6 +25,7 @@ class ModelView:
     ranking: Ranking
     summary: Summary
     attacks: Attacks
+    decision: DecisionView
     verdict: Verdict
     ranking_grid: Grid | None
     cost_grid: Grid | None
@@ -57,8 +59,12 @@ def _view(inputs: ReportInputs, model: str) -> ModelView:
     found = attacks(inputs.probes, order, model=model)
     costs = _costs(inputs, model, order)
     summary = summarise(inputs.records, lead, order)
+    decision = decide_view(
+        inputs.decisions, inputs.records, ranking, found, model=model, concept=inputs.concept
+    )
     return ModelView(
         model=model,
+        decision=decision,
         lead=lead,
         selections=order,
         ranking=ranking,
@@ -70,6 +76,7 @@ def _view(inputs: ReportInputs, model: str) -> ModelView:
             concept=inputs.concept,
             ranking=ranking,
             attacks=found,
+            gate=decision.judged[0] if decision.judged else None,
             cost=next(
                 (cost for cost in costs if (cost.method, cost.strength) == (lead.method, lead.strength)), None
             ),
@@ -90,11 +97,13 @@ def _costs(inputs: ReportInputs, model: str, order: tuple[Selection, ...]) -> li
 
 
 def text(found: list[ModelView]) -> str:
-    """Write all models' verdicts and tables for a terminal."""
+    """Write all models' decisions, verdicts and tables for a terminal."""
     parts = []
     for view in found:
         head = [f"{view.name}\n{'═' * len(view.name)}\n"] if len(found) > 1 else []
-        said = "\n".join(wrap(sentence) for sentence in view.verdict.sentences) + "\n"
+        said = (
+            "\n".join(wrap(sentence) for sentence in (view.decision.sentence, *view.verdict.sentences)) + "\n"
+        )
         results = "\n".join(grid_text(grid) for grid in summary_grids(view.summary))
         notes = "\n".join(wrap(one) for one in (view.warning, view.note) if one) + "\n"
         parts.append("\n".join([*head, said, results, notes, *(grid_text(grid) for grid in view.grids)]))
@@ -106,7 +115,10 @@ def markdown(found: list[ModelView]) -> str:
     parts = []
     for view in found:
         head = [f"## {view.name}\n"] if len(found) > 1 else []
-        said = "\n".join(f"- {sentence}" for sentence in view.verdict.sentences) + "\n"
+        said = (
+            "\n".join(f"- {sentence}" for sentence in (view.decision.sentence, *view.verdict.sentences))
+            + "\n"
+        )
         results = "\n".join(grid_markdown(grid) for grid in summary_grids(view.summary))
         notes = "\n\n".join(one for one in (view.warning, view.note) if one) + "\n"
         parts.append("\n".join([*head, said, results, notes, *(grid_markdown(grid) for grid in view.grids)]))

@@ -86,7 +86,7 @@ def test_the_examples_of_the_docs_work_together(tmp_path: Path, monkeypatch: pyt
     speeds = records[records["metric"] == "root_speed"]
     assert {"forget", "retain"} <= set(speeds["split"])
     assert (speeds["mean"] > 0).all()
-    summary = (paths.REPORTS / "summary.txt").read_text(encoding="utf-8")
+    summary = (paths.REPORTS / "tables.txt").read_text(encoding="utf-8")
     (head,) = [line for line in summary.splitlines() if line.startswith("motion quality")]
     assert "speed → D_r" in head
     page = (paths.REPORTS / "index.html").read_text(encoding="utf-8")

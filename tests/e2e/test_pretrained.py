@@ -151,7 +151,7 @@ def test_without_a_retrained_model_the_report_says_why_no_gap_is_closed(root: Pa
     assert selection["metric"] == "strength"
     reason = "no gap closure because there is no D_r: no model retrained on the retain set is published"
     assert reason in selection["reason"]
-    assert reason in " ".join((root / "reports/summary.txt").read_text(encoding="utf-8").split())
+    assert reason in " ".join((root / "reports/tables.txt").read_text(encoding="utf-8").split())
     assert read(root / paths.evaluation("momask", "retrain") / "metrics.json") == []
 
 

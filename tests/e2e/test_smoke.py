@@ -40,7 +40,16 @@ def test_everything_runs_to_the_report_and_prints_the_table(finished: Finished) 
     assert "\nReport: file:///" in finished.output
     assert finished.project.temporary() == []
     assert Counter(path.name for path in (root / "reports").iterdir()) >= Counter(
-        ["benchmark.csv", "benchmark.json", "benchmark.md", "index.html", "summary.txt", "plots", "gifs"]
+        [
+            "benchmark.csv",
+            "benchmark.json",
+            "benchmark.md",
+            "index.html",
+            "summary.txt",
+            "tables.txt",
+            "plots",
+            "gifs",
+        ]
     )
     assert len(list((root / "reports" / "gifs").glob("*.gif"))) > 0
 
@@ -50,10 +59,13 @@ def test_again_nothing_runs_and_the_table_is_printed(finished: Finished) -> None
     output = finished.project.good("make", "repro")
     assert executed(output) == []
     table = finished.project.good("python", "-m", "hmu_tasks", "table")
-    assert table == (finished.project.root / "reports" / "summary.txt").read_text(encoding="utf-8") + (
-        f"\nReport: {(finished.project.root / 'reports' / 'index.html').as_uri()}\n"
+    reports = finished.project.root / "reports"
+    assert table == (reports / "summary.txt").read_text(encoding="utf-8") + (
+        f"All tables: python -m hmu_tasks table --all\nReport: {(reports / 'index.html').as_uri()}\n"
     )
     assert output.endswith(table)
+    assert len(table.splitlines()) <= 25
+    assert max(len(line) for line in table.splitlines()[:-1]) <= 100
     assert re.search(r"^original +", table, re.MULTILINE)
     assert time.monotonic() - started < finished.seconds
 

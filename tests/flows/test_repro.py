@@ -7,6 +7,7 @@ import time
 import pytest
 from toy_project import STAGES, Project
 
+from flows.engine import terminal
 from flows.engine.graph import Stage, is_chain
 from flows.repro import default_jobs
 
@@ -30,7 +31,7 @@ def interrupt(project: Project, *, stages: int) -> None:
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
-    assert output.splitlines()[-1] == "stopped; what was finished stays usable, start again to go on"
+    assert output.splitlines()[-1] == terminal.STOPPED
     assert "Traceback" not in output
     assert project.processes() == []
 
@@ -67,9 +68,10 @@ def test_interrupted_gone_on_with_and_nothing_left_to_do(project: Project) -> No
         "unlearn@b FAILED",
     ):
         assert said in output
-    assert "\nunlearn@b failed:\n" in output
+    assert "unlearn@b FAILED after" in output
     assert "\n  unlearn-b is broken on purpose\n" in output
-    assert output.endswith("\n1 of 6 stages failed: unlearn@b; not started as a result: report\n")
+    assert "\n  unlearn-b is broken on purpose\n" in output
+    assert output.endswith("\n1 of 6 stages failed: unlearn@b; 1 not started as a result\n")
     assert project.processes() == []
 
     (project.side / "fail-unlearn-b").unlink()

@@ -45,6 +45,16 @@ def model(packed: Path) -> Any:
     return mlflow.pyfunc.load_model(str(packed), model_config={"device": "cpu"})
 
 
+def test_a_motion_says_its_rate_and_its_joints(model: Any) -> None:
+    table = pd.DataFrame(ROWS).iloc[:1]
+    (plain,) = model.predict(table)
+    (found,) = model.predict(table, params={"output": "motion"})
+    assert found["fps"] == 20.0
+    assert found["names"][0] == "pelvis"
+    assert len(found["names"]) == 22
+    np.testing.assert_allclose(found["joints"], plain)
+
+
 def test_it_draws_what_was_evaluated(finished: Path, model: Any) -> None:
     import torch
 
@@ -116,7 +126,7 @@ def test_what_is_not_allowed_is_told(model: Any, change: dict[str, Any], words: 
     ("data", "params", "words"),
     [
         (pd.DataFrame(ROWS), {"otput": "bvh"}, "unknown parameter 'otput'; this model knows output"),
-        (pd.DataFrame(ROWS), {"output": "mp4"}, "choose one of joints, features, bvh"),
+        (pd.DataFrame(ROWS), {"output": "mp4"}, "choose one of joints, motion, features, bvh"),
         (pd.DataFrame(ROWS).drop(columns="seed"), None, "the column seed is missing"),
         (pd.DataFrame(ROWS).iloc[:0], None, "0 prompts were given"),
         (pd.concat([pd.DataFrame(ROWS)] * 5000), None, "10000 prompts were given; one request takes 1 to 64"),

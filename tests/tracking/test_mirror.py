@@ -59,6 +59,8 @@ def test_children_share_one_parent_and_show_what_the_files_hold(root: Path) -> N
     assert set(runs["status"]) == {"FINISHED"}
     assert parent["tags"]["hmu.pipeline"].startswith("lock-")
     assert parent["tags"]["mlflow.source.name"] == "dvc repro"
+    assert parent["metrics"] == {"gap_closed/lcr momask": 0.5}
+    assert {"evaluate.repeats": "2", "train.tokenizer.steps": "4"}.items() <= parent["params"].items()
     by_step = {run["step"]: run for run in children.to_dict("records")}
     training = by_step["train"]
     assert training["name"] == "tokenizer-full"
@@ -86,6 +88,21 @@ def test_children_share_one_parent_and_show_what_the_files_hold(root: Path) -> N
     )
     assert by_step["ingest"]["metrics"] == {"clips": 40.0, "splits.train": 30.0}
     assert all(len(run["tags"]["mlflow.note.content"]) > 40 for run in runs.to_dict("records"))
+
+
+def test_what_stands_beside_real_motions_has_names_of_its_own(root: Path) -> None:
+    from hmu_tasks.tracking.content import Finished, content_of
+
+    rows = [
+        {"split": "forget", "metric": "fid", "method": method, "strength": None, "mean": mean}
+        for method, mean in (("real", 0.0), ("reconstruction-full", 2.0))
+    ]
+    rows.append({"split": "forget", "metric": "ncs10", "method": "real", "strength": None, "mean": 1.0})
+    folder = Path("runs/evaluate/real/real")
+    folder.mkdir(parents=True)
+    write_json(folder / "metrics.json", rows)
+    one = Finished("evaluate-real", "evaluate", ("real", "real"), folder, "d", {})
+    assert content_of(one).points == [("forget/fid", 0, 0.0), ("reconstruction-full/forget fid", 0, 2.0)]
 
 
 def test_nothing_is_written_twice(root: Path) -> None:

@@ -87,7 +87,11 @@ class Written:
             "evaluate@momask-lcr-0",
             "evaluate momask lcr --training 0",
             "runs/evaluate/0/momask/lcr",
-            {"metrics.json": json.dumps(rows), "selection.json": '{"strength": 2}'},
+            {
+                "metrics.json": json.dumps(rows),
+                "selection.json": '{"strength": 2}',
+                "headline.json": '{"gap_closed": 0.5, "forget_fid": 2.0}',
+            },
             params={"run.dataset": "synthetic", "run.concept": "violence", "evaluate": {"repeats": 2}},
         )
 

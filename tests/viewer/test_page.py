@@ -11,6 +11,7 @@ from fake_report import SELECTION, make_history, make_inputs, make_records
 from hmu_tasks.metrics.comparisons import with_comparisons
 from hmu_tasks.report import write_report
 from hmu_tasks.viewer import page
+from hmu_tasks.viewer.decision import Judged
 from hmu_tasks.viewer.inputs import ReportInputs
 from hmu_tasks.viewer.summary import note, summarise
 from hmu_tasks.viewer.verdict import verdict
@@ -18,6 +19,7 @@ from hmu_tasks.viewer.view import views
 
 VOID = {"meta", "link", "img", "input", "br"}
 SECTIONS = [
+    "decision",
     "verdict",
     "ranking",
     "results",
@@ -120,6 +122,7 @@ def test_missing_inputs_leave_their_sections_out():
     bare = make_inputs(violence=False, probes=False, full=False)
     reader = Reader(page.render_page(bare, page.draw_plots(bare), page.draw_animations(bare)))
     assert reader.sections == [
+        "decision",
         "verdict",
         "ranking",
         "results",
@@ -152,7 +155,7 @@ def test_without_labels_and_gold_forgetting_is_unknown():
 def test_no_records_at_all_still_make_a_page():
     empty = ReportInputs("humanml3d", "violence", [], SELECTION)
     reader = Reader(page.render_page(empty, page.draw_plots(empty), {}))
-    assert reader.sections == ["verdict", "ranking", "results", "protocol", "reproduction"]
+    assert reader.sections == ["decision", "verdict", "ranking", "results", "protocol", "reproduction"]
 
 
 def test_verdict_reports_forgetting_and_retention():
@@ -161,11 +164,13 @@ def test_verdict_reports_forgetting_and_retention():
     words = " ".join(found.sentences)
     assert words.startswith("Forgetting: LCR (K = 16) lowers the share of motions that show violence on 440")
     assert "Retention: on retain prompts R@1 falls from" in words
-    assert "not shown to exceed the limit of 0.03" in words
-    assert [tile.good for tile in found.tiles] == [None, None, True, None]
+    assert [tile.good for tile in found.tiles] == [None] * 4
+    clauses = {"forgotten forget/violence_corrected": True, "kept retain/r1": False, "kept retain/fid": True}
+    judged = Judged(SELECTION, False, ("R@1 on retain prompts: worse",), clauses)
+    coloured = verdict(records, SELECTION, concept="violence", gate=judged)
+    assert [tile.good for tile in coloured.tiles] == [True, None, False, True]
     old = with_comparisons(make_records(old=True))
     missed = verdict(old, dataclasses.replace(SELECTION, strength=64, met=False), concept="violence")
-    assert "more than the limit" in " ".join(missed.sentences)
     assert "No strength was eligible" in missed.sentences[-1]
 
 
@@ -214,7 +219,7 @@ def test_models_have_their_own_blocks_and_tabs(text):
 def test_heat_map_tells_rate_interval_and_prompts_of_every_cell(text):
     assert 'title="vector by gradient, LCR, K = 16: 54 (44 to 64) %, n = 48"' in text
     assert 'title="benign, original' not in text  # not measured there, so that the column is left out
-    assert re.search(r'class="cell much most" style="--p:96%"', text)
+    assert re.search(r'class="cell" style="--p:96%"', text)
 
 
 def test_few_motions_are_warned_of(text, inputs):
@@ -227,7 +232,7 @@ def test_few_motions_are_warned_of(text, inputs):
 def test_old_records_and_no_probes_still_make_a_report(tmp_path):
     old = ReportInputs("synthetic", "violence", with_comparisons(make_records(old=True)), SELECTION)
     write_report(old, tmp_path)
-    assert "LCR, K = 64" not in (tmp_path / "summary.txt").read_text(encoding="utf-8")
+    assert "LCR, K = 64" not in (tmp_path / "tables.txt").read_text(encoding="utf-8")
 
 
 def test_report_folder_is_the_same_twice(tmp_path, inputs):

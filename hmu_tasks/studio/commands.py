@@ -1,0 +1,77 @@
+"""The commands `generate` and `demo`; heavy imports stay inside them."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.runtime.loading import quick_imports
+
+app = typer.Typer()
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="what the person does, in English")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="original, retrain, a method of run.methods or champion; may be given several times"
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="where to write, without ending")] = Path("clip"),
+    length: Annotated[
+        float | None, typer.Option(help="seconds; default: the model's own, or 5 where it has none")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same motion")] = 0,
+) -> None:
+    """Generate a motion for a prompt and write it as NPZ, BVH, GIF and MP4.
+
+    Without --model: the registry's champion, or else the first of run.methods,
+    and the original beside it. A score above the
+    classifier's threshold means that the motion is flagged.
+    """
+    with quick_imports():
+        from hmu_tasks.config.params import load
+        from hmu_tasks.studio import files
+        from hmu_tasks.studio.motions import check_prompt
+        from hmu_tasks.studio.opening import open_here
+        from hmu_tasks.studio.sources import defaults, named
+
+    check_prompt(prompt)
+    if not out.name or out.is_dir() or not out.parent.is_dir():
+        raise HmuError(
+            f"--out {out} must be a file's path without ending in an existing folder, such as clip"
+        )
+    params = load()
+    with tempfile.TemporaryDirectory() as scratch:
+        studio, known = open_here(params, Path(scratch))
+        chosen = named(known, model or defaults(known))
+        motions = [studio.generate(one, prompt, seconds=length, seed=seed) for one in chosen]
+    for one in motions:
+        said = f"{one.source.label}: {len(one.joints) / one.fps:.1f} s"
+        if one.curve is not None:
+            verdict = f"{'' if one.curve.flagged else 'not '}flagged as {params.run.concept}"
+            said += f", {verdict} (score {one.curve.peak:.2f}, threshold {one.curve.threshold:.2f})"
+        sys.stdout.write(f"{said}\n")
+    for place in files.write_files(motions, prompt, out):
+        sys.stdout.write(f"{place}\n")
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="on 127.0.0.1")] = 8350,
+) -> None:
+    """Serve a page on this machine on which prompts can be typed and models compared; Ctrl-C ends it."""
+    with quick_imports():
+        from hmu_tasks.config.params import load
+        from hmu_tasks.studio.opening import open_here
+        from hmu_tasks.studio.serving import serve
+
+    params = load()
+    with tempfile.TemporaryDirectory() as scratch:
+        studio, known = open_here(params, Path(scratch))
+        serve(studio, known, concept=params.run.concept, port=port)

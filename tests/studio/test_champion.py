@@ -1,0 +1,39 @@
+"""The registry's champion is the first choice, out of the run's bundles or downloaded."""
+
+from pathlib import Path
+
+import pytest
+from registered_world import NAME, easy_params
+
+from hmu_tasks.registry import promote, publish
+from hmu_tasks.registry.versions import open_registry
+from hmu_tasks.studio.champion import with_champion
+from hmu_tasks.studio.sources import defaults, sources
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")
+
+
+def test_the_champion_comes_first_from_the_run_or_downloaded(
+    measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    known = sources(easy_params())
+    assert with_champion(known, tmp_path) == known  # no store
+    publish.run(easy_params(), "momask", "lcr")
+    assert with_champion(known, tmp_path) == known  # no champion
+    registry = open_registry(Path(), NAME)
+    promote.promote(registry, promote.propose(registry), who="a test", why="it passed")
+
+    found = with_champion(known, tmp_path)
+    assert found[1:] == known
+    assert found[0].name == "champion"
+    lcr = next(one for one in known if one.name == "lcr")
+    assert (found[0].digest, found[0].folder) == (lcr.digest, lcr.folder)
+    assert defaults(found) == ["champion", "original"]
+
+    alone = [one for one in known if one.name != "lcr"]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    downloaded = with_champion(alone, scratch)[0]
+    assert downloaded.folder.is_relative_to(scratch)
+    assert (downloaded.folder / "bundle.json").exists()
