@@ -36,6 +36,7 @@ def generate(
     """
     with quick_imports():
         from hmu_tasks.config.params import load
+        from hmu_tasks.runtime import paths
         from hmu_tasks.studio import files
         from hmu_tasks.studio.motions import check_prompt
         from hmu_tasks.studio.opening import open_here
@@ -47,6 +48,7 @@ def generate(
             f"--out {out} must be a file's path without ending in an existing folder, such as clip"
         )
     params = load()
+    paths.work_on(params.training(None))
     with tempfile.TemporaryDirectory() as scratch:
         studio, known = open_here(params, Path(scratch))
         chosen = named(known, model or defaults(known))
@@ -68,10 +70,12 @@ def demo(
     """Serve a page on this machine on which prompts can be typed and models compared; Ctrl-C ends it."""
     with quick_imports():
         from hmu_tasks.config.params import load
+        from hmu_tasks.runtime import paths
         from hmu_tasks.studio.opening import open_here
         from hmu_tasks.studio.serving import serve
 
     params = load()
+    paths.work_on(params.training(None))
     with tempfile.TemporaryDirectory() as scratch:
         studio, known = open_here(params, Path(scratch))
         serve(studio, known, concept=params.run.concept, port=port)
