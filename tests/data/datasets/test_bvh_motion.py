@@ -8,8 +8,9 @@ import pytest
 from tiny_bvh import OFFSETS, bvh_text, offset_of, wave, write_bvh
 
 from hmu_tasks.data.datasets.bvh import name_maps
-from hmu_tasks.data.datasets.bvh.motion import BODY, convert, resample, starts_with_t_pose
+from hmu_tasks.data.datasets.bvh.motion import convert, resample, starts_with_t_pose
 from hmu_tasks.data.datasets.bvh.reader import read
+from hmu_tasks.data.datasets.smpl.joints import BODY
 from hmu_tasks.data.motion.features import from_joints, mirror_joints, to_joints
 from hmu_tasks.data.motion.recovery import root_path
 from hmu_tasks.data.motion.skeleton import JOINTS, PARENTS
