@@ -63,10 +63,14 @@ def ingest() -> None:
     kitml      data/raw/kitml
       the same files                 (frames, 251) numbers, 12.5 fps
     motionx    data/raw/motionx
-      motion_data/vector_263/ID.npy  (frames, 263) numbers, 30 fps
+      motion_data/smplx_322/ID.npy   (frames, 322) parameters of SMPL-X, 30 fps;
+                                     or vector_263/ID.npy, 263 features
       texts/semantic_labels/ID.txt   captions, with or without tokens
       train.txt val.txt test.txt     ids such as humanml/000123
-      or HumanML3D's folder names; SMPL-X parameters: convert them first
+      or HumanML3D's folder names
+    from AMASS data/raw/amass        (python -m hmu_tasks preset humanml3d-amass)
+      archives as downloaded or unpacked folders, at any depth
+      a clone of HumanML3D's repository: index.csv, texts, lists
     synthetic  nothing: generated into data/raw/synthetic
 
     Damaged or incomplete clips (ids without motion or text, NaN, one-frame

@@ -9,11 +9,13 @@ frame rate instead of always 20 fps.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmu_tasks.data.clips.arrays import as_features, read_array
 from hmu_tasks.data.clips.clips import SPLITS, Actions, Caption, Clip, OnBad, Skipped
@@ -33,6 +35,8 @@ class Source:
 
     folder: holds the split lists, Mean.npy and Std.npy. motions, texts: folders of ID.npy and ID.txt.
     bare_captions: a text line may be a caption alone. widths: hints for features of other widths, for error messages.
+    converter: of motions that are no features, (files, longest) -> for each in order features, a number of frames that
+    is out of the limits, or an error.
     """
 
     folder: Path
@@ -42,6 +46,7 @@ class Source:
     fps: float = 20.0
     bare_captions: bool = False
     widths: Mapping[int, str] = field(default_factory=dict)
+    converter: Callable[[Sequence[Path], int], Iterator[Any]] | None = None
 
 
 def check_inside(file: Path, root: Path) -> None:
@@ -84,6 +89,7 @@ class RawFolder:
         self._listed = {split: self._read_split(split) for split in SPLITS}
         self._known = {raw_id for ids in self._listed.values() for raw_id in ids}
         self._stopped = False
+        self._converted: Iterator[Any] = iter(())
 
     def __len__(self) -> int:
         """Number of ids in the split files."""
@@ -118,6 +124,7 @@ class RawFolder:
         seen: set[str] = set()
         clip_ids: set[str] = set()
         done, total = 0, len(self)
+        self._converted = self._convert()
         for split, ids in self._listed.items():
             for raw_id in ids:
                 if raw_id in seen:
@@ -141,7 +148,10 @@ class RawFolder:
         motion = self._inside(self.source.motions, raw_id, ".npy")
         text = self._inside(self.source.texts, raw_id, ".txt")
         try:
-            array = read_array(motion)
+            array = read_array(motion) if self.source.converter is None else self._next_converted()
+            if isinstance(array, int):
+                self._fits(raw_id, array)
+                return None
             features = as_features(array, self.source.layout.width)
         except FileNotFoundError:
             return self._bad(raw_id, "no motion", f"{self._name(motion)} is missing")
@@ -177,6 +187,20 @@ class RawFolder:
                     fps=self.source.fps,
                 )
         return None
+
+    def _convert(self) -> Iterator[Any]:
+        """Start converting the motions of all ids, each once, in the order of the split files."""
+        if self.source.converter is None:
+            return iter(())
+        ids = dict.fromkeys(raw_id for listed in self._listed.values() for raw_id in listed)
+        files = [self._inside(self.source.motions, raw_id, ".npy") for raw_id in ids]
+        return self.source.converter(files, self.max_frames)
+
+    def _next_converted(self) -> NDArray[Any] | int:
+        found: NDArray[Any] | int | Exception = next(self._converted)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _captions(self, raw_id: str, file: Path) -> list[Caption]:
         try:
