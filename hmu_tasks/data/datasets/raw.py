@@ -21,6 +21,7 @@ from hmu_tasks.data.clips.arrays import as_features, read_array
 from hmu_tasks.data.clips.clips import SPLITS, Actions, Caption, Clip, OnBad, Skipped
 from hmu_tasks.data.clips.labels import read_actions, read_labels
 from hmu_tasks.data.datasets.caption_files import parse_line, read_lines
+from hmu_tasks.data.datasets.links import check_inside
 from hmu_tasks.data.motion.layout import HUMANML3D, Layout
 from hmu_tasks.data.motion.normalisation import Statistics
 from hmu_tasks.runtime.errors import ConfigError, DataError
@@ -47,16 +48,6 @@ class Source:
     bare_captions: bool = False
     widths: Mapping[int, str] = field(default_factory=dict)
     converter: Callable[[Sequence[Path], int], Iterator[Any]] | None = None
-
-
-def check_inside(file: Path, root: Path) -> None:
-    """Raise DataError if `file`, links followed, is outside the resolved folder `root` or a circular link."""
-    try:
-        inside = file.resolve().is_relative_to(root)
-    except (OSError, RuntimeError):  # a circular link
-        inside = False
-    if not inside:
-        raise DataError(f"{file} is a link that leads out of its folder; put the file itself there")
 
 
 class RawFolder:
@@ -87,7 +78,7 @@ class RawFolder:
         self._labels = source.folder / "labels"
         self._roots = {part: part.resolve() for part in (source.motions, source.texts, self._labels)}
         self._listed = {split: self._read_split(split) for split in SPLITS}
-        self._known = {raw_id for ids in self._listed.values() for raw_id in ids}
+        self._known = {raw_id: split for split, ids in self._listed.items() for raw_id in ids}
         self._stopped = False
         self._converted: Iterator[Any] = iter(())
 
@@ -131,6 +122,11 @@ class RawFolder:
                     self._bad(raw_id, "listed twice", f"{split}.txt names it again; keep it in one split")
                 else:
                     seen.add(raw_id)
+                    twin = self._mirrored(raw_id, raw_id)
+                    if twin is not None and self._known[twin] != split:
+                        self._bad(raw_id, "twin apart", f"{split}.txt names it, but not its original {twin}")
+                        self._skip_converted()
+                        continue
                     for clip in self._clips_of(raw_id, split):
                         if clip.clip_id in clip_ids:
                             self._bad(raw_id, "listed twice", f"two clips would be called {clip.clip_id}")
@@ -159,6 +155,15 @@ class RawFolder:
             return self._bad(raw_id, "bad motion", f"{self._name(motion)} {error}{self._hint(motion)}")
         if len(features) < 2:
             return self._bad(raw_id, "one frame", f"{self._name(motion)} holds a pose, not a motion")
+        contacts = features[:, self.source.layout.contacts]
+        odd = ~np.isin(contacts, (0, 1)).all(axis=1)
+        if odd.any():
+            return self._bad(
+                raw_id,
+                "bad motion",
+                f"{self._name(motion)} has foot contacts other than 0 and 1, first in frame {int(odd.argmax())}; "
+                "features must not be normalised",
+            )
         if array.dtype != np.float32:
             self.converted.setdefault(array.dtype.name, []).append(raw_id)
         if not self._fits(raw_id, len(features)):
@@ -201,6 +206,9 @@ class RawFolder:
         if isinstance(found, Exception):
             raise found
         return found
+
+    def _skip_converted(self) -> None:
+        next(self._converted, None)
 
     def _captions(self, raw_id: str, file: Path) -> list[Caption]:
         try:

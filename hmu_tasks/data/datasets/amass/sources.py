@@ -8,7 +8,7 @@ from hmu_tasks.data.clips.clips import SPLITS
 from hmu_tasks.data.datasets.amass import archives
 from hmu_tasks.data.datasets.amass.index import is_index
 from hmu_tasks.data.datasets.amass.names import Key, is_archive, is_motion, key_of
-from hmu_tasks.data.datasets.raw import check_inside
+from hmu_tasks.data.datasets.links import check_inside
 from hmu_tasks.runtime.errors import DataError
 
 

@@ -1,6 +1,7 @@
 """The captions table beside the BVH files: a CSV file with the columns file, caption and split."""
 
 import csv
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
@@ -77,7 +78,7 @@ def _path(value: str, where: str) -> PurePosixPath:
 
 
 def _caption(value: str, where: str) -> str:
-    text = " ".join(value.split())
+    text = unicodedata.normalize("NFC", " ".join(value.split()))
     if not words_of(text):
         raise DataError(f"{where}: caption {text!r} has no word; write one or remove the row")
     if "#" in text:

@@ -17,7 +17,7 @@ from hmu_tasks.data.datasets.bvh.captions import Entry, read_table
 from hmu_tasks.data.datasets.bvh.motion import Motion, Units, Up, convert
 from hmu_tasks.data.datasets.bvh.name_maps import named
 from hmu_tasks.data.datasets.bvh.reader import read
-from hmu_tasks.data.datasets.raw import check_inside
+from hmu_tasks.data.datasets.links import check_inside
 from hmu_tasks.data.datasets.smpl.joints import BODY
 from hmu_tasks.data.motion.features import from_joints, mirror_joints
 from hmu_tasks.runtime.errors import DataError
