@@ -1,5 +1,8 @@
 """`python -m hmu_tasks <step>`: the command line, one command per step; heavy imports stay inside the commands."""
 
+import hmu_tasks.runtime.interpreter  # noqa: F401 before all that the system's Python may lack
+
+# isort: split
 import functools
 import os
 import sys
@@ -11,6 +14,7 @@ import typer
 
 from hmu_tasks.methods import METHODS
 from hmu_tasks.metrics.records import ENDS
+from hmu_tasks.runtime.environment import prepare
 from hmu_tasks.runtime.errors import HmuError, remedy
 from hmu_tasks.runtime.loading import quick_imports
 from hmu_tasks.runtime.threads import limit_threads
@@ -322,6 +326,7 @@ def preset(
 def main() -> None:
     """Run a command; errors that the user can fix are printed as one message without a traceback."""
     try:
+        prepare()
         limit_threads()
         app()
     except HmuError as error:
