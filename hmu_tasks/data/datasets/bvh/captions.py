@@ -8,6 +8,7 @@ from typing import Final
 
 from hmu_tasks.data.clips.clips import SPLITS
 from hmu_tasks.data.clips.words import words_of
+from hmu_tasks.data.datasets.bvh.reader import OTHERS
 from hmu_tasks.data.datasets.caption_files import read_lines
 from hmu_tasks.runtime.errors import DataError
 
@@ -69,7 +70,7 @@ def read_table(table: Path) -> tuple[Entry, ...]:
 def _path(value: str, where: str) -> PurePosixPath:
     text = value.strip().replace("\\", "/")
     path = PurePosixPath(text)
-    if path.suffix.lower() != ".bvh":
+    if path.suffix.lower() != ".bvh" and path.suffix.lower() not in OTHERS:
         raise DataError(f"{where}: file {value!r} does not end in .bvh")
     # Control characters would break the id lists written from these names.
     if path.is_absolute() or ".." in path.parts or PureWindowsPath(text).anchor or not text.isprintable():

@@ -36,7 +36,8 @@ _LEAST_JUMP: Final = 0.05  # metres, mean over the joints
 class Motion:
     """Canonical joints [F, 22, 3], not yet retargeted or placed, and how the file was interpreted.
 
-    metres: per unit of the file; leg: thigh plus shin in metres; t_pose: whether a leading T-pose was dropped.
+    metres: per unit of the file; leg: thigh plus shin in metres; t_pose: whether a leading T-pose was dropped;
+    assumed: see `grammar.Document`.
     """
 
     joints: Array
@@ -45,6 +46,7 @@ class Motion:
     leg: float
     up: str
     t_pose: bool
+    assumed: tuple[str, ...] = ()
 
 
 def convert(
@@ -59,6 +61,7 @@ def convert(
     metres, leg = _scale(native, units)
     upright, axis = _upright(native * metres, up)
     t_pose = starts_with_t_pose(upright)
+    assumed = recording.assumed
     if t_pose:
         recording = Recording(
             recording.names,
@@ -71,7 +74,7 @@ def convert(
     joints = chosen.pick(sampled.world(), sampled.names) * metres
     joints = _turned(joints) if axis == "z" else joints
     _check_sides(joints)
-    return Motion(joints, chosen.name, metres, leg, axis, t_pose)
+    return Motion(joints, chosen.name, metres, leg, axis, t_pose, assumed)
 
 
 def resample(recording: Recording, fps: float = FPS) -> Recording:

@@ -54,6 +54,7 @@ def write_raw_folder(
     skeleton: str = "auto",
     units: Units = "auto",
     up: Up = "auto",
+    fps: float | None = None,
     mirror: bool = True,
     longest: int = 196,
     on_bad: OnBad = "error",
@@ -62,6 +63,7 @@ def write_raw_folder(
     """Convert the BVH files listed in the captions table into HumanML3D's layout in an existing folder `target`.
 
     folder: of the BVH files; captions: the table, relative to it; skeleton, units, up: see motion.convert;
+    fps: frames per second of files without a usable frame time;
     longest: frames per clip; a longer motion is cut into equal parts "ID.1", "ID.2", ..., each with all its captions;
     on_bad: "error" reads every file and then reports all bad ones, "skip" continues without them.
     `target`/bvh.json records how each file was read, and what was skipped and why. seed is unused, as nothing here is
@@ -82,7 +84,7 @@ def write_raw_folder(
         file = folder / entry.file
         check_inside(file, root)
         try:
-            motion = convert(read(file), skeleton=skeleton, units=units, up=up)
+            motion = convert(read(file, fps=fps), skeleton=skeleton, units=units, up=up)
             parts = [_features(part, mirror=mirror) for part in cut(motion.joints, longest)]
         except FileNotFoundError:
             work.skipped.append(Skipped(str(entry.file), "no motion", f"is missing; {captions} names it"))
@@ -170,6 +172,7 @@ def _write(
         "leg_metres": round(motion.leg, 4),
         "up": motion.up,
         "t_pose_dropped": motion.t_pose,
+        "assumed": list(motion.assumed),
         "clips": clips,
     }
 
