@@ -50,8 +50,7 @@ def ingest() -> None:
     """Read a raw dataset folder (or generate the synthetic one) into data/clips.
 
     run.dataset names the dataset, ingest.source its folder; docs/data.md says
-    where to get each dataset and what its licence asks. Put it in place, then
-    (motionx and kitml in the same way):
+    where to get each dataset and what its licence asks. Put it in place, then:
 
     \b
       python -m hmu_tasks preset humanml3d
@@ -63,18 +62,13 @@ def ingest() -> None:
       new_joint_vecs/ID.npy          (frames, 263) numbers, 20 fps
       texts/ID.txt                   lines caption#word/TAG ...#start#end
       train.txt val.txt test.txt     ids, one per line
-      Mean.npy Std.npy               optional
     kitml      data/raw/kitml
       the same files                 (frames, 251) numbers, 12.5 fps
     motionx    data/raw/motionx
-      motion_data/smplx_322/ID.npy   (frames, 322) parameters of SMPL-X, 30 fps;
-                                     or vector_263/ID.npy, 263 features
+      motion_data/smplx_322/ID.npy   (frames, 322) SMPL-X, or vector_263, 30 fps
       texts/semantic_labels/ID.txt   captions, with or without tokens
       train.txt val.txt test.txt     ids such as humanml/000123
-      or HumanML3D's folder names
-    from AMASS data/raw/amass        (python -m hmu_tasks preset humanml3d-amass)
-      archives as downloaded or unpacked folders, at any depth
-      a clone of HumanML3D's repository: index.csv, texts, lists
+    humanml3d from AMASS in data/raw/amass: preset humanml3d-amass
     synthetic  nothing: generated into data/raw/synthetic
 
     Damaged or incomplete clips (ids without motion or text, NaN, one-frame
@@ -310,6 +304,17 @@ def table() -> None:
         raise HmuError(f"{summary} is missing; run `make repro` (or `dvc repro`) first")
     page = (paths.REPORTS / "index.html").resolve().as_uri()
     sys.stdout.write(f"{summary.read_text(encoding='utf-8')}\nReport: {page}\n")
+
+
+@app.command()
+def skeleton(
+    file: Annotated[Path, typer.Argument(help="a BVH file")],
+    picture: Annotated[Path, typer.Option(help="where the picture goes")] = Path("skeleton.png"),
+) -> None:
+    """Propose a name map for a BVH skeleton, as YAML, and draw its T-pose as mapped."""
+    from hmu_tasks.viewer.skeleton import propose_and_draw
+
+    sys.stdout.write(propose_and_draw(file, picture))
 
 
 @app.command()

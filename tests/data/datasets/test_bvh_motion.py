@@ -183,7 +183,7 @@ def test_a_faulty_map_is_explained(tmp_path, text, message):
 
 def test_unknown_maps_are_named():
     with pytest.raises(
-        ConfigError, match="choose auto, bandai_namco, cmu, cmu_cc3, mixamo, smpl, smpl_short"
+        ConfigError, match="choose auto, bandai_namco, biped, cmu, cmu_asf, cmu_cc3, kinect20, mixamo"
     ):
         name_maps.named("poser")
     with pytest.raises(ConfigError, match=r"is missing; ingest\.bvh\.skeleton"):
