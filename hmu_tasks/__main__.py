@@ -49,8 +49,7 @@ def recorded(step: Callable[P, None]) -> Callable[P, None]:
 def ingest() -> None:
     """Read a raw dataset folder (or generate the synthetic one) into data/clips.
 
-    run.dataset names the dataset, ingest.source its folder; docs/data.md says
-    where to get each dataset and what its licence asks. Put it in place, then:
+    run.dataset names the dataset, ingest.source its folder (docs/data.md):
 
     \b
       python -m hmu_tasks preset humanml3d
@@ -58,23 +57,11 @@ def ingest() -> None:
       dvc repro ingest
 
     \b
-    humanml3d  data/raw/humanml3d
-      new_joint_vecs/ID.npy          (frames, 263) numbers, 20 fps
-      texts/ID.txt                   lines caption#word/TAG ...#start#end
-      train.txt val.txt test.txt     ids, one per line
-    kitml      data/raw/kitml
-      the same files                 (frames, 251) numbers, 12.5 fps
-    motionx    data/raw/motionx
-      motion_data/smplx_322/ID.npy   (frames, 322) SMPL-X, or vector_263, 30 fps
-      texts/semantic_labels/ID.txt   captions, with or without tokens
-      train.txt val.txt test.txt     ids such as humanml/000123
-    humanml3d from AMASS in data/raw/amass: preset humanml3d-amass
-    synthetic  nothing: generated into data/raw/synthetic
+    humanml3d  new_joint_vecs/ID.npy (frames, 263), texts/ID.txt, split lists;
+               or AMASS as downloaded: preset humanml3d-amass
+    motionx    motion_data/smplx_322 or vector_263, texts, split lists
 
-    Damaged or incomplete clips (ids without motion or text, NaN, one-frame
-    files, faulty lines) stop the step with a list of them; ingest.on_bad: skip
-    goes on without them. The step prints how many were left out and why;
-    data/clips/ingest.json names them all.
+    Damaged clips stop the step with a list; ingest.on_bad: skip goes on.
     """
     with quick_imports():
         from hmu_tasks import ingest as step
@@ -315,6 +302,19 @@ def skeleton(
     from hmu_tasks.viewer.skeleton import propose_and_draw
 
     sys.stdout.write(propose_and_draw(file, picture))
+
+
+@app.command()
+def export(
+    clip: Annotated[
+        str, typer.Argument(help="a clip id of data/clips, or a .npy file of features or joints")
+    ],
+    to: Annotated[Path, typer.Option(help="the file to write; .glb or .bvh")] = Path("motion.glb"),
+) -> None:
+    """Write a motion as GLB, which Blender, Windows and web viewers open, or as BVH."""
+    from hmu_tasks.data.clips.export import export as write
+
+    write(clip, to, Path("data/clips"))
 
 
 @app.command()
