@@ -25,7 +25,7 @@ RUN apt-get update \
     && useradd --uid 1000 --gid 1000 --create-home hmu \
     && install --directory --owner hmu --group hmu /workspace
 COPY --from=build /opt/hmu /opt/hmu
-ENV PATH=/opt/hmu/bin:$PATH PYTHONUNBUFFERED=1 HOME=/home/hmu \
+ENV PATH=/opt/hmu/bin:$PATH PYTHONUNBUFFERED=1 HOME=/home/hmu LOGNAME=hmu \
     DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 USER hmu
 # The checkout is mounted here: its own code runs, the image brings what that needs.

@@ -1,5 +1,8 @@
 """`python -m hmu_tasks <step>`: the command line, one command per step; heavy imports stay inside the commands."""
 
+import hmu_tasks.runtime.interpreter  # noqa: F401 before all that the system's Python may lack
+
+# isort: split
 import functools
 import os
 import sys
@@ -11,6 +14,7 @@ import typer
 
 from hmu_tasks.methods import METHODS
 from hmu_tasks.metrics.records import ENDS
+from hmu_tasks.runtime.environment import prepare
 from hmu_tasks.runtime.errors import HmuError, remedy
 from hmu_tasks.runtime.loading import quick_imports
 from hmu_tasks.runtime.threads import limit_threads
@@ -62,9 +66,7 @@ def working_on(training: int | None) -> "Params":
 def ingest() -> None:
     """Read a raw dataset folder (or generate the synthetic one) into data/clips.
 
-    run.dataset names the dataset, ingest.source its folder; docs/data.md says
-    where to get each dataset and what its licence asks. Put it in place, then
-    (motionx and kitml in the same way):
+    run.dataset names the dataset, ingest.source its folder (docs/data.md):
 
     \b
       python -m hmu_tasks preset humanml3d
@@ -72,24 +74,11 @@ def ingest() -> None:
       dvc repro ingest
 
     \b
-    humanml3d  data/raw/humanml3d
-      new_joint_vecs/ID.npy          (frames, 263) numbers, 20 fps
-      texts/ID.txt                   lines caption#word/TAG ...#start#end
-      train.txt val.txt test.txt     ids, one per line
-      Mean.npy Std.npy               optional
-    kitml      data/raw/kitml
-      the same files                 (frames, 251) numbers, 12.5 fps
-    motionx    data/raw/motionx
-      motion_data/vector_263/ID.npy  (frames, 263) numbers, 30 fps
-      texts/semantic_labels/ID.txt   captions, with or without tokens
-      train.txt val.txt test.txt     ids such as humanml/000123
-      or HumanML3D's folder names; SMPL-X parameters: convert them first
-    synthetic  nothing: generated into data/raw/synthetic
+    humanml3d  new_joint_vecs/ID.npy (frames, 263), texts/ID.txt, split lists;
+               or AMASS as downloaded: preset humanml3d-amass
+    motionx    motion_data/smplx_322 or vector_263, texts, split lists
 
-    Damaged or incomplete clips (ids without motion or text, NaN, one-frame
-    files, faulty lines) stop the step with a list of them; ingest.on_bad: skip
-    goes on without them. The step prints how many were left out and why;
-    data/clips/ingest.json names them all.
+    Damaged clips stop the step with a list; ingest.on_bad: skip goes on.
     """
     with quick_imports():
         from hmu_tasks import ingest as step
@@ -321,6 +310,30 @@ def table(
 
 
 @app.command()
+def skeleton(
+    file: Annotated[Path, typer.Argument(help="a BVH file")],
+    picture: Annotated[Path, typer.Option(help="where the picture goes")] = Path("skeleton.png"),
+) -> None:
+    """Propose a name map for a BVH skeleton, as YAML, and draw its T-pose as mapped."""
+    from hmu_tasks.viewer.skeleton import propose_and_draw
+
+    sys.stdout.write(propose_and_draw(file, picture))
+
+
+@app.command()
+def export(
+    clip: Annotated[
+        str, typer.Argument(help="a clip id of data/clips, or a .npy file of features or joints")
+    ],
+    to: Annotated[Path, typer.Option(help="the file to write; .glb or .bvh")] = Path("motion.glb"),
+) -> None:
+    """Write a motion as GLB, which Blender, Windows and web viewers open, or as BVH."""
+    from hmu_tasks.data.clips.export import export as write
+
+    write(clip, to, Path("data/clips"))
+
+
+@app.command()
 def preset(
     name: Annotated[str, typer.Argument(help="a name from hmu_tasks/config/presets, such as smoke or full")],
     path: Annotated[Path, typer.Option(help="the params.yaml to change")] = Path("params.yaml"),
@@ -337,6 +350,7 @@ app.add_typer(commands.app)
 def main() -> None:
     """Run a command; errors that the user can fix are printed as one message without a traceback."""
     try:
+        prepare()
         limit_threads()
         app()
     except HmuError as error:

@@ -91,7 +91,7 @@ def _counts_of(
 
     ids: names of the forget and of the retain clips; found: codes [T_i, Q] of both, in that order; size: K.
     """
-    known = load_concept(concept, params.filter.concepts)
+    known = load_concept(concept, params.filter.concepts, key="unlearn.lcr.parts")
     hits = match(captions, known, dataset=params.run.dataset, rule=params.filter.rule)
     named = {clip for clip, words in zip(captions["clip_id"], hits, strict=True) if words}
     part = [i for i, clip in enumerate(ids["forget"]) if clip in named]

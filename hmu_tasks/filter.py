@@ -1,5 +1,6 @@
 """Step `filter`: divide each split into a forget and a retain set by a concept's keywords."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hmu_tasks.config.params import Params
@@ -7,8 +8,10 @@ from hmu_tasks.data.clips.clips import SPLITS
 from hmu_tasks.data.clips.id_lists import write_ids
 from hmu_tasks.data.clips.packed import read_table
 from hmu_tasks.data.concepts.concepts import CONCEPTS_FILE, load_concept
+from hmu_tasks.data.concepts.matching import match
 from hmu_tasks.data.division.partition import FilterResult, filter_clips
 from hmu_tasks.runtime import paths
+from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import replacing_folder, write_json
 from hmu_tasks.runtime.progress import Progress
 
@@ -23,6 +26,8 @@ def run(params: Params, progress: Progress | None = None) -> Path:
         rule=params.filter.rule,
         matches=params.filter.matches,
         concepts=params.filter.concepts,
+        parts=tuple(params.unlearn.lcr.parts),
+        shots=max(params.probe.relearning.shots, default=0),
     )
     if progress is not None:
         progress(1, 1)
@@ -38,20 +43,34 @@ def filter_folder(
     rule: str,
     matches: int,
     concepts: Path = CONCEPTS_FILE,
+    parts: Sequence[str] = (),
+    shots: int = 0,
 ) -> FilterResult:
     """Divide a folder of packed clips; writes the id lists of each split, and filter.json.
 
-    concepts: a file of further concepts. Raises DataError if a table is missing or damaged, or a split has nothing to
-    forget or retain; ConfigError for an unknown concept.
+    concepts: a file of further concepts. parts: sub-concepts of unlearn.lcr.parts, shots: clips of the largest
+    relearning attack; both are checked here because what they need is known here, hours before they are used.
+    Raises DataError if a table is missing or damaged, or a split has too little to forget or retain; ConfigError for an
+    unknown concept.
     """
+    captions = read_table(clips_folder / "captions.parquet")
+    wanted = load_concept(concept, concepts)
+    named = [load_concept(part, concepts, key="unlearn.lcr.parts") for part in parts]
     result = filter_clips(
-        read_table(clips_folder / "captions.parquet"),
-        read_table(clips_folder / "clips.parquet"),
-        load_concept(concept, concepts),
-        dataset,
-        rule=rule,
-        matches=matches,
+        captions, read_table(clips_folder / "clips.parquet"), wanted, dataset, rule=rule, matches=matches
     )
+    forget = set(result.forget["train"])
+    for part in named:
+        hits = match(captions, part, dataset=dataset, rule=rule)
+        if not any(words and clip in forget for clip, words in zip(captions["clip_id"], hits, strict=True)):
+            raise DataError(
+                f"unlearn.lcr.parts names {part.name}, but no forget clip of the training split matches it; remove it"
+            )
+    if len(forget) < shots:
+        raise DataError(
+            f"the training split has {len(forget)} clips to forget, but the relearning attack uses {shots}: lower "
+            f"probe.relearning.shots to {len(forget)} or less"
+        )
     with replacing_folder(target) as folder:
         for split in SPLITS:
             write_ids(folder, split, "forget", result.forget[split])

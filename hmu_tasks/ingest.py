@@ -21,11 +21,15 @@ from hmu_tasks.runtime.progress import Progress
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What was packed, what was skipped and why, and the ids by stored dtype, if not float32."""
+    """What was packed, what was skipped and why, and the ids by stored dtype, if not float32.
+
+    notes: what the conversion of another form of the dataset could not use.
+    """
 
     packed: PackReport
     skipped: tuple[Skipped, ...]
     converted: dict[str, list[str]]
+    notes: tuple[str, ...] = ()
 
 
 def run(params: Params, progress: Progress | None = None) -> IngestReport:
@@ -38,6 +42,12 @@ def run(params: Params, progress: Progress | None = None) -> IngestReport:
         settings = getattr(knobs, dataset.name).model_dump() if dataset.section else {}
         with replacing_folder(source) as folder:
             found_at(dataset.writer)(folder, seed=params.run.seed, progress=progress, **settings)
+    notes: tuple[str, ...] = ()
+    if dataset.converter is not None:
+        converted = found_at(dataset.converter)(
+            source, paths.RAW / f"{dataset.name}-converted", on_bad=knobs.on_bad, progress=progress
+        )
+        source, notes = converted.folder, converted.notes
     return ingest(
         source,
         paths.CLIPS,
@@ -46,6 +56,7 @@ def run(params: Params, progress: Progress | None = None) -> IngestReport:
         min_frames=knobs.min_frames,
         max_frames=knobs.max_frames,
         on_bad=knobs.on_bad,
+        notes=notes,
         progress=progress,
     )
 
@@ -59,12 +70,13 @@ def ingest(
     min_frames: int = 40,
     max_frames: int = 200,
     on_bad: OnBad = "error",
+    notes: tuple[str, ...] = (),
     progress: Progress | None = None,
 ) -> IngestReport:
     """Pack a dataset's raw folder into `target`, with ingest.json: counts, and what was skipped and why.
 
     fps: of the raw motions; None for the dataset's default. The folder's own Mean.npy and Std.npy are kept; without
-    them, both are computed over the training clips. On DataError, `target` is left as it was.
+    them, both are computed over the training clips. notes: see `IngestReport`. On DataError, `target` stays as it was.
     """
     raw = _opened(
         dataset_named(dataset), source, fps=fps, min_frames=min_frames, max_frames=max_frames, on_bad=on_bad
@@ -80,7 +92,7 @@ def ingest(
             )
         except DataError as error:
             raise DataError(f"{error}{_counts(raw)}") from error
-        report = IngestReport(packed, tuple(raw.skipped), dict(raw.converted))
+        report = IngestReport(packed, tuple(raw.skipped), dict(raw.converted), notes)
         write_json(folder / "ingest.json", as_record(report, dataset))
     return report
 
@@ -112,6 +124,7 @@ def as_record(report: IngestReport, dataset: str) -> dict[str, object]:
         "reasons": Counter(entry.reason for entry in report.skipped),
         "skipped": [asdict(entry) for entry in report.skipped],
         "converted": report.converted,
+        **({"notes": list(report.notes)} if report.notes else {}),
     }
 
 
@@ -138,6 +151,7 @@ def print_report(report: IngestReport) -> None:
         for name, ids in sorted(groups.items()):
             shown = ", ".join(ids[:IDS_SHOWN]) + (", …" if len(ids) > IDS_SHOWN else "")
             lines.append(f"  {what} {name}: {len(ids)} ({shown})")
+    lines += [f"  {note}" for note in report.notes]
     if skipped or report.converted:
         lines.append(f"  all of them: {paths.CLIPS / 'ingest.json'}")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -11,7 +11,9 @@ WALK = "a person walks#a/DET person/NOUN walk/VERB#0.0#0.0\n"
 
 
 def motion(frames=60, seed=0, dtype=np.float32):
-    return np.random.default_rng(seed).normal(0, 1, (frames, 263)).astype(dtype)
+    features = np.random.default_rng(seed).normal(0, 1, (frames, 263))
+    features[:, -4:] = features[:, -4:] > 0
+    return features.astype(dtype)
 
 
 @pytest.fixture

@@ -34,6 +34,24 @@ class Stage:
     seconds: float = 5.0
 
 
+def manage_without_git(root: Path) -> bool:
+    """Let DVC work on a project that lies in no git repository, such as an unpacked archive; returns whether it does.
+
+    The setting stays in .dvc/config.local; a repository that is made later ends it.
+    """
+    config = root / ".dvc" / "config.local"
+    missing = not any((at / ".git").exists() for at in (root, *root.parents))
+    set_here = config.is_file() and "no_scm" in config.read_text(encoding="utf-8")
+    if missing != set_here and (root / ".dvc").is_dir():
+        change = ["core.no_scm", "true"] if missing else ["--unset", "core.no_scm"]
+        done = subprocess.run(
+            [*DVC, "config", "--local", *change], cwd=root, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise HmuError(f"DVC cannot be told to work without git: {done.stderr.strip()}")
+    return missing
+
+
 def read_stages(root: Path) -> list[Stage]:
     """Read the graph of the project at `root`, in dependency order.
 
@@ -42,6 +60,7 @@ def read_stages(root: Path) -> list[Stage]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    manage_without_git(root)
     try:
         with Repo(str(root)) as repo:
             graph = repo.index.graph

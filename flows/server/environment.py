@@ -7,6 +7,8 @@ everything that talks to it.
 import os
 from pathlib import Path
 
+from hmu_tasks.runtime.environment import prepare
+
 CHECKOUT_VARIABLE = "HMU_CHECKOUT"
 """Environment variable: the checkout of a worker, for its flow runs."""
 
@@ -38,6 +40,7 @@ DEFAULTS = {
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
 }
 
+prepare()
 for name, value in DEFAULTS.items():
     os.environ.setdefault(name, value)
 

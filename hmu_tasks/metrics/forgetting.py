@@ -40,8 +40,8 @@ def mask_tokens(
         word = match.group().lower()
         return MASK if word in known or (lemma is not None and lemma(word) in known) else match.group()
 
-    # The part-of-speech tag after "/" is not part of the word.
-    return re.sub(r"(?<![A-Za-z/])[A-Za-z]+", masked, tokens)
+    # The part-of-speech tag after "/" is not part of the word; letters are those of any alphabet.
+    return re.sub(r"(?<![^\W\d_])(?<!/)[^\W\d_]+", masked, tokens)
 
 
 @dataclass(frozen=True)

@@ -234,6 +234,8 @@ class Registry:
             if made is not None:
                 return str(made)
             found = self._call("get_experiment_by_name", JOURNALS)
+        if found.lifecycle_stage == "deleted":
+            self._call("restore_experiment", found.experiment_id)
         return str(found.experiment_id)
 
     def _unless_there(self, method: str, *arguments: Any, **keywords: Any) -> Any:

@@ -300,14 +300,22 @@ def _experiment(client: Any, uri: str, root: Path) -> str:
     runs/ folder gets an experiment of its own instead of writing into the original's folder.
     """
     tags = {"mlflow.note.content": EXPERIMENT_NOTE}
+
+    def existing(name: str) -> Any:
+        """Find an experiment; one that somebody deleted is restored, as its name stays taken."""
+        found = client.get_experiment_by_name(name)
+        if found is not None and found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return found
+
     if urlsplit(uri).scheme in {"http", "https"}:
-        found = client.get_experiment_by_name(EXPERIMENT)
+        found = existing(EXPERIMENT)
         if found is None:
             return str(client.create_experiment(EXPERIMENT, tags=tags))
         return str(found.experiment_id)
     location = os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or (side_folder(root) / "artifacts").as_uri()
     for name in (EXPERIMENT, f"{EXPERIMENT} {root.resolve()}"):
-        found = client.get_experiment_by_name(name)
+        found = existing(name)
         if found is None:
             return str(client.create_experiment(name, location, tags))
         if found.artifact_location == location or "MLFLOW_TRACKING_URI" in os.environ:

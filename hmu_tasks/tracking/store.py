@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import filelock
 
+from hmu_tasks.runtime.environment import prepare
 from hmu_tasks.runtime.errors import HmuError
 
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -98,7 +99,8 @@ def clear_errors(uri: str) -> Iterator[None]:
 
 
 def _prepare_mlflow() -> None:
-    """Switch telemetry and chatter off; telemetry is read when MLflow is imported."""
+    """Switch telemetry and chatter off; telemetry is read when MLflow is imported. Loopback goes past proxies."""
+    prepare()
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

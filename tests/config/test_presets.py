@@ -15,22 +15,29 @@ from hmu_tasks.models.tokenizer.rvq import TokenizerConfig
 from hmu_tasks.runtime.addresses import found_at
 
 ROOT = Path(__file__).resolve().parents[2]
-REAL = {"humanml3d": 40, "motionx": 24, "kitml": 24}
+REAL = {"humanml3d": 40, "humanml3d-amass": 40, "motionx": 24, "kitml": 24}
+# The folder where it is not called as the dataset is.
+SOURCES = {"humanml3d-amass": "amass"}
+
+
+def applied(name: str, folder: Path) -> Params:
+    """The project's params.yaml with a preset applied."""
+    file = folder / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", file)
+    presets.apply(name, file)
+    return load(file)
 
 
 @pytest.fixture(params=REAL)
 def preset(request: pytest.FixtureRequest, tmp_path: Path) -> Params:
-    """The project's params.yaml with a preset applied."""
-    file = tmp_path / "params.yaml"
-    shutil.copy(ROOT / "params.yaml", file)
-    presets.apply(request.param, file)
-    return load(file)
+    return applied(request.param, tmp_path)
 
 
-def test_length_limits_are_those_of_the_official_loader(preset: Params) -> None:
-    name = preset.run.dataset
-    assert preset.ingest.source == Path("data/raw") / name
-    dataset = dataset_named(name)
+@pytest.mark.parametrize("name", REAL)
+def test_length_limits_are_those_of_the_official_loader(name: str, tmp_path: Path) -> None:
+    preset = applied(name, tmp_path)
+    assert preset.ingest.source == Path("data/raw") / SOURCES.get(name, name)
+    dataset = dataset_named(preset.run.dataset)
     assert dataset.writer is None
     assert dataset.finder is not None
     assert callable(found_at(dataset.finder))

@@ -18,6 +18,20 @@ def words_of(caption: str) -> list[str]:
     return WORD.findall(caption.replace("-", ""))
 
 
+def word_tokens(tokens: str) -> str:
+    """Keep the tokens ("word/TAG word/TAG ...") that stand for words, as the official text files do.
+
+    Taggers also write punctuation ("./PUNCT"), numbers and split endings ("'s/PART", "n't/PART").
+    """
+    return " ".join(
+        token for token in tokens.split() if _is_word(token.rpartition("/")[0] if "/" in token else token)
+    )
+
+
+def _is_word(text: str) -> bool:
+    return WORD.search(text) is not None and not text.startswith(("'", "’")) and text not in ("n't", "n’t")
+
+
 def clauses_of(caption: str) -> list[int]:
     """Clause index of each word of `words_of`; punctuation and words such as "then" begin a new clause."""
     parts = WORD_OR_MARK.findall(caption.replace("-", ""))

@@ -1,6 +1,7 @@
 """Concepts to unlearn, as data: keywords per dataset and rule, and hand-written prompts for probing."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -76,12 +77,15 @@ def load_concepts(source: Path = CONCEPTS_FILE) -> dict[str, Concept]:
     return {name: _concept(name, entry, file) for file in files for name, entry in _read(file).items()}
 
 
-def load_concept(name: str, source: Path = CONCEPTS_FILE) -> Concept:
-    """Read one concept; raises ConfigError listing the choices if there is none of that name."""
+def load_concept(name: str, source: Path = CONCEPTS_FILE, *, key: str = "run.concept") -> Concept:
+    """Read one concept; raises ConfigError listing the choices if there is none of that name.
+
+    key: the entry of params.yaml that names it.
+    """
     concepts = load_concepts(source)
     if name not in concepts:
         raise ConfigError(
-            f"unknown concept {name!r} (run.concept); {source.name} (filter.concepts) and the shipped file have "
+            f"unknown concept {name!r} ({key}); {source.name} (filter.concepts) and the shipped file have "
             + ", ".join(concepts)
         )
     return concepts[name]
@@ -139,10 +143,15 @@ def _concept(name: str, entry: Any, source: Path) -> Concept:
                 raise ConfigError(f"{where}.{rule}.{dataset} must be a list of words, with at least one")
             if rule == "lemma":
                 _check_terms(words, TERM, f"{where}.{rule}.{dataset}")
-        lists[rule] = {dataset: tuple(words) for dataset, words in per_dataset.items()}
+        lists[rule] = {dataset: tuple(map(_composed, words)) for dataset, words in per_dataset.items()}
     harmless = _harmless(entry.get("harmless", {}), lists["lemma"], f"{where}.harmless")
     prompts = _prompts(entry["prompts"], f"{where}.prompts") if "prompts" in entry else None
     return Concept(name, str(entry["description"]), lists, harmless, prompts)
+
+
+def _composed(word: str) -> str:
+    """Letters with accents as one character, as captions are read."""
+    return unicodedata.normalize("NFC", word)
 
 
 def _harmless(entry: Any, lists: Mapping[str, tuple[str, ...]], where: str) -> dict[str, tuple[str, ...]]:
@@ -158,7 +167,8 @@ def _harmless(entry: Any, lists: Mapping[str, tuple[str, ...]], where: str) -> d
 
 def _check_terms(phrases: list[str], term: re.Pattern[str], where: str) -> None:
     for phrase in phrases:
-        if not phrase.split() or not all(term.fullmatch(word) for word in phrase.split()):
+        words = _composed(phrase).split()
+        if not words or not all(term.fullmatch(word) for word in words):
             exact = ", or =word for that exact form" if term is HARMLESS_TERM else ""
             raise ConfigError(
                 f"{where}: {phrase!r} must be lower-case words, each alone or with one of "

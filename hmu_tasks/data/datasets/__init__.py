@@ -27,6 +27,9 @@ class Dataset:
 
     reader: (folder, fps) -> iterator of `Clip`, and of `Skipped` for what cannot be used. finder: for a raw folder in
     HumanML3D's layout, (folder) -> `raw.Source`; the folder is then read by `raw.RawFolder`.
+    converter: address of what makes that folder from another form in which the dataset is distributed,
+    (source, target, on_bad, progress) -> the folder to read and notes for the user; a source that needs no conversion
+    is returned as it is.
     writer: address of what makes that folder, (folder, seed, progress, knobs of its section); None where the user
     brings it. sampler: of a generated dataset, address of what makes new clips of its distribution, (seed, split,
     index, forget_share) -> a clip and its mirror image with captions.
@@ -39,6 +42,7 @@ class Dataset:
     name: str
     reader: str | None = None
     finder: str | None = None
+    converter: str | None = None
     writer: str | None = None
     sampler: str | None = None
     section: "type[Section] | None" = None

@@ -1,9 +1,11 @@
 """Caption files: one `caption#word/POS word/POS ...#start#end` per line, times in seconds, or bare captions."""
 
 import math
+import unicodedata
 from pathlib import Path
 
 from hmu_tasks.data.clips.clips import Caption
+from hmu_tasks.data.clips.words import word_tokens, words_of
 from hmu_tasks.runtime.errors import DataError
 
 _LONGEST = 86_400.0  # seconds; more than a day is a typo
@@ -13,20 +15,28 @@ def parse_line(line: str, *, bare: bool = False) -> Caption:
     """Parse one line; raises DataError saying what is wrong with it.
 
     bare: a line without '#' is a caption of the whole motion, without tokens (Motion-X's semantic labels).
+    Tokens of punctuation and numbers, which taggers write, are dropped.
     A NaN time counts as 0, as in the official loader; start and end both 0 mean the whole motion.
     """
     fields = line.strip().split("#")
     if bare and len(fields) == 1 and fields[0]:
-        return Caption(fields[0], "")
+        return Caption(_spoken(fields[0]), "")
     if len(fields) != 4:
         raise DataError(f"has {len(fields)} fields between '#' signs; expected caption#tokens#start#end")
-    text = fields[0].strip()
-    if not text:
-        raise DataError("has an empty caption")
+    text = _spoken(fields[0].strip())
     start, end = _seconds(fields[2], "start"), _seconds(fields[3], "end")
     if end != 0 and end <= start:
         raise DataError(f"ends at {end:g} s, before it starts at {start:g} s")
-    return Caption(text, " ".join(fields[1].split()), start, end)
+    return Caption(text, word_tokens(unicodedata.normalize("NFC", fields[1])), start, end)
+
+
+def _spoken(text: str) -> str:
+    """Return a caption in composed letters, so that keywords with accents are found in it."""
+    if not text:
+        raise DataError("has an empty caption")
+    if not words_of(text):
+        raise DataError(f"has the caption {text[:40]!r}, which has no word; write one or remove the line")
+    return unicodedata.normalize("NFC", text)
 
 
 def _seconds(field: str, name: str) -> float:

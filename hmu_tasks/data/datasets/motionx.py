@@ -1,4 +1,4 @@
-"""Motion-X (Lin et al. 2023) with 263 body features, in its own folder layout or HumanML3D's.
+"""Motion-X (Lin et al. 2023) as distributed (parameters of SMPL-X), or with 263 body features, in either layout.
 
 Ids are paths with sub-folders and may contain spaces and underscores; semantic labels may be bare captions.
 """
@@ -16,17 +16,24 @@ DATASET = Dataset(name="motionx", finder="hmu_tasks.data.datasets.motionx:find",
 
 # Where the authors' preparation script writes the 263 features, and other common places.
 MOTIONS: Final = ("motion_data/vector_263", "vector_263", "new_joint_vecs")
-TEXTS: Final = ("texts/semantic_labels", "texts/semantic_texts", "semantic_labels")
+TEXTS: Final = (
+    "texts/semantic_labels",
+    "texts/semantic_texts",
+    "semantic_labels",
+    "semantic_texts",
+    "motionx_seq_text_v1.1",
+    "motionx_seq_text_v1.0",
+)
 SMPLX: Final = ("motion_data/smplx_322", "smplx_322")
-CONVERT: Final = (
-    "SMPL-X parameters, which give joints only through the SMPL-X body model, which is not part of this "
-    'project; convert them to 263 features first (docs/data.md, "Motion-X from SMPL-X parameters")'
+PARAMETERS: Final = (
+    f"parameters of SMPL-X, as distributed; put them into {SMPLX[0]} without a folder of features beside it"
 )
 
 
 def find(folder: Path) -> "Source":
-    """Locate motions and texts; raises DataError naming what is missing, or how to convert SMPL-X parameters."""
+    """Locate motions, features before parameters of SMPL-X, and texts; raises DataError naming what is missing."""
     from hmu_tasks.data.datasets.raw import Source
+    from hmu_tasks.data.datasets.smpl.files import converted
 
     if not folder.is_dir():
         raise DataError(
@@ -34,26 +41,29 @@ def find(folder: Path) -> "Source":
         )
     motions = _one(folder, MOTIONS, "motions")
     texts = _one(folder, TEXTS, "texts") or folder / "texts"
-    if motions is None:
-        for part in SMPLX:
-            if (folder / part).is_dir():
-                raise DataError(f"{folder / part} holds {CONVERT}")
-        raise DataError(f"{folder} holds no 263 features; expected one of the folders {', '.join(MOTIONS)}")
+    parameters = None if motions else _one(folder, SMPLX, "parameters of SMPL-X")
+    chosen = motions or parameters
+    if chosen is None:
+        raise DataError(
+            f"{folder} holds no motions; expected one of the folders {', '.join(SMPLX)} (parameters of SMPL-X) or "
+            f"{', '.join(MOTIONS)} (263 features)"
+        )
     if not texts.is_dir():
         raise DataError(
             f"{folder} holds no texts; expected one of the folders {', '.join((*TEXTS, 'texts'))}"
         )
     return Source(
         folder,
-        motions,
+        chosen,
         texts,
         fps=DATASET.fps,
         bare_captions=True,
         widths={
-            322: CONVERT,
+            322: PARAMETERS,
             623: "features of body and hands; keep the body's with the authors' transfer_to_body_only_humanml.py",
             251: "KIT-ML's features; set run.dataset: kitml",
         },
+        converter=None if motions else converted,
     )
 
 

@@ -9,16 +9,19 @@ frame rate instead of always 20 fps.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmu_tasks.data.clips.arrays import as_features, read_array
 from hmu_tasks.data.clips.clips import SPLITS, Actions, Caption, Clip, OnBad, Skipped
 from hmu_tasks.data.clips.labels import read_actions, read_labels
 from hmu_tasks.data.datasets.caption_files import parse_line, read_lines
+from hmu_tasks.data.datasets.links import check_inside
 from hmu_tasks.data.motion.layout import HUMANML3D, Layout
 from hmu_tasks.data.motion.normalisation import Statistics
 from hmu_tasks.runtime.errors import ConfigError, DataError
@@ -33,6 +36,8 @@ class Source:
 
     folder: holds the split lists, Mean.npy and Std.npy. motions, texts: folders of ID.npy and ID.txt.
     bare_captions: a text line may be a caption alone. widths: hints for features of other widths, for error messages.
+    converter: of motions that are no features, (files, longest) -> for each in order features, a number of frames that
+    is out of the limits, or an error.
     """
 
     folder: Path
@@ -42,16 +47,7 @@ class Source:
     fps: float = 20.0
     bare_captions: bool = False
     widths: Mapping[int, str] = field(default_factory=dict)
-
-
-def check_inside(file: Path, root: Path) -> None:
-    """Raise DataError if `file`, links followed, is outside the resolved folder `root` or a circular link."""
-    try:
-        inside = file.resolve().is_relative_to(root)
-    except (OSError, RuntimeError):  # a circular link
-        inside = False
-    if not inside:
-        raise DataError(f"{file} is a link that leads out of its folder; put the file itself there")
+    converter: Callable[[Sequence[Path], int], Iterator[Any]] | None = None
 
 
 class RawFolder:
@@ -82,8 +78,9 @@ class RawFolder:
         self._labels = source.folder / "labels"
         self._roots = {part: part.resolve() for part in (source.motions, source.texts, self._labels)}
         self._listed = {split: self._read_split(split) for split in SPLITS}
-        self._known = {raw_id for ids in self._listed.values() for raw_id in ids}
+        self._known = {raw_id: split for split, ids in self._listed.items() for raw_id in ids}
         self._stopped = False
+        self._converted: Iterator[Any] = iter(())
 
     def __len__(self) -> int:
         """Number of ids in the split files."""
@@ -118,12 +115,18 @@ class RawFolder:
         seen: set[str] = set()
         clip_ids: set[str] = set()
         done, total = 0, len(self)
+        self._converted = self._convert()
         for split, ids in self._listed.items():
             for raw_id in ids:
                 if raw_id in seen:
                     self._bad(raw_id, "listed twice", f"{split}.txt names it again; keep it in one split")
                 else:
                     seen.add(raw_id)
+                    twin = self._mirrored(raw_id, raw_id)
+                    if twin is not None and self._known[twin] != split:
+                        self._bad(raw_id, "twin apart", f"{split}.txt names it, but not its original {twin}")
+                        self._skip_converted()
+                        continue
                     for clip in self._clips_of(raw_id, split):
                         if clip.clip_id in clip_ids:
                             self._bad(raw_id, "listed twice", f"two clips would be called {clip.clip_id}")
@@ -141,7 +144,10 @@ class RawFolder:
         motion = self._inside(self.source.motions, raw_id, ".npy")
         text = self._inside(self.source.texts, raw_id, ".txt")
         try:
-            array = read_array(motion)
+            array = read_array(motion) if self.source.converter is None else self._next_converted()
+            if isinstance(array, int):
+                self._fits(raw_id, array)
+                return None
             features = as_features(array, self.source.layout.width)
         except FileNotFoundError:
             return self._bad(raw_id, "no motion", f"{self._name(motion)} is missing")
@@ -149,6 +155,15 @@ class RawFolder:
             return self._bad(raw_id, "bad motion", f"{self._name(motion)} {error}{self._hint(motion)}")
         if len(features) < 2:
             return self._bad(raw_id, "one frame", f"{self._name(motion)} holds a pose, not a motion")
+        contacts = features[:, self.source.layout.contacts]
+        odd = ~np.isin(contacts, (0, 1)).all(axis=1)
+        if odd.any():
+            return self._bad(
+                raw_id,
+                "bad motion",
+                f"{self._name(motion)} has foot contacts other than 0 and 1, first in frame {int(odd.argmax())}; "
+                "features must not be normalised",
+            )
         if array.dtype != np.float32:
             self.converted.setdefault(array.dtype.name, []).append(raw_id)
         if not self._fits(raw_id, len(features)):
@@ -177,6 +192,23 @@ class RawFolder:
                     fps=self.source.fps,
                 )
         return None
+
+    def _convert(self) -> Iterator[Any]:
+        """Start converting the motions of all ids, each once, in the order of the split files."""
+        if self.source.converter is None:
+            return iter(())
+        ids = dict.fromkeys(raw_id for listed in self._listed.values() for raw_id in listed)
+        files = [self._inside(self.source.motions, raw_id, ".npy") for raw_id in ids]
+        return self.source.converter(files, self.max_frames)
+
+    def _next_converted(self) -> NDArray[Any] | int:
+        found: NDArray[Any] | int | Exception = next(self._converted)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _skip_converted(self) -> None:
+        next(self._converted, None)
 
     def _captions(self, raw_id: str, file: Path) -> list[Caption]:
         try:

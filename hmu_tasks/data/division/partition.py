@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,9 @@ from hmu_tasks.data.concepts.concepts import RULES, Concept
 from hmu_tasks.data.concepts.matching import match
 from hmu_tasks.data.division import comparison
 from hmu_tasks.runtime.errors import DataError
+
+FEWEST: Final = 2
+"""Clips on each side of a split that is evaluated: a covariance, and with it every FID, needs two."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def filter_clips(
     captions: columns clip_id, caption, tokens; clips: clip_id, split, source, mirror_of. Clips cut from the same raw
     clip share one count, as the published rule counts lines of a raw clip's text file. A clip without captions is
     retained. seed: for the sample of captions on which the two rules disagree.
-    Raises DataError if a split has no clips, nothing to forget, or nothing to retain.
+    Raises DataError if a split has no clips, or fewer than `FEWEST` to forget or to retain.
     """
     hits: dict[str, list[tuple[str, ...]]] = {
         name: match(captions, concept, dataset=dataset, rule=name) for name in RULES
@@ -108,6 +111,14 @@ def _check_split(
             "Lower filter.matches, choose another filter.rule or run.concept in params.yaml, "
             "or define other keywords in your own concepts file (filter.concepts)."
         )
+    for side, ids in (("forget", forget), ("retain", retain)):
+        if split != "train" and 0 < len(ids) < FEWEST:
+            raise DataError(
+                f"only {len(ids)} clip to {side} in the {split} split ({', '.join(ids)}), by {what}: the evaluation "
+                f"compares distributions and needs {FEWEST} on each side. Move a clip that "
+                f"{'matches' if side == 'forget' else 'does not match'} from another split into {split}.txt of the raw "
+                "folder, or choose another filter.rule, filter.matches or run.concept in params.yaml"
+            )
     if not retain:
         raise DataError(
             f"nothing to retain in the {split} split: all {len(forget)} clips match {what}.\n"

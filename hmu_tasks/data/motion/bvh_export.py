@@ -28,8 +28,8 @@ def bvh_text(joints: NDArray[Any], *, fps: float = FPS) -> str:
     if not np.isfinite(joints).all():
         raise DataError("joints contain NaN or infinite values, which BVH cannot hold")
     positions = joints.astype(np.float64)
-    offsets = _rest_pose(positions)
-    angles = np.degrees(_zxy(_local_rotations(positions, offsets)))[:, _order(0)]
+    offsets = rest_pose(positions)
+    angles = np.degrees(_zxy(local_rotations(positions, offsets)))[:, _order(0)]
     rows = np.concatenate([positions[:, 0] * _CENTIMETRES, angles.reshape(len(positions), -1)], axis=1)
     lines = ["HIERARCHY", *_hierarchy(0, offsets * _CENTIMETRES, 0)]
     lines += ["MOTION", f"Frames: {len(rows)}", f"Frame Time: {1 / fps:.6f}"]
@@ -37,7 +37,7 @@ def bvh_text(joints: NDArray[Any], *, fps: float = FPS) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rest_pose(positions: Array) -> Array:
+def rest_pose(positions: Array) -> Array:
     """Offsets [22, 3] of the rest pose: mean bone lengths; siblings keep their mean relative positions."""
     bones = positions[:, 1:] - positions[:, PARENTS[1:]]
     offsets = RAW_OFFSETS.astype(np.float64)
@@ -61,7 +61,7 @@ def _best_rotations(rest: Array, seen: Array) -> Array:
     return matrices
 
 
-def _local_rotations(positions: Array, offsets: Array) -> Array:
+def local_rotations(positions: Array, offsets: Array) -> Array:
     """Rotation of every joint relative to its parent, [F, 22, 3, 3]."""
     world = np.tile(np.eye(3), (len(positions), JOINT_COUNT, 1, 1))
     for joint, children in enumerate(_CHILDREN):

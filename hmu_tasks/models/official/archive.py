@@ -32,6 +32,8 @@ DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
+WRAPPERS = {"module.": "DataParallel", "_orig_mod.": "torch.compile"}
+"""What wrappers of a network put before the name of every tensor."""
 DROPPED = "clip_model."  # some checkpoints carry CLIP along, which is read from its own folder
 
 
@@ -108,6 +110,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def module_state(content: Mapping[str, Any], path: Path, *names: str) -> dict[str, Tensor]:
     """Take one module's tensors out of a checkpoint, as float32 and without the keys of CLIP.
 
+    Where all names begin with a prefix of `WRAPPERS`, that is taken off, with a warning that says so.
     names: keys under which releases of different age keep the module; the first that is there is taken.
     Raises WeightsError when none is there, or its values are not finite floating-point tensors.
     """
@@ -123,7 +126,7 @@ def module_state(content: Mapping[str, Any], path: Path, *names: str) -> dict[st
             f"{path}: {name} is a {type(state).__name__}, not a dictionary of tensors; get the file again"
         )
     found: dict[str, Tensor] = {}
-    for key, tensor in state.items():
+    for key, tensor in _unwrapped(state, f"{path}: {name}").items():
         if isinstance(key, str) and key.startswith(DROPPED):
             continue
         dense = isinstance(tensor, Tensor) and (tensor.layout, tensor.device.type) == (torch.strided, "cpu")
@@ -136,6 +139,22 @@ def module_state(content: Mapping[str, Any], path: Path, *names: str) -> dict[st
             raise WeightsError(f"{path}: {name}.{key} holds numbers that are not finite; get the file again")
         found[key] = single
     return found
+
+
+def _unwrapped(state: Mapping[Any, Any], where: str) -> Mapping[Any, Any]:
+    bare = dict(state)
+    while bare:
+        prefix = next(
+            (p for p in WRAPPERS if all(isinstance(key, str) and key.startswith(p) for key in bare)), None
+        )
+        if prefix is None:
+            break
+        bare = {key.removeprefix(prefix): value for key, value in bare.items()}
+        warnings.warn(
+            f"{where} was saved from {WRAPPERS[prefix]}; the prefix {prefix} of all its tensors is taken off",
+            stacklevel=3,
+        )
+    return bare
 
 
 def shape_of(state: Mapping[str, Tensor], key: str, dimensions: int, path: Path) -> tuple[int, ...]:

@@ -8,8 +8,9 @@ import pytest
 from tiny_bvh import OFFSETS, bvh_text, offset_of, wave, write_bvh
 
 from hmu_tasks.data.datasets.bvh import name_maps
-from hmu_tasks.data.datasets.bvh.motion import BODY, convert, resample, starts_with_t_pose
+from hmu_tasks.data.datasets.bvh.motion import convert, resample, starts_with_t_pose
 from hmu_tasks.data.datasets.bvh.reader import read
+from hmu_tasks.data.datasets.smpl.joints import BODY
 from hmu_tasks.data.motion.features import from_joints, mirror_joints, to_joints
 from hmu_tasks.data.motion.recovery import root_path
 from hmu_tasks.data.motion.skeleton import JOINTS, PARENTS
@@ -182,7 +183,7 @@ def test_a_faulty_map_is_explained(tmp_path, text, message):
 
 def test_unknown_maps_are_named():
     with pytest.raises(
-        ConfigError, match="choose auto, bandai_namco, cmu, cmu_cc3, mixamo, smpl, smpl_short"
+        ConfigError, match="choose auto, bandai_namco, biped, cmu, cmu_asf, cmu_cc3, kinect20, mixamo"
     ):
         name_maps.named("poser")
     with pytest.raises(ConfigError, match=r"is missing; ingest\.bvh\.skeleton"):

@@ -11,9 +11,10 @@ from tiny_bvh import wave, write_bvh
 
 from hmu_tasks.data.clips.words import tokens_of
 from hmu_tasks.data.datasets.bvh.captions import read_table
-from hmu_tasks.data.datasets.bvh.motion import BODY, convert
+from hmu_tasks.data.datasets.bvh.motion import convert
 from hmu_tasks.data.datasets.bvh.reader import read
 from hmu_tasks.data.datasets.bvh.writer import cut, mirrored, write_raw_folder
+from hmu_tasks.data.datasets.smpl.joints import BODY
 from hmu_tasks.data.motion.features import from_joints, mirror_joints, to_joints
 from hmu_tasks.ingest import ingest
 from hmu_tasks.runtime.errors import ConfigError, DataError

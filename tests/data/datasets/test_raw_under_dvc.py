@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from modules import ROOT
+from raw_folder import add, read
+
+from hmu_tasks.runtime.errors import DataError
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "hmu_tasks" / "__main__.py"])
 
@@ -97,3 +100,34 @@ def test_checkout_and_gc_lose_nothing(project: Path) -> None:
     shutil.rmtree(project / "data" / "raw" / "humanml3d")
     run(project, "dvc", "checkout")
     assert files(project / "data") == before
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_links_that_dvc_puts_into_a_raw_folder_are_read(tmp_path: Path, elsewhere: bool) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    run(folder, "git", "init", "--quiet", "--initial-branch=main")
+    run(folder, "dvc", "init", "--quiet")
+    run(folder, "dvc", "config", "--local", "cache.type", "symlink")
+    if elsewhere:
+        run(folder, "dvc", "cache", "dir", "--local", str(tmp_path / "big disk" / "cache"))
+    raw = folder / "data" / "raw"
+    for part in ("new_joint_vecs", "texts"):
+        (raw / part).mkdir(parents=True)
+    for split in ("train", "val", "test"):
+        (raw / f"{split}.txt").touch()
+    add(raw, "000001")
+    run(folder, "dvc", "add", "data/raw")
+    assert (raw / "new_joint_vecs" / "000001.npy").is_symlink()
+    clips, skipped, _ = read(raw)
+    assert [clip.clip_id for clip in clips] == ["000001"]
+    assert skipped == []
+    content = (raw / "new_joint_vecs" / "000001.npy").read_bytes()
+    # Another place with such a name, and another file of the cache's folder, are no cache of this project.
+    for target in (tmp_path / "files/md5/aa" / ("b" * 30), folder / ".dvc" / "cache" / "secret"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        (raw / "new_joint_vecs" / "000001.npy").unlink()
+        (raw / "new_joint_vecs" / "000001.npy").symlink_to(target)
+        with pytest.raises(DataError, match="leads out of its folder"):
+            read(raw, on_bad="skip")

@@ -420,3 +420,26 @@ def test_a_stored_length_estimator_comes_back_or_is_named(tmp_path: Path) -> Non
     assert "cannot be read" in refusal(lambda: load_length(tmp_path, cpu))
     write_json(tmp_path / "length.json", {"sizes": 3})
     assert str(tmp_path) in refusal(lambda: load_length(tmp_path, cpu))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "told"),
+    [("module.", "DataParallel"), ("_orig_mod.", "torch.compile"), ("module._orig_mod.", "torch.compile")],
+)
+def test_names_of_wrapped_networks_lose_their_prefix(tree: Path, prefix: str, told: str) -> None:
+    file = tree / RVQ / "model/net_best_fid.tar"
+    expected = networks.read_tokenizer(tree / RVQ).state
+    content = torch.load(file, weights_only=False)
+    content["net"] = {prefix + key: value for key, value in content["net"].items()}
+    torch.save(content, file)
+    with pytest.warns(UserWarning, match=r"was saved from .*the prefix .* is taken off") as caught:
+        found = networks.read_tokenizer(tree / RVQ).state
+    assert any(told in str(one.message) for one in caught)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    content["net"]["stray"] = content["net"].pop(
+        next(iter(content["net"]))
+    )  # then the prefix is part of the names
+    torch.save(content, file)
+    with pytest.raises(WeightsError):
+        networks.read_tokenizer(tree / RVQ)

@@ -17,6 +17,7 @@ class BvhSection(Section):
     skeleton: str
     units: Literal["auto", "m", "cm", "inch"] | Rate
     up: Literal["auto", "y", "z"]
+    fps: Annotated[float, Field(ge=5, le=1000)] | None
     mirror: bool
     longest: Annotated[int, Field(ge=4)]
     on_bad: Literal["error", "skip"]

@@ -1,12 +1,14 @@
 """The captions table beside the BVH files: a CSV file with the columns file, caption and split."""
 
 import csv
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
 from hmu_tasks.data.clips.clips import SPLITS
 from hmu_tasks.data.clips.words import words_of
+from hmu_tasks.data.datasets.bvh.reader import OTHERS
 from hmu_tasks.data.datasets.caption_files import read_lines
 from hmu_tasks.runtime.errors import DataError
 
@@ -68,7 +70,7 @@ def read_table(table: Path) -> tuple[Entry, ...]:
 def _path(value: str, where: str) -> PurePosixPath:
     text = value.strip().replace("\\", "/")
     path = PurePosixPath(text)
-    if path.suffix.lower() != ".bvh":
+    if path.suffix.lower() != ".bvh" and path.suffix.lower() not in OTHERS:
         raise DataError(f"{where}: file {value!r} does not end in .bvh")
     # Control characters would break the id lists written from these names.
     if path.is_absolute() or ".." in path.parts or PureWindowsPath(text).anchor or not text.isprintable():
@@ -77,7 +79,7 @@ def _path(value: str, where: str) -> PurePosixPath:
 
 
 def _caption(value: str, where: str) -> str:
-    text = " ".join(value.split())
+    text = unicodedata.normalize("NFC", " ".join(value.split()))
     if not words_of(text):
         raise DataError(f"{where}: caption {text!r} has no word; write one or remove the row")
     if "#" in text:

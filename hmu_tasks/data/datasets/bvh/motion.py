@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hmu_tasks.data.datasets.bvh.name_maps import choose
 from hmu_tasks.data.datasets.bvh.reader import Recording
-from hmu_tasks.data.motion.skeleton import FPS, JOINTS, PARENTS, RAW_OFFSETS
+from hmu_tasks.data.motion.skeleton import FPS, JOINTS, PARENTS
 from hmu_tasks.runtime.errors import DataError
 
 Units = Literal["auto", "m", "cm", "inch"] | float
@@ -22,17 +22,6 @@ Array = NDArray[np.float64]
 METRES: Final[dict[str, float]] = {"m": 1.0, "cm": 0.01, "inch": 0.0254}
 # Thigh plus shin of adults: 0.68 to 0.97 m (1st to 99th percentile), with a margin.
 SHORTEST_LEG, LONGEST_LEG = 0.55, 1.2
-
-# Lengths in metres of the bones that end at joints 1 to 21: the body that all of HumanML3D is retargeted to, measured
-# on its published features.
-_LENGTHS: Final = """
-    0.1031 0.1099 0.1316 0.3936 0.3902 0.1432 0.4324 0.4256 0.0574 0.1434 0.1494
-    0.2194 0.1375 0.1434 0.1030 0.1316 0.1230 0.2568 0.2631 0.2660 0.2699
-"""
-BODY: Final[NDArray[np.float32]] = (
-    np.array([0.0, *map(float, _LENGTHS.split())], np.float32)[:, None] * RAW_OFFSETS
-)
-BODY.setflags(write=False)
 
 _INDEX: Final = {name: number for number, name in enumerate(JOINTS)}
 _SIDES: Final = {
@@ -47,7 +36,8 @@ _LEAST_JUMP: Final = 0.05  # metres, mean over the joints
 class Motion:
     """Canonical joints [F, 22, 3], not yet retargeted or placed, and how the file was interpreted.
 
-    metres: per unit of the file; leg: thigh plus shin in metres; t_pose: whether a leading T-pose was dropped.
+    metres: per unit of the file; leg: thigh plus shin in metres; t_pose: whether a leading T-pose was dropped;
+    assumed: see `grammar.Document`.
     """
 
     joints: Array
@@ -56,6 +46,7 @@ class Motion:
     leg: float
     up: str
     t_pose: bool
+    assumed: tuple[str, ...] = ()
 
 
 def convert(
@@ -70,6 +61,7 @@ def convert(
     metres, leg = _scale(native, units)
     upright, axis = _upright(native * metres, up)
     t_pose = starts_with_t_pose(upright)
+    assumed = recording.assumed
     if t_pose:
         recording = Recording(
             recording.names,
@@ -82,7 +74,7 @@ def convert(
     joints = chosen.pick(sampled.world(), sampled.names) * metres
     joints = _turned(joints) if axis == "z" else joints
     _check_sides(joints)
-    return Motion(joints, chosen.name, metres, leg, axis, t_pose)
+    return Motion(joints, chosen.name, metres, leg, axis, t_pose, assumed)
 
 
 def resample(recording: Recording, fps: float = FPS) -> Recording:

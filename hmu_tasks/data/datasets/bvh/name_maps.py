@@ -1,5 +1,6 @@
 """Name maps from a file's joints to the 22 of SMPL: YAML files, chosen by the joint names of a file."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,8 @@ from hmu_tasks.runtime.yaml_files import read_yaml
 
 FOLDER: Final = Path(__file__).parent / "skeletons"
 _LISTED: Final = 12  # names listed in a message
+_NAMESPACE: Final = re.compile("[:|]")
+_SEPARATORS: Final = re.compile(r"[\s_.-]")
 
 
 @dataclass(frozen=True)
@@ -39,18 +42,23 @@ class NameMap:
         return tuple(dict.fromkeys(name for place in self.places for name in (place.first, place.second)))
 
     def missing(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Needed joints that are not among `names`; case and a prefix up to ':' are ignored."""
-        known = {_plain(name) for name in names}
-        return tuple(name for name in self.needed if _plain(name) not in known)
+        """Needed joints that are not among `names`; case, separators and a prefix that all share are ignored."""
+        known = set(self._read(tuple(names)))
+        return tuple(name for name in self.needed if plain(name) not in known)
 
     def pick(self, world: NDArray[np.float64], names: tuple[str, ...]) -> NDArray[np.float64]:
         """Select the 22 joints: [F, J, 3] -> [F, 22, 3]. No name may be missing."""
-        where = {_plain(name): number for number, name in enumerate(names)}
-        first = [where[_plain(place.first)] for place in self.places]
-        second = [where[_plain(place.second)] for place in self.places]
+        where = {name: number for number, name in enumerate(self._read(names))}
+        first = [where[plain(place.first)] for place in self.places]
+        second = [where[plain(place.second)] for place in self.places]
         at = np.array([place.at for place in self.places])[:, None]
         picked: NDArray[np.float64] = world[:, first] * (1 - at) + world[:, second] * at
         return picked
+
+    def _read(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Plain names of a file's joints, with or without their common prefix, whichever fits better."""
+        needed = {plain(name) for name in self.needed}
+        return min(readings(names), key=lambda read: len(needed - set(read)))
 
 
 def shipped() -> dict[str, NameMap]:
@@ -89,7 +97,8 @@ def choose(skeleton: str, names: tuple[str, ...]) -> NameMap:
     raise DataError(
         f"has a skeleton that fits none of the name maps ({', '.join(one.name for one in maps)}); "
         f"the closest, {nearest.name}, is missing {_few(nearest.missing(names))}. The file has {_few(names)}. "
-        "Write a name map and set ingest.bvh.skeleton to its path"
+        "`python -m hmu_tasks skeleton FILE.bvh` proposes a name map: correct it, save it, and set ingest.bvh.skeleton "
+        "to its path"
     )
 
 
@@ -126,8 +135,23 @@ def _place(value: Any, where: str) -> JointPoint:
     raise ConfigError(f"{where} must be a joint's name, or {{between: [one, other], at: 0 to 1}}")
 
 
-def _plain(name: str) -> str:
-    return name.rpartition(":")[2].strip().casefold()
+def plain(name: str) -> str:
+    """Name of a joint without namespace, case, blanks, underscores, points and hyphens."""
+    return _SEPARATORS.sub("", _NAMESPACE.split(name)[-1]).casefold()
+
+
+def readings(names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Plain names of a file's joints: as they are, and without the prefix that all but the root begin with.
+
+    Exporters write "mixamorig:Hips", "Bip01 Pelvis" below a root "Bip01", or "Character1_LeftUpLeg".
+    """
+    bare = tuple(map(plain, names))
+    prefix = ""
+    if len(bare) > 2:
+        first, last = min(bare[1:]), max(bare[1:])  # what these share, all share
+        ends = (n for n, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+        prefix = first[: next(ends, min(len(first), len(last)))]
+    return (bare, tuple(name.removeprefix(prefix) for name in bare)) if prefix else (bare,)
 
 
 def _few(names: Iterable[str]) -> str:

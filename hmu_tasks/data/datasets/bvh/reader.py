@@ -3,7 +3,7 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,31 @@ from hmu_tasks.runtime.errors import DataError
 
 Array = NDArray[np.float64]
 
+BLENDER: Final = (
+    "import bpy; bpy.ops.wm.read_factory_settings(use_empty=True); bpy.ops.import_scene.{kind}(filepath='{file}'); "
+    "a = next(o for o in bpy.data.objects if o.type == 'ARMATURE'); bpy.context.view_layer.objects.active = a; "
+    "r = a.animation_data.action.frame_range; "
+    "bpy.ops.export_anim.bvh(filepath='{stem}.bvh', frame_start=int(r[0]), frame_end=int(r[1]))"
+)
+"""What Blender runs to convert a file with one animated armature."""
+_WITH_BLENDER: Final = 'convert it with Blender:\n  blender --background --python-expr "{code}"\n'
+OTHERS: Final = {
+    ".fbx": "fbx",
+    ".glb": "gltf",
+    ".gltf": "gltf",
+    ".c3d": "it holds markers, not a skeleton; solve it to a skeleton in the capture software and export BVH",
+    ".asf": "convert ASF and AMC to BVH first (CMU's captures are distributed as BVH, too); the name map is `cmu_asf`",
+    ".amc": "convert ASF and AMC to BVH first (CMU's captures are distributed as BVH, too); the name map is `cmu_asf`",
+}
+"""Formats of motion capture that are not read, and what to do; for Blender's, the name of its importer."""
+
 
 @dataclass(frozen=True)
 class Recording:
     """A motion as recorded: position and rotation of each joint relative to its parent.
 
     names: [J]; parents: [J], -1 for the root, parents first; positions: [F, J, 3] in the file's units;
-    rotations: [F, J, 4] unit quaternions without sign flips over time; seconds: per frame.
+    rotations: [F, J, 4] unit quaternions without sign flips over time; seconds: per frame. assumed: see `Document`.
     """
 
     names: tuple[str, ...]
@@ -28,6 +46,7 @@ class Recording:
     positions: Array
     rotations: Array
     seconds: float
+    assumed: tuple[str, ...] = ()
 
     def world(self) -> Array:
         """World positions of all joints, [F, J, 3], in the file's units and axes."""
@@ -42,20 +61,21 @@ class Recording:
         return positions
 
 
-def read(file: Path) -> Recording:
+def read(file: Path, *, fps: float | None = None) -> Recording:
     """Read a BVH file; raises DataError with a message to be prefixed by the file's name, or FileNotFoundError.
 
-    Position channels of a joint replace its OFFSET, as exporters write them.
+    fps: frames per second where the file has no usable frame time. Position channels of a joint replace its OFFSET, as
+    exporters write them.
     """
+    if file.suffix.lower() in OTHERS:
+        raise DataError(f"is a {file.suffix[1:].upper()} file, which is not read: {_advice(file)}")
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        raw = file.read_bytes()
     except FileNotFoundError:
         raise
-    except UnicodeDecodeError as error:
-        raise DataError(f"is not UTF-8 text (byte {error.start}); it is damaged or not a BVH file") from error
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})") from error
-    document = check(text)
+    document = check(_text(raw), fps)
     # Imported here because it imports torch, which takes a second.
     from pymotion.io.bvh import BVH  # type: ignore[import-untyped]
 
@@ -71,4 +91,22 @@ def read(file: Path) -> Recording:
         positions=np.asarray(positions, dtype=np.float64),
         rotations=np.asarray(rotations, dtype=np.float64),
         seconds=float(library.data["frame_time"]),
+        assumed=document.assumed,
     )
+
+
+def _advice(file: Path) -> str:
+    advice = OTHERS[file.suffix.lower()]
+    if advice not in ("fbx", "gltf"):
+        return advice
+    return _WITH_BLENDER.format(code=BLENDER.format(kind=advice, file=file.name, stem=file.stem))
+
+
+def _text(raw: bytes) -> str:
+    """Decode a file: UTF-8, UTF-16 by its mark, or else Windows' Latin alphabet, which only names can need."""
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return raw.decode("utf-16", errors="replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from hmu_tasks.data.clips.clips import SPLITS, OnBad, Skipped
 from hmu_tasks.data.clips.words import tokens_of
 from hmu_tasks.data.datasets.bvh.captions import Entry, read_table
-from hmu_tasks.data.datasets.bvh.motion import BODY, Motion, Units, Up, convert
+from hmu_tasks.data.datasets.bvh.motion import Motion, Units, Up, convert
 from hmu_tasks.data.datasets.bvh.name_maps import named
 from hmu_tasks.data.datasets.bvh.reader import read
-from hmu_tasks.data.datasets.raw import check_inside
+from hmu_tasks.data.datasets.links import check_inside
+from hmu_tasks.data.datasets.smpl.joints import BODY
 from hmu_tasks.data.motion.features import from_joints, mirror_joints
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import write_json
@@ -53,6 +54,7 @@ def write_raw_folder(
     skeleton: str = "auto",
     units: Units = "auto",
     up: Up = "auto",
+    fps: float | None = None,
     mirror: bool = True,
     longest: int = 196,
     on_bad: OnBad = "error",
@@ -61,6 +63,7 @@ def write_raw_folder(
     """Convert the BVH files listed in the captions table into HumanML3D's layout in an existing folder `target`.
 
     folder: of the BVH files; captions: the table, relative to it; skeleton, units, up: see motion.convert;
+    fps: frames per second of files without a usable frame time;
     longest: frames per clip; a longer motion is cut into equal parts "ID.1", "ID.2", ..., each with all its captions;
     on_bad: "error" reads every file and then reports all bad ones, "skip" continues without them.
     `target`/bvh.json records how each file was read, and what was skipped and why. seed is unused, as nothing here is
@@ -81,7 +84,7 @@ def write_raw_folder(
         file = folder / entry.file
         check_inside(file, root)
         try:
-            motion = convert(read(file), skeleton=skeleton, units=units, up=up)
+            motion = convert(read(file, fps=fps), skeleton=skeleton, units=units, up=up)
             parts = [_features(part, mirror=mirror) for part in cut(motion.joints, longest)]
         except FileNotFoundError:
             work.skipped.append(Skipped(str(entry.file), "no motion", f"is missing; {captions} names it"))
@@ -169,6 +172,7 @@ def _write(
         "leg_metres": round(motion.leg, 4),
         "up": motion.up,
         "t_pose_dropped": motion.t_pose,
+        "assumed": list(motion.assumed),
         "clips": clips,
     }
 

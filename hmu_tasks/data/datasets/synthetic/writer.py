@@ -2,12 +2,7 @@
 
 import json
 import math
-import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +14,7 @@ from hmu_tasks.data.datasets.synthetic.compose import ACTIONS, SyntheticClip, co
 from hmu_tasks.data.motion.features import from_joints, mirror_joints
 from hmu_tasks.data.motion.normalisation import RunningStatistics
 from hmu_tasks.runtime.errors import ConfigError
+from hmu_tasks.runtime.processes import in_order
 from hmu_tasks.runtime.progress import Progress
 
 Features = NDArray[np.float32]
@@ -105,7 +101,7 @@ def write_raw_folder(
         for index in range(count)
     ]
     most = processes or min(len(os.sched_getaffinity(0)), len(jobs) // _PAIRS_PER_PROCESS)
-    for done, (job, twins) in enumerate(zip(jobs, _each(jobs, most), strict=True), start=1):
+    for done, (job, twins) in enumerate(zip(jobs, in_order(_write_pair, jobs, most), strict=True), start=1):
         if job.split == "train":
             for features in twins:
                 moments.add(features)
@@ -140,32 +136,6 @@ class _Job:
     @property
     def clip_id(self) -> str:
         return f"{_FIRST_ID[self.split] + self.index:06d}"
-
-
-def _each(jobs: Sequence[_Job], processes: int) -> Iterator[list[Features]]:
-    """Run all jobs; yield the features of each clip and its twin in job order."""
-    if processes < 2:
-        yield from map(_write_pair, jobs)
-        return
-    start = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=start, initializer=_end_with_parent) as pool:
-        try:
-            yield from pool.map(_write_pair, jobs, chunksize=16)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Ignore Ctrl-C, which the parent handles, and exit when the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _write_pair(job: _Job) -> list[Features]:

@@ -1,0 +1,1 @@
+"""SMPL, SMPL-H and SMPL-X without a body model: joints from joint rotations."""
