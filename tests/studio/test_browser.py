@@ -130,7 +130,7 @@ def test_bad_input_is_told_on_the_page(page: Any, demo: str) -> None:
     page.fill('[name="prompt"]', "a man walks")
     page.fill('[name="seconds"]', "55")
     page.click('button[type="submit"]')
-    page.wait_for_function("document.querySelector('[data-status]').textContent.includes('motions last')")
+    page.wait_for_selector('[data-status]:has-text("motions last")')
     while (checked := page.locator('[name="model"]:checked')).count():
         checked.first.uncheck()
     page.click('button[type="submit"]')
