@@ -54,6 +54,6 @@ class ValidateSection(Section):
     """Limits of the data contracts."""
 
     forget_share: Range
-    token_share: Annotated[float, Field(ge=0, le=1)]
     bone_drift: Rate
     root_height: Range
+    token_share: Annotated[float, Field(ge=0, le=1)]
