@@ -27,7 +27,6 @@ def run(params: Params, progress: Progress | None = None) -> Path:
         matches=params.filter.matches,
         concepts=params.filter.concepts,
         parts=tuple(params.unlearn.lcr.parts),
-        shots=max(params.probe.relearning.shots, default=0),
     )
     if progress is not None:
         progress(1, 1)
@@ -44,12 +43,11 @@ def filter_folder(
     matches: int,
     concepts: Path = CONCEPTS_FILE,
     parts: Sequence[str] = (),
-    shots: int = 0,
 ) -> FilterResult:
     """Divide a folder of packed clips; writes the id lists of each split, and filter.json.
 
-    concepts: a file of further concepts. parts: sub-concepts of unlearn.lcr.parts, shots: clips of the largest
-    relearning attack; both are checked here because what they need is known here, hours before they are used.
+    concepts: a file of further concepts. parts: sub-concepts of unlearn.lcr.parts, checked here because what they need
+    is known here, hours before they are used.
     Raises DataError if a table is missing or damaged, or a split has too little to forget or retain; ConfigError for an
     unknown concept.
     """
@@ -66,11 +64,6 @@ def filter_folder(
             raise DataError(
                 f"unlearn.lcr.parts names {part.name}, but no forget clip of the training split matches it; remove it"
             )
-    if len(forget) < shots:
-        raise DataError(
-            f"the training split has {len(forget)} clips to forget, but the relearning attack uses {shots}: lower "
-            f"probe.relearning.shots to {len(forget)} or less"
-        )
     with replacing_folder(target) as folder:
         for split in SPLITS:
             write_ids(folder, split, "forget", result.forget[split])

@@ -37,6 +37,7 @@ def run(params: Params, progress: Progress | None = None) -> Path:
         bone_drift=params.validate_.bone_drift,
         root_height=params.validate_.root_height,
         forget_share=params.validate_.forget_share,
+        token_share=params.validate_.token_share,
     )
     validate_folders(
         paths.CLIPS, paths.SPLIT, paths.VALIDATION, paths.VALIDATION_SITE, limits, progress=progress

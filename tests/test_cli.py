@@ -79,19 +79,19 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def raw(project: Path) -> Path:
-    """A small raw folder in HumanML3D's layout: eight training clips, two for validation, two for test."""
+    """A small raw folder in HumanML3D's layout: eight training clips, four for validation, four for test."""
     folder = project / "data" / "raw" / "humanml3d"
     for name in ("new_joint_vecs", "texts"):
         (folder / name).mkdir(parents=True)
     rng = np.random.default_rng(5)
-    clips = [f"{number:06d}" for number in range(12)]
+    clips = [f"{number:06d}" for number in range(16)]
     for number, clip in enumerate(clips):
         np.save(folder / "new_joint_vecs" / f"{clip}.npy", rng.normal(size=(FRAMES, 263)).astype(np.float32))
         told = (
             "a man kicks#a/DET man/NOUN kick/VERB" if number % 2 else "a man walks#a/DET man/NOUN walk/VERB"
         )
         (folder / "texts" / f"{clip}.txt").write_text(f"{told}#0.0#0.0\n", encoding="utf-8")
-    for name, ids in (("train", clips[:8]), ("val", clips[8:10]), ("test", clips[10:])):
+    for name, ids in (("train", clips[:8]), ("val", clips[8:12]), ("test", clips[12:])):
         (folder / f"{name}.txt").write_text("\n".join(ids) + "\n", encoding="utf-8")
     change(project, run__dataset="humanml3d", ingest__source="data/raw/humanml3d")
     return folder
@@ -310,7 +310,7 @@ def test_bad_clips_are_skipped_and_reported_where_that_is_asked_for(raw: Path, p
     told = (project / "data" / "clips" / "ingest.json").read_text(encoding="utf-8")
     assert "first in frame 7" in told
     assert '"000005"' in told
-    assert '"clips": 10' in told
+    assert '"clips": 14' in told
 
 
 def test_a_clip_shorter_than_the_limit_is_left_out_and_reported(raw: Path, project: Path) -> None:

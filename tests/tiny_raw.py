@@ -90,8 +90,16 @@ def write_motionx(folder: Path) -> Path:
             "EgoBody/recording_20210918_S05_S06_04/body_idx_1/000",
             "fitness/subset_0006/Criss_Cross_To_Push_Away_clip_14",
         ],
-        "val": ["game_motion/subset_0015/Katana_Rip_clip_8", "GRAB/s4/stanfordbunny_lift"],
-        "test": ["HAA500/subset_0004/Punching Bag_clip_4", "aist/subset_0004/Dance_Krump_Stomp_clip_3"],
+        "val": [
+            "game_motion/subset_0015/Katana_Rip_clip_8",
+            "game_motion/subset_0015/Katana_Rip_clip_9",
+            "GRAB/s4/stanfordbunny_lift",
+        ],
+        "test": [
+            "HAA500/subset_0004/Punching Bag_clip_4",
+            "HAA500/subset_0004/Punching Bag_clip_5",
+            "aist/subset_0004/Dance_Krump_Stomp_clip_3",
+        ],
     }
     said = {
         "Kick": ["a person does an aerial kick"],

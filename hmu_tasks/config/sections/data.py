@@ -56,3 +56,4 @@ class ValidateSection(Section):
     forget_share: Range
     bone_drift: Rate
     root_height: Range
+    token_share: Annotated[float, Field(ge=0, le=1)]

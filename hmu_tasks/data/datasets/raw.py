@@ -155,15 +155,6 @@ class RawFolder:
             return self._bad(raw_id, "bad motion", f"{self._name(motion)} {error}{self._hint(motion)}")
         if len(features) < 2:
             return self._bad(raw_id, "one frame", f"{self._name(motion)} holds a pose, not a motion")
-        contacts = features[:, self.source.layout.contacts]
-        odd = ~np.isin(contacts, (0, 1)).all(axis=1)
-        if odd.any():
-            return self._bad(
-                raw_id,
-                "bad motion",
-                f"{self._name(motion)} has foot contacts other than 0 and 1, first in frame {int(odd.argmax())}; "
-                "features must not be normalised",
-            )
         if array.dtype != np.float32:
             self.converted.setdefault(array.dtype.name, []).append(raw_id)
         if not self._fits(raw_id, len(features)):

@@ -15,7 +15,7 @@ from hmu_tasks.data.division import comparison
 from hmu_tasks.runtime.errors import DataError
 
 FEWEST: Final = 2
-"""Clips on each side of a split that is evaluated: a covariance, and with it every FID, needs two."""
+"""Forget clips of a split that is evaluated: a covariance, and with it every FID, needs two."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def filter_clips(
     captions: columns clip_id, caption, tokens; clips: clip_id, split, source, mirror_of. Clips cut from the same raw
     clip share one count, as the published rule counts lines of a raw clip's text file. A clip without captions is
     retained. seed: for the sample of captions on which the two rules disagree.
-    Raises DataError if a split has no clips, or fewer than `FEWEST` to forget or to retain.
+    Raises DataError if a split has no clips, nothing to retain, or fewer than `FEWEST` to forget.
     """
     hits: dict[str, list[tuple[str, ...]]] = {
         name: match(captions, concept, dataset=dataset, rule=name) for name in RULES
@@ -111,14 +111,12 @@ def _check_split(
             "Lower filter.matches, choose another filter.rule or run.concept in params.yaml, "
             "or define other keywords in your own concepts file (filter.concepts)."
         )
-    for side, ids in (("forget", forget), ("retain", retain)):
-        if split != "train" and 0 < len(ids) < FEWEST:
-            raise DataError(
-                f"only {len(ids)} clip to {side} in the {split} split ({', '.join(ids)}), by {what}: the evaluation "
-                f"compares distributions and needs {FEWEST} on each side. Move a clip that "
-                f"{'matches' if side == 'forget' else 'does not match'} from another split into {split}.txt of the raw "
-                "folder, or choose another filter.rule, filter.matches or run.concept in params.yaml"
-            )
+    if split != "train" and len(forget) < FEWEST:
+        raise DataError(
+            f"only {len(forget)} clip to forget in the {split} split ({', '.join(forget)}), by {what}: the evaluation "
+            f"compares distributions and needs {FEWEST}. Move a matching clip from another split into {split}.txt of "
+            "the raw folder, or choose another filter.rule, filter.matches or run.concept in params.yaml"
+        )
     if not retain:
         raise DataError(
             f"nothing to retain in the {split} split: all {len(forget)} clips match {what}.\n"

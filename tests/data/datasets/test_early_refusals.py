@@ -1,10 +1,9 @@
-"""What a later step would refuse, ingest says or mends: tokens of taggers, captions without a word, odd contacts."""
+"""What a later step would refuse, ingest says or mends: tokens of taggers, captions without a word, twins apart."""
 
 import unicodedata
 
-import numpy as np
 import pytest
-from raw_folder import WALK, add, motion, read, refused
+from raw_folder import WALK, add, read, refused
 
 from hmu_tasks.data.clips.clips import Caption
 from hmu_tasks.data.clips.words import word_tokens
@@ -60,17 +59,6 @@ def test_what_the_lemma_rule_finds_is_masked(keyword: str) -> None:
     assert mask_tokens(tokens, [keyword]) == f"a/DET dancer/NOUN do/VERB {MASK}/NOUN {keyword}er/NOUN"
 
 
-def test_normalised_features_are_refused_by_their_contacts(raw) -> None:  # type: ignore[no-untyped-def]
-    add(raw, "good")
-    features = motion()
-    features[7, -2] = 0.4
-    add(raw, "odd", features=features)
-    clips = refused(
-        raw, "odd", "bad motion", "other than 0 and 1, first in frame 7; features must not be normalised"
-    )
-    assert [clip.clip_id for clip in clips] == ["good"]
-
-
 def test_a_twin_in_another_split_is_left_out(raw) -> None:  # type: ignore[no-untyped-def]
     add(raw, "000001")
     add(raw, "M000001", split="val")
@@ -88,4 +76,3 @@ def test_no_limit_of_a_later_step_is_needed_for_what_was_read(raw) -> None:  # t
     clips, skipped, _ = read(raw)
     assert skipped == []
     assert len(clips[0].captions[0].tokens.split()) == 5
-    assert np.isin(clips[0].features[:, -4:], (0, 1)).all()

@@ -1,0 +1,81 @@
+"""The commands `promote`, `rollback`, `moves` and `verify`; heavy imports stay inside them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hmu_tasks.runtime.errors import HmuError
+
+app = typer.Typer()
+Name = Annotated[str | None, typer.Argument(help="the registered model; required if there are several")]
+Why = Annotated[str, typer.Option(help="the reason, for the journal")]
+Who = Annotated[
+    str | None, typer.Option(help="your name, for the journal; default: the MLflow server's user")
+]
+
+
+@app.command()
+def promote(
+    name: Name = None,
+    version: Annotated[int | None, typer.Option(help="a version instead of the candidate")] = None,
+    why: Why = "",
+    who: Who = None,
+    show: Annotated[bool, typer.Option(help="show the card and change nothing")] = False,
+    repair: Annotated[bool, typer.Option(help="restore the aliases from the journal")] = False,
+) -> None:
+    """Make a version that passed the gate the champion."""
+    from hmu_tasks.registry import promote as step
+    from hmu_tasks.registry.versions import open_registry, the_only_name
+
+    registry = open_registry(Path(), the_only_name(Path(), name))
+    if repair:
+        registry.follow()
+    else:
+        proposal = step.propose(registry, version)
+        if show:
+            sys.stdout.write(proposal.card)
+            return
+        step.promote(registry, proposal, who=who or step.user(), why=why)
+    step.report_moves(registry)
+
+
+@app.command()
+def rollback(name: Name = None, why: Why = "", who: Who = None) -> None:
+    """Roll back to the previous champion."""
+    from hmu_tasks.registry import promote as step
+    from hmu_tasks.registry.versions import open_registry, the_only_name
+
+    registry = open_registry(Path(), the_only_name(Path(), name))
+    step.rollback(registry, who=who or step.user(), why=why)
+    step.report_moves(registry)
+
+
+@app.command()
+def moves(name: Name = None) -> None:
+    """Print who moved the champion, when and why."""
+    from hmu_tasks.registry import promote as step
+    from hmu_tasks.registry.versions import open_registry, the_only_name
+
+    step.report_moves(open_registry(Path(), the_only_name(Path(), name)))
+
+
+@app.command()
+def verify(
+    address: Annotated[str, typer.Argument(help="models:/<name>@<alias> or models:/<name>/<number>")],
+) -> None:
+    """Recompute the digests of a registered version's files, and list the changed ones."""
+    import tempfile
+
+    from hmu_tasks.registry import promote as step
+
+    registry, version = step.find_version(Path(), address)
+    with tempfile.TemporaryDirectory() as scratch:
+        found = step.verify(registry, version, Path(scratch))
+    if found.faults:
+        raise HmuError(f"version {version.number} of {registry.name}: " + "; ".join(found.faults))
+    sys.stdout.write(
+        f"version {version.number} of {registry.name}: all {found.files} files are those that were registered, and the "
+        "bundle is the evaluated one\n"
+    )
