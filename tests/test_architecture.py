@@ -137,6 +137,7 @@ def test_help_reaches_nothing_heavy() -> None:
     assert {name for name in modules if name.startswith("hmu_tasks")} == {
         "hmu_tasks.methods",
         "hmu_tasks.metrics.records",
+        "hmu_tasks.registry",
         "hmu_tasks.runtime.environment",
         "hmu_tasks.runtime.errors",
         "hmu_tasks.runtime.loading",
