@@ -47,7 +47,7 @@ def measured(world: Path) -> Path:
 
 def selected(root: Path) -> str:
     """Name of the edit that the tiny world selects."""
-    evaluated = root / "runs" / "evaluate" / "momask" / "lcr"
+    evaluated = root / "runs" / "evaluate" / "0" / "momask" / "lcr"
     strength = json.loads((evaluated / "selection.json").read_text(encoding="utf-8"))["strength"]
     return f"strength{strength:03d}-s0"
 

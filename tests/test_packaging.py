@@ -165,7 +165,7 @@ def test_nothing_large_or_private_is_tracked() -> None:
 def test_commands_in_the_documents_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
-    places = (ROOT / "hmu_tasks" / "__main__.py", ROOT / "hmu_tasks" / "studio" / "commands.py")
+    places = [ROOT / "hmu_tasks" / "__main__.py", *(ROOT / "hmu_tasks").glob("*/commands.py")]
     main = "\n".join(place.read_text(encoding="utf-8") for place in places)
     commands = set(re.findall(r"^def (\w+?)_?\(", main, re.MULTILINE))
     faults = []

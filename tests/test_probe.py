@@ -163,7 +163,7 @@ def test_what_holds_of_a_pruned_model(world: Path) -> None:
     knobs = tiny_params({"run": {"methods": ["prune"]}, "probe": {"precision": []}})
     unlearn.run(knobs, "momask", "prune")
     selection = {"strength": 2, "eligible": True, "reason": "", "end": "largest"}
-    paths.evaluation("momask", "prune").mkdir(parents=True)
+    paths.evaluation("momask", "prune").mkdir(parents=True, exist_ok=True)
     write_json(paths.evaluation("momask", "prune") / "selection.json", selection)
     probe.run(knobs, "momask", "prune")
     found = {row["attack"]: row for row in rows("prune")}

@@ -33,6 +33,7 @@ FILES = (
             "code_digest",
             "errors",
             "files",
+            "processes",
             "progress",
             "section",
             "yaml_files",

@@ -11,8 +11,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 def test_four_kills_change_no_byte_and_leave_nothing(finished: Finished, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", source=finished.project.root)
     root = project.root
-    clips, tokenizer = root / "data" / "clips", root / "runs" / "train" / "tokenizer-full"
-    original = root / "runs" / "evaluate" / "momask" / "original"
+    clips, tokenizer = root / "data" / "clips", root / "runs" / "train" / "0" / "tokenizer-full"
+    original = root / "runs" / "evaluate" / "0" / "momask" / "original"
 
     # While ingest writes: its half-written folder stays, nothing looks finished.
     project.kill_when(lambda: any(clips.parent.glob(".clips.*/features.npy")), "dvc", "repro")

@@ -109,7 +109,7 @@ def test_real_clips_reach_the_report(project: Project) -> None:
     assert table[table["metric"] != "ncs_rank_median"][["low", "high"]].notna().all(axis=None)
 
     selection = json.loads(
-        (root / "runs" / "evaluate" / "momask" / "lcr" / "selection.json").read_text(encoding="utf-8")
+        (root / "runs" / "evaluate" / "0" / "momask" / "lcr" / "selection.json").read_text(encoding="utf-8")
     )
     assert selection["strength"] in (2, 5)
     # Without a violence rate the strength is picked by how far forget FID has come from the original's to D_r's.

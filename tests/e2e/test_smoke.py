@@ -86,7 +86,7 @@ def test_the_table_has_a_row_for_all_that_is_compared(finished: Finished) -> Non
     assert {"fid", "kid", "r1", "r2", "r3", "mm_dist", "mm_safe", "diversity", "violence"} <= set(
         lcr["metric"]
     )
-    assert (finished.project.root / "runs" / "evaluate" / "momask" / "lcr" / "selection.json").exists()
+    assert (finished.project.root / "runs" / "evaluate" / "0" / "momask" / "lcr" / "selection.json").exists()
 
 
 def test_the_page_needs_no_network(finished: Finished) -> None:

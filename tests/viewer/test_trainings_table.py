@@ -155,7 +155,7 @@ def test_the_report_writes_and_shows_the_table(found, tmp_path):
     written = json.loads((tmp_path / "trainings.json").read_text())
     assert written["models"]["momask"]["trainings"] == [0, 1, 2]
     assert "Over trainings" in (tmp_path / "index.html").read_text()
-    assert "3 trainings" in (tmp_path / "summary.txt").read_text()
+    assert "3 trainings" in (tmp_path / "tables.txt").read_text()
     write_report(inputs, tmp_path / "one")
     assert not (tmp_path / "one" / "trainings.json").exists()
     assert "Over trainings" not in (tmp_path / "one" / "index.html").read_text()
