@@ -62,7 +62,7 @@ def add_edit(root: Path, name: str) -> None:
     from hmu_tasks.models.networks.components import load_config
     from hmu_tasks.runtime.files import read_json, write_json
 
-    edits, evaluated = (root / "runs" / step / "momask" / "lcr" for step in ("unlearn", "evaluate"))
+    edits, evaluated = (root / "runs" / step / "0" / "momask" / "lcr" for step in ("unlearn", "evaluate"))
     source = selected(root)
     shutil.copytree(edits / source, edits / name)
     state = weights.load_state(edits / name / "tokenizer")
