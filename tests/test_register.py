@@ -1,6 +1,7 @@
 """Registration: evidence and decision as files, then a version with everything that belongs to it, once per bundle."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -229,8 +230,8 @@ def test_from_registration_to_rollback(measured: Path, capsys: pytest.CaptureFix
     promote.report_moves(registry)
     told = capsys.readouterr().out
     assert "1." in told
-    assert "promote by bob: version 1 -> version 3 (a better one)" in told
-    assert "rollback by ann: version 3 -> version 1 (it limps)" in told
+    assert re.search(r"promote by bob: version 1 -> version 3 \(lcr strength\d+-s0\) \(a better one\)", told)
+    assert re.search(r"rollback by ann: version 3 -> version 1 \(lcr strength\d+-s0\) \(it limps\)", told)
 
     registry.client.set_registered_model_alias(NAME, CHAMPION, "3")
     with pytest.raises(HmuError, match=r"champion is version 3 instead of version 1.*--repair"):
