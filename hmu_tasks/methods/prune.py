@@ -143,6 +143,9 @@ def projected(model: "TextToMotion", forget: "Tensor", retain: "Tensor", knobs: 
 
     forget: [n, 1 + w, W], retain: [m, 1 + w, W], embedded texts.
     """
+    import torch
+
+    from hmu_tasks.methods.shared.centroids import centroids
     from hmu_tasks.methods.shared.closed_form import with_weight
 
     edited = {}
@@ -154,7 +157,7 @@ def projected(model: "TextToMotion", forget: "Tensor", retain: "Tensor", knobs: 
         concept, rest = vectors[level]()
         number = knobs.word_directions if level == "word" else knobs.directions
         if number:
-            centres = centroids(concept.double(), number)
+            centres = torch.from_numpy(centroids(concept.double().numpy(), number, seed=0, rounds=30))
             edited[level] = {
                 name: with_weight(linear, project(linear.weight.detach(), centres, rest.double().mean(dim=0)))
                 for name, linear in projections.items()
@@ -173,17 +176,6 @@ def project(weight: "Tensor", concept: "Tensor", rest: "Tensor") -> "Tensor":
     basis, _ = torch.linalg.qr(start @ (concept - rest).T)
     found: Tensor = start - basis @ (basis.T @ start)
     return found.to(weight.dtype)
-
-
-def centroids(vectors: "Tensor", count: int) -> "Tensor":
-    """Return the centroids [k, W] of vectors [n, W], by k-means from k-means++ starts of a fixed seed."""
-    import torch
-    from scipy.cluster.vq import kmeans2
-
-    if count == 1:
-        return vectors.mean(dim=0, keepdim=True)
-    found, _ = kmeans2(vectors.numpy(), count, iter=30, minit="++", seed=0)
-    return torch.from_numpy(found)
 
 
 def telling(forget: "Tensor", retain: "Tensor", *, shrinkage: float) -> "tuple[Tensor, Tensor]":

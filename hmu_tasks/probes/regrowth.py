@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
+from hmu_tasks.methods.shared.centroids import centroids
 from hmu_tasks.methods.shared.code_tables import NEW, codebook_rows, network_rows, with_rows
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
@@ -62,7 +62,7 @@ def grown_books(tokenizer: Tokenizer, clips: Sequence[np.ndarray], *, rows: int,
     count = min(rows, len(residual) // 2)
     books = []
     for book in tokenizer.codebooks:
-        centres, _ = kmeans2(residual.double().cpu().numpy(), count, iter=20, minit="++", seed=seed)
+        centres = centroids(residual.double().cpu().numpy(), count, seed=seed)
         whole = torch.cat([book, torch.from_numpy(centres).to(book)])
         residual = residual - whole[torch.cdist(residual, whole).argmin(dim=1)]
         books.append(whole)
