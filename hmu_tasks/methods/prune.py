@@ -72,16 +72,15 @@ def apply(given: "Inputs", knobs: Prune, *, seed: int) -> "Iterator[Edit]":
     from hmu_tasks.methods.shared.text_edits import sample
 
     model, usage = given.bundle.model, given.usage()
-    texts: tuple[Tensor, Tensor] | None = None
+    edited, captions = model.networks, 0
     if knobs.only != "codes":
         forget, retain = given.embed(
             *(sample(given.captions[role], knobs.captions, seed=[given.seed, seed]) for role in ROLES)
         )
-        texts = forget, retain
+        edited, captions = projected(model, forget, retain, knobs).networks, len(forget) + len(retain)
     for count in knobs.strengths:
-        networks = dict(model.networks)
-        if texts is not None and (count or knobs.only == "text"):
-            networks = dict(projected(model, *texts, knobs).networks)
+        changes = bool(count) or knobs.only == "text"
+        networks = edited if changes else model.networks
         states = {name: network.state_dict() for name, network in networks.items()}
         report, configs, kept_rows = {}, {}, {}
         if count:
@@ -97,13 +96,13 @@ def apply(given: "Inputs", knobs: Prune, *, seed: int) -> "Iterator[Edit]":
             report["deleted"] = dict(enumerate(dropped))
         yield Edit(
             strength=count,
-            states=states if count or knobs.only == "text" else {},
+            states=states if changes else {},
             configs=configs,
             kept=kept_rows,
             report=report,
             cost=Cost(
                 clips_read=usage.forget + usage.retain if count else 0,
-                captions_read=sum(map(len, texts)) if texts is not None and (count or knobs.only) else 0,
+                captions_read=captions if changes else 0,
             ),
             listed=ListedChanges(rows=False),
         )
@@ -150,13 +149,13 @@ def projected(model: "TextToMotion", forget: "Tensor", retain: "Tensor", knobs: 
 
     edited = {}
     for level, projections in model.text_projections.items():
-        vectors = {
-            "sentence": lambda: (forget[:, 0], retain[:, 0]),
-            "word": lambda: telling(forget, retain, shrinkage=knobs.shrinkage),
-        }
-        concept, rest = vectors[level]()
         number = knobs.word_directions if level == "word" else knobs.directions
         if number:
+            concept, rest = (
+                telling(forget, retain, shrinkage=knobs.shrinkage)
+                if level == "word"
+                else (forget[:, 0], retain[:, 0])
+            )
             centres = torch.from_numpy(centroids(concept.double().numpy(), number, seed=0, rounds=30))
             edited[level] = {
                 name: with_weight(linear, project(linear.weight.detach(), centres, rest.double().mean(dim=0)))

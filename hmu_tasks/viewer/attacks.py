@@ -124,7 +124,7 @@ def attacks(probes: Iterable[ProbeRecord], selections: Sequence[Selection], *, m
                 inapplicable[method, strength] = why[0]
         if cells:
             rows.append(AttackRow(attack, family, cells, inapplicable))
-    retrained = attacking([r for r in mine if r["method"] == "retrain"], inapplicable=True)
+    retrained = on_retrained(mine)
     return Attacks(
         columns,
         tuple(rows),
@@ -133,21 +133,32 @@ def attacks(probes: Iterable[ProbeRecord], selections: Sequence[Selection], *, m
     )
 
 
+def on_retrained(mine: Iterable[ProbeRecord]) -> list[ProbeRecord]:
+    """The attacks on D_r of one model's records; one that does not apply has D_r's rate without an attack."""
+    return attacking([r for r in mine if r["method"] == "retrain"], inapplicable=True)
+
+
 def _largest(
     mine: Sequence[ProbeRecord],
     columns: Iterable[tuple[str, int | None]],
     references: Sequence[ProbeRecord] | None,
 ) -> dict[tuple[str, int | None], Cell]:
     """The worst attack on each column, over its edits."""
-    found = {}
-    for method, strength in columns:
-        of = attacking([r for r in mine if r["method"] == method and r.get("strength") == strength])
-        edits = dict.fromkeys(r.get("edit") for r in of)
-        tops = [top for edit in edits if (top := worst([r for r in of if r.get("edit") == edit], references))]
-        cell = pool(tops)
-        if cell is not None:
-            found[method, strength] = cell
-    return found
+    cells = {column: worst_over_edits(mine, *column, references) for column in columns}
+    return {column: cell for column, cell in cells.items() if cell is not None}
+
+
+def worst_over_edits(
+    mine: Sequence[ProbeRecord],
+    method: str,
+    strength: int | None,
+    references: Sequence[ProbeRecord] | None,
+) -> Cell | None:
+    """The worst attack on a method, corrected for the choice, or its largest excess over references, over its edits."""
+    of = attacking([r for r in mine if r["method"] == method and r.get("strength") == strength])
+    edits = dict.fromkeys(r.get("edit") for r in of)
+    tops = [top for edit in edits if (top := worst([r for r in of if r.get("edit") == edit], references))]
+    return pool(tops)
 
 
 def rate(cell: Cell | None) -> str:

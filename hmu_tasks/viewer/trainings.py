@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hmu_tasks.metrics import attacks
 from hmu_tasks.metrics.comparisons import CLASSIFIERS, LOSS, Quantity, difference, gap_closure
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.metrics.trainings import over_trainings, spread
 from hmu_tasks.runtime.files import read_json
+from hmu_tasks.viewer.attacks import on_retrained, worst_over_edits
 from hmu_tasks.viewer.grid import Grid
 from hmu_tasks.viewer.summary import name_of, short_name
-from hmu_tasks.viewer.table import Cell, ProbeRecord, Record, Selection, find, pool
+from hmu_tasks.viewer.table import Cell, ProbeRecord, Record, Selection, find
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,8 @@ class OneTraining:
     def worst(self, model: str, method: str, *, excess: bool) -> Cell | None:
         """The most successful attack on a method, corrected for the choice, or the largest excess over D_r."""
         mine = [row for row in self.probes if row["model"] == model]
-        column = (method, self.strength(model, method))
-        of = attacks.attacking([row for row in mine if (row["method"], row["strength"]) == column])
-        retrain = attacks.attacking([row for row in mine if row["method"] == "retrain"], inapplicable=True)
-        edits = dict.fromkeys(row["edit"] for row in of)
-        tops = [
-            attacks.worst([row for row in of if row["edit"] == edit], retrain if excess else None)
-            for edit in edits
-        ]
-        return pool([top for top in tops if top is not None])
+        strength = self.strength(model, method)
+        return worst_over_edits(mine, method, strength, on_retrained(mine) if excess else None)
 
 
 @dataclass(frozen=True)
