@@ -174,6 +174,11 @@ def _workspace(
             )
         yield workspace.Workspace(checkout, workspace.head(checkout))
         return
+    if not workspace.head(checkout):
+        raise HmuError(
+            f"a run of its own is made of a commit, and {checkout} has none: clone the project, or make a repository "
+            "of this copy with `git init && git add --all && git commit --message start`; `make repro` needs no git"
+        )
     if workspace.is_dirty(checkout):
         get_run_logger().warning(
             "%s has uncommitted changes; this run is made of committed files only", checkout
@@ -268,8 +273,12 @@ def _in_the_foreground(targets: list[str], workers: int, placement: str, *, forc
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Keep warnings and errors; the view shows what the stages print and how they end."""
-    known = ("Finished in state", "Crash detected! Execution was aborted by an interrupt")
+    """Keep warnings and errors, but none of how Prefect ends; the view shows what stages print and how they end."""
+    known = (
+        "Finished in state",
+        "Crash detected! Execution was aborted by an interrupt",
+        "Still processing items:",  # a slow server at the end: the line would follow the flow's own last one
+    )
     return record.levelno >= logging.WARNING and not record.getMessage().startswith(known)
 
 

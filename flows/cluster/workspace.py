@@ -17,6 +17,7 @@ from pathlib import Path
 from flows.engine.graph import DVC
 from flows.engine.lockfile import drop_unavailable
 from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.tracking.lineage import commit
 
 SCRATCH_VARIABLE = "HMU_SCRATCH"
 """A folder that all workers reach, so that a training continues from its checkpoint on another machine."""
@@ -66,15 +67,8 @@ def check_name(name: str) -> None:
 
 
 def head(checkout: Path) -> str:
-    """Return the checked-out commit, empty before the first one."""
-    done = subprocess.run(
-        ["git", "rev-parse", "--verify", "--quiet", "HEAD"],
-        cwd=checkout,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip()
+    """Return the checked-out commit; empty before the first one, and where there is no git."""
+    return commit(checkout).id or ""
 
 
 def is_dirty(checkout: Path, *allowed: str) -> bool:

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before any stage runs: the folder, git, and params.yaml."""
+"""What can be known to be wrong before any stage runs: the folder and params.yaml."""
 
 from pathlib import Path
 
@@ -6,19 +6,15 @@ from hmu_tasks.runtime.errors import HmuError
 
 
 def check_ready(root: Path) -> None:
-    """Raise HmuError where nothing could run: a wrong folder, no git, or parameters that the steps would refuse."""
+    """Raise HmuError where nothing could run: a wrong folder, or parameters that the steps would refuse."""
     if not (root / "dvc.yaml").exists():
         raise HmuError(
             f"{root} holds no dvc.yaml; run this in the project's folder, the one with the Makefile"
         )
-    if not any((at / ".git").exists() for at in (root, *root.parents)):
-        raise HmuError(
-            f"{root} is no git checkout, and DVC needs one: clone the project with git, or make one of this copy with "
-            "`git init && git add --all && git commit --message start`"
-        )
     if not (root / ".dvc").is_dir():
         raise HmuError(
-            f"{root} holds no .dvc folder; restore it with `git checkout -- .dvc`, or clone the project again"
+            f"{root} holds no .dvc folder; restore it with `git checkout -- .dvc`, or clone or unpack the "
+            "project again"
         )
     if (root / "hmu_tasks").is_dir():
         from hmu_tasks.config.params import load

@@ -1,6 +1,5 @@
 """What is wrong before any stage runs is told with a remedy."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     (tmp_path / ".dvc").mkdir()
     (tmp_path / "hmu_tasks").mkdir()
-    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     (tmp_path / "params.yaml").write_text(
         (ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8"
     )
@@ -36,14 +34,6 @@ def test_what_is_missing_is_named(project: Path, name: str, words: str) -> None:
     place.rmdir() if place.is_dir() else place.unlink()
     with pytest.raises(HmuError, match=words):
         check_ready(project)
-
-
-def test_a_copy_without_git_is_told_how_to_become_a_checkout(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
-    with pytest.raises(HmuError, match="git init && git add --all && git commit"):
-        check_ready(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """What `make repro` runs: stages in parallel, or plain DVC if that is the same."""
 
+import logging
 import os
+import shutil
 import signal
 import time
 
@@ -9,6 +11,7 @@ from toy_project import STAGES, Project
 
 from flows.engine import terminal
 from flows.engine.graph import Stage, is_chain
+from flows.pipeline import _is_news
 from flows.repro import default_jobs
 
 DIAMOND = [Stage("a", ()), Stage("b", ("a",)), Stage("c", ("a",)), Stage("d", ("b", "c"))]
@@ -50,6 +53,30 @@ def test_a_stage_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 <= default_jobs() <= cores
     monkeypatch.setenv("HMU_THREADS", str(cores))
     assert default_jobs() == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Still processing items: 1 items remaining...", False),
+        ("Finished in state Failed('1 of 6 stages failed')", False),
+        ("Crash detected! Execution was aborted by an interrupt signal.", False),
+        ("the checkout has uncommitted changes", True),
+    ],
+)
+def test_how_prefect_ends_is_no_news(text: str, *, shown: bool) -> None:
+    record = logging.LogRecord("prefect", logging.WARNING, "", 0, text, None, None)
+    assert _is_news(record) is shown
+
+
+@pytest.mark.slow
+def test_an_unpacked_archive_without_git_runs(project: Project) -> None:
+    shutil.rmtree(project.root / ".git")
+    status, output = repro(project, "--jobs", "2")
+    assert status == 0, output
+    assert sorted(project.executed()) == sorted(name.replace("@", "-") for name in STAGES)
+    status, output = repro(project, "--jobs", "2")
+    assert (status, output) == (0, "Data and pipelines are up to date.\n")
 
 
 @pytest.mark.slow
