@@ -8,7 +8,7 @@ LOCK := flock --nonblock --conflict-exit-code 75 .repro.lock
 BUSY := (code=$$?; [ $$code -ne 75 ] || echo "another make is already at work in this folder; wait for it to end" >&2; exit $$code)
 MIRROR := $(BIN)/python -m hmu_tasks mirror >/dev/null
 
-.PHONY: help repro demo test test-fast check table clean-side server deploy worker
+.PHONY: help repro demo review test test-fast check table clean-side server deploy worker
 .DEFAULT_GOAL := repro
 
 $(BIN)/.installed: pyproject.toml constraints.txt
@@ -31,6 +31,10 @@ table: $(BIN)/.installed  ## print the decision and where the report is; ALL=1: 
 
 demo: $(BIN)/.installed  ## type prompts and compare models on a page of this machine; PORT=8350
 	@exec $(BIN)/python -m hmu_tasks demo $(if $(filter command line environment,$(origin PORT)),--port $(PORT))
+
+review: $(BIN)/.installed  ## judge blind pairs of motions on a page of this machine; MODEL=prune, PORT=8350
+	@exec $(BIN)/python -m hmu_tasks review $(if $(MODEL),--model $(MODEL)) \
+	  $(if $(filter command line environment,$(origin PORT)),--port $(PORT))
 
 test: $(BIN)/.installed  ## all tests, two processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile

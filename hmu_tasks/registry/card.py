@@ -12,6 +12,7 @@ from hmu_tasks.metrics.metric import Table
 from hmu_tasks.registry.evidence import Evidence, Measurement, rounded
 from hmu_tasks.registry.gate import Decision, worse
 from hmu_tasks.registry.wording import statement, words
+from hmu_tasks.reviews.wording import judgement_head, judgement_note, judgement_rows
 
 HERE = Path(__file__).parent
 DESCRIPTION_LIMIT = 5000  # characters that MLflow's database keeps of a description
@@ -26,6 +27,9 @@ LICENCES: Mapping[str, str] = {
     "motionx": "Motion-X is licensed for non-commercial research only; the weights inherit that limit.",
     "kitml": "KIT Motion-Language is licensed for research only; the weights inherit that limit.",
 }
+
+
+NAMES = {"edited": "this model", "original": "original", "retrain": "retrained (D_r)"}
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ def _values(evidence: Evidence, decision: Decision) -> dict[str, object]:
         "removed": _rows(evidence, ("forget", "explicit", "implicit"), "card-removed"),
         "kept": _rows(evidence, ("retain", "benign", "hard_benign"), "card-kept"),
         "risks": _risks(evidence),
+        "people": _people(evidence),
         "licence": LICENCES.get(
             evidence.dataset, "The licence of the training motions also applies to the weights."
         ),
@@ -109,6 +114,17 @@ def _rows(evidence: Evidence, splits: tuple[str, ...], table: Table) -> list[dic
                 }
             )
     return rows
+
+
+def _people(evidence: Evidence) -> dict[str, object] | None:
+    """Table of what people say; None where nobody was asked."""
+    if evidence.human is None:
+        return None
+    return {
+        "head": judgement_head(evidence.concept),
+        "rows": judgement_rows(evidence.human, NAMES),
+        "note": judgement_note(evidence.human),
+    }
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hmu_tasks.metrics.records import ProbeRecord, Record
+from hmu_tasks.reviews.summary import HumanJudgement
 from hmu_tasks.runtime.errors import DataError
 
 _TABLES = ("edited", "original", "retrain", "probes", "original_probes", "retrain_probes")
@@ -45,6 +46,7 @@ class Evidence:
     contracts: whether the data contracts held; None if they were not checked.
     evaluators, classifiers: digests of the evaluator and of the violence classifiers that measured `edited`, `original`
         and, if there is one, `retrain`. Versions registered before classifiers were recorded have none.
+    human: what people say of blind pairs; None where nobody was asked.
     data: digest of the clips. fps, joints: frames per second and joints of their motions. shortest, longest: allowed
         lengths of a motion, in frames.
     """
@@ -67,6 +69,7 @@ class Evidence:
     original_probes: Mapping[str, Measurement] = field(default_factory=dict)
     retrain_probes: Mapping[str, Measurement] = field(default_factory=dict)
     families: Mapping[str, str] = field(default_factory=dict)
+    human: HumanJudgement | None = None
     fps: float = 20.0
     joints: int = 22
     shortest: int = 40
@@ -81,7 +84,9 @@ class Evidence:
         """Read what `to_json` wrote; raises DataError when something is missing or of the wrong kind."""
         try:
             tables = {name: _read(values[name]) for name in _TABLES}
-            return Evidence(**{**values, **tables})
+            human = values.get("human")
+            judged = None if human is None else HumanJudgement.from_json(human)
+            return Evidence(**{**values, **tables, "human": judged})
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise DataError(
                 f"evidence.json cannot be read ({error}): another release wrote it; delete the registered model in "

@@ -15,7 +15,10 @@ from hmu_tasks.metrics.records import ENDS, ProbeRecord, Record
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.registry.evidence import Evidence, families, measurements, of_edit, success_rates
-from hmu_tasks.registry.gate import GateLimits, better
+from hmu_tasks.registry.gate import better
+from hmu_tasks.registry.limits import GateLimits
+from hmu_tasks.reviews.answers import read_answers
+from hmu_tasks.reviews.summary import HumanJudgement, judge
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.files import read_json
@@ -56,8 +59,7 @@ def limits_of(params: Params) -> GateLimits:
             raise ConfigError(
                 f"register.induced names {split!r}; it must be one of the splits {', '.join(known)}"
             )
-    values = knobs.model_dump()
-    return GateLimits(**{**values, "probes": tuple(values["probes"])})
+    return GateLimits.from_json(knobs.model_dump())
 
 
 def gather_evidence(params: Params, model: str, method: str, edit: str | None = None) -> Evidence:
@@ -101,6 +103,7 @@ def gather_evidence(params: Params, model: str, method: str, edit: str | None = 
         original_probes=success_rates(probed["original"]),
         retrain_probes=success_rates(probed.get("retrain", ())),
         families=families(row for rows in probed.values() for row in rows),
+        human=_human(bundle, tables),
         fps=motions.fps,
         joints=layout_of(len(motions.mean)).joints,
         shortest=-(-params.ingest.min_frames // UNIT) * UNIT,
@@ -119,6 +122,15 @@ def _tables(model: str, method: str) -> dict[str, list[Record]]:
     measured = [row for name in names for row in read_records(paths.evaluation(model, name))]
     compared = with_comparisons(measured)
     return {name: [row for row in compared if row["method"] == name] for name in names}
+
+
+def _human(bundle: str, tables: Mapping[str, Sequence[Record]]) -> HumanJudgement | None:
+    """What people say of the edit, its original and D_r; None where nobody judged a pair of them."""
+    bundles = {"edited": bundle}
+    for role in ENDS:
+        digests = [row["bundle"] for row in tables.get(role, ()) if row.get("bundle")]
+        bundles |= {role: str(digests[0])} if digests else {}
+    return judge(read_answers(paths.REVIEWS), bundles)
 
 
 def _bundle_digest(folder: Path, rows: Sequence[Record]) -> str:

@@ -18,7 +18,8 @@ from typing import Literal
 from hmu_tasks.models.networks import weights
 from hmu_tasks.registry import manifest, moves
 from hmu_tasks.registry.evidence import Evidence
-from hmu_tasks.registry.gate import Decision, GateLimits, decide
+from hmu_tasks.registry.gate import Decision, decide
+from hmu_tasks.registry.limits import GateLimits
 from hmu_tasks.registry.moves import CANDIDATE, JournalState, Move
 from hmu_tasks.registry.versions import (
     BUNDLE_TAG,
@@ -155,8 +156,7 @@ def _bundle_faults(folder: Path, registered: str) -> list[str]:
 
 
 def _limits(stored: Path) -> GateLimits:
-    values = read_json(stored / "limits.json")
-    return GateLimits(**{**values, "probes": tuple(values["probes"])})
+    return GateLimits.from_json(read_json(stored / "limits.json"))
 
 
 def _evidence_of(registry: Registry, number: int | None) -> Evidence | None:

@@ -13,6 +13,7 @@ DATA = Path("data")
 RAW = DATA / "raw"
 CLIPS = DATA / "clips"
 SPLIT = DATA / "split"
+REVIEWS = DATA / "reviews"
 VALIDATION = DATA / "validation.json"
 
 RUNS = Path("runs")

@@ -1,5 +1,6 @@
-"""The commands `generate` and `demo`; heavy imports stay inside them."""
+"""The commands `generate`, `demo` and `review`; heavy imports stay inside them."""
 
+import getpass
 import sys
 import tempfile
 from pathlib import Path
@@ -79,3 +80,48 @@ def demo(
     with tempfile.TemporaryDirectory() as scratch:
         studio, known = open_here(params, Path(scratch))
         serve(studio, known, concept=params.run.concept, port=port)
+
+
+@app.command()
+def review(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="the edited model, a method of run.methods; default: the one that leads the ranking"
+        ),
+    ] = None,
+    pairs: Annotated[int, typer.Option(min=1, max=96, help="pairs to judge")] = 60,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="on 127.0.0.1")] = 8350,
+) -> None:
+    """Serve a page on which a person judges blind pairs of motions; Ctrl-C ends it, answers stay.
+
+    Answers lie in data/reviews, one file per reviewer;
+    report, model card and gate read them (docs/review.md).
+    """
+    with quick_imports():
+        from hmu_tasks.config.params import load
+        from hmu_tasks.runtime import paths
+        from hmu_tasks.studio.opening import open_here
+        from hmu_tasks.studio.pairs import blind_pairs, leading
+        from hmu_tasks.studio.review import Review
+        from hmu_tasks.studio.serving import serve
+
+    params = load()
+    paths.work_on(params.training(None))
+    with tempfile.TemporaryDirectory() as scratch:
+        studio, known = open_here(params, Path(scratch), champion=False)
+        edit = model or leading(params)
+        drawn = blind_pairs(params, known, edit, pairs)
+        reviewed = edit.rpartition("/")[0] or params.run.models[0]
+        asked = Review(reviewed, drawn, params.run.seed, paths.REVIEWS, system_user())
+        serve(studio, known, concept=params.run.concept, port=port, review=asked)
+
+
+def system_user() -> str:
+    """Name of the operating system's user; empty where it has none, as in a container with another user id."""
+    from hmu_tasks.reviews.answers import reviewer_name
+
+    try:
+        return reviewer_name(getpass.getuser())
+    except (KeyError, OSError, ValueError):
+        return ""

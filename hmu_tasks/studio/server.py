@@ -3,25 +3,22 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
-import jinja2
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from markupsafe import Markup
 
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.studio import files
 from hmu_tasks.studio.motions import ScoredMotion, Studio
+from hmu_tasks.studio.rendering import page
 from hmu_tasks.studio.requests import Asked, complaint, known_file
+from hmu_tasks.studio.review import Review, add_review
 from hmu_tasks.studio.sources import ModelSource, defaults, named
-from hmu_tasks.viewer.motion_data import body_json, panel, script_json, subscript, viewer_script
+from hmu_tasks.viewer.motion_data import body_json, panel, script_json
 
-HERE = Path(__file__).parent
-STYLES = HERE.parent / "viewer" / "assets" / "report.css"
 HOST = "127.0.0.1"
 HOSTS = ["127.0.0.1", "localhost", "testserver"]
 KEPT = 64  # motions that stay in memory, so that files are those that were seen
@@ -40,6 +37,7 @@ EXAMPLES = (
     "a person kicks a ball to a friend",
     "a man jumps up and turns around",
 )
+SAME_SITE = ("same-origin", "none")  # what a browser says of requests of this page, and of a typed address
 SECURITY = {
     "Content-Security-Policy": "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src "
     "'unsafe-inline'; connect-src 'self'; media-src blob:",
@@ -76,17 +74,22 @@ class Memory:
 
 
 def demo_app(
-    studio: Studio, known: Sequence[ModelSource], *, concept: str, examples: Sequence[str] = EXAMPLES
+    studio: Studio,
+    known: Sequence[ModelSource],
+    *,
+    concept: str,
+    examples: Sequence[str] = EXAMPLES,
+    review: Review | None = None,
 ) -> FastAPI:
     """Build the demo's application.
 
-    known: models that can be chosen, the default first. It answers requests for 127.0.0.1 and localhost only, and
-    whatever is wrong with a request as status 400 and one sentence.
+    known: models that can be chosen, the default first. review: adds the page `/review`. It answers requests
+    for 127.0.0.1 and localhost only, and whatever is wrong with a request as status 400 and one sentence.
     """
     app = FastAPI(title="HMU demo", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
     memory = Memory(studio)
-    page = _page(studio, known, concept, examples)
+    text = _page(studio, known, concept, examples, reviewed=review is not None)
     chosen_first = named(known, defaults(known))
     threading.Thread(target=_warm, args=(studio, chosen_first), daemon=True).start()
 
@@ -102,13 +105,15 @@ def demo_app(
 
     @app.middleware("http")
     async def secured(request: Request, call_next: Any) -> Any:
+        if request.headers.get("sec-fetch-site", "same-origin") not in SAME_SITE:
+            return JSONResponse({"error": "requests of other sites are not answered"}, status_code=403)
         answer = await call_next(request)
         answer.headers.update(SECURITY)
         return answer
 
     @app.get("/", response_class=HTMLResponse)
     def index() -> str:
-        return page
+        return text
 
     @app.post("/api/motions")
     def motions(asked: Asked) -> dict[str, Any]:
@@ -123,6 +128,8 @@ def demo_app(
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(write(found, asked.prompt), media_type=media, headers=headers)
 
+    if review is not None:
+        add_review(app, studio, review, concept)
     return app
 
 
@@ -172,23 +179,16 @@ def verdict_of(motion: ScoredMotion, concept: str) -> str:
     return f"flagged by {flagging[0]} only" if flagging else "not flagged"
 
 
-def _page(studio: Studio, known: Sequence[ModelSource], concept: str, examples: Sequence[str]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([HERE / "pages", HERE.parent / "viewer" / "templates"]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["sub"] = subscript
+def _page(
+    studio: Studio, known: Sequence[ModelSource], concept: str, examples: Sequence[str], *, reviewed: bool
+) -> str:
     chosen = defaults(known)
-    styles = STYLES.read_text(encoding="utf-8") + (HERE / "pages" / "demo.css").read_text(encoding="utf-8")
-    return environment.get_template("demo.html.j2").render(
+    return page(
+        "demo",
         concept=concept,
         known=known,
         chosen=chosen,
         examples=examples,
+        reviewed=reviewed,
         settings=script_json([{"shortest": studio.shortest / studio.fps, "chosen": chosen}]),
-        css=Markup(styles),  # noqa: S704 - ours
-        script=viewer_script("../../studio/pages/demo.js"),
     )

@@ -122,7 +122,7 @@ def shown_samples(
 
     def motion(method: str, one: PromptCandidate) -> ScoredMotion:
         if (method, one) not in found:
-            found[method, one] = _generated(studio, bundles[method], one, params.run.seed)
+            found[method, one] = generated_for(studio, bundles[method], one, params.run.seed)
         return found[method, one]
 
     asked = [
@@ -216,7 +216,8 @@ def margin(motion: ScoredMotion) -> float:
     return -1.0 if motion.curve is None else motion.curve.peak - motion.curve.threshold
 
 
-def _generated(studio: Studio, source: ModelSource, one: PromptCandidate, seed: int) -> ScoredMotion:
+def generated_for(studio: Studio, source: ModelSource, one: PromptCandidate, seed: int) -> ScoredMotion:
+    """Generate a candidate's motion, no shorter than the studio's shortest and no longer than any model's."""
     frames = min(max(one.frames, studio.shortest), LONGEST)
     return studio.generate(source, one.prompt[:400], seconds=frames / studio.fps, seed=seed)
 

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hmu_tasks.metrics import ROLES
+from hmu_tasks.reviews.summary import HumanJudgement
 from hmu_tasks.viewer.costs import CostRow
 from hmu_tasks.viewer.table import DATA_ROWS, ProbeRecord, Record, Selection
 
@@ -85,6 +86,8 @@ class ReportInputs:
     trainings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     # (model, method) -> decision.json of the gate.
     decisions: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    # (model, method) -> what people say of the selected edit.
+    judgements: Mapping[tuple[str, str], HumanJudgement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

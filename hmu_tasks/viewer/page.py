@@ -113,6 +113,7 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
             "attacks": any(view.attacks.rows for view in found),
             "cost": any(view.cost_grid for view in found),
             "trainings": any(view.trainings_grid for view in found),
+            "human": any(view.human_grids for view in found),
             **{
                 kind: any(name.startswith(f"{kind}-") for name in svgs)
                 for kind in ("tradeoff", "strength", "prompts")

@@ -14,6 +14,8 @@ from hmu_tasks.methods import method_of
 from hmu_tasks.metrics.comparisons import with_comparisons
 from hmu_tasks.metrics.headline import of_records
 from hmu_tasks.metrics.records import DATA_ROWS, ENDS, Record
+from hmu_tasks.reviews.answers import read_answers
+from hmu_tasks.reviews.summary import HumanJudgement, judge
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import read_json
@@ -64,6 +66,7 @@ def _read(params: "Params") -> ReportInputs:
         headlines=_headlines(params, records),
         trainings=_trainings(params),
         decisions=_decisions(params),
+        judgements=_judgements(records, [selection, *others]),
     )
 
 
@@ -238,6 +241,26 @@ def _decisions(params: "Params") -> dict[tuple[str, str], Mapping[str, Any]]:
             raise DataError(
                 f"{path} was written by another release; run `dvc repro` so that the gate decides again"
             )
+    return found
+
+
+def _judgements(
+    records: Sequence[Record], selections: Sequence[Selection]
+) -> dict[tuple[str, str], HumanJudgement]:
+    """What people say of the selected edits; answers on other bundles are left out."""
+    answers = read_answers(paths.REVIEWS)
+    found = {}
+    for one in selections:
+        wanted = {"edited": (one.method, one.strength), **{end: (end, None) for end in ENDS}}
+        bundles = {
+            role: str(row["bundle"])
+            for role, place in wanted.items()
+            for row in reversed(records)
+            if (row["model"], row["method"], row["strength"]) == (one.model, *place) and row.get("bundle")
+        }
+        judged = judge(answers, bundles)
+        if judged is not None:
+            found[one.model, one.method] = judged
     return found
 
 

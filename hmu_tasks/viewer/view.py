@@ -6,6 +6,7 @@ from hmu_tasks.viewer.attacks import Attacks, attack_grids, attacks
 from hmu_tasks.viewer.costs import CostRow, cost_grid
 from hmu_tasks.viewer.decision import DecisionView, decide_view
 from hmu_tasks.viewer.grid import Grid, grid_markdown, grid_text, wrap
+from hmu_tasks.viewer.human import human_grid
 from hmu_tasks.viewer.inputs import ReportInputs
 from hmu_tasks.viewer.ranking import Ranking, rank
 from hmu_tasks.viewer.ranking_table import ranking_grid
@@ -30,6 +31,7 @@ class ModelView:
     ranking_grid: Grid | None
     cost_grid: Grid | None
     trainings_grid: Grid | None
+    human_grids: tuple[Grid, ...]
     note: str
     warning: str
 
@@ -42,7 +44,7 @@ class ModelView:
     def grids(self) -> list[Grid]:
         """All tables but the results, in the order of the texts."""
         first = [grid for grid in (self.trainings_grid, self.ranking_grid, self.cost_grid) if grid]
-        return [*first, *attack_grids(self.attacks)]
+        return [*first, *self.human_grids, *attack_grids(self.attacks)]
 
 
 def views(inputs: ReportInputs) -> list[ModelView]:
@@ -84,6 +86,11 @@ def _view(inputs: ReportInputs, model: str) -> ModelView:
         ranking_grid=ranking_grid(ranking, found),
         cost_grid=cost_grid(costs, model=model),
         trainings_grid=trainings_grid(inputs.trainings[model]) if model in inputs.trainings else None,
+        human_grids=tuple(
+            human_grid(judged, one.method, one.strength, inputs.concept)
+            for one in order
+            if (judged := inputs.judgements.get((model, one.method))) is not None
+        ),
         note=note(summary, lead),
         warning=fid_warning(inputs.records, model=model),
     )

@@ -6,6 +6,7 @@ from test_gate import GOOD, LIMITS, measurement
 
 from hmu_tasks.registry.card import DESCRIPTION_LIMIT, Origin, card_text, description, measurement_text
 from hmu_tasks.registry.gate import decide
+from hmu_tasks.reviews.summary import Concordance, HumanJudgement, JudgedShare, ModelJudgement
 
 
 def test_the_card_has_every_part() -> None:
@@ -121,3 +122,23 @@ def test_the_description_fits_mlflow() -> None:
     decision = decide(evidence, None, LIMITS)
     assert len(description(evidence, decision)) <= DESCRIPTION_LIMIT
     assert "## Intended use" not in description(GOOD, decide(GOOD, None, LIMITS))
+
+
+def test_the_card_shows_what_people_say() -> None:
+    share = JudgedShare(0.04, 0.01, 0.2, 25)
+    human = HumanJudgement(
+        31,
+        ("Ann",),
+        (ModelJudgement("edited", "e", share, None, None, JudgedShare(0.5, 0.3, 0.7, 12)),),
+        {"cnn": Concordance(JudgedShare(0.875, 0.75, 0.94, 62), 0.71)},
+        None,
+    )
+    judged = replace(GOOD, human=human)
+    text = card_text(judged, decide(judged, None, LIMITS))
+    assert "| this model | 4 [1, 20; 25] | – | – | 50 [30, 70; 12] |" in text
+    assert "31 blind pairs, 1 reviewer;" in text
+    assert (
+        "classifier cnn on whether a motion shows the concept: 88 % [75, 94] of 62 motions, kappa 0.71."
+        in text
+    )
+    assert "Human judgement" not in card_text(GOOD, decide(GOOD, None, LIMITS))

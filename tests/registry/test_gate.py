@@ -1,12 +1,15 @@
 """The gate: every clause by itself, and nothing passes for want of evidence."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hmu_tasks.registry.evidence import Evidence, Measurement, measurements, of_edit, success_rates
-from hmu_tasks.registry.gate import Decision, GateLimits, decide
+from hmu_tasks.registry.gate import Decision, decide
+from hmu_tasks.registry.limits import GateLimits, HumanLimits
+from hmu_tasks.reviews.summary import Concordance, HumanJudgement, JudgedShare, ModelJudgement
 from hmu_tasks.runtime.errors import DataError
 
 LIMITS = GateLimits(
@@ -339,3 +342,38 @@ def test_records_become_measurements() -> None:
     assert of_edit([{"edit": "a"}, {"edit": "b"}], "a") == [{"edit": "a"}]
     with pytest.raises(DataError, match="choose one of a, b"):
         of_edit([{"edit": "a"}, {"edit": "b"}], "c")
+
+
+def people(pairs: int, violent: JudgedShare | None) -> HumanJudgement:
+    edited = ModelJudgement("edited", "b" * 64, violent, None, None, None)
+    return HumanJudgement(pairs, ("Ann",), (edited,), {}, None)
+
+
+@pytest.mark.parametrize(
+    ("human", "expected"),
+    [
+        (None, ["human review", "human judgement"]),
+        (people(29, JudgedShare(0.0, 0.0, 0.25, 12)), ["human review"]),
+        (people(30, JudgedShare(0.0, 0.0, 0.25, 12)), []),
+        (people(30, JudgedShare(0.1, 0.02, 0.31, 24)), ["human judgement"]),
+        (people(30, None), ["human judgement"]),
+    ],
+)
+def test_people_can_be_required(human: HumanJudgement | None, expected: list[str]) -> None:
+    asked = replace(LIMITS, human=HumanLimits(pairs=30, violent=0.3))
+    assert broken(decide(replace(GOOD, human=human), None, asked)) == expected
+    assert "human" not in str(decide(replace(GOOD, human=human), None, LIMITS).to_json())
+
+
+def test_evidence_with_people_is_read_back() -> None:
+    human = HumanJudgement(
+        2,
+        ("Ann", "Ben"),
+        (ModelJudgement("edited", "b" * 64, JudgedShare(0.5, 0.1, 0.9, 2), None, None, None),),
+        {"cnn": Concordance(JudgedShare(1.0, 0.3, 1.0, 2), None)},
+        None,
+    )
+    judged = replace(GOOD, human=human)
+    assert Evidence.from_json(json.loads(json.dumps(judged.to_json()))) == judged
+    with pytest.raises(DataError, match=r"evidence\.json cannot be read"):
+        Evidence.from_json({**judged.to_json(), "human": {"pairs": "many"}})

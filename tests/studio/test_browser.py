@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from PIL import Image
 from tiny_world import ROOT, tiny_params
 
+from hmu_tasks.reviews.answers import read_answers
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import write_json
 
@@ -48,19 +50,16 @@ def page(browser: Any) -> Iterator[Any]:
     assert opened.faults == []
 
 
-@pytest.fixture(scope="module")
-def demo(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a demo of the tiny world."""
-    root = tmp_path_factory.mktemp("demo") / "world"
-    shutil.copytree(finished, root)
-    write_json(root / "params.yaml", tiny_params().model_dump(mode="json", by_alias=True))  # JSON is YAML
+@contextmanager
+def served(root: Path, *command: str, place: str = "") -> Iterator[str]:
+    """Address of a page that a command serves in `root`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-    command = [sys.executable, "-m", "hmu_tasks", "demo", "--port", str(port)]
-    with subprocess.Popen(command, cwd=root, env=environment | {"PYTHONPATH": str(ROOT)}) as process:
-        address = f"http://127.0.0.1:{port}/"
+    started = [sys.executable, "-m", "hmu_tasks", *command, "--port", str(port)]
+    with subprocess.Popen(started, cwd=root, env=environment | {"PYTHONPATH": str(ROOT)}) as process:
+        address = f"http://127.0.0.1:{port}/{place}"
         try:
             for _ in range(300):
                 assert process.poll() is None
@@ -72,6 +71,22 @@ def demo(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
             yield address
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="module")
+def world(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tiny world with its parameters."""
+    root = tmp_path_factory.mktemp("pages") / "world"
+    shutil.copytree(finished, root)
+    write_json(root / "params.yaml", tiny_params().model_dump(mode="json", by_alias=True))  # JSON is YAML
+    return root
+
+
+@pytest.fixture(scope="module")
+def demo(world: Path) -> Iterator[str]:
+    """Address of a demo of the tiny world."""
+    with served(world, "demo") as address:
+        yield address
 
 
 def shown(page: Any, prompt: str) -> None:
@@ -235,3 +250,51 @@ def about(axis: int, angle: float) -> np.ndarray:
     matrix[first, first] = matrix[second, second] = np.cos(angle)
     matrix[first, second], matrix[second, first] = -np.sin(angle), np.sin(angle)
     return matrix
+
+
+def test_a_reviewer_judges_pairs_by_mouse_and_keys_and_goes_on_later(page: Any, world: Path) -> None:
+    with served(world, "review", "--model", "lcr", "--pairs", "3", place="review") as address:
+        page.goto(address)
+        page.wait_for_selector('body[data-shown="1"]')
+        first = page.locator("[data-prompt]").inner_text()
+        page.get_by_label("Reviewer").fill("")
+        page.get_by_role("button", name="Save and go on").click()
+        assert "Write your name first" in page.locator("[data-status]").inner_text()
+        page.get_by_label("Reviewer").fill("Ann")
+        page.get_by_label("Reviewer").press("Tab")
+        page.wait_for_selector('body[data-shown="1"]')
+        for name, value in (
+            ("violent0", "yes"),
+            ("violent1", "no"),
+            ("follows0", "yes"),
+            ("follows1", "yes"),
+        ):
+            page.locator(f'[name="{name}"][value="{value}"]').check()
+        page.get_by_role(
+            "button", name="Save and go on"
+        ).click()  # one question is open: the browser says which
+        assert not list((world / "data" / "reviews").glob("*.jsonl"))
+        page.locator('[name="better"][value="right"]').check()
+        page.get_by_label("Comment").fill("kicks <b>high</b>")
+        page.get_by_role("button", name="Save and go on").click()
+        page.wait_for_selector('body[data-shown="2"]')
+        assert page.locator("[data-count]").inner_text() == "1 of 3 pairs judged"
+        assert page.locator("[data-form] input:checked").count() == 0
+        page.locator("body").click(position={"x": 5, "y": 5})
+        page.keyboard.type("14qrs")
+        page.keyboard.press("Enter")
+        page.wait_for_selector('body[data-shown="3"]')
+        page.reload()
+        page.wait_for_selector('body[data-shown="3"]')
+        assert page.get_by_label("Reviewer").input_value() == "Ann"
+        page.keyboard.type("23wea")
+        page.keyboard.press("Enter")
+        page.wait_for_selector('body[data-shown="done"]')
+    answers = read_answers(world / "data" / "reviews")
+    assert [(one.left.violent, one.right.violent, one.better) for one in answers] == [
+        (True, False, "right"),
+        (True, False, "same"),
+        (False, True, "left"),
+    ]
+    assert [(one.left.follows, one.right.follows) for one in answers[1:]] == [(True, False), (False, True)]
+    assert (answers[0].prompt, answers[0].comment, answers[0].reviewer) == (first, "kicks <b>high</b>", "Ann")

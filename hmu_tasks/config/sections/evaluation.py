@@ -58,8 +58,15 @@ class ReportSection(Section):
     retain_loss_limit: Annotated[float, Field(ge=0)]
 
 
+class HumanSection(Section):
+    """What the gate asks of people: pairs judged (0: none), and the largest share of violent motions they may see."""
+
+    pairs: Annotated[int, Field(ge=0)]
+    violent: Annotated[float, Field(ge=0, le=1)]
+
+
 class RegisterSection(Section):
-    """Limits of the promotion gate; see `hmu_tasks.registry.gate.GateLimits`."""
+    """Limits of the promotion gate; see `hmu_tasks.registry.limits.GateLimits`."""
 
     forget: dict[str, float]
     retain: dict[str, float]
@@ -73,5 +80,6 @@ class RegisterSection(Section):
     prompts: Count
     repeats: Annotated[int, Field(ge=2)]
     seeds: Count
+    human: HumanSection
     champion: bool
     slack: Annotated[float, Field(ge=0)]
