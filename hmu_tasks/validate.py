@@ -1,5 +1,8 @@
 """Step `validate`: check the data contracts on the packed clips and their split; a broken one stops the pipeline."""
 
+import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,12 @@ from hmu_tasks.data.contracts.expectations import ContractLimits, SuiteResult, a
 from hmu_tasks.data.datasets import dataset_named
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ContractError, DataError
-from hmu_tasks.runtime.files import replacing_folder, write_json
+from hmu_tasks.runtime.files import replacing, replacing_folder, write_json
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.viewer.validation import write_site
 
 CLIPS_SHOWN = 5
+REMEMBERED = 50  # validations on the site
 
 
 def run(params: Params, progress: Progress | None = None) -> Path:
@@ -65,10 +69,10 @@ def validate_folders(
     }
     results = check(checked, limits)
     record = as_record(results, limits)
-    with replacing_folder(site) as folder:
-        write_site(record, folder)
-        write_json(folder / "validation.json", record)
     broken = sum(not contract.success for suite in results for contract in suite.contracts)
+    with replacing_folder(site) as folder:
+        write_site(record, folder, _remembered(site.with_name(f"{site.name}-history.jsonl"), results))
+        write_json(folder / "validation.json", record)
     if broken:
         page = (site / "index.html").resolve().as_uri()
         total = sum(len(suite.contracts) for suite in results)
@@ -79,6 +83,28 @@ def validate_folders(
         )
     write_json(target, record)
     return record
+
+
+def _remembered(place: Path, results: Sequence[SuiteResult]) -> list[dict[str, Any]]:
+    """Add this validation to those of this checkout, and return the last ones; a damaged line is dropped."""
+    now = {
+        "when": time.strftime("%Y-%m-%d %H:%M:%S%z"),
+        "broken": sum(not contract.success for suite in results for contract in suite.contracts),
+        "total": sum(len(suite.contracts) for suite in results),
+        "rows": {suite.name: suite.rows for suite in results},
+    }
+    before = []
+    for line in place.read_text(encoding="utf-8").splitlines() if place.exists() else ():
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict) and found.keys() == now.keys():
+            before.append(found)
+    history = [*before[1 - REMEMBERED :], now]
+    with replacing(place) as temporary:
+        temporary.write_text("".join(f"{json.dumps(one)}\n" for one in history), encoding="utf-8")
+    return history
 
 
 def _statistics(path: Path, clips: pd.DataFrame, width: int, progress: Progress | None) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import tiny_packed
 import tiny_raw
 
 from hmu_tasks import validate
+from hmu_tasks.data.clips.packed import read_table
 from hmu_tasks.data.contracts.expectations import ContractLimits
 from hmu_tasks.data.motion.layout import KITML
 from hmu_tasks.filter import filter_folder
@@ -59,10 +60,33 @@ def test_valid_data_gives_a_record_and_a_site(packed: Path) -> None:
     ]
 
 
+def test_the_site_says_what_columns_hold_and_when_they_were_checked(packed: Path) -> None:
+    run(packed)
+    clips = (packed / "site" / "clips.html").read_text(encoding="utf-8")
+    rows = len(read_table(packed / "clips" / "clips.parquet"))
+    assert f"{rows} different" in clips  # ids
+    assert "test: " in clips
+    assert "train: " in clips
+    assert '<td class="small"></td>' not in clips
+    with pytest.raises(ContractError):
+        run(packed, ContractLimits(forget_share=(0.9, 1.0)))
+    index = (packed / "site" / "index.html").read_text(encoding="utf-8")
+    before, _, latest = index.partition("Validations of this checkout")[2].partition("1 of ")
+    assert "broken" in before  # the latest stands first
+    assert "0 of " in latest
+    history = packed / "site-history.jsonl"
+    history.write_text(history.read_text(encoding="utf-8") + "{torn\n[1]\n", encoding="utf-8")
+    run(packed)
+    assert len(history.read_text(encoding="utf-8").splitlines()) == 3
+
+
 def test_the_same_data_gives_the_same_bytes(packed: Path) -> None:
+    """All but the overview, which lists when this checkout was validated and is no output of the pipeline."""
     run(packed)
-    first = {path: path.read_bytes() for path in [packed / "validation.json", *(packed / "site").iterdir()]}
+    pages = [path for path in (packed / "site").iterdir() if path.name != "index.html"]
+    first = {path: path.read_bytes() for path in [packed / "validation.json", *pages]}
     run(packed)
+    assert len(first) > 5
     assert first == {path: path.read_bytes() for path in first}
     assert not re.search(
         r"\d{4}-\d\d-\d\d|[0-9a-f]{8}-[0-9a-f]{4}", (packed / "validation.json").read_text("utf-8")

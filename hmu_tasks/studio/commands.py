@@ -29,7 +29,7 @@ def generate(
     ] = None,
     seed: Annotated[int, typer.Option(help="the same seed gives the same motion")] = 0,
 ) -> None:
-    """Generate a motion for a prompt and write it as NPZ, BVH, GIF and MP4.
+    """Generate a motion for a prompt and write it as NPZ, BVH, GLB, GIF and MP4.
 
     Without --model: the registry's champion, or else the first of run.methods,
     and the original beside it. A score above the

@@ -1,4 +1,4 @@
-"""Motions as files for other programs: NPZ, BVH, GIF and MP4."""
+"""Motions as files for other programs: NPZ, BVH, GLB, GIF and MP4."""
 
 import io
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hmu_tasks.data.motion import glb_export
 from hmu_tasks.data.motion.bvh_export import bvh_text
 from hmu_tasks.data.motion.skeleton import JOINTS
 from hmu_tasks.runtime.errors import DataError
@@ -23,15 +24,18 @@ GIF_BYTES = 2_000_000
 def write_files(motions: Sequence[ScoredMotion], prompt: str, target: Path) -> list[Path]:
     """Write the motions of one prompt beside each other and return the files.
 
-    target: path without ending; `clip` gives clip.npz, clip.gif, clip.mp4 and one clip-<model>.bvh per motion of 22
-    joints. Every file is written whole or not at all.
+    target: path without ending; `clip` gives clip.npz, clip.gif, clip.mp4, and one clip-<model>.bvh and .glb per motion
+    of 22 joints. Every file is written whole or not at all.
     """
     found = {
         "npz": npz_bytes(motions),
         "gif": gif_bytes(motions, prompt),
         "mp4": mp4_bytes(motions, prompt),
-        **{f"{name_of(one)}.bvh": bvh_bytes(one) for one in motions if one.joints.shape[1] == len(JOINTS)},
     }
+    for one in motions:
+        if one.joints.shape[1] == len(JOINTS):
+            found[f"{name_of(one)}.bvh"] = bvh_bytes(one)
+            found[f"{name_of(one)}.glb"] = glb_bytes(one)
     written = []
     for ending, data in found.items():
         place = target.with_name(f"{target.name}{'-' if '.' in ending else '.'}{ending}")
@@ -57,11 +61,21 @@ def npz_bytes(motions: Sequence[ScoredMotion]) -> bytes:
 
 def bvh_bytes(motion: ScoredMotion) -> bytes:
     """Write a motion as BVH; DataError for a body of other than 22 joints."""
+    _check_body(motion, "BVH")
+    return bvh_text(motion.joints, fps=motion.fps).encode()
+
+
+def glb_bytes(motion: ScoredMotion) -> bytes:
+    """Write a motion as GLB, a stick body for Blender and web viewers; DataError for other than 22 joints."""
+    _check_body(motion, "GLB")
+    return glb_export.glb_bytes(motion.joints, fps=motion.fps, name=name_of(motion))
+
+
+def _check_body(motion: ScoredMotion, kind: str) -> None:
     if motion.joints.shape[1] != len(JOINTS):
         raise DataError(
-            f"BVH is written for {len(JOINTS)} joints and this model has {motion.joints.shape[1]}; take the NPZ"
+            f"{kind} is written for {len(JOINTS)} joints and this model has {motion.joints.shape[1]}; take the NPZ"
         )
-    return bvh_text(motion.joints, fps=motion.fps).encode()
 
 
 def gif_bytes(motions: Sequence[ScoredMotion], prompt: str) -> bytes:

@@ -28,6 +28,7 @@ KINDS: dict[str, tuple[str, Callable[[Sequence[ScoredMotion], str], bytes]]] = {
     "png": ("image/png", files.png_bytes),
     "npz": ("application/octet-stream", lambda motions, _: files.npz_bytes(motions)),
     "bvh": ("text/plain", lambda motions, _: files.bvh_bytes(motions[0])),
+    "glb": ("model/gltf-binary", lambda motions, _: files.glb_bytes(motions[0])),
 }
 EXAMPLES = (
     "a man kicks with his right leg, then bows",

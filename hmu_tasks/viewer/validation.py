@@ -1,16 +1,17 @@
 """The validation site: plain pages that open from disk without network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
-def write_site(record: Mapping[str, Any], folder: Path) -> None:
+def write_site(record: Mapping[str, Any], folder: Path, history: Sequence[Mapping[str, Any]] = ()) -> None:
     """Write index.html and one page per suite into `folder`.
 
     record: what `hmu_tasks.data.contracts.expectations.as_record` gives (success, limits, suites with their contracts).
+    history: validations of this checkout, oldest first: when, broken, total, and rows by suite.
     """
     loader = FileSystemLoader(Path(__file__).with_name("templates"))
     template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(
@@ -23,6 +24,7 @@ def write_site(record: Mapping[str, Any], folder: Path) -> None:
         "broken": sum(not contract["success"] for contract in contracts),
         "count": _count,
         "limit": _limit,
+        "history": history,
     }
     for suite in (None, *record["suites"]):
         name = "index" if suite is None else suite["name"]

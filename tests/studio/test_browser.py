@@ -155,7 +155,7 @@ def test_bad_input_is_told_on_the_page(page: Any, demo: str) -> None:
 def test_files_are_saved_and_keys_step(page: Any, demo: str, tmp_path: Path) -> None:
     page.goto(f"{demo}?prompt=a+man+runs&seconds=2&model=original")
     shown(page, "a man runs")
-    for kind, start in (("bvh", b"HIERARCHY"), ("gif", b"GIF89a"), ("npz", b"PK")):
+    for kind, start in (("bvh", b"HIERARCHY"), ("glb", b"glTF"), ("gif", b"GIF89a"), ("npz", b"PK")):
         with page.expect_download() as waiting:
             page.click(f'[data-file="{kind}"]')
         target = tmp_path / f"file.{kind}"

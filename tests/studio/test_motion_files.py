@@ -33,7 +33,9 @@ def test_every_file_is_written_and_reads_back(tmp_path: Path) -> None:
         "clip.gif",
         "clip.mp4",
         "clip-uce.bvh",
+        "clip-uce.glb",
         "clip-original.bvh",
+        "clip-original.glb",
     ]
     with np.load(tmp_path / "clip.npz") as arrays:
         np.testing.assert_array_equal(arrays["uce"], one.joints)
@@ -62,6 +64,8 @@ def test_a_rate_that_is_no_whole_number_is_kept() -> None:
 
 def test_a_body_without_bvh_gets_the_other_files(tmp_path: Path) -> None:
     small = motion("kit", joints=21)
+    with pytest.raises(DataError, match="GLB is written for 22 joints and this model has 21"):
+        files.glb_bytes(small)
     with pytest.raises(DataError, match="22 joints and this model has 21"):
         files.bvh_bytes(small)
     written = files.write_files([small], "walk", tmp_path / "clip")

@@ -55,6 +55,7 @@ def test_the_length_may_be_left_to_the_model(client: TestClient) -> None:
     ("kind", "start"),
     [
         ("bvh", b"HIERARCHY"),
+        ("glb", b"glTF"),
         ("gif", b"GIF89a"),
         ("mp4", b"\x00\x00\x00"),
         ("npz", b"PK"),
@@ -101,7 +102,7 @@ def test_what_is_no_json_and_an_unknown_file_are_told(client: TestClient) -> Non
     assert (broken.status_code, broken.json()["error"]) == (400, "the request is not JSON")
     unknown = client.get("/api/file/exe", params={"prompt": "walk", "model": "lcr"})
     assert unknown.status_code == 400
-    assert "choose from gif, mp4, png, npz, bvh" in unknown.json()["error"]
+    assert "choose from gif, mp4, png, npz, bvh, glb" in unknown.json()["error"]
     seed = client.get("/api/file/gif", params={"prompt": "walk", "model": "lcr", "seed": "x"})
     assert (seed.status_code, "seed" in seed.json()["error"]) == (400, True)
 

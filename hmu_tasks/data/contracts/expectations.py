@@ -16,6 +16,7 @@ with warnings.catch_warnings():
     from great_expectations.expectations.row_conditions import Column
 
 CLIPS_NAMED: Final = 20
+FEW: Final = 4  # different values of a column that are listed
 TWINS: Final = ("twin_present", "twin_same_split", "twin_same_side")
 
 
@@ -43,7 +44,10 @@ class ContractLimits:
 
 @dataclass(frozen=True)
 class ContractResult:
-    """Result of one contract: the expectation, its column, how many rows break it, and the first such clips."""
+    """Result of one contract: the expectation, its column, how many rows break it, and the first such clips.
+
+    observed: the value that a contract on a whole column compares. seen: what the column holds, in words.
+    """
 
     contract: str
     expectation: str
@@ -53,6 +57,7 @@ class ContractResult:
     checked: int
     unexpected: int | None
     observed: float | None
+    seen: str
     clips: tuple[str, ...]
     problem: str | None
 
@@ -155,7 +160,7 @@ def check(tables: Mapping[str, pd.DataFrame], limits: ContractLimits) -> tuple[S
             gx.ExpectationSuite(name=name, expectations=expectations),
             result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["clip_id"]},
         )
-        contracts = tuple(_contract(result.to_json_dict(), len(tables[name])) for result in outcome.results)
+        contracts = tuple(_contract(result.to_json_dict(), tables[name]) for result in outcome.results)
         success = all(contract.success for contract in contracts)
         results.append(SuiteResult(name, len(tables[name]), success, contracts))
     return tuple(results)
@@ -170,7 +175,7 @@ def as_record(results: tuple[SuiteResult, ...], limits: ContractLimits) -> dict[
     }
 
 
-def _contract(result: Mapping[str, Any], rows: int) -> ContractResult:
+def _contract(result: Mapping[str, Any], table: pd.DataFrame) -> ContractResult:
     config, found = result["expectation_config"], result["result"]
     kwargs = {
         key: value for key, value in config["kwargs"].items() if key != "batch_id" and value is not None
@@ -184,12 +189,27 @@ def _contract(result: Mapping[str, Any], rows: int) -> ContractResult:
         column=column,
         kwargs=kwargs,
         success=bool(result["success"]),
-        checked=int(found.get("element_count", rows)),
+        checked=int(found.get("element_count", len(table))),
         unexpected=found.get("unexpected_count"),
         observed=None if observed is None else round(float(observed), 6),
+        seen=_seen(table, column),
         clips=tuple(dict.fromkeys(ids))[:CLIPS_NAMED],
         problem=_problem(result.get("exception_info") or {}),
     )
+
+
+def _seen(table: pd.DataFrame, column: str) -> str:
+    """Say what a column holds: its range, its values where they are few, else how many different ones."""
+    if column not in table:
+        return ""
+    values = table[column].dropna()
+    different = values.unique()
+    if len(different) <= FEW and not pd.api.types.is_float_dtype(values):
+        counts = values.value_counts()
+        return ", ".join(f"{value}: {counts[value]:,}" for value in sorted(different, key=str))
+    if pd.api.types.is_numeric_dtype(values):
+        return f"{values.min():g} to {values.max():g}"
+    return f"{len(different):,} different"
 
 
 def _problem(info: Mapping[str, Any]) -> str | None:

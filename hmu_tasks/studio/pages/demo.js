@@ -4,6 +4,7 @@
   const form = document.querySelector("[data-form]"), status = document.querySelector("[data-status]");
   const root = document.querySelector(".viewer"), exportsShown = document.querySelector("[data-exports]");
   const boxes = [...form.querySelectorAll('[name="model"]')];
+  const EACH = ["bvh", "glb"];  // kinds that hold one motion
   let viewer = null, last = null, running = null;
 
   // D_r is set with a real subscript, as everywhere.
@@ -45,7 +46,7 @@
       if (viewer) viewer.show(found); else viewer = motionViewer(root, [found]);
       last = values;
       exportsShown.hidden = false;
-      exportsShown.querySelector('[data-file="bvh"]').hidden = !found.body.names;  // only for 22 joints
+      for (const one of EACH) exportsShown.querySelector(`[data-file="${one}"]`).hidden = !found.body.names;  // only for 22 joints
       document.body.dataset.shown = found.prompt;
       history.replaceState(null, "", `?${query(values)}`);
       say(`${found.panels.map((one) => `${one.label}: ${one.verdict || "no classifier"}`).join(" · ")} (${((performance.now() - start) / 1000).toFixed(1)} s)`);
@@ -68,7 +69,7 @@
   });
   for (const button of exportsShown.querySelectorAll("[data-file]")) button.addEventListener("click", () => {
     if (!last) return;
-    const kind = button.dataset.file, models = kind === "bvh" ? last.models.map((one) => [one]) : [last.models];
+    const kind = button.dataset.file, models = EACH.includes(kind) ? last.models.map((one) => [one]) : [last.models];
     models.forEach((names, i) => setTimeout(() => {
       const link = document.createElement("a");
       link.href = `api/file/${kind}?${query({ ...last, models: names })}`;
