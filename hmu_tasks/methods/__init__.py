@@ -15,6 +15,7 @@ METHODS: dict[str, str] = {
     "uce": "hmu_tasks.methods.uce",
     "rece": "hmu_tasks.methods.rece",
     "erasure": "hmu_tasks.methods.erasure",
+    "refusal": "hmu_tasks.methods.refusal",
     "guidance": "hmu_tasks.methods.guidance",
     "finetune": "hmu_tasks.methods.finetune",
     "npo": "hmu_tasks.methods.npo",
