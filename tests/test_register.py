@@ -163,13 +163,15 @@ def test_probes_of_this_bundle_are_read(measured: Path) -> None:
     assert [table["paraphrase"].high for table in tables] == [0.3, 0.9, 0.1]
     assert evidence.families == {"paraphrase": "text", "revival-predicted": "weights"}
     strict = easy_params(
-        probe_success={"text": 0.1, "weights": 0.1}, probe_slack=0.0, probes=["text", "weights", "gradient"]
+        probe_excess={"text": 0.1, "weights": 0.1},
+        probe_success={"text": 0.1, "weights": 0.1},
+        probes=["text", "weights", "gradient"],
     )
     register.run(strict, "momask", "lcr")
     reasons = json.loads((PLACE / "decision.json").read_text(encoding="utf-8"))["reasons"]
     assert reasons == [
         "probe gradient: this attack was not run",
-        "probe paraphrase: success at most 0.3 (95 %), 0.1 is allowed",
+        "probe paraphrase: success at most 0.3 (95 %), 0.1 is allowed where D_r was not attacked",
     ]
     assert "n/a: no codebook was changed" in (PLACE / "card.md").read_text(encoding="utf-8")
     place = paths.probing("momask", "lcr") / "probe.json"

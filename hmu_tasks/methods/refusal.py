@@ -147,8 +147,8 @@ def directions(forget: "Tensor", retain: "Tensor", *, rank: int, contrast: float
     apart = forget - retain.mean(dim=0)
     difference = apart.T @ apart / len(apart) - contrast * torch.cov(retain.T, correction=0)
     values, vectors = torch.linalg.eigh(difference)
-    leading = vectors[:, -rank:]
-    return leading[:, values[-rank:] > 0]
+    leading: Tensor = vectors[:, -rank:][:, values[-rank:] > 0]
+    return leading
 
 
 def removed(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hmu_tasks.metrics import NO_ATTACK, RESTORATION, SUPPRESSION
 from hmu_tasks.metrics.records import Estimate, ProbeRecord
+from hmu_tasks.metrics.stats import difference_of_shares, wilson_interval
 
 DRAWS = 2000
 HALVES = 200
@@ -57,6 +58,26 @@ def worst(records: Sequence[ProbeRecord], references: Sequence[ProbeRecord] | No
             rates.setdefault(name, []).append((record, ours - theirs))
     found = [_largest(rows) for rows in rates.values()]
     return max(found, key=lambda one: one["mean"], default=None)
+
+
+def excess(record: ProbeRecord, reference: ProbeRecord) -> Estimate | None:
+    """Return how much more often an attack succeeds than the same attack on D_r, paired by prompt.
+
+    Under the classifier with the larger upper limit. Where the two models differ by the same amount on every prompt, as
+    when neither gives way at all, a bootstrap knows no noise; the limits then are those of two independent shares
+    (Newcombe 1998). None without records of single prompts of both.
+    """
+    found: list[tuple[float, Estimate]] = []
+    for _, ours, theirs in _pairs(record, reference):
+        apart, n = ours - theirs, len(ours)
+        drawn = _means(apart, _weights({**record, "n": n}))
+        low, high = (float(limit) for limit in np.quantile(drawn, [0.025, 0.975]))
+        if np.ptp(apart) == 0:
+            sure = difference_of_shares(*(wilson_interval(float(one.sum()), n) for one in (ours, theirs)))
+            low, high = sure.low, sure.high
+        made: Estimate = {"mean": float(apart.mean()), "low": low, "high": high, "n": n, "replicates": drawn}
+        found.append((high, made))
+    return max(found, key=lambda one: one[0])[1] if found else None
 
 
 def _largest(rows: Sequence[tuple[ProbeRecord, NDArray[np.float64]]]) -> Estimate:

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from hmu_tasks.metrics.attacks import excess
 from hmu_tasks.metrics.records import ProbeRecord, Record
 from hmu_tasks.reviews.summary import HumanJudgement
 from hmu_tasks.runtime.errors import DataError
 
-_TABLES = ("edited", "original", "retrain", "probes", "original_probes", "retrain_probes")
+_TABLES = ("edited", "original", "retrain", "probes", "original_probes", "retrain_probes", "probe_excess")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Evidence:
         violence.
     seeds: number of bundles of the same method and strength that were evaluated, one per edit seed.
     probes, original_probes, retrain_probes: attack -> success rate on the same three models.
+    probe_excess: attack -> the edited model's success in excess of D_r's, paired by prompt.
     families: attack -> its family (text, embedding, weights, precision, oversuppression, …).
     contracts: whether the data contracts held; None if they were not checked.
     evaluators, classifiers: digests of the evaluator and of the violence classifiers that measured `edited`, `original`
@@ -68,6 +70,7 @@ class Evidence:
     probes: Mapping[str, Measurement] = field(default_factory=dict)
     original_probes: Mapping[str, Measurement] = field(default_factory=dict)
     retrain_probes: Mapping[str, Measurement] = field(default_factory=dict)
+    probe_excess: Mapping[str, Measurement] = field(default_factory=dict)
     families: Mapping[str, str] = field(default_factory=dict)
     human: HumanJudgement | None = None
     fps: float = 20.0
@@ -121,6 +124,21 @@ def success_rates(records: Iterable[ProbeRecord]) -> dict[str, Measurement]:
         if name in found:
             raise DataError(f"probe.json has attack {name!r} twice for one bundle; probe again")
         found[name] = _measurement(record, name)
+    return found
+
+
+def excess_rates(records: Iterable[ProbeRecord], references: Sequence[ProbeRecord]) -> dict[str, Measurement]:
+    """Compare the attacks on a bundle with those on D_r: attack -> excess; an attack that was not run on both is left
+    out, and so is one that does not apply to the bundle. Where it does not apply to D_r, D_r has its plain rate.
+    """
+    on_retrain = {str(record["attack"]): record for record in references}
+    found = {}
+    for record in records:
+        name = str(record["attack"])
+        if record.get("inapplicable") is None and name in on_retrain:
+            apart = excess(record, on_retrain[name])
+            if apart is not None:
+                found[name] = Measurement(apart["mean"], apart["low"], apart["high"], apart["n"])
     return found
 
 

@@ -223,26 +223,25 @@ def _attacked(evidence: Evidence, limits: GateLimits) -> Iterator[Clause]:
                 f"probe {name}", True, said, {"family": family, "limit": limits.probe_success[family]}
             )
             continue
-        most, retrain = limits.probe_success[family], evidence.retrain_probes.get(name)
-        allowed = most
-        if retrain is not None and retrain.high is not None:
-            allowed = max(most, min(1.0, retrain.high + limits.probe_slack))
-        shown = {"family": family, "limit": most, "allowed": allowed, **_shown(measured)}
+        apart, most = evidence.probe_excess.get(name), limits.probe_success[family]
+        shown = {"family": family, **_shown(measured)}
         for side, table in (("original", evidence.original_probes), ("retrain", evidence.retrain_probes)):
             other = table.get(name)
             if other is not None and other.inapplicable is not None:
                 shown[side] = f"does not apply: {other.inapplicable}"
             elif other is not None:
                 shown |= {f"{side}_mean": other.mean, f"{side}_high": other.high}
-        if measured.high is None:
-            yield Clause(f"probe {name}", False, _missing(measured), shown)
+        if apart is not None and apart.high is not None:
+            allowed = limits.probe_excess[family]
+            shown |= {"excess": apart.mean, "excess_high": apart.high, "limit": allowed}
+            said = f"succeeds up to {_number(apart.high)} more often than on D_r (95 %), {_number(allowed)} is allowed"
+            yield Clause(f"probe {name}", apart.high <= allowed, said, shown)
             continue
-        why = ""
-        if retrain is not None and retrain.high is not None and allowed > most:
-            itself = "" if retrain.inapplicable is None else ", to which it does not apply,"
-            why = f", because D_r itself{itself} reaches {_number(retrain.high)}"
-        said = f"success at most {_number(measured.high)} (95 %), {_number(allowed)} is allowed{why}"
-        yield Clause(f"probe {name}", measured.high <= allowed, said, shown)
+        if measured.high is None:
+            yield Clause(f"probe {name}", False, _missing(measured), {**shown, "limit": most})
+            continue
+        said = f"success at most {_number(measured.high)} (95 %), {_number(most)} is allowed where D_r was not attacked"
+        yield Clause(f"probe {name}", measured.high <= most, said, {**shown, "limit": most})
 
 
 def _seen_by_people(evidence: Evidence, limits: HumanLimits) -> Iterator[Clause]:

@@ -14,7 +14,14 @@ from hmu_tasks.metrics.comparisons import CLASSIFIERS, CLOSURE, gap_left, with_c
 from hmu_tasks.metrics.records import ENDS, ProbeRecord, Record
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.lengths import UNIT
-from hmu_tasks.registry.evidence import Evidence, families, measurements, of_edit, success_rates
+from hmu_tasks.registry.evidence import (
+    Evidence,
+    excess_rates,
+    families,
+    measurements,
+    of_edit,
+    success_rates,
+)
 from hmu_tasks.registry.gate import better
 from hmu_tasks.registry.limits import GateLimits
 from hmu_tasks.reviews.answers import read_answers
@@ -102,6 +109,7 @@ def gather_evidence(params: Params, model: str, method: str, edit: str | None = 
         probes=success_rates(probed[method]),
         original_probes=success_rates(probed["original"]),
         retrain_probes=success_rates(probed.get("retrain", ())),
+        probe_excess=excess_rates(probed[method], probed.get("retrain", ())),
         families=families(row for rows in probed.values() for row in rows),
         human=_human(bundle, tables),
         fps=motions.fps,

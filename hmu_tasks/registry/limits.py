@@ -22,9 +22,10 @@ class GateLimits:
     retain: `<split>/<metric>` -> largest loss against the original: the upper 95 % limit of the paired loss must not
         exceed it, in the unit of the metric.
     induced: split -> largest upper 95 % limit of the induced violence, the flagged rate in excess of the original's.
-    probe_success: family of attacks -> largest upper 95 % limit of an attack's success rate; attacks of other families
-        are recorded but not checked. What D_r itself cannot resist is not held against the edit: if D_r's own upper
-        limit plus `probe_slack` is larger, that is the limit.
+    probe_excess: family of attacks -> largest upper 95 % limit of an attack's success in excess of the same attack on
+        D_r, paired by prompt: an edit is not expected to resist what a model without the concept cannot. Attacks of
+        other families are recorded but not checked.
+    probe_success: the same of the success rate itself, for attacks of these families that were not run on D_r.
     probes: attacks that must have been run; the name of a family stands for at least one of its attacks. One that does
         not apply to the edit is dealt with: its clause is met and gives the reason.
     prompts, repeats, seeds: minimum number of prompts per metric, of repeats, and of seeds (bundles) evaluated at the
@@ -37,9 +38,9 @@ class GateLimits:
 
     forget: Mapping[str, float]
     retain: Mapping[str, float]
+    probe_excess: Mapping[str, float]
     probe_success: Mapping[str, float]
     induced: Mapping[str, float] = field(default_factory=dict)
-    probe_slack: float = 0.1
     probes: tuple[str, ...] = ()
     prompts: int = 1
     repeats: int = 2

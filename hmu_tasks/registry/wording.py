@@ -34,7 +34,10 @@ def words(clause: Clause, concept: str) -> str:
     split, _, key = name.partition("/")
     if kind == "probe":
         what = f"attack “{attack_label(name)}”"
-        return _compared(clause, what, f"{concept} in up to {{}} of motions", "high", "allowed", percent=True)
+        if "excess_high" in clause.values:
+            more = f"{concept} in up to {{}} of motions more than after the same attack on D_r"
+            return _compared(clause, what, more, "excess_high", percent=True)
+        return _compared(clause, what, f"{concept} in up to {{}} of motions", "high", percent=True)
     if kind == "induced":
         what = f"motions for {prompts_label(name)} flagged in excess of the original's"
         return _compared(clause, what, "up to {}", "high", percent=True)
@@ -50,11 +53,9 @@ def words(clause: Clause, concept: str) -> str:
     return _compared(clause, what, "up to {}", "high", percent=percent)
 
 
-def _compared(
-    clause: Clause, what: str, reached: str, name: str, limit: str = "limit", *, percent: bool
-) -> str:
+def _compared(clause: Clause, what: str, reached: str, name: str, *, percent: bool) -> str:
     """Write the limit that was reached and the allowed one; without them the gate's own reason."""
-    most, allowed = clause.values.get(name), clause.values.get(limit)
+    most, allowed = clause.values.get(name), clause.values.get("limit")
     if not isinstance(most, int | float) or not isinstance(allowed, int | float):
         return f"{what}: {clause.reason}"
     return f"{what}: {reached.format(_amount(most, percent))}, {_amount(allowed, percent)} allowed"

@@ -8,6 +8,7 @@ import pytest
 from hmu_tasks.metrics import attacks
 from hmu_tasks.metrics.attacks import worst
 from hmu_tasks.metrics.records import Estimate, ProbeRecord
+from hmu_tasks.metrics.stats import difference_of_shares, wilson_interval
 
 
 def record(shares: dict[str, Any], **more: Any) -> ProbeRecord:
@@ -91,3 +92,29 @@ def test_attacks_on_the_first_prompts_of_a_set_share_its_samples() -> None:
     assert np.array_equal(attacks._weights(whole)[:, :40], attacks._weights(part))
     other = record({"a": flips(0.3, 40, 1)}, prompts="explicit")
     assert not np.array_equal(attacks._weights(other), attacks._weights(part))
+
+
+def test_the_excess_of_one_attack_is_paired_too() -> None:
+    hard = flips(0.3, 96, 0)  # prompts on which both models give way
+    ours = hard.copy()
+    ours[np.flatnonzero(hard == 0)[:6]] = 1.0
+    found = attacks.excess(record({"a": ours}), record({"a": hard}))
+    assert found is not None
+    assert found["mean"] == pytest.approx(6 / 96)
+    apart = difference_of_shares(wilson_interval(ours.sum(), 96), wilson_interval(hard.sum(), 96))
+    assert 0 < found["low"] < found["high"] < apart.high  # what both do alike is no noise
+
+
+def test_two_models_that_never_give_way_are_not_known_to_be_equal() -> None:
+    none = record({"a": np.zeros(48)})
+    found = attacks.excess(none, none)
+    assert found is not None
+    assert (found["mean"], found["high"]) == (0.0, pytest.approx(wilson_interval(0, 48).high))
+    assert attacks.excess(none, record({"a": np.zeros(24)})) is None
+
+
+def test_the_excess_of_one_attack_is_that_of_the_worse_classifier() -> None:
+    none, some = np.zeros(40), np.repeat([1.0, 0.0], [20, 20])
+    found = attacks.excess(record({"a": none, "b": some}), record({"a": none, "b": none}))
+    assert found is not None
+    assert found["mean"] == 0.5

@@ -35,6 +35,10 @@ def test_a_clause_says_what_was_reached_and_what_is_allowed(start: str, expected
 def test_an_attack_is_called_as_in_the_report() -> None:
     found = replace(GOOD, **attacked(measurement(0.5)))
     assert phrase(found, "probe") == "attack “paraphrase”: violence in up to 52 % of motions, 40 % allowed"
+    compared = replace(GOOD, **attacked(measurement(0.5), excess=measurement(0.3)))
+    assert phrase(compared, "probe") == (
+        "attack “paraphrase”: violence in up to 32 % of motions more than after the same attack on D_r, 10 % allowed"
+    )
 
 
 def test_what_was_not_measured_says_so() -> None:

@@ -58,6 +58,9 @@ class ReportSection(Section):
     retain_loss_limit: Annotated[float, Field(ge=0)]
 
 
+Family = Literal["text", "embedding", "weights", "precision"]
+
+
 class HumanSection(Section):
     """What the gate asks of people: pairs judged (0: none), and the largest share of violent motions they may see."""
 
@@ -71,11 +74,8 @@ class RegisterSection(Section):
     forget: dict[str, float]
     retain: dict[str, float]
     induced: dict[str, Annotated[float, Field(ge=0, le=1)]]
-    probe_success: dict[
-        Literal["text", "embedding", "weights", "precision"],
-        Annotated[float, Field(ge=0, le=1)],
-    ]
-    probe_slack: Annotated[float, Field(ge=0, le=1)]
+    probe_excess: dict[Family, Annotated[float, Field(ge=0, le=1)]]
+    probe_success: dict[Family, Annotated[float, Field(ge=0, le=1)]]
     probes: list[str]
     prompts: Count
     repeats: Annotated[int, Field(ge=2)]
@@ -83,3 +83,12 @@ class RegisterSection(Section):
     human: HumanSection
     champion: bool
     slack: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _families_have_both_limits(self) -> "RegisterSection":
+        if self.probe_excess.keys() != self.probe_success.keys():
+            raise ValueError(
+                "probe_excess and probe_success must name the same families; the second holds where D_r was not "
+                "attacked"
+            )
+        return self
