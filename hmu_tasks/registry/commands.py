@@ -36,6 +36,9 @@ def promote(
         proposal = step.propose(registry, version)
         if show:
             sys.stdout.write(proposal.card)
+        for line in (*proposal.notes, *proposal.deviations):
+            sys.stdout.write(f"{line}\n")
+        if show:
             return
         step.promote(registry, proposal, who=who or step.user(), why=why)
     step.report_moves(registry)
@@ -65,17 +68,20 @@ def moves(name: Name = None) -> None:
 def verify(
     address: Annotated[str, typer.Argument(help="models:/<name>@<alias> or models:/<name>/<number>")],
 ) -> None:
-    """Recompute the digests of a registered version's files, and list the changed ones."""
-    import tempfile
+    """Check a version's files against its signed statement; of the champion also journal, alias and gate."""
+    from hmu_tasks.registry import verification
+    from hmu_tasks.registry.policy import read_policy
 
-    from hmu_tasks.registry import promote as step
-
-    registry, version = step.find_version(Path(), address)
-    with tempfile.TemporaryDirectory() as scratch:
-        found = step.verify(registry, version, Path(scratch))
-    if found.faults:
-        raise HmuError(f"version {version.number} of {registry.name}: " + "; ".join(found.faults))
+    registry, version = verification.find_version(Path(), address)
+    with verification.scratch(registry) as folder:
+        found = verification.verify(registry, version, folder)
+        faults = found.faults
+        if verification.names_champion(address, version):
+            faults += verification.champion_faults(registry, found, folder, read_policy(Path()))
+    if faults:
+        raise HmuError(f"version {version.number} of {registry.name}: " + "; ".join(faults))
+    by = found.registered_by
     sys.stdout.write(
-        f"version {version.number} of {registry.name}: all {found.files} files are those that were registered, and the "
-        "bundle is the evaluated one\n"
+        f"version {version.number} of {registry.name}: all {found.files} files are those that were registered"
+        f"{f' by {by}' if by else ''} and signed, and the bundle is the evaluated one\n"
     )
