@@ -85,3 +85,25 @@ def verify(
         f"version {version.number} of {registry.name}: all {found.files} files are those that were registered"
         f"{f' by {by}' if by else ''} and signed, and the bundle is the evaluated one\n"
     )
+
+
+@app.command()
+def serve(
+    address: Annotated[
+        str | None, typer.Argument(help="models:/<name>@<alias> or /<number>; default: the only champion")
+    ] = None,
+    host: Annotated[str, typer.Option(help="0.0.0.0 only inside a container")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    refuse_concept: Annotated[
+        bool, typer.Option(help="refuse prompts that the concept's rule finds; this is no unlearning")
+    ] = False,
+) -> None:
+    """Download a version once, verify that copy, its code included, and serve it; Ctrl-C ends it."""
+    from hmu_tasks.registry import serve as step
+    from hmu_tasks.registry.moves import CHAMPION
+    from hmu_tasks.registry.versions import the_only_name
+
+    address = address or f"models:/{the_only_name(Path(), None)}@{CHAMPION}"
+    line = step.command(Path(), address, host=host, port=port, device=device, refuse_concept=refuse_concept)
+    step.run(line, Path())

@@ -39,7 +39,9 @@ FILES = (
             "files",
             "processes",
             "progress",
+            "prompts",
             "section",
+            "seeds",
             "yaml_files",
         )
     ),

@@ -120,15 +120,8 @@ def champion_faults(registry: Registry, found: Verified, folder: Path, policy: P
 
     folder: where its files are. Returns one sentence per fault.
     """
-    journal = registry.journal()
-    registry.settle(journal)
-    state = registry.state(journal)
-    faults = [*journal.faults, *registry.misplaced(state)]
-    number = found.version.number
-    if state.champion != number:
-        faults.append(f"by the journal the champion is {state.champion or 'nobody'}, not version {number}")
-    else:
-        faults += _move_faults(journal, found)
+    told, broken = journal_faults(registry, found)
+    faults = [*told, *broken]
     try:
         evidence = Evidence.from_json(read_json(folder / "evidence" / "evidence.json"))
     except (OSError, ValueError, HmuError) as error:
@@ -137,6 +130,23 @@ def champion_faults(registry: Registry, found: Verified, folder: Path, policy: P
     if not decision.passed:
         faults.append(f"it does not pass the gate by this checkout's policy: {'; '.join(decision.reasons)}")
     return tuple(faults)
+
+
+def journal_faults(registry: Registry, found: Verified) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Compare a version with the journal: what is void in the journal, and what contradicts that it is the champion.
+
+    An interrupted move is finished first.
+    """
+    journal = registry.journal()
+    registry.settle(journal)
+    state = registry.state(journal)
+    broken = registry.misplaced(state)
+    number = found.version.number
+    if state.champion != number:
+        broken.append(f"by the journal the champion is {state.champion or 'nobody'}, not version {number}")
+    else:
+        broken += _move_faults(journal, found)
+    return journal.faults, tuple(broken)
 
 
 def _move_faults(journal: MoveJournal, found: Verified) -> list[str]:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -53,6 +54,12 @@ def files_of(registry: Registry, number: int) -> Path:
     """The version's files in the store of this machine."""
     run = registry.version(number).run_id
     return registry.root.resolve() / "runs" / "side" / "mlflow" / "artifacts" / run / "artifacts"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -188,6 +195,55 @@ def forged_statements(registry: Registry) -> None:
             assert words in faults_of(f"models:/{NAME}/2")
             with pytest.raises(HmuError, match="is not what was registered"):
                 promote.propose(registry, 2)
+
+
+@pytest.mark.slow
+def test_only_the_verified_copy_is_served(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from hmu_tasks.registry import serve
+
+    def command(address: str = CHAMPION_ADDRESS, **options: Any) -> list[str]:
+        given = {"host": "127.0.0.1", "port": 1, "device": "cpu", "refuse_concept": False} | options
+        given["port"] = free_port()
+        return serve.command(measured, address, **given)
+
+    (measured / "params.yaml").write_text(json.dumps(easy_params().model_dump(mode="json", by_alias=True)))
+    add_edit(measured, "strength003-s0")
+    register(easy_params(), "momask", "lcr")
+    register(easy_params(), "momask", "lcr", "strength003-s0")
+    registry = open_registry(measured, NAME)
+    with pytest.raises(HmuError, match="has no alias 'champion'"):
+        command()
+    promote.promote(registry, promote.propose(registry, 1), who="ann", why="the first")
+    line = command(refuse_concept=True)
+    place = Path(line[line.index("--copy") + 1])
+    assert place.stat().st_mode & 0o777 == 0o700
+    assert line[-4:-1] == ["violence", easy_params().filter.rule, "synthetic"]
+    stored = files_of(registry, 1) / "model" / "serving.py"
+    with other_content(stored, "print('swapped')"):  # after the copy was made: the copy is what it was
+        assert (place / "model" / "serving.py").read_bytes() != stored.read_bytes()
+        with pytest.raises(
+            HmuError, match=r"is not served: model/serving\.py is not the file that was registered"
+        ):
+            command()
+    code = files_of(registry, 1) / "model" / "code" / "hmu_tasks" / "models" / "__init__.py"
+    with (
+        other_content(code, "print('foreign')"),
+        pytest.raises(
+            HmuError, match=r"code/hmu_tasks/models/__init__\.py is not the file that was registered"
+        ),
+    ):
+        command()
+    registry.client.set_registered_model_alias(NAME, CHAMPION, "2")
+    with pytest.raises(HmuError, match="is not served: champion is version 2 instead of version 1"):
+        command()
+    with pytest.raises(HmuError, match="champion is version 2 instead of version 1"):
+        command(f"models:/{NAME}/2")  # it has the alias: the same check
+    registry.follow()
+    capsys.readouterr()
+    run = registry.client.get_registered_model(NAME).tags["hmu.journal"]
+    registry.client.log_param(run, "move-000002", "{}")
+    assert "--copy" in command()
+    assert "move-000002 is not signed; it is void" in capsys.readouterr().err
 
 
 @pytest.mark.slow
