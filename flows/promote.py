@@ -19,7 +19,8 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from hmu_tasks.registry import promote as step
-from hmu_tasks.registry.versions import open_registry, the_only_name
+from hmu_tasks.registry.identity import approver
+from hmu_tasks.registry.versions import Registry, open_registry, the_only_name
 from hmu_tasks.runtime.errors import HmuError
 
 DAY = 24 * 3600
@@ -41,45 +42,59 @@ class Approval(RunInput):
 
 
 @flow(name="promotion", description=__doc__, persist_result=False, validate_parameters=True)
-def promotion(
-    model: str = "",
-    version: Version = 0,
-    ask: bool = True,
-    who: str = "",
-    why: str = "",
-    days: Days = 7.0,
-) -> State[Any]:
-    """Make the candidate (or a named version) the champion, after a person's approval where `ask` is set.
+def promotion(model: str = "", version: Version = 0, days: Days = 7.0) -> State[Any]:
+    """Make the candidate (or a named version) the champion, once somebody else than who registered it has approved.
+
+    There is no parameter that leaves the approval out: whoever starts a deployment sets its parameters.
 
     Args:
         model: name of the registered model; may be left out if there is only one
         version: number of a version instead of the candidate; 0: the candidate
-        ask: wait until a person has approved on this run's page
-        who: your name, for the journal, if nobody is asked; empty: the MLflow server's user
-        why: the reason, for the journal, if nobody is asked
         days: how long to wait for the answer
     """
     logger = get_run_logger()
     try:
-        registry = open_registry(project_root(), the_only_name(project_root(), model or None))
-        proposal = step.propose(registry, version or None)
-        title = f"{registry.name} version {proposal.version.number}"
-        _show(proposal, title)
-        name, reason = who or step.user(), why
-        if ask:
-            logger.info("%s waits for approval: press Resume on this flow run's page", title)
-            answer = pause_flow_run(
-                wait_for_input=Approval.with_initial_data(description=_question(proposal, title)),
-                timeout=int(days * DAY),
-                poll_interval=3,
+        registry, proposal, title = _proposed(model, version)
+        logger.info("%s waits for approval: press Resume on this flow run's page", title)
+        answer = pause_flow_run(
+            wait_for_input=Approval.with_initial_data(description=_question(proposal, title)),
+            timeout=int(days * DAY),
+            poll_interval=3,
+        )
+        if not answer.approve:
+            return Completed(
+                name="Declined", message=f"{title} was declined by {answer.name}: {answer.reason}"
             )
-            name, reason = answer.name, answer.reason
-            if not answer.approve:
-                return Completed(name="Declined", message=f"{title} was declined by {name}: {reason}")
-        move = step.promote(registry, proposal, who=name, why=reason)
+        move = step.promote(registry, proposal, who=approver(answer.name), why=answer.reason, approval=True)
     except HmuError as error:
         return Failed(message=str(error))
     return Completed(message=f"{title} is the champion since {move.when}, approved by {move.who}")
+
+
+@flow(name="promotion-at-once", persist_result=False, validate_parameters=True)
+def promotion_at_once(model: str = "", version: Version = 0, who: str = "", why: str = "") -> State[Any]:
+    """Make the candidate (or a named version) the champion without approval; not deployed, for the command line.
+
+    Args:
+        model: name of the registered model; may be left out if there is only one
+        version: number of a version instead of the candidate; 0: the candidate
+        who: your name, for the journal; empty: the account that runs this
+        why: the reason, for the journal
+    """
+    try:
+        registry, proposal, title = _proposed(model, version)
+        move = step.promote(registry, proposal, who=who or step.user(), why=why)
+    except HmuError as error:
+        return Failed(message=str(error))
+    return Completed(message=f"{title} is the champion since {move.when}, promoted by {move.who}")
+
+
+def _proposed(model: str, version: int) -> tuple[Registry, step.Proposal, str]:
+    registry = open_registry(project_root(), the_only_name(project_root(), model or None))
+    proposal = step.propose(registry, version or None)
+    title = f"{registry.name} version {proposal.version.number}"
+    _show(proposal, title)
+    return registry, proposal, title
 
 
 @flow(name="rollback", persist_result=False, validate_parameters=True)
@@ -114,9 +129,13 @@ def _question(proposal: step.Proposal, title: str) -> str:
     champion = "There is no champion yet." if before is None else f"The champion is version {before}."
     measured = [clause for clause in proposal.decision.clauses if clause.name.startswith(_MEASURED)]
     lines = "\n".join(f"- {clause.name}: {clause.reason}" for clause in measured)
+    told = "\n".join(f"- {line}" for line in (*proposal.deviations, *proposal.notes))
     return (
-        f"#### Promote {title}?\n\n{champion} All {len(proposal.decision.clauses)} clauses of the gate passed. "
-        f"Its values:\n\n{lines}\n\nAll clauses and the model card are on this run's tab Artifacts (`gate`, "
+        f"#### Promote {title}?\n\n{champion} It was registered by {proposal.registered_by or 'nobody known'}; "
+        f"somebody else must approve it. All {len(proposal.decision.clauses)} clauses of the gate passed by "
+        f"policy.yaml ({proposal.policy.digest[:12]}). Its values:\n\n{lines}\n\n"
+        + (f"To be noted:\n\n{told}\n\n" if told else "")
+        + "All clauses and the model card are on this run's tab Artifacts (`gate`, "
         "`model-card`)."
     )
 
@@ -139,7 +158,11 @@ def main(
     if back:
         state = rollback(why, model, who, return_state=True)
     else:
-        state = promotion(model, version, ask, who, why, days, return_state=True)
+        state = (
+            promotion(model, version, days, return_state=True)
+            if ask
+            else promotion_at_once(model, version, who, why, return_state=True)
+        )
     typer.echo(state.message, err=not state.is_completed())
     sys.exit(0 if state.is_completed() else 1)
 

@@ -193,8 +193,17 @@ def register(
         str | None, typer.Option(help="an edit other than the selected one, such as strength064-s0")
     ] = None,
     decide_only: Annotated[bool, typer.Option(help="write evidence and decision, register nothing")] = False,
+    not_reproduced: Annotated[
+        bool,
+        typer.Option(
+            "--not-reproduced", help="register without DVC's record; the gate refuses it by default"
+        ),
+    ] = False,
 ) -> None:
-    """Check the selected edit of a method against the gate, and register it as a version in the MLflow registry."""
+    """Check the selected edit of a method against the gate, and register it as a version in the MLflow registry.
+
+    What is registered must be DVC's record of present code, parameters and data: run `dvc repro` first.
+    """
     if decide_only:
         with quick_imports():
             from hmu_tasks import register as step
@@ -203,7 +212,7 @@ def register(
     else:
         from hmu_tasks.registry import publish
 
-        publish.run(working_on(None), model, method, edit)
+        publish.run(working_on(None), model, method, edit, reproduced=not not_reproduced)
 
 
 @app.command()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hmu_tasks.config.params import Params
 
 NAME = "hmu-momask-synthetic-violence"
-__all__ = ["LIMITS", "NAME", "add_edit", "easy_params", "measured", "selected"]
+__all__ = ["LIMITS", "NAME", "add_edit", "easy_params", "measured", "register", "selected", "write_policy"]
 LIMITS: dict[str, Any] = {
     "forget": {"forget/violence": 100.0},
     "retain": {"retain/r1": 100.0},
@@ -35,10 +35,27 @@ def easy_params(**limits: Any) -> "Params":
     return parse(values, "easy")
 
 
+def write_policy(root: Path, **changes: Any) -> None:
+    """Write a policy that judges by the easy limits, one person at a time and without DVC, or with other entries."""
+    from hmu_tasks.runtime.files import write_json
+
+    limits = easy_params().register_.model_dump(mode="json") | changes.pop("limits", {})
+    values = {"version": 1, "reproduced": "optional", "two_people": "never", "limits": limits}
+    write_json(root / "policy.yaml", values | changes)  # JSON is YAML
+
+
+def register(params: "Params", model: str, method: str, edit: str | None = None) -> Any:
+    """Register without DVC's record, which the tiny world does not have."""
+    from hmu_tasks.registry import publish
+
+    return publish.run(params, model, method, edit, reproduced=False)
+
+
 @pytest.fixture
 def measured(world: Path) -> Path:
     """The tiny world with what validation and report would have written; their content does not matter here."""
     (world / "data" / "validation.json").write_text('{"success": true}', encoding="utf-8")
+    write_policy(world)
     (world / "reports").mkdir(exist_ok=True)
     for name in ("index.html", "summary.txt", "benchmark.csv"):
         (world / "reports" / name).write_text(f"{name} of a test\n", encoding="utf-8")

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from registered_world import NAME, add_edit, easy_params, selected
+from registered_world import register as register_version
 
 from hmu_tasks import register
 from hmu_tasks.models.networks.weights import digest
-from hmu_tasks.registry import promote, publish
+from hmu_tasks.registry import promote
 from hmu_tasks.registry.gathering import gather_evidence
 from hmu_tasks.registry.moves import CANDIDATE, CHAMPION, PREVIOUS
 from hmu_tasks.registry.versions import BUNDLE_TAG, GATE_TAG, MANIFEST_TAG, REASONS_TAG, open_registry
@@ -185,29 +186,29 @@ def test_probes_of_this_bundle_are_read(measured: Path) -> None:
 def test_from_registration_to_rollback(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The life of three versions in one store: each step rests on the one before."""
     params = easy_params()
-    first = publish.run(params, "momask", "lcr")
+    first = register_version(params, "momask", "lcr")
     registry = open_registry(measured, NAME)
     check_version(registry, first, measured)
     assert registry.aliases() == {CANDIDATE: 1}
-    assert publish.run(params, "momask", "lcr").number == 1
+    assert register_version(params, "momask", "lcr").number == 1
     assert "version 1 passed the gate (registered before)" in capsys.readouterr().out
     runs = registry.client.search_runs([registry.client.get_experiment_by_name("hmu").experiment_id])
     assert sorted(run.data.tags["hmu.step"] for run in runs) == ["pipeline", "register"]
 
     add_edit(measured, "strength003-s0")
-    refused = publish.run(easy_params(prompts=10_000), "momask", "lcr", "strength003-s0")
+    refused = register_version(easy_params(prompts=10_000), "momask", "lcr", "strength003-s0")
     assert (refused.number, refused.passed) == (2, False)
     assert registry.aliases() == {CANDIDATE: 1}
     assert "at least 10000 required" in registry.version(2).tags[REASONS_TAG]
     with pytest.raises(HmuError, match=r"version 2 .* cannot be promoted: prompts, edited"):
         promote.propose(registry, 2)
     assert (
-        publish.run(params, "momask", "lcr", "strength003-s0").passed is False
+        register_version(params, "momask", "lcr", "strength003-s0").passed is False
     )  # a version keeps its decision
     assert "delete version 2 in MLflow and register again" in capsys.readouterr().out
 
     add_edit(measured, "strength0004-s0")
-    assert publish.run(params, "momask", "lcr", "strength0004-s0").number == 3
+    assert register_version(params, "momask", "lcr", "strength0004-s0").number == 3
     assert registry.aliases() == {CANDIDATE: 3}
     promote.promote(registry, promote.propose(registry, 1), who="ann", why="the first one")
     late = promote.propose(registry)
@@ -301,7 +302,7 @@ def check_tampering(registry: Any, world: Path) -> None:
     base = store / version.run_id / "artifacts"
     clean = promote.verify(registry, version, _made(world / "v0"))
     assert clean.faults == ()
-    assert clean.files == len([path for path in base.rglob("*") if path.is_file()]) - 1
+    assert clean.files == len([path for path in base.rglob("*") if path.is_file()]) - 2  # list and statement
     weights = base / "model" / "artifacts" / "bundle" / "base" / "model.safetensors"
     before = weights.read_bytes()
     weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
@@ -332,7 +333,7 @@ def _made(folder: Path) -> Path:
 def test_a_bundle_with_something_else_in_it_is_not_registered(measured: Path) -> None:
     (paths.edits("momask", "lcr") / selected(measured) / "extra.pkl").touch()
     with pytest.raises(WeightsError, match=r"extra\.pkl does not belong in a bundle"):
-        publish.run(easy_params(), "momask", "lcr")
+        register_version(easy_params(), "momask", "lcr")
     assert open_registry(measured, NAME).versions() == []
 
 

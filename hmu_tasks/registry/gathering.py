@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from hmu_tasks.config.params import Params
+from hmu_tasks.config.sections.evaluation import RegisterSection
 from hmu_tasks.data.clips import packed
 from hmu_tasks.data.motion.layout import layout_of
 from hmu_tasks.evaluation.record_files import read_records
@@ -36,12 +37,16 @@ LONGEST = 196  # frames: 49 tokens, as far as the transformers' positions go in 
 
 def limits_of(params: Params) -> GateLimits:
     """Read the gate's limits; raises ConfigError for a metric that the evaluation does not know."""
-    knobs = params.register_
+    return gate_limits(params.register_, "register")
+
+
+def gate_limits(knobs: RegisterSection, named: str) -> GateLimits:
+    """Check limits against the metrics that there are; ConfigError names the entry, below `named`."""
     induced = {one.induced for one in CLASSIFIERS}  # has limits of its own, for it is a loss already
     rates = {one.rate for one in CLASSIFIERS}  # their loss on harmless prompts is the induced violence
     refused = {"forget": induced, "retain": induced | rates}
-    for role, named in (("forget", knobs.forget), ("retain", knobs.retain)):
-        for name in named:
+    for role, table in (("forget", knobs.forget), ("retain", knobs.retain)):
+        for name in table:
             split, _, key = name.partition("/")
             wanted = ("lower", "retrain") if role == "forget" else ("higher", "lower")
             if ROLES.get(split) != role or better(name) not in wanted or key in refused[role]:
@@ -52,19 +57,19 @@ def limits_of(params: Params) -> GateLimits:
                     if one.better.get(ROLES[splits[0]]) in wanted and name not in refused[role]
                 ]
                 instead = (
-                    "; violence on harmless prompts is limited by register.induced, <split>: <limit>"
+                    f"; violence on harmless prompts is limited by {named}.induced, <split>: <limit>"
                     if role == "retain" and key in refused[role]
                     else ""
                 )
                 raise ConfigError(
-                    f"register.{role} names {name!r}; it must be <split>/<metric> with one of the splits "
+                    f"{named}.{role} names {name!r}; it must be <split>/<metric> with one of the splits "
                     f"{', '.join(splits)} and one of the metrics {', '.join(known)}{instead}"
                 )
     for split in knobs.induced:
         if ROLES.get(split) != "retain":
             known = [split for split, role in ROLES.items() if role == "retain"]
             raise ConfigError(
-                f"register.induced names {split!r}; it must be one of the splits {', '.join(known)}"
+                f"{named}.induced names {split!r}; it must be one of the splits {', '.join(known)}"
             )
     return GateLimits.from_json(knobs.model_dump())
 

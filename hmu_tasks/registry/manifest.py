@@ -8,6 +8,8 @@ from pathlib import Path
 from hmu_tasks.runtime.errors import WeightsError
 
 NAME = "manifest.json"
+STATEMENT = "attestation.json"
+"""The signed statement about that list."""
 # The files that a bundle may hold; .txt is for the merges of CLIP's tokenizer.
 BUNDLE_FILES = frozenset({".safetensors", ".json", ".txt"})
 
@@ -31,11 +33,11 @@ class FileDifference:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below `folder`, the list itself left out: path relative to it -> digest."""
+    """SHA-256 of every file below `folder`, the list and its statement left out: path relative to it -> digest."""
     found = {}
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = file.relative_to(folder).as_posix()
-        if name != NAME:
+        if name not in (NAME, STATEMENT):
             with file.open("rb") as stream:
                 found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
     return found

@@ -11,12 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hmu_tasks.registry import attestation, seal
 from hmu_tasks.registry.manifest import check_bundle_files
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.tracking.store import clear_errors
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SERVED = Path(__file__).with_name("serving.py")
@@ -35,12 +39,23 @@ FILES = (
             "files",
             "processes",
             "progress",
+            "prompts",
             "section",
+            "seeds",
             "yaml_files",
         )
     ),
 )
-REQUIRED = ("mlflow", "numpy", "pandas", "safetensors", "torch", "pydantic", "ruamel.yaml")
+REQUIRED = (
+    "mlflow",
+    "numpy",
+    "pandas",
+    "safetensors",
+    "securesystemslib",
+    "torch",
+    "pydantic",
+    "ruamel.yaml",
+)
 EXAMPLE = {"columns": ["prompt", "seconds", "seed"], "data": [["a person walks forward", 4.0, 0]]}
 
 
@@ -53,10 +68,17 @@ class Clock:
     longest: int
 
 
-def pack(bundle: Path, sampling: Mapping[str, Any], clock: Clock, target: Path) -> None:
-    """Write the model folder: MLmodel, serving.py, code/, artifacts/bundle and artifacts/generation.json.
+def pack(
+    bundle: Path,
+    sampling: Mapping[str, Any],
+    clock: Clock,
+    target: Path,
+    signer: "CryptoSigner | None" = None,
+) -> None:
+    """Write the model folder: MLmodel, serving.py, code/, artifacts/bundle, artifacts/generation.json and seal.json.
 
-    Raises WeightsError for a bundle that holds anything but safetensors, JSON and text.
+    signer: signs the seal; without one contents can be checked, but not who made them. Raises WeightsError for a
+    bundle that holds anything but safetensors, JSON and text.
     """
     check_bundle_files(bundle)
     artifacts = target / "artifacts"
@@ -64,6 +86,7 @@ def pack(bundle: Path, sampling: Mapping[str, Any], clock: Clock, target: Path) 
     write_json(artifacts / "generation.json", {"sampling": dict(sampling), **asdict(clock)})
     _copy_code(target / "code" / "hmu_tasks")
     shutil.copy2(SERVED, target / SERVED.name)
+    shutil.copy2(Path(str(seal.__file__)), target / "code" / f"{seal.MODULE}.py")
     requirements = [f"{name}=={installed(name).partition('+')[0]}" for name in REQUIRED]
     (target / "requirements.txt").write_text("\n".join(requirements) + "\n", encoding="utf-8")
     environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
@@ -73,6 +96,8 @@ def pack(bundle: Path, sampling: Mapping[str, Any], clock: Clock, target: Path) 
     with clear_errors("of the packed model"):
         _describe(target)
     _check(target, [str(bundle.resolve()), str(PACKAGE.parent), str(Path.cwd()), str(Path.home())])
+    sealed = attestation.sign("model", seal.digests(target), {}, signer)
+    (target / seal.NAME).write_text(f"{sealed}\n", encoding="utf-8")
 
 
 def _describe(target: Path) -> None:
@@ -102,7 +127,7 @@ def _describe(target: Path) -> None:
     parts = {name: f"artifacts/{name}" for name in ("bundle", "generation.json")}
     pyfunc.add_to_model(
         model,
-        loader_module="mlflow.pyfunc.loaders.code_model",
+        loader_module=seal.MODULE,
         code="code",
         python_env="python_env.yaml",
         model_config={"device": "auto"},

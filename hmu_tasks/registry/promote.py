@@ -1,67 +1,69 @@
-"""Step `promote`: move the champion to a version that passed the gate, and back; verify what is registered.
+"""Step `promote`: move the champion to a version that passes the promoter's policy, and back.
 
-Every move is written into the registry's journal first, under the next number, which one process alone can take; the
-aliases follow the journal.
+Every move is signed and written into the registry's journal first, under the next number, which one process alone can
+take; the aliases follow the journal.
 """
 
-import getpass
-import json
-import os
-import re
 import sys
-import tempfile
 import uuid
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from hmu_tasks.models.networks import weights
-from hmu_tasks.registry import manifest, moves
+from hmu_tasks.registry import policy as policies
 from hmu_tasks.registry.evidence import Evidence
-from hmu_tasks.registry.gate import Decision, decide
-from hmu_tasks.registry.limits import GateLimits
+from hmu_tasks.registry.gate import Decision
+from hmu_tasks.registry.identity import Person, account, person
+from hmu_tasks.registry.keys import signing_key
 from hmu_tasks.registry.moves import CANDIDATE, JournalState, Move
-from hmu_tasks.registry.versions import (
-    BUNDLE_TAG,
-    MANIFEST_TAG,
-    REASONS_TAG,
-    Registry,
-    Version,
-    now,
-    open_registry,
-    the_only_name,
-)
+from hmu_tasks.registry.policy import Policy
+from hmu_tasks.registry.verification import Verified, find_version, read_evidence, scratch, verify
+from hmu_tasks.registry.versions import REASONS_TAG, Registry, Version, now
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.runtime.files import read_json
+from hmu_tasks.tracking.store import DiskFullError, shared_store
+
+__all__ = [
+    "Proposal",
+    "Verified",
+    "find_version",
+    "promote",
+    "propose",
+    "report_moves",
+    "rollback",
+    "user",
+    "verify",
+]
+LONGEST_REASON = 1000  # characters; a move must fit into a parameter of MLflow
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A possible promotion: the version, the gate's decision on it today, its card, and the journal's state."""
+    """A possible promotion: the version, the gate's decision on it today, its card, and the journal's state.
+
+    policy: that the decision was made by. deviations: where the version's own limits differ from it. notes: what else
+    the promoter should know. registered_by: who registered it. manifest: SHA-256 of its list of files.
+    """
 
     version: Version
     decision: Decision
     card: str
     state: JournalState
-
-
-@dataclass(frozen=True)
-class Verified:
-    """Result of `verify`: one sentence per fault, and the number of files read."""
-
-    version: Version
-    faults: tuple[str, ...]
-    files: int
+    policy: Policy
+    deviations: tuple[str, ...]
+    notes: tuple[str, ...]
+    registered_by: Person | None
+    manifest: str
 
 
 def propose(registry: Registry, number: int | None = None) -> Proposal:
-    """Prepare a promotion: the candidate or the named version, verified and checked against the current champion.
+    """Prepare a promotion: the candidate or the named version, verified and judged by this checkout's policy.yaml.
 
-    Raises HmuError where there is no candidate, the gate refused the version (then or now), files are not those that
-    were registered, or the aliases do not match the journal.
+    Raises HmuError where there is no candidate, the version was refused when it was registered, does not pass the
+    policy, or its files are not those that were registered; or where an alias was moved by hand.
     """
-    state = moves.state(registry.moves())
-    _refuse_misplaced(registry, state)
+    policy = policies.read_policy(registry.root)
+    signing_key(registry.root)  # fails before anything is downloaded
+    state, notes = _settled(registry)
     version = registry.with_alias(CANDIDATE) if number is None else registry.version(number)
     if version is None:
         raise HmuError(
@@ -74,108 +76,117 @@ def propose(registry: Registry, number: int | None = None) -> Proposal:
         raise HmuError(
             f"{where} cannot be promoted: {version.tags.get(REASONS_TAG) or 'it has no gate decision'}"
         )
-    with tempfile.TemporaryDirectory() as scratch:
-        checked = verify(registry, version, Path(scratch))
+    with scratch(registry) as folder:
+        checked = verify(registry, version, folder)
         if checked.faults:
             raise HmuError(
                 f"{where} is not what was registered: {'; '.join(checked.faults)}; restore the artifact "
                 "store, or register the edit again"
             )
-        stored = Path(scratch) / "evidence"
+        stored = folder / "evidence"
         evidence = Evidence.from_json(read_json(stored / "evidence.json"))
-        limits = _limits(stored)
+        differences = policies.deviations(read_json(stored / "limits.json"), policy)
         card = (stored / "card.md").read_text(encoding="utf-8")
-    decision = decide(evidence, _evidence_of(registry, state.champion), limits)
+    rival = read_evidence(registry, state.champion)
+    decision = policy.judge(evidence, rival, reproduced=checked.reproduced)
     if not decision.passed:
-        raise HmuError(f"{where} no longer passes the gate: {'; '.join(decision.reasons)}")
-    return Proposal(version, decision, card, state)
+        raise HmuError(
+            f"{where} does not pass the gate by {policies.FILE}: {'; '.join(decision.reasons)}"
+            + "".join(f"; {one}" for one in differences)
+        )
+    return Proposal(
+        version, decision, card, state, policy, differences, notes, checked.registered_by, checked.manifest
+    )
 
 
-def promote(registry: Registry, proposal: Proposal, *, who: str, why: str) -> Move:
-    """Make the proposed version the champion; raises HmuError if another move happened meanwhile."""
-    move = _move(registry, "promote", proposal.state, proposal.version.number, who, why)
+def promote(
+    registry: Registry, proposal: Proposal, *, who: str | Person, why: str, approval: bool = False
+) -> Move:
+    """Make the proposed version the champion.
+
+    approval: somebody else than who registered the version must approve, whatever the policy. Raises HmuError if
+    another move happened meanwhile, or if the two must differ and do not.
+    """
+    acting = person(who) if isinstance(who, str) else who
+    _require_two(registry, proposal, acting, approval=approval)
+    by = proposal.registered_by
+    move = _move(
+        registry,
+        "promote",
+        proposal.state,
+        proposal.version.number,
+        acting,
+        why,
+        {"policy": proposal.policy.digest, "manifest": proposal.manifest, "registered_by": str(by or "")},
+    )
     registry.tag(proposal.version.number, promoted=f"{move.when} by {move.who}: {move.why}")
     return move
 
 
-def rollback(registry: Registry, *, who: str, why: str) -> Move:
-    """Roll back to the previous champion, whose files are verified first.
+def _require_two(registry: Registry, proposal: Proposal, acting: Person, *, approval: bool) -> None:
+    """Refuse that the same person registers and approves, where the policy or an approval demands two."""
+    rule = proposal.policy.content.two_people
+    demanded = approval or rule == "always" or (rule == "shared" and shared_store(registry.uri))
+    by = proposal.registered_by
+    if demanded and (by is None or acting.same_as(by)):
+        raise HmuError(
+            f"version {proposal.version.number} of {registry.name} was registered by {by or 'nobody known'}; somebody "
+            f"else must approve it, and {acting} may be the same person (two_people in {policies.FILE})"
+        )
 
-    Raises HmuError where there is none before it, or where its files were changed.
+
+def rollback(registry: Registry, *, who: str | Person, why: str) -> Move:
+    """Roll back to the champion before, whose files are verified first; versions that are gone or refused are skipped.
+
+    Raises HmuError where there is none before it, or where its files were changed. Where there is no room to read the
+    files, the move is made without and says so: whoever serves verifies them before use.
     """
-    state = moves.state(registry.moves())
-    _refuse_misplaced(registry, state)
-    if state.champion is None or state.previous is None:
+    signing_key(registry.root)
+    state, notes = _settled(registry, emergency=True)
+    for note in notes:
+        sys.stderr.write(f"{note}\n")
+    if state.previous is None or (state.champion is None and not state.skipped):
         raise HmuError(f"{registry.name} has no previous champion to roll back to")
-    with tempfile.TemporaryDirectory() as scratch:
-        checked = verify(registry, registry.version(state.previous), Path(scratch))
-    if checked.faults:
-        raise HmuError(f"version {state.previous} is not what was registered: {'; '.join(checked.faults)}")
-    move = _move(registry, "rollback", state, state.previous, who, why)
-    registry.tag(state.champion, rolled_back=f"{move.when} by {move.who}: {move.why}")
+    version = registry.version(state.previous)
+    details: dict[str, object] = {}
+    try:
+        with scratch(registry) as folder:
+            checked = verify(registry, version, folder)
+        if checked.faults:
+            raise HmuError(
+                f"version {state.previous} is not what was registered: {'; '.join(checked.faults)}"
+            )
+        details["manifest"] = checked.manifest
+    except DiskFullError as error:
+        sys.stderr.write(f"the files of version {state.previous} were not verified: {error}\n")
+        details["verified"] = False
+    acting = person(who) if isinstance(who, str) else who
+    move = _move(registry, "rollback", state, state.previous, acting, why, details)
+    if state.champion is not None:
+        registry.tag(state.champion, rolled_back=f"{move.when} by {move.who}: {move.why}")
     return move
 
 
-def verify(registry: Registry, version: Version, folder: Path) -> Verified:
-    """Download a version into `folder` and compare its files with its tags.
+def _settled(registry: Registry, *, emergency: bool = False) -> tuple[JournalState, tuple[str, ...]]:
+    """Finish an interrupted move, and return the journal's state with what is to be told of it.
 
-    The list of files must be the one that the tag names, every file must be the one in the list, and the bundle must
-    have the digest of the tag and of the evaluated bundle.
+    emergency: aliases that were moved by hand are told and put back, not refused.
     """
-    registry.download(version, folder)
-    faults: list[str] = []
-    index = folder / manifest.NAME
-    if not index.exists():
-        return Verified(version, (f"{manifest.NAME} is missing",), 0)
-    if weights.digest(index) != version.tags.get(MANIFEST_TAG):
-        faults.append(f"{manifest.NAME} is not the file that was registered")
-    found = manifest.digests(folder)
-    try:
-        listed = {str(name): str(digest) for name, digest in read_json(index).items()}
-    except (ValueError, AttributeError):
-        return Verified(version, (*faults, f"{manifest.NAME} cannot be read"), len(found))
-    faults += manifest.compare(listed, found).lines
-    faults += _bundle_faults(folder, str(version.tags.get(BUNDLE_TAG)))
-    return Verified(version, tuple(dict.fromkeys(faults)), len(found))
-
-
-def _bundle_faults(folder: Path, registered: str) -> list[str]:
-    """Whether the promoted files are the evaluated ones, byte for byte."""
-    bundle, evidence = folder / "model" / "artifacts" / "bundle", folder / "evidence" / "evidence.json"
-    try:
-        parts = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))["components"]
-        digest = weights.combine({name: weights.digest(bundle / name) for name in parts})
-        evaluated = Evidence.from_json(read_json(evidence)).bundle
-    except (OSError, ValueError, LookupError, TypeError, HmuError) as error:
-        return [f"the bundle or its evidence cannot be read: {error}"]
-    if digest == registered == evaluated:
-        return []
-    return [
-        f"the bundle's digest is {digest[:16]}, registered was {registered[:16]}, evaluated {evaluated[:16]}"
+    journal = registry.journal()
+    notes = [f"journal of {registry.name}: {fault}" for fault in journal.faults]
+    if registry.settle(journal):
+        notes.append(f"the last move of {registry.name} was interrupted; the aliases follow it now")
+    state = registry.state(journal)
+    notes += [
+        f"version {number} was champion, and is deleted or refused; it is skipped" for number in state.skipped
     ]
-
-
-def _limits(stored: Path) -> GateLimits:
-    return GateLimits.from_json(read_json(stored / "limits.json"))
-
-
-def _evidence_of(registry: Registry, number: int | None) -> Evidence | None:
-    if number is None:
-        return None
-    with tempfile.TemporaryDirectory() as scratch:
-        return Evidence.from_json(
-            registry.read(registry.version(number), "evidence/evidence.json", Path(scratch))
-        )
-
-
-def _refuse_misplaced(registry: Registry, state: JournalState) -> None:
     faults = registry.misplaced(state)
-    if faults:
+    if faults and not emergency:
         raise HmuError(
-            f"the aliases of {registry.name} do not match its journal: {'; '.join(faults)}. Either another "
-            "promotion is running, or one was interrupted, or an alias was moved by hand; "
-            "`python -m hmu_tasks promote --repair` restores them from the journal"
+            f"the aliases of {registry.name} do not match its journal: {'; '.join((*faults, *journal.faults))}. An "
+            "alias was moved by hand; `python -m hmu_tasks promote --repair` restores them from the journal"
         )
+    return state, (*notes, *(f"alias moved by hand: {fault}" for fault in faults))
 
 
 def _move(
@@ -183,48 +194,40 @@ def _move(
     kind: Literal["promote", "rollback"],
     state: JournalState,
     end: int,
-    who: str,
+    acting: Person,
     why: str,
+    details: dict[str, object],
 ) -> Move:
-    if not who.strip() or not why.strip():
-        raise HmuError("a move needs a name (who) and a reason (why); give --who and --why")
+    if not why.strip() or len(why) > LONGEST_REASON:
+        raise HmuError(
+            f"a move needs a name (who) and a reason (why) of at most {LONGEST_REASON} characters; give --who and --why"
+        )
     move = Move(
         number=state.moves + 1,
         kind=kind,
         start=state.champion,
         end=end,
-        who=who.strip(),
+        who=acting.name,
         when=now(),
         why=why.strip(),
         nonce=uuid.uuid4().hex,
+        source=acting.vouched,
     )
-    registry.append(move)
+    move = registry.append(replace(move, **details))  # type: ignore[arg-type]
     registry.follow()
     return move
 
 
-def user() -> str:
-    """The user recorded with a move: the MLflow server's if it has one, otherwise this machine's."""
-    return os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
-
-
-def find_version(root: Path, address: str) -> tuple[Registry, Version]:
-    """Resolve `models:/<name>@<alias>` or `models:/<name>/<number>`; raises HmuError if there is no such version."""
-    parts = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))", address)
-    if parts is None:
-        raise HmuError(
-            f"{address!r} is not the address of a version; write models:/<name>@<alias> or models:/<name>/<number>"
-        )
-    name, alias, number = parts.groups()
-    registry = open_registry(root, the_only_name(root, name))
-    version = registry.version(int(number)) if number else registry.with_alias(alias)
-    if version is None:
-        raise HmuError(f"{name} has no alias {alias!r}; there are: {', '.join(registry.aliases()) or 'none'}")
-    return registry, version
+def user() -> Person:
+    """The account recorded with a move: the MLflow server's user if there is one, otherwise this machine's."""
+    return account()
 
 
 def report_moves(registry: Registry) -> None:
-    """Print the aliases with method and edit of their versions, and every move."""
+    """Print the aliases with method and edit of their versions, every move, and what is wrong with the journal."""
+    journal = registry.journal()
+    if registry.settle(journal):
+        sys.stdout.write("the last move was interrupted; the aliases follow it now\n")
     edits = {
         one.number: " ".join(filter(None, (one.tags.get("hmu.method"), one.tags.get("hmu.edit"))))
         for one in registry.versions()
@@ -232,12 +235,17 @@ def report_moves(registry: Registry) -> None:
     for alias, number in sorted(registry.aliases().items()):
         named = f" ({edits[number]})" if edits.get(number) else ""
         sys.stdout.write(f"{alias}: version {number}{named}\n")
-    if not registry.moves():
+    if not journal.moves:
         sys.stdout.write(f"{registry.name}: nothing has been promoted yet\n")
-    for move in registry.moves():
+    for move in journal.moves:
         start = "nothing" if move.start is None else f"version {move.start}"
         edit = "" if move.end is None else edits.get(move.end, "")
         named = f" ({edit})" if edit else ""
+        source = f", {move.source}" if move.source else ""
+        policy = f", policy {move.policy[:12]}" if move.policy else ""
         sys.stdout.write(
-            f"{move.number}. {move.when} {move.kind} by {move.who}: {start} -> version {move.end}{named} ({move.why})\n"
+            f"{move.number}. {move.when} {move.kind} by {move.who}: {start} -> version {move.end}{named} ({move.why})"
+            f"{source}{policy}{'' if move.verified else ', files not verified'}\n"
         )
+    for fault in (*journal.faults, *registry.misplaced(registry.state(journal))):
+        sys.stdout.write(f"WARNING: {fault}\n")

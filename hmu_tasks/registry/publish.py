@@ -4,20 +4,29 @@ A bundle is registered once: the same digest gives the same version, also when s
 """
 
 import dataclasses
+import hashlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hmu_tasks.config.params import Params, flat
 from hmu_tasks.models.networks import weights
 from hmu_tasks.registry import manifest
+from hmu_tasks.registry.attestation import sign
 from hmu_tasks.registry.card import Origin, card_text, description
 from hmu_tasks.registry.evidence import Evidence
-from hmu_tasks.registry.gate import Decision, decide
+from hmu_tasks.registry.gate import Decision
 from hmu_tasks.registry.gathering import gather_evidence, limits_of
-from hmu_tasks.registry.moves import CANDIDATE, CHAMPION
+from hmu_tasks.registry.identity import account
+from hmu_tasks.registry.keys import signing_key
+from hmu_tasks.registry.moves import CANDIDATE
 from hmu_tasks.registry.packing import Clock, pack
+from hmu_tasks.registry.policy import read_policy
+from hmu_tasks.registry.reproduced import check_reproduced
+from hmu_tasks.registry.verification import read_evidence
 from hmu_tasks.registry.versions import (
     GATE_TAG,
     MANIFEST_TAG,
@@ -39,24 +48,41 @@ from hmu_tasks.viewer.inputs import MotionSample
 from hmu_tasks.viewer.reading import read_inputs
 from hmu_tasks.viewer.table import Selection
 
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
+
 NOTE_LIMIT = 8000  # characters that MLflow keeps of a tag
 SHOWN = 1  # prompts of each kind that are animated before and after
 
 
-def run(params: Params, model: str, method: str, edit: str | None = None) -> Version:
-    """Register the selected (or the named) edit and print the outcome; returns its version, new or existing."""
+def run(
+    params: Params, model: str, method: str, edit: str | None = None, *, reproduced: bool = True
+) -> Version:
+    """Register the selected (or the named) edit and print the outcome; returns its version, new or existing.
+
+    reproduced: establish that all that is read is DVC's record of present code, parameters and data; False marks the
+    version "evidence not reproduced". Raises DataError naming the files that are not.
+    """
+    signer = signing_key(Path())
+    policy = read_policy(Path())
+    resting_on = (f"register@{model}-{method}", "report") if reproduced else ()
+    if resting_on:
+        params.check(model, method)
+        check_reproduced(Path(), resting_on)
     evidence = gather_evidence(params, model, method, edit)
     registry = open_registry(Path(), model_name(evidence.model, evidence.dataset, evidence.concept))
     registry.create(
         f"Text-to-motion model {evidence.model}, trained on {evidence.dataset}, without {evidence.concept}. Aliases: "
         "champion is in use, previous was champion before it, candidate passed the gate and awaits promotion."
     )
-    decision = decide(evidence, champion_evidence(registry), limits_of(params))
+    # By the limits of params.yaml, as the report; whoever promotes judges by the policy of their own checkout.
+    own = dataclasses.replace(policy, limits=limits_of(params))
+    decision = own.judge(evidence, read_evidence(registry, registry.state().champion), reproduced=reproduced)
     with one_at_a_time(registry):
         version = registry.with_bundle(evidence.bundle)
         new = version is None
         if version is None:
-            version, new = _upload(params, evidence, decision, registry)
+            version, new = _upload(params, evidence, decision, registry, signer, resting_on)
         _offer(registry, version)
     result = "passed the gate" if version.passed else "was refused by the gate"
     sys.stdout.write(
@@ -74,15 +100,6 @@ def run(params: Params, model: str, method: str, edit: str | None = None) -> Ver
     return version
 
 
-def champion_evidence(registry: Registry) -> Evidence | None:
-    """Evidence of the current champion; None if there is none."""
-    champion = registry.with_alias(CHAMPION)
-    if champion is None:
-        return None
-    with tempfile.TemporaryDirectory() as scratch:
-        return Evidence.from_json(registry.read(champion, "evidence/evidence.json", Path(scratch)))
-
-
 def _offer(registry: Registry, version: Version) -> None:
     """Make a version that passed the candidate, unless a later version is, or it was champion before."""
     before = registry.aliases().get(CANDIDATE)
@@ -97,7 +114,12 @@ def _offer(registry: Registry, version: Version) -> None:
 
 
 def _upload(
-    params: Params, evidence: Evidence, decision: Decision, registry: Registry
+    params: Params,
+    evidence: Evidence,
+    decision: Decision,
+    registry: Registry,
+    signer: "CryptoSigner",
+    resting_on: Sequence[str],
 ) -> tuple[Version, bool]:
     commit = lineage.commit(Path())
     origin = Origin(commit.id, commit.dirty, lineage.read_lock(Path()).outputs())
@@ -113,7 +135,9 @@ def _upload(
     }
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "version"
-        _collect(params, evidence, decision, origin, folder)
+        _collect(params, evidence, decision, origin, folder, signer)
+        if resting_on:
+            check_reproduced(Path(), resting_on)  # nothing was swapped while it was read
         listed = manifest.digests(folder)
         write_json(folder / manifest.NAME, listed)
         tags[MANIFEST_TAG] = weights.digest(folder / manifest.NAME)
@@ -128,6 +152,19 @@ def _upload(
                 *(paths.component(name) for name in ("evaluator", "classifier")),
             ],
         ) as step:
+            said = {
+                "registry": registry.name,
+                "run": step.run_id,
+                "bundle": evidence.bundle,
+                "gate": gate,
+                "reproduced": bool(resting_on),
+                "commit": commit.id,
+                "dirty": commit.dirty,
+                "by": account().to_json(),
+            }
+            subject = {manifest.NAME: hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest()}
+            statement = sign("registration", subject, said, signer)
+            (folder / manifest.STATEMENT).write_text(f"{statement}\n", encoding="utf-8")
             _record(step, evidence)
             step.tag("mlflow.note.content", card_text(evidence, decision, origin)[:NOTE_LIMIT])
             for part in sorted(folder.iterdir()):
@@ -141,13 +178,20 @@ def _upload(
     return version, new
 
 
-def _collect(params: Params, evidence: Evidence, decision: Decision, origin: Origin, folder: Path) -> None:
+def _collect(
+    params: Params,
+    evidence: Evidence,
+    decision: Decision,
+    origin: Origin,
+    folder: Path,
+    signer: "CryptoSigner",
+) -> None:
     """Write the files of a version: model, evidence, report and animations."""
     source = paths.edits(evidence.model, evidence.method) / evidence.edit
     evaluation = paths.evaluation(evidence.model, evidence.method)
     sampling = params.evaluate.sampling.model_dump()
     clock = Clock(evidence.fps, evidence.shortest, evidence.longest)
-    pack(source, sampling, clock, folder / "model")
+    pack(source, sampling, clock, folder / "model", signer)
     stored = folder / "evidence"
     stored.mkdir()
     write_json(stored / "evidence.json", evidence.to_json())

@@ -24,7 +24,10 @@ from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
+from hmu_tasks.models.text.encoders import SmallTextEncoder
 from hmu_tasks.runtime.files import read_json
+from hmu_tasks.runtime.prompts import unread
+from hmu_tasks.runtime.seeds import MOST_SEED, generator
 
 COLUMNS = ("prompt", "seconds", "seed")
 OUTPUTS = ("joints", "motion", "features", "bvh")
@@ -68,11 +71,24 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         output = (params or {}).get("output", OUTPUTS[0])
         if output not in OUTPUTS:
             raise _refused(f"output is {output!r}; choose one of {', '.join(OUTPUTS)}")
-        rows = [
-            (prompt, self._length_of(seconds, place), seed)
-            for place, (prompt, seconds, seed) in enumerate(_checked_rows(model_input))
-        ]
+        rows = []
+        for place, (prompt, seconds, seed) in enumerate(_checked_rows(model_input)):
+            if fault := self._unread(prompt):
+                raise _refused(f"row {place}: {fault}")
+            rows.append((prompt, self._length_of(seconds, place), seed))
         return [self._draw(*row, output) for row in rows]
+
+    def _unread(self, prompt: str) -> str | None:
+        """What the text encoder would leave out; CLIP's reads every script, in pieces, up to a number of them."""
+        encoder = self._bundle.text
+        if isinstance(encoder, SmallTextEncoder):
+            return unread(prompt, most_words=encoder.config.max_words)
+        tokenizer = getattr(encoder, "tokenizer", None)
+        most = encoder.model.config.max_position_embeddings if tokenizer is not None else 0  # type: ignore[attr-defined]
+        pieces = 0 if tokenizer is None else len(tokenizer(prompt)["input_ids"])
+        if pieces > most:
+            return f"the prompt has {pieces} pieces of words; the text encoder reads the first {most}"
+        return None
 
     def _length_of(self, seconds: float | None, place: int) -> int | None:
         """Frames of a row; None if the model predicts the length."""
@@ -97,7 +113,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         return min(max(int(tokens) * UNIT, self._frames[0]), self._frames[1])
 
     def _generator(self, seed: int) -> torch.Generator:
-        return torch.Generator(device=self._device).manual_seed(seed)
+        return generator(seed, self._device)
 
     def _draw(self, prompt: str, frames: int | None, seed: int, output: str) -> Any:
         text = stacked(embed_texts(self._bundle.text, [prompt]), [prompt]).to(self._device)
@@ -135,7 +151,7 @@ def _checked_rows(table: pd.DataFrame) -> list[tuple[str, float | None, int]]:
     rows = []
     for place, (prompt, seconds, seed) in enumerate(zip(*(table[name] for name in COLUMNS), strict=True)):
         if not isinstance(prompt, str) or not any(sign.isalnum() for sign in prompt):
-            raise _refused(f"row {place}: the prompt is empty or not text: {str(prompt)[:40]!r}")
+            raise _refused(f"row {place}: the prompt is empty or not text: {shown(prompt)}")
         if len(prompt) > LONGEST_PROMPT:
             raise _refused(
                 f"row {place}: the prompt has {len(prompt)} characters, at most {LONGEST_PROMPT} are taken"
@@ -151,17 +167,34 @@ def _seconds(seconds: Any, place: int) -> float | None:
 
 
 def _seed(seed: Any, place: int) -> int:
-    number = _number(seed, "seed", place)
-    if number != int(number) or not 0 <= int(seed) < 2**63:
-        raise _refused(f"row {place}: seed is {seed!r}; give a whole number from 0 to 2**63 - 1")
+    if isinstance(seed, bool | np.bool_) or not isinstance(seed, int | float | np.integer | np.floating):
+        raise _refused(f"row {place}: seed is {shown(seed)}, which is not a number")
+    if not isinstance(seed, int | np.integer) or not 0 <= seed <= MOST_SEED:
+        raise _refused(f"row {place}: seed is {shown(seed)}; give a whole number from 0 to 2**63 - 1")
     return int(seed)
 
 
 def _number(value: Any, name: str, place: int) -> float:
     numeric = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not numeric or not math.isfinite(value):
-        raise _refused(f"row {place}: {name} is {str(value)[:40]!r}, which is not a number")
-    return float(value)
+    try:
+        number = float(value) if numeric else math.nan
+    except OverflowError:  # a whole number beyond all floats
+        number = math.nan
+    if not math.isfinite(number):
+        raise _refused(f"row {place}: {name} is {shown(value)}, which is not a number")
+    return number
+
+
+def shown(value: Any) -> str:
+    """A value for a message: short, whatever it is."""
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    try:
+        text = str(value)
+    except ValueError:  # Python writes no more than 4,300 digits
+        return "a number of thousands of digits"
+    except RecursionError:
+        return "nested too deep to be shown"
+    return text if number and text.lstrip("-")[0].isdigit() and len(text) <= 40 else repr(text[:40])
 
 
 def _refused(reason: str) -> MlflowException:

@@ -53,6 +53,8 @@ def generate(
     with tempfile.TemporaryDirectory() as scratch:
         studio, known = open_here(params, Path(scratch))
         chosen = named(known, model or defaults(known))
+        for source in chosen:
+            studio.check_readable(source, prompt)
         motions = [studio.generate(one, prompt, seconds=length, seed=seed) for one in chosen]
     for one in motions:
         said = f"{one.source.label}: {len(one.joints) / one.fps:.1f} s"

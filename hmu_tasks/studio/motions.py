@@ -18,13 +18,15 @@ from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
+from hmu_tasks.models.text.encoders import SmallTextEncoder
 from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.prompts import unread
+from hmu_tasks.runtime.seeds import MOST_SEED, generator
 from hmu_tasks.studio.sources import ModelSource
 
 LONGEST_PROMPT = 400  # characters, as in serving
 LONGEST = 196  # frames
 USUAL_SECONDS = 5.0
-MOST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,15 @@ class Studio:
             )[0]
             return self.motion(source, features)
 
+    def check_readable(self, source: ModelSource, prompt: str) -> None:
+        """Raise DataError for a typed prompt of which a model's text encoder would leave something out."""
+        with self._lock:
+            encoder = self._model(source)[0].text
+        if isinstance(encoder, SmallTextEncoder) and (
+            fault := unread(prompt, most_words=encoder.config.max_words)
+        ):
+            raise DataError(fault)
+
     def motion(self, source: ModelSource, features: NDArray[Any]) -> ScoredMotion:
         """Score raw features [F, D] and turn them into a motion."""
         return ScoredMotion(
@@ -147,7 +158,7 @@ class Studio:
         return None if bundle.model.predicts_lengths else self._whole(USUAL_SECONDS)
 
     def _generator(self, seed: int) -> torch.Generator:
-        return torch.Generator(device=self.device).manual_seed(seed)
+        return generator(seed, self.device)
 
 
 def check_prompt(prompt: str) -> None:

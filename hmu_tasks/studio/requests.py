@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from hmu_tasks.runtime.errors import DataError
-from hmu_tasks.studio.motions import LONGEST_PROMPT, MOST_SEED
+from hmu_tasks.runtime.seeds import MOST_SEED
+from hmu_tasks.studio.motions import LONGEST_PROMPT
 
 MOST_MODELS = 3
 

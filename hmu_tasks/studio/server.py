@@ -66,6 +66,7 @@ class Memory:
             if key in self._held:
                 self._held.move_to_end(key)
                 return self._held[key]
+        self._studio.check_readable(source, asked.prompt)
         found = self._studio.generate(source, asked.prompt, seconds=asked.seconds, seed=asked.seed)
         with self._lock:
             self._held[key] = found

@@ -3,6 +3,7 @@
 MLflow is imported only when a client is needed.
 """
 
+import errno
 import logging
 import os
 import socket
@@ -20,6 +21,8 @@ from hmu_tasks.runtime.errors import HmuError
 
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _LOCK_SECONDS = 300.0
+# The second is what tempfile says of a machine where no folder for temporary files can be written.
+_FULL = ("No space left on device", "No usable temporary directory", "database or disk is full")
 _ADVICE = (
     "Start the server or correct MLFLOW_TRACKING_URI; run.track: false in params.yaml switches records off"
 )
@@ -29,6 +32,11 @@ def tracking_uri(root: Path) -> str:
     """Name the store: MLFLOW_TRACKING_URI, or the SQLite file of this checkout."""
     given = os.environ.get("MLFLOW_TRACKING_URI")
     return given or f"sqlite:///{(side_folder(root) / 'mlflow.db').as_posix()}"
+
+
+def shared_store(uri: str) -> bool:
+    """Whether a store serves several machines; a SQLite file is one person's."""
+    return urlsplit(uri).scheme != "sqlite"
 
 
 def side_folder(root: Path) -> Path:
@@ -73,9 +81,8 @@ def probe(uri: str) -> None:
 
 
 def _unreachable(uri: str, error: BaseException) -> HmuError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return HmuError(
-        f"the MLflow store {without_password(uri)} cannot be used: {reason.rstrip('.')}. {_ADVICE}"
+        f"the MLflow store {without_password(uri)} cannot be used: {_first_line(error)}. {_ADVICE}"
     )
 
 
@@ -95,7 +102,30 @@ def clear_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
+        if _disk_is_full(error):
+            raise DiskFullError(
+                f"no space is left on a disk of this machine ({_first_line(error)}); free some, or set TMPDIR to a "
+                "folder on another disk for temporary files"
+            ) from error
         raise _unreachable(uri, error) from error
+
+
+class DiskFullError(HmuError):
+    """No room for temporary files, or for those of a store on this machine."""
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is a full disk; MLflow may pass on the words alone."""
+    while error is not None:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or any(words in str(error) for words in _FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def _prepare_mlflow() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from registered_world import NAME, add_edit, easy_params
+from registered_world import NAME, add_edit, easy_params, register
 
 pytestmark = [
     pytest.mark.slow,
@@ -26,16 +26,16 @@ pytestmark = [
 @pytest.fixture
 def registered(measured: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder whose store has two versions that passed the gate, the first of them champion."""
-    from hmu_tasks.registry import promote, publish
+    from hmu_tasks.registry import promote
     from hmu_tasks.registry.versions import open_registry
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (measured / ".dvc").mkdir()
     add_edit(measured, "strength003-s0")
-    publish.run(easy_params(), "momask", "lcr")
+    register(easy_params(), "momask", "lcr")
     registry = open_registry(measured, NAME)
     promote.promote(registry, promote.propose(registry), who="ann", why="the first")
-    publish.run(easy_params(), "momask", "lcr", "strength003-s0")
+    register(easy_params(), "momask", "lcr", "strength003-s0")
     return measured
 
 

@@ -1,9 +1,11 @@
 """Versions, aliases and the journal in a real store, also when several processes want the same at once."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -132,8 +134,7 @@ def test_a_refused_version_gets_no_alias(registry: Registry) -> None:
         with pytest.raises(HmuError, match=r"the gate refused it \(forgotten: too little\)"):
             registry.set_alias(alias, number)
     registry.append(move(1, None, number))  # even a journal that says so does not help
-    with pytest.raises(HmuError, match="the gate refused it"):
-        registry.follow()
+    assert registry.follow() == JournalState(None, None, 1, (number,))
     assert registry.aliases() == {}
 
 
@@ -164,6 +165,81 @@ def test_a_number_is_taken_once_and_the_other_is_told(registry: Registry) -> Non
         registry.append(move(1, None, 1, nonce="second"))
     registry.append(move(1, None, 1, nonce="first"))  # a request that is sent again does no harm
     assert len(registry.moves()) == 1
+
+
+def write_by_hand(registry: Registry, number: int, text: str) -> None:
+    """A plain client writes into the journal."""
+    run = registry.client.get_registered_model(NAME).tags["hmu.journal"]
+    registry.client.log_param(run, f"move-{number:06d}", text)
+
+
+def test_a_plain_clients_move_is_void_and_told(registry: Registry) -> None:
+    for digest in "ab":
+        add(registry, digest)
+    registry.append(move(1, None, 1))
+    registry.follow()
+    write_by_hand(registry, 2, json.dumps(asdict(move(2, 1, 2))))
+    assert registry.follow() == JournalState(1, None, 2)
+    assert registry.aliases() == {CHAMPION: 1}
+    assert registry.journal().faults == ("move-000002 is not signed; it is void",)
+    registry.append(move(3, 1, 2))
+    assert registry.follow() == JournalState(2, 1, 3)
+    with pytest.raises(HmuError, match="move-000002 was written by something that is not HMU"):
+        registry.append(move(2, 1, 2, nonce="late"))
+
+
+def test_a_repointed_journal_is_told(registry: Registry) -> None:
+    """An empty run, and one with a copy of the first moves, in which the last ones never happened."""
+    for digest in "ab":
+        add(registry, digest)
+    registry.append(move(1, None, 1))
+    registry.append(move(2, 1, 2))
+    registry.follow()
+    run = registry.client.get_registered_model(NAME).tags["hmu.journal"]
+    first = registry.client.get_run(run).data.params["move-000001"]
+    for kept in ({}, {"move-000001": first}):
+        other = registry.client.create_run("0").info.run_id
+        for key, text in kept.items():
+            registry.client.log_param(other, key, text)
+        registry.client.set_registered_model_tag(NAME, "hmu.journal", other)
+        found = registry.journal()
+        assert found.moves == ()
+        assert any(f"run {run} holds signed moves" in fault for fault in found.faults)
+        assert len(found.faults) == 1 + len(kept)
+        assert registry.misplaced(registry.state(found))
+
+
+def test_an_interrupted_move_is_finished_and_a_moved_alias_is_not(registry: Registry) -> None:
+    for digest in "abc":
+        add(registry, digest)
+    registry.append(move(1, None, 1))  # killed before the alias was set
+    assert registry.settle(registry.journal())
+    assert registry.aliases() == {CHAMPION: 1}
+    assert not registry.settle(registry.journal())
+    registry.append(move(2, 1, 2))
+    registry.set_alias(CHAMPION, 2)  # killed between the two aliases
+    assert registry.settle(registry.journal())
+    assert registry.aliases() == {CHAMPION: 2, PREVIOUS: 1}
+    for number in (3, 1):  # 1 was champion before: only that the last move was finished tells it from a kill
+        registry.set_alias(CHAMPION, number)
+        assert not registry.settle(registry.journal())
+        assert registry.aliases()[CHAMPION] == number
+
+
+def test_a_deleted_champion_is_skipped(registry: Registry) -> None:
+    for digest in "abc":
+        add(registry, digest)
+    for number, start in ((1, None), (2, 1), (3, 2)):
+        registry.append(move(number, start, number))
+    registry.follow()
+    registry.client.delete_model_version(NAME, "2")
+    assert registry.follow() == JournalState(3, 1, 3, (2,))
+    assert registry.aliases() == {CHAMPION: 3, PREVIOUS: 1}
+    registry.client.delete_model_version(NAME, "3")
+    assert registry.state() == JournalState(None, 1, 3, (3, 2))
+    registry.append(move(4, None, 1, "rollback"))
+    assert registry.follow() == JournalState(1, None, 4)
+    assert registry.aliases() == {CHAMPION: 1}
 
 
 def test_a_model_that_others_made_is_left_alone(registry: Registry) -> None:

@@ -227,6 +227,78 @@ def test_an_unknown_device_is_told(packed: Path) -> None:
         mlflow.pyfunc.load_model(str(packed), model_config={"device": "gpu"})
 
 
+FOREIGN = "\nimport pathlib; pathlib.Path(r'{marker}').touch()\n"
+CHANGES = [
+    ("artifacts/bundle/base/model.safetensors", None, "was changed"),
+    ("artifacts/generation.json", '"cfg": 4.0', "was changed"),
+    ("MLmodel", "device: auto", "was changed"),
+    ("serving.py", FOREIGN, "was changed"),
+    ("code/hmu_tasks/models/generators/bundle.py", FOREIGN, "was changed"),
+    ("code/hmu_seal.py", FOREIGN, "was changed"),
+    ("code/sitecustomize.py", FOREIGN, "was added"),
+    ("code/hmu_tasks/models/__pycache__/__init__.cpython-311.pyc", "planted", "was added"),
+    ("artifacts/bundle/text/config.json", "", "is missing"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "words"), CHANGES, ids=[one[0] for one in CHANGES])
+def test_what_was_changed_is_not_loaded(
+    packed: Path, tmp_path: Path, name: str, change: str | None, words: str
+) -> None:
+    """A clean process without a checkout: no change passes, and no code that was put in runs."""
+    folder, marker = tmp_path / "model", tmp_path / "ran"
+    shutil.copytree(packed, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    file = folder / name
+    if change is None:
+        data = file.read_bytes()
+        file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    elif change == "":
+        file.unlink()
+    elif change in (FOREIGN, "planted"):
+        file.parent.mkdir(exist_ok=True)
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        file.write_text(before + change.replace("{marker}", str(marker)), encoding="utf-8")
+    else:
+        text = file.read_text(encoding="utf-8")
+        assert change in text
+        file.write_text(
+            text.replace(change, change.replace("4.0", "9.0").replace("auto", "cpu")), encoding="utf-8"
+        )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, mlflow.pyfunc; mlflow.pyfunc.load_model(sys.argv[1], suppress_warnings=True)",
+            str(folder),
+        ],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert f"{name} {words} after registration" in done.stderr, done.stderr[-2000:]
+    assert not marker.exists()
+
+
+def test_who_sealed_a_model_counts_where_keys_are_named(
+    packed: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hmu_tasks.registry import seal
+    from hmu_tasks.registry.keys import signing_key
+    from hmu_tasks.registry.packing import Clock, pack
+
+    monkeypatch.setenv("HMU_SIGNING_KEY", str(tmp_path / "key.pem"))
+    signer = signing_key(tmp_path)
+    monkeypatch.setenv("HMU_TRUSTED_KEYS", str(tmp_path / "trusted-keys.json"))
+    with pytest.raises(seal.SealError, match=r"seal\.json is not signed by a key of"):
+        seal.check(packed)
+    bundle = finished / paths.edits("momask", "lcr") / selected(finished)
+    pack(bundle, SAMPLING, Clock(20.0, 40, 196), tmp_path / "model", signer)
+    seal.check(tmp_path / "model")
+
+
 def test_other_models_keep_mlflows_own_check(model: Any) -> None:
     import mlflow
     from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
@@ -260,7 +332,7 @@ def test_nothing_is_pickled_and_no_place_of_this_machine_is_named(packed: Path, 
     described = yaml.safe_load((packed / "MLmodel").read_text(encoding="utf-8"))
     flavor = described["flavors"]["python_function"]
     assert flavor["model_code_path"] == "serving.py"
-    assert flavor["loader_module"] == "mlflow.pyfunc.loaders.code_model"
+    assert flavor["loader_module"] == "hmu_seal"
     assert {part["uri"] for part in flavor["artifacts"].values()} == {
         "artifacts/bundle",
         "artifacts/generation.json",

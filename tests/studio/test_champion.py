@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from registered_world import NAME, easy_params
+from registered_world import NAME, easy_params, register
 
-from hmu_tasks.registry import promote, publish
+from hmu_tasks.registry import promote
 from hmu_tasks.registry.versions import open_registry
 from hmu_tasks.studio.champion import with_champion
 from hmu_tasks.studio.sources import defaults, sources
@@ -23,7 +23,7 @@ def test_the_champion_comes_first_from_the_run_or_downloaded(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     known = sources(easy_params())
     assert with_champion(known, tmp_path) == known  # no store
-    publish.run(easy_params(), "momask", "lcr")
+    register(easy_params(), "momask", "lcr")
     assert with_champion(known, tmp_path) == known  # no champion
     registry = open_registry(Path(), NAME)
     promote.promote(registry, promote.propose(registry), who="a test", why="it passed")

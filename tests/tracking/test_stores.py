@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from registered_world import NAME, easy_params
+from registered_world import NAME, easy_params, register
 
-from hmu_tasks.registry import promote, publish
+from hmu_tasks.registry import promote
 from hmu_tasks.registry.versions import Registry, open_registry
 from hmu_tasks.runtime.errors import HmuError
 
@@ -206,8 +206,8 @@ def test_a_shared_server_with_postgresql_s3_and_authentication(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", ADMIN[0])
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", ADMIN[1])
-    version = publish.run(easy_params(), "momask", "lcr")
-    assert publish.run(easy_params(), "momask", "lcr").number == version.number == 1
+    version = register(easy_params(), "momask", "lcr")
+    assert register(easy_params(), "momask", "lcr").number == version.number == 1
     assert not (measured / "runs" / "side" / "mlflow" / "mlflow.db").exists()
     registry = open_registry(measured, NAME)
     assert registry.aliases() == {"candidate": 1}
@@ -247,7 +247,7 @@ def refused(world: Path, words: str) -> None:
     """Registering, promoting and even looking need a user who is known."""
     for action in (
         lambda: promote.propose(open_registry(world, NAME)),
-        lambda: publish.run(easy_params(), "momask", "lcr"),
+        lambda: register(easy_params(), "momask", "lcr"),
         lambda: promote.rollback(open_registry(world, NAME), who="nobody", why="because"),
     ):
         with pytest.raises(HmuError, match=words) as caught:
@@ -317,7 +317,7 @@ def test_postgresql_without_a_server(
     monkeypatch.setenv("MLFLOW_DEFAULT_ARTIFACT_ROOT", f"s3://{BUCKET}/direct")
     for variable, value in s3.items():
         monkeypatch.setenv(variable, value)
-    assert publish.run(easy_params(), "momask", "lcr").number == 1
+    assert register(easy_params(), "momask", "lcr").number == 1
     registry = open_registry(measured, NAME)
     assert registry.client.get_run(registry.version(1).run_id).info.artifact_uri.startswith(
         f"s3://{BUCKET}/direct"
