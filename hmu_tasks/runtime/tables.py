@@ -11,6 +11,7 @@ from hmu_tasks.runtime.foreign import MIB, ForeignFileError, check_file
 
 LARGEST: Final = 1024 * MIB
 """Bytes of a table in memory, at most: HumanML3D's captions take 20 MiB."""
+_TEXTS: Final = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
 
 
 def read_parquet(path: Path, schema: pa.Schema | None = None) -> pa.Table:
@@ -26,9 +27,7 @@ def read_parquet(path: Path, schema: pa.Schema | None = None) -> pa.Table:
             _check_footer(path, opened.metadata)
         if schema is not None and not found.equals(schema):
             raise ForeignFileError(path, f"has columns {found.names}, expected {schema.names}")
-        texts = [
-            field.name for field in found if pa.types.is_string(field.type) or pa.types.is_binary(field.type)
-        ]
+        texts = [field.name for field in found if field.type in _TEXTS]
         with pq.ParquetFile(path, read_dictionary=texts) as opened:
             table = opened.read()
         if sum(map(_text_size, (table[name] for name in texts))) > LARGEST:

@@ -193,10 +193,12 @@ def _is_entry(entry: Any) -> bool:
     """Say whether a stage's entry has the form that DVC writes, as far as it is read here."""
     if not isinstance(entry, dict) or not isinstance(entry.get("params", {}), dict):
         return False
-    listed = [entry.get(part, []) for part in ("deps", "outs")]
-    return all(
-        isinstance(rows, list) and all(isinstance(r, dict) and "path" in r for r in rows) for rows in listed
-    )
+    rows = [row for part in ("deps", "outs") for row in _list(entry.get(part, []))]
+    return all(isinstance(row, dict) and isinstance(row.get("path"), str) for row in rows)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [None]  # None is no row
 
 
 def _settled_text(lock: Path) -> str:

@@ -246,6 +246,8 @@ def check_sizes(tensors: Mapping[Any, Tensor], file_size: int) -> None:
     for name, tensor in tensors.items():
         if (tensor.layout, tensor.device.type) != (torch.strided, "cpu"):
             continue  # refused by name where it is used
+        if min(tensor.shape, default=0) < 0:
+            raise ValueError(f"{name} has the shape {tuple(tensor.shape)}")
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise ValueError(
                 f"{name} has shape {tuple(tensor.shape)} but fewer numbers than that in the file"
