@@ -26,7 +26,7 @@ from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.code_digest import code_digest
 from hmu_tasks.runtime.errors import ConfigError
-from hmu_tasks.runtime.files import read_json, replacing_folder, write_json
+from hmu_tasks.runtime.files import read_object, replacing_folder, write_json
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.job import component_places
 
@@ -205,6 +205,8 @@ def _retraining_cost(model: str) -> Cost:
 def _assemble(model: str, variant: str, folder: Path) -> None:
     parts = component_places(model, variant)
     # Checkpoints that were not trained here are named by the digests of their files.
-    sources = {name: read_json(place / SOURCE) for name, place in parts.items() if (place / SOURCE).is_file()}
+    sources = {
+        name: read_object(place / SOURCE) for name, place in parts.items() if (place / SOURCE).is_file()
+    }
     lineage = {"method": "train", "variant": variant} | ({"sources": sources} if sources else {})
     save_bundle(parts, folder, lineage, model=model)

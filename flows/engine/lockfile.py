@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from flows.engine.graph import Stage
+from hmu_tasks.runtime.yaml_files import read_yaml
+from hmu_tasks.tracking.lineage import stages_of
 
 Entries = dict[str, dict[str, Any]]
 
 
 def read_entries(root: Path, names: Iterable[str] | None = None) -> Entries:
     """Read the entries of dvc.lock as plain values, all of them or those of some stages."""
-    from dvc.utils.serialize import load_yaml
-
     lock = root / "dvc.lock"
-    found: Entries = load_yaml(str(lock)).get("stages", {}) if lock.exists() else {}
+    found: Entries = stages_of(read_yaml(lock), lock) if lock.exists() else {}
     if names is None:
         return found
     return {name: found[name] for name in names if name in found}

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from flows.engine.lockfile import read_entries
 from hmu_tasks.runtime.errors import HmuError
 
 
 def check_ready(root: Path) -> None:
-    """Raise HmuError where nothing could run: a wrong folder, or parameters that the steps would refuse."""
+    """Raise HmuError where nothing could run: a wrong folder, a broken dvc.lock, or parameters that the steps
+    would refuse.
+    """
     if not (root / "dvc.yaml").exists():
         raise HmuError(
             f"{root} holds no dvc.yaml; run this in the project's folder, the one with the Makefile"
@@ -16,6 +19,7 @@ def check_ready(root: Path) -> None:
             f"{root} holds no .dvc folder; restore it with `git checkout -- .dvc`, or clone or unpack the "
             "project again"
         )
+    read_entries(root)
     if (root / "hmu_tasks").is_dir():
         from hmu_tasks.config.params import load
 

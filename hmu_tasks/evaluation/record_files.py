@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from hmu_tasks.data.clips.arrays import read_npz
 from hmu_tasks.metrics.records import Record
 from hmu_tasks.runtime.errors import DataError
-from hmu_tasks.runtime.files import read_json, write_json
+from hmu_tasks.runtime.files import read_objects, write_json
 
 NAME = "metrics.json"
 REPLICATES = "replicates.npz"
@@ -36,14 +37,13 @@ def read_records(folder: Path) -> list[Record]:
     path = folder / NAME
     if not path.exists():
         raise DataError(f"{path} is missing; run `dvc repro` so that this cell is evaluated first")
-    rows: list[Any] = read_json(path)
+    rows: list[Any] = read_objects(path, "split", "metric", "mean")
     beside = folder / REPLICATES
     if not beside.exists():
         raise DataError(
             f"{beside} is missing beside {NAME}; run `dvc repro` so that this cell is evaluated again"
         )
-    with np.load(beside) as archive:
-        table = archive["replicates"]
+    table = read_npz(beside, "replicates")["replicates"]
     if len(table) != len(rows):
         raise DataError(f"{beside} has {len(table)} rows for {len(rows)} records; run `dvc repro`")
     for row, replicates in zip(rows, table, strict=True):

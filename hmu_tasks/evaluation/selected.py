@@ -6,7 +6,7 @@ from typing import Any
 
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
-from hmu_tasks.runtime.files import read_json
+from hmu_tasks.runtime.files import expecting, read_object
 
 Edits = Mapping[str, Mapping[str, Any]]  # name -> edit.json
 
@@ -27,7 +27,7 @@ class SelectedStrength:
 def edits_of(model: str, method: str) -> Edits:
     """Read the description of each edit of a method, by its name; DataError where there is none."""
     source = paths.edits(model, method)
-    found = {path.parent.name: read_json(path) for path in sorted(source.glob("*/edit.json"))}
+    found = {path.parent.name: read_object(path, "strength") for path in sorted(source.glob("*/edit.json"))}
     if not found:
         raise DataError(f"{source} holds no edit; run `dvc repro` so that the method is applied first")
     return found
@@ -44,10 +44,11 @@ def selected_strength(model: str, method: str, *, strengths: bool) -> SelectedSt
     path = paths.evaluation(model, method) / "selection.json"
     if not path.exists():
         raise DataError(f"{path} is missing; run `dvc repro` so that {method} of {model} is evaluated first")
-    found = read_json(path)
-    return SelectedStrength(
-        int(found["strength"]), bool(found["eligible"]), str(found["reason"]), found.get("end")
-    )
+    found = read_object(path, "strength", "eligible", "reason")
+    with expecting(path):
+        return SelectedStrength(
+            int(found["strength"]), bool(found["eligible"]), str(found["reason"]), found.get("end")
+        )
 
 
 def selected_edits(model: str, method: str) -> Edits:

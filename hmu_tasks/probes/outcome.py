@@ -9,7 +9,7 @@ import numpy as np
 
 from hmu_tasks.metrics.records import Identity, ProbeRecord
 from hmu_tasks.metrics.stats import wilson_interval
-from hmu_tasks.runtime.files import read_json, write_json
+from hmu_tasks.runtime.files import expecting, read_objects, write_json
 
 Family = Literal["text", "embedding", "weights", "precision", "oversuppression", "restoration"]
 
@@ -74,7 +74,8 @@ def resumed(attack: Attack, folder: Path) -> list[AttackOutcome]:
     """Run an attack, or read its outcomes if an earlier run of the step was killed after it."""
     path = folder / f"{attack.name}.json"
     if path.exists():
-        return [AttackOutcome(**row) for row in read_json(path)]
+        with expecting(path):
+            return [AttackOutcome(**row) for row in read_objects(path)]
     found = attack.run()
     write_json(path, [asdict(outcome) for outcome in found])
     return found

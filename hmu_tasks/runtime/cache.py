@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
 from hmu_tasks.runtime.code_digest import code_digest
 from hmu_tasks.runtime.files import replacing
+from hmu_tasks.runtime.tensor_files import read_arrays
 
 Arrays = Mapping[str, np.ndarray]
 T = TypeVar("T")
@@ -53,8 +52,8 @@ def cached(
     """
     path = folder / f"{kind}-{key_of(inputs, code=code)}.safetensors"
     try:
-        return unpack(load_file(path))
-    except (OSError, SafetensorError, KeyError):
+        return unpack(read_arrays(path))
+    except (OSError, KeyError, ValueError, TypeError):
         arrays = {name: np.ascontiguousarray(array) for name, array in pack(make()).items()}
         with replacing(path) as temporary:
             temporary.write_bytes(to_bytes(arrays))

@@ -10,7 +10,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.foreign import RECORDS, read_text
+
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class DamagedJsonError(DataError, ValueError):
+    """A file that should hold JSON holds something else; also a ValueError, as json's own errors are."""
 
 
 @contextmanager
@@ -83,5 +92,50 @@ def write_json(target: Path, value: Any) -> None:
 
 
 def read_json(source: Path) -> Any:
-    """Read a JSON file written by this project."""
-    return json.loads(source.read_text(encoding="utf-8"))
+    """Read a JSON file; raises FileNotFoundError, ForeignFileError, or DamagedJsonError for what is no JSON."""
+    try:
+        text = read_text(source, limit=RECORDS)
+        value = json.loads(text, parse_constant=_no_constant)
+        if _SURROGATE.search(text):  # half of a character, which no file can be written with
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise DamagedJsonError(f"{source} is not valid JSON ({error}); make or download it again") from error
+    return value
+
+
+def read_object(source: Path, *keys: str) -> dict[str, Any]:
+    """Read a JSON object that has at least `keys`; raises as `read_json` does."""
+    value = read_json(source)
+    lost = [key for key in keys if not isinstance(value, dict) or key not in value]
+    if lost or not isinstance(value, dict):
+        what = f"lacks {', '.join(lost)}" if isinstance(value, dict) else "holds no JSON object"
+        raise DamagedJsonError(f"{source} {what}; make or download it again")
+    return value
+
+
+def read_objects(source: Path, *keys: str) -> list[dict[str, Any]]:
+    """Read a JSON list of objects that each have at least `keys`; raises as `read_json` does."""
+    rows = read_json(source)
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and row.keys() >= set(keys) for row in rows
+    ):
+        of = f" with {', '.join(keys)}" if keys else ""
+        raise DamagedJsonError(f"{source} holds no JSON list of objects{of}; make or download it again")
+    return rows
+
+
+@contextmanager
+def expecting(source: Path) -> Iterator[None]:
+    """Turn what values of another type or form raise, when they are taken out of a file, into an error naming it."""
+    try:
+        yield
+    except DamagedJsonError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedJsonError(
+            f"{source} holds something else than its kind does ({error!r}); make or download it again"
+        ) from error
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")

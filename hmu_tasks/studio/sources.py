@@ -11,7 +11,7 @@ from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.models.networks.components import absent_reason
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError, DataError
-from hmu_tasks.runtime.files import read_json
+from hmu_tasks.runtime.files import read_object
 
 LABELS = {"original": "original", "retrain": "D_r (retrained)"}
 
@@ -65,8 +65,8 @@ def _source(name: str, method: str, folder: Path) -> ModelSource:
     label = LABELS.get(method, method)
     if method in METHODS:
         edit = folder / "edit.json"
-        label = method_of(method).titled(read_json(edit).get("strength") if edit.exists() else None)
-    return ModelSource(name, label, folder, str(read_json(folder / "bundle.json")["digest"]))
+        label = method_of(method).titled(read_object(edit).get("strength") if edit.exists() else None)
+    return ModelSource(name, label, folder, str(read_object(folder / "bundle.json", "digest")["digest"]))
 
 
 def named(known: Sequence[ModelSource], names: Sequence[str]) -> list[ModelSource]:

@@ -9,7 +9,7 @@ from typing import Any
 from hmu_tasks.config.params import flat
 from hmu_tasks.metrics import ROLES, metrics
 from hmu_tasks.metrics.comparisons import CLASSIFIERS
-from hmu_tasks.runtime.files import read_json
+from hmu_tasks.runtime.files import read_object, read_objects
 
 STEPS = ("ingest", "filter", "validate", "train", "codebook", "unlearn", "evaluate", "probe")
 """Steps whose outputs are mirrored; the report has a page of its own, and `register` writes to MLflow itself."""
@@ -91,7 +91,7 @@ def _data(one: Finished) -> Content:
     file = one.output if one.output.is_file() else one.output / f"{one.step}.json"
     counts = {
         name: float(value)
-        for name, value in flat(read_json(file)).items()
+        for name, value in flat(read_object(file)).items()
         if isinstance(value, int | float) and name.count(".") <= 2  # counts of single words stay in the file
     }
     of_what = one.knobs.get("run.concept" if one.step == "filter" else "run.dataset", one.step)
@@ -148,7 +148,7 @@ def _evaluation(one: Finished) -> Content:
     method = one.arguments[-1]
     shown = _shown()
     values: dict[tuple[str, int], list[float]] = {}
-    for row in read_json(one.output / "metrics.json"):
+    for row in read_objects(one.output / "metrics.json", "split", "metric", "mean"):
         if (row["split"], row["metric"]) not in shown:
             continue
         own = row.get("method", method) == method
@@ -177,7 +177,7 @@ def _shown() -> set[tuple[str, str]]:
 def _probing(one: Finished) -> Content:
     """One success rate per attack, the mean over edits."""
     values: dict[str, list[float]] = {}
-    for row in read_json(one.output / "probe.json"):
+    for row in read_objects(one.output / "probe.json", "family", "attack", "mean"):
         values.setdefault(f"{row['family']}/{row['attack']}", []).append(row["mean"])
     return Content(
         " ".join(reversed(one.arguments)),
@@ -191,7 +191,7 @@ def _probing(one: Finished) -> Content:
 def _headline(one: Finished) -> dict[str, float]:
     """The few numbers that `dvc metrics show` lists."""
     file = one.output / "headline.json"
-    return {f"headline/{name}": value for name, value in read_json(file).items()} if file.exists() else {}
+    return {f"headline/{name}": value for name, value in read_object(file).items()} if file.exists() else {}
 
 
 def _params(one: Finished, *sections: str) -> dict[str, Any]:

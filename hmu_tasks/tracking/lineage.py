@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hmu_tasks.runtime.errors import ConfigError
+from hmu_tasks.runtime.foreign import SETTINGS, read_text
+
 PIPELINE_VARIABLE = "HMU_PIPELINE"
 """Environment variable by which a flow groups its stages."""
 QUIET_SECONDS = 1.0
@@ -172,8 +175,30 @@ def read_lock(root: Path) -> Lock:
         return Lock({})
     from hmu_tasks.runtime.yaml_files import parse_yaml
 
-    content = parse_yaml(_settled_text(path))
-    return Lock((content or {}).get("stages", {}))
+    return Lock(stages_of(parse_yaml(_settled_text(path), path), path))
+
+
+def stages_of(content: Any, path: Path) -> dict[str, Any]:
+    """Return the entries of a parsed dvc.lock by stage; ConfigError where it is cut off or no lock file of DVC."""
+    stages = content.get("stages", {}) if isinstance(content, dict) else None
+    if not isinstance(stages, dict) or not all(map(_is_entry, stages.values())):
+        raise ConfigError(
+            f"{path} is not a lock file of DVC: it is empty, cut off, or was edited; restore it with "
+            f"`git checkout -- {path.name}`"
+        )
+    return stages
+
+
+def _is_entry(entry: Any) -> bool:
+    """Say whether a stage's entry has the form that DVC writes, as far as it is read here."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("params", {}), dict):
+        return False
+    rows = [row for part in ("deps", "outs") for row in _list(entry.get(part, []))]
+    return all(isinstance(row, dict) and isinstance(row.get("path"), str) for row in rows)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [None]  # None is no row
 
 
 def _settled_text(lock: Path) -> str:
@@ -181,7 +206,12 @@ def _settled_text(lock: Path) -> str:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         before = lock.stat().st_mtime_ns
-        text = lock.read_text(encoding="utf-8")
+        try:
+            text = read_text(lock, limit=SETTINGS)
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                f"{lock} is not text ({error}); restore it with `git checkout -- {lock.name}`"
+            ) from error
         quiet = lock.stat().st_mtime_ns == before and time.time_ns() - before > QUIET_SECONDS * 1e9
         if quiet or time.monotonic() > deadline:
             return text

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from hmu_tasks.runtime import paths
-from hmu_tasks.runtime.files import read_json, write_json
+from hmu_tasks.runtime.files import expecting, read_object, read_objects, write_json
 from hmu_tasks.tracking import lineage
 from hmu_tasks.tracking.steps import FINGERPRINT_TAG, StepRecord, fingerprint, read_records
 from hmu_tasks.tracking.store import store_lock, tracking_uri, without_password
@@ -51,7 +51,8 @@ class Mirrored:
         gone = parts.scheme == "sqlite" and not Path(store.removeprefix("sqlite:///")).exists()
         if gone or not paths.MIRRORED.exists():
             return cls(without_password(store))
-        found = cls(**read_json(paths.MIRRORED))
+        with expecting(paths.MIRRORED):
+            found = cls(**read_object(paths.MIRRORED, "store"))
         return found if found.store == without_password(store) else cls(without_password(store))
 
     def write(self) -> None:
@@ -167,7 +168,7 @@ def _is_vouched_for(one: "Finished", file: Path) -> bool:
         listing = CACHE / one.digest[:2] / one.digest[2:]
         if not listing.exists():
             return True
-        known = {item["relpath"]: item["md5"] for item in read_json(listing)}
+        known = {item["relpath"]: item["md5"] for item in read_objects(listing, "relpath", "md5")}
         digest = known.get(file.relative_to(one.output).as_posix())
     return digest == hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from hmu_tasks.runtime import paths
-from hmu_tasks.runtime.files import read_json, write_json
+from hmu_tasks.runtime.files import expecting, read_object, write_json
 from hmu_tasks.tracking import lineage
 
 STAGE_VARIABLE = "DVC_STAGE"
@@ -64,7 +64,12 @@ def record_file(stage: str) -> Path:
 
 def read_records() -> list[StepRecord]:
     """Read the last attempt of every stage that was run in this checkout."""
-    return [StepRecord(**read_json(file)) for file in sorted(paths.STEPS.glob("*.json"))]
+    return [_read(file) for file in sorted(paths.STEPS.glob("*.json"))]
+
+
+def _read(file: Path) -> StepRecord:
+    with expecting(file):
+        return StepRecord(**read_object(file))
 
 
 @contextmanager

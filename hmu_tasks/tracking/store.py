@@ -18,6 +18,7 @@ import filelock
 
 from hmu_tasks.runtime.environment import prepare
 from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.runtime.foreign import ANY, check_file
 
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _LOCK_SECONDS = 300.0
@@ -69,15 +70,35 @@ def probe(uri: str) -> None:
     parts = urlsplit(uri)
     try:
         if parts.scheme == "sqlite":
-            file = Path(uri.removeprefix("sqlite:///"))
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(file, timeout=60)) as connection:
-                connection.execute("PRAGMA schema_version").fetchone()
+            _probe_file(Path(uri.removeprefix("sqlite:///")))
         elif parts.hostname:
             port = parts.port or _PORTS.get(parts.scheme.split("+")[0], 80)
             socket.create_connection((parts.hostname, port), timeout=10).close()
     except (OSError, sqlite3.Error) as error:
         raise _unreachable(uri, error) from error
+
+
+def _probe_file(file: Path) -> None:
+    """Open a SQLite file that is there; one that is not is left to `new_client` to make."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        size = check_file(file, limit=ANY)
+    except FileNotFoundError:
+        if not os.access(file.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, "its folder is not writable", str(file)) from None
+        return
+    if size == 0 and not _unfinished(file).exists():
+        raise HmuError(
+            f"the MLflow store {file} is empty (0 bytes) where a database was: its runs and registered versions are "
+            "lost; restore it from your back-up, or delete the file to start with an empty store"
+        )
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", timeout=60, uri=True)) as connection:
+        connection.execute("PRAGMA schema_version").fetchone()
+
+
+def _unfinished(file: Path) -> Path:
+    """Beside a SQLite file while its tables are being made; without it an empty file is one that was lost."""
+    return file.with_name(f"{file.name}.new")
 
 
 def _unreachable(uri: str, error: BaseException) -> HmuError:
@@ -143,4 +164,12 @@ def new_client(uri: str) -> Any:
     from mlflow import MlflowClient
 
     _prepare_mlflow()  # MLflow's import sets its own log levels
-    return MlflowClient(tracking_uri=uri)
+    file = Path(uri.removeprefix("sqlite:///")) if urlsplit(uri).scheme == "sqlite" else None
+    if file is None or (file.exists() and not _unfinished(file).exists()):
+        return MlflowClient(tracking_uri=uri)
+    if _unfinished(file).exists():  # a process was killed before there was anything to record
+        file.unlink(missing_ok=True)
+    _unfinished(file).touch()
+    client = MlflowClient(tracking_uri=uri)
+    _unfinished(file).unlink()
+    return client

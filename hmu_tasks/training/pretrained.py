@@ -18,7 +18,7 @@ from hmu_tasks.models.text.encoders import load_text
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import WeightsError
-from hmu_tasks.runtime.files import read_json, write_json
+from hmu_tasks.runtime.files import read_object, write_json
 from hmu_tasks.training.loop.fit import History
 from hmu_tasks.training.loop.job import Job
 
@@ -125,7 +125,7 @@ def _upstream(job: Job) -> Upstream:
         codes=int(sizes["codes"]),
         code_width=int(sizes["code_width"]),
         quantizers=int(sizes["quantizers"]),
-        names=tuple(read_json(place / SOURCE)["names"]),
+        names=tuple(read_object(place / SOURCE, "names")["names"]),
         text_width=load_text(paths.component("text"), job.device).width,
     )
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
+from hmu_tasks.data.clips.arrays import read_npz
 from hmu_tasks.evaluation.record_files import read_records
 from hmu_tasks.evaluation.selected import selected_strength
 from hmu_tasks.methods import method_of
@@ -18,7 +18,8 @@ from hmu_tasks.reviews.answers import read_answers
 from hmu_tasks.reviews.summary import HumanJudgement, judge
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
-from hmu_tasks.runtime.files import read_json
+from hmu_tasks.runtime.files import expecting, read_object, read_objects
+from hmu_tasks.runtime.tables import read_parquet
 from hmu_tasks.viewer.costs import CostRow, cost_of
 from hmu_tasks.viewer.inputs import MotionSample, ReportInputs
 from hmu_tasks.viewer.ranking import rank
@@ -52,7 +53,7 @@ def _read(params: "Params") -> ReportInputs:
         records=records,
         selection=selection,
         samples=_samples(params),
-        usage=pd.read_parquet(usage) if usage.exists() else None,
+        usage=read_parquet(usage).to_pandas() if usage.exists() else None,
         score=_score(params, replacing_codes),
         edited={int(layer): codes for layer, codes in edited.items()},
         histories=_histories(),
@@ -86,7 +87,10 @@ def _records(params: "Params") -> list[Record]:
 
 
 def _probes(params: "Params") -> list[ProbeRecord]:
-    return [row for path in _written(params, paths.probing, "probe.json") for row in read_json(path)]
+    found: list[Any] = []
+    for path in _written(params, paths.probing, "probe.json"):
+        found += read_objects(path, "attack", "family", "mean")
+    return found
 
 
 def _histories() -> dict[str, pd.DataFrame]:
@@ -163,8 +167,9 @@ def _samples(params: "Params") -> list[MotionSample]:
         if not archive.exists():
             raise DataError(f"{archive} is missing beside {path.name}; run the evaluate step again")
         model, method = path.parts[-3:-1]
-        with np.load(archive) as motions:
-            for label in read_json(path):
+        motions, labels = read_npz(archive), read_objects(path, "split", "prompt", "clip_id", "key", "fps")
+        with expecting(path):
+            for label in labels:
                 strength = label.get("strength")
                 found.append(
                     MotionSample(
@@ -186,7 +191,8 @@ def _samples(params: "Params") -> list[MotionSample]:
 def _edits_of(selection: Selection) -> list[Mapping[str, Any]]:
     """edit.json of each edit of the selected strength, one per edit seed."""
     found = [
-        read_json(path) for path in sorted(paths.edits(selection.model, selection.method).glob("*/edit.json"))
+        read_object(path)
+        for path in sorted(paths.edits(selection.model, selection.method).glob("*/edit.json"))
     ]
     return [edit for edit in found if edit.get("strength") == selection.strength]
 
@@ -213,7 +219,7 @@ def _headlines(params: "Params", records: Sequence[Record]) -> dict[tuple[str, s
             found[model, method] = numbers
     for path in _written(params, paths.probing, "headline.json"):
         model, method = path.parts[-3:-1]
-        if numbers := read_json(path):
+        if numbers := read_object(path):
             found.setdefault((model, method), {}).update(numbers)
     return {cell: _worse(numbers) for cell, numbers in found.items()}
 
@@ -236,7 +242,7 @@ def _decisions(params: "Params") -> dict[tuple[str, str], Mapping[str, Any]]:
     found: dict[tuple[str, str], Mapping[str, Any]] = {}
     for path in _written(params, paths.registration, "decision.json"):
         model, method = path.parts[-3:-1]
-        found[model, method] = read_json(path)
+        found[model, method] = read_object(path)
         if "statement" not in found[model, method]:
             raise DataError(
                 f"{path} was written by another release; run `dvc repro` so that the gate decides again"
@@ -278,4 +284,4 @@ def _digests(records: Sequence[Record]) -> dict[str, str]:
 
 
 def _optional(path: Path) -> Mapping[str, Any] | None:
-    return read_json(path) if path.exists() else None
+    return read_object(path) if path.exists() else None

@@ -15,7 +15,7 @@ from typing import Any
 from hmu_tasks.metrics.comparisons import CLASSIFIERS, LOSS, Quantity, difference, gap_closure
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.metrics.trainings import over_trainings, spread
-from hmu_tasks.runtime.files import read_json
+from hmu_tasks.runtime.files import read_object
 from hmu_tasks.viewer.attacks import on_retrained, worst_over_edits
 from hmu_tasks.viewer.grid import Grid
 from hmu_tasks.viewer.summary import name_of, short_name
@@ -223,7 +223,7 @@ UNDECIDING = ("trainings", "device", "track")
 
 def recorded(params: Mapping[str, Any], file: Path = RECORDED) -> dict[str, Summary]:
     """Read the recorded summaries by model; empty unless they were made with these parameters."""
-    found = read_json(file) if file.exists() else {}
+    found = read_object(file, "models", "parameters") if file.exists() else {}
     return dict(found["models"]) if found.get("parameters") == parameters_digest(params) else {}
 
 

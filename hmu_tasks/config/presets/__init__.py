@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 from hmu_tasks.config import params
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.runtime.files import replacing
+from hmu_tasks.runtime.foreign import SETTINGS, read_text
 from hmu_tasks.runtime.yaml_files import read_yaml
 
 FOLDER = Path(__file__).parent
@@ -28,7 +29,7 @@ def apply(name: str, path: Path) -> None:
     read_yaml(path)
     yaml = YAML()
     yaml.width = 120
-    values = yaml.load(path.read_text(encoding="utf-8"))
+    values = yaml.load(read_text(path, limit=SETTINGS))
     _overlay(values, read_yaml(FOLDER / f"{name}.yaml"), name)
     with replacing(path) as temporary:
         with temporary.open("w", encoding="utf-8") as file:

@@ -3,35 +3,57 @@
 Never unpickles; a forged header cannot allocate more memory than its file holds.
 """
 
+import lzma
+import math
+import struct
 import tokenize
 import warnings
+import zipfile
+import zlib
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Final, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.foreign import RECORDING, ForeignFileError, check_file, open_file
+
+DAMAGE: Final = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+    EOFError,
+    SyntaxError,
+    tokenize.TokenError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What numpy and zipfile raise for damaged files: headers are Python literals, archives may be encrypted."""
 
 
-def read_array(path: Path) -> NDArray[Any]:
-    """Memory-map a numeric .npy file read-only; raises DataError for anything else."""
+def read_array(path: Path, *, limit: int = RECORDING) -> NDArray[Any]:
+    """Memory-map a numeric .npy file read-only; raises DataError for anything else.
+
+    limit: bytes of the file at most; `foreign.ANY` where it is only read in parts.
+    """
     try:
+        check_file(path, limit=limit)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # headers written by Python 2 are fine
             array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        SyntaxError,
-        tokenize.TokenError,
-        OverflowError,
-        TypeError,
-    ) as error:
+    except ForeignFileError as error:
+        raise DataError(str(error.strerror)) from error
+    except DAMAGE as error:
         raise DataError(
             f"cannot be read as a .npy array ({error}); it is truncated or not a .npy file"
         ) from error
@@ -43,10 +65,59 @@ def read_array(path: Path) -> NDArray[Any]:
     return array
 
 
+def read_npz(path: Path, *needed: str, limit: int = RECORDING) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an .npz file; raises DataError naming it where it is damaged or lacks one that is needed.
+
+    limit: bytes of all arrays together, at most.
+    """
+    found: dict[str, NDArray[Any]] = {}
+    try:
+        with open_file(path, limit=limit) as opened, zipfile.ZipFile(opened) as archive:
+            for info in archive.infolist():
+                left = limit - sum(array.nbytes for array in found.values())
+                with cast(BinaryIO, archive.open(info)) as file:
+                    found[info.filename.removesuffix(".npy")] = array_from(file, limit=left)
+    except FileNotFoundError:
+        raise
+    except (*DAMAGE, DataError) as error:
+        reason = error.strerror if isinstance(error, ForeignFileError) else error
+        raise DataError(f"{path} cannot be read ({reason}); run the step again that makes it") from error
+    lost = [name for name in needed if name not in found]
+    if lost:
+        raise DataError(f"{path} lacks {', '.join(lost)}; run the step again that makes it")
+    return found
+
+
+def array_from(file: BinaryIO, *, limit: int) -> NDArray[Any]:
+    """Read a numeric .npy array from a stream; its header is checked first, and no more is read than it announces.
+
+    limit: bytes of the array at most. Raises DataError, or what numpy raises for a damaged header (see `DAMAGE`).
+    """
+    version = np.lib.format.read_magic(file)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise DataError(f"holds an array of the .npy version {version}, which is not read")
+    shape, by_columns, dtype = readers[version](file)
+    if dtype.kind not in "fiu":
+        raise DataError(f"holds values of type {dtype}; expected numbers")
+    count = math.prod(shape)
+    size = count * dtype.itemsize
+    if not 0 < size <= limit or min(shape, default=0) < 0:
+        raise DataError(
+            f"is empty, cut off or larger than {limit >> 20} MB: it announces an array of shape {shape}"
+        )
+    content = file.read(size)
+    if len(content) < size:
+        raise DataError(f"is cut off: it announces {count} numbers and holds fewer")
+    return np.frombuffer(content, dtype, count).reshape(shape, order="F" if by_columns else "C")
+
+
 def as_features(array: NDArray[Any], width: int) -> NDArray[np.float32]:
     """Cast features [F, width] to float32; raises DataError for a wrong shape, NaN or infinity."""
     if array.ndim != 2 or array.shape[1] != width:
         raise DataError(f"has shape {array.shape}; expected [frames, {width}]")
+    if array.size * 4 > RECORDING:
+        raise DataError(f"has {len(array)} frames, more than any motion")
     with np.errstate(over="ignore", invalid="ignore"):
         features = np.array(array, dtype=np.float32)
     bad = ~np.isfinite(features).all(axis=1)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.foreign import TEXT, read_text
 
 Role = Literal["forget", "retain"]
 ROLES: tuple[Role, ...] = ("forget", "retain")
@@ -19,7 +20,7 @@ def read_ids(folder: Path, split: str, role: Role) -> list[str]:
     """Read the clip ids of a split and role; raises DataError if the list is missing or not UTF-8 text."""
     path = id_list(folder, split, role)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, limit=TEXT)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; run the filter step first (`dvc repro filter`)") from error
     except UnicodeDecodeError as error:

@@ -1,6 +1,5 @@
 """Per-frame action labels, where a dataset has them: actions.json and labels/ID.npy."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from hmu_tasks.data.clips.arrays import read_array
 from hmu_tasks.data.clips.clips import Actions
 from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.files import read_json
 
 
 def read_actions(folder: Path) -> Actions | None:
@@ -18,8 +18,8 @@ def read_actions(folder: Path) -> Actions | None:
         return None
     expected = f'{file} must be {{"names": [strings], "violent": [booleans]}} of equal lengths'
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        values = read_json(file)
+    except ValueError as error:
         raise DataError(f"{expected}; it is not valid JSON ({error})") from error
     names = values.get("names") if isinstance(values, dict) else None
     violent = values.get("violent") if isinstance(values, dict) else None

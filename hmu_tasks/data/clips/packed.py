@@ -26,6 +26,8 @@ from hmu_tasks.data.clips.words import tokens_of
 from hmu_tasks.data.motion.layout import HUMANML3D, Layout, layout_of
 from hmu_tasks.data.motion.normalisation import RunningStatistics, Statistics
 from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.foreign import ANY
+from hmu_tasks.runtime.tables import read_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -251,22 +253,16 @@ def read_table(file: Path, schema: pa.Schema | None = None) -> "pd.DataFrame":
 
 def _arrow_table(file: Path, schema: pa.Schema | None) -> pa.Table:
     try:
-        with pq.ParquetFile(file) as opened:  # `read_table` would load pandas
-            table = opened.read()
+        return read_parquet(file, schema)
     except FileNotFoundError:
         raise DataError(f"{file} is missing; run the ingest step first") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} is damaged ({error}); run the ingest step again") from error
-    if schema is not None and not table.schema.equals(schema):
-        raise DataError(
-            f"{file} has columns {table.schema.names}, expected {schema.names}; run the ingest step again"
-        )
-    return table
+    except OSError as error:
+        raise DataError(f"{file} {error.strerror}; run the ingest step again") from error
 
 
 def _read(file: Path, shape: tuple[int | None, ...], descr: str) -> NDArray[Any]:
     try:
-        array = read_array(file)
+        array = read_array(file, limit=ANY)
     except FileNotFoundError:
         raise DataError(f"{file} is missing; run the ingest step first") from None
     except DataError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from hmu_tasks.data.clips.clips import Caption
 from hmu_tasks.data.clips.words import word_tokens, words_of
 from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.foreign import TEXT, read_bytes
 
 _LONGEST = 86_400.0  # seconds; more than a day is a typo
 
@@ -54,7 +55,7 @@ def _seconds(field: str, name: str) -> float:
 def read_lines(path: Path) -> list[str]:
     """Read the lines of a UTF-8 text file with any line endings; raises DataError for another encoding."""
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path, limit=TEXT)
     except FileNotFoundError:
         raise
     except OSError as error:

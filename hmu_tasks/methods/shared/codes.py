@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from hmu_tasks.runtime.errors import WeightsError
-from hmu_tasks.runtime.files import read_json
+from hmu_tasks.runtime.files import read_object
+from hmu_tasks.runtime.tables import read_parquet
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -52,18 +52,18 @@ def load_usage(folder: Path, part: str | None = None) -> CodeUsage:
     part: a concept of `unlearn.lcr.parts`, whose clips alone then form the forget set.
     """
     try:
-        with pq.ParquetFile(folder / usage_file(part)) as file:
-            table = {name: np.array(values) for name, values in file.read().to_pydict().items()}
+        columns = read_parquet(folder / usage_file(part)).to_pydict()
+        table = {name: np.array(values) for name, values in columns.items()}
         order = np.lexsort((table["code"], table["layer"]))
-        sizes = read_json(folder / "codebook.json")
+        sizes = read_object(folder / "codebook.json", "layers", "codes", "forget", "retain")
         forget = int(sizes["forget"] if part is None else sizes["parts"][part])
-    except (OSError, ValueError, LookupError) as error:
+        shape = (int(sizes["layers"]), int(sizes["codes"]))
+        counts = {name: table[name][order].reshape(shape) for name in TABLES}
+        return CodeUsage(**counts, forget=forget, retain=int(sizes["retain"]))
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise WeightsError(
             f"code usage in {folder} cannot be read ({error}); run the codebook step again"
         ) from error
-    shape = (int(sizes["layers"]), int(sizes["codes"]))
-    counts = {name: table[name][order].reshape(shape) for name in TABLES}
-    return CodeUsage(**counts, forget=forget, retain=int(sizes["retain"]))
 
 
 def usage_file(part: str | None = None) -> str:
@@ -75,7 +75,7 @@ def load_prior(folder: Path) -> float:
     """Read the weight of the log-odds prior, in pseudo-counts per code, that the codebook step scored with."""
     place = folder / "codebook.json"
     try:
-        return float(read_json(place)["prior"])
+        return float(read_object(place, "prior")["prior"])
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise WeightsError(f"{place} has no prior ({error!r}); run the codebook step again") from error
 

@@ -18,7 +18,7 @@ from hmu_tasks.models.networks import weights
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from hmu_tasks.runtime.errors import DataError
-from hmu_tasks.runtime.files import read_json
+from hmu_tasks.runtime.files import expecting, read_object
 from hmu_tasks.training.loop.batches import clip_set
 from hmu_tasks.training.loop.transformers import CodeSet
 
@@ -85,7 +85,9 @@ class Inputs:
     @cached_property
     def keywords(self) -> list[str]:
         """The concept's single words, sorted."""
-        return sorted(read_json(self.split / "filter.json")["rules"]["substring"]["keywords"])
+        place = self.split / "filter.json"
+        with expecting(place):
+            return sorted(read_object(place, "rules")["rules"]["substring"]["keywords"])
 
     def embed(self, *groups: Sequence[str]) -> list[Tensor]:
         """Embed each group of texts, [n, 1 + m, W]; m is the largest number of words in the group."""

@@ -1,19 +1,17 @@
 """Word vectors and part-of-speech vectors, the evaluator's view of a caption."""
 
-import json
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
 from hmu_tasks.models.networks.components import config_entry, load_config
 from hmu_tasks.runtime.errors import WeightsError
-from hmu_tasks.runtime.files import replacing, write_json
+from hmu_tasks.runtime.files import read_json, replacing, write_json
+from hmu_tasks.runtime.tensor_files import read_arrays
 
 # The 15 classes of the published evaluator, in its order (Guo et al. 2022, "Generating Diverse and Natural 3D Human
 # Motions from Text"); a tag outside the list counts as OTHER.
@@ -106,13 +104,14 @@ class GloveWords:
 def load_glove(folder: Path) -> GloveWords:
     """Read what `GloveWords.save` wrote; raises WeightsError when it is missing, damaged or of two lengths."""
     try:
-        words = json.loads((folder / "words.json").read_text(encoding="utf-8"))
-        vectors: np.ndarray = load_file(folder / "words.safetensors")["vectors"]
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        words = read_json(folder / "words.json")
+        vectors: np.ndarray = read_arrays(folder / "words.safetensors")["vectors"]
+    except (OSError, ValueError, KeyError) as error:
         raise WeightsError(
             f"the evaluator's vocabulary in {folder} cannot be read ({error}); train or import the evaluator again"
         ) from error
-    if not isinstance(words, list) or len(words) != len(vectors) or UNKNOWN not in words:
+    plain = isinstance(words, list) and all(isinstance(word, str) for word in words)
+    if not plain or vectors.ndim != 2 or len(words) != len(vectors) or UNKNOWN not in words:
         raise WeightsError(
             f"the evaluator's vocabulary in {folder}: words.json does not fit words.safetensors; "
             "train or import the evaluator again"

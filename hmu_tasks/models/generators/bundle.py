@@ -22,7 +22,7 @@ from hmu_tasks.models.text.encoders import TextEncoder, load_text
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
 from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import WeightsError
-from hmu_tasks.runtime.files import read_json, write_json
+from hmu_tasks.runtime.files import read_object, write_json
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def save_bundle(parts: Mapping[str, Path], folder: Path, lineage: Mapping[str, A
 def load_bundle(folder: Path, device: torch.device) -> Bundle:
     """Read a bundle; raises WeightsError when the files of a part are not those that bundle.json names."""
     try:
-        index = read_json(folder / "bundle.json")
+        index = read_object(folder / "bundle.json", "components", "model")
         recorded, name = dict(index["components"]), str(index["model"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise WeightsError(
             f"{folder} is not a model bundle: bundle.json cannot be read ({error}); make or download the bundle again"
         ) from error

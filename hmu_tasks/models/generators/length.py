@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
@@ -18,7 +16,8 @@ from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import build_config
 from hmu_tasks.models.networks.layers import initialise, seeded
 from hmu_tasks.runtime.errors import WeightsError
-from hmu_tasks.runtime.files import read_json, replacing, write_json
+from hmu_tasks.runtime.files import read_object, replacing, write_json
+from hmu_tasks.runtime.tensor_files import read_tensors
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,8 @@ def load_length(folder: Path, device: torch.device) -> LengthEstimator | None:
     if not (folder / "length.json").is_file():
         return None
     try:
-        config, state = dict(read_json(folder / "length.json")), load_file(folder / "length.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
+        config, state = read_object(folder / "length.json"), read_tensors(folder / "length.safetensors")
+    except (OSError, ValueError) as error:
         raise WeightsError(
             f"the length estimator in {folder} cannot be read ({error}); import it again"
         ) from error

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
@@ -16,6 +14,7 @@ from hmu_tasks.models.networks.layers import uniform
 from hmu_tasks.models.text.embeddings import alike, rows_of
 from hmu_tasks.runtime.errors import WeightsError
 from hmu_tasks.runtime.files import replacing
+from hmu_tasks.runtime.tensor_files import read_tensors
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -130,9 +129,9 @@ def with_negative(network: Network, folder: Path, device: torch.device) -> Netwo
     path = folder / NEGATIVE
     if path.exists():
         try:
-            state = load_file(path)
+            state = read_tensors(path)
             text, weight = state["text"].to(device), float(state["weight"])
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, RuntimeError) as error:
             raise WeightsError(f"{path} cannot be read ({error}); apply the method again") from error
         network.negative = Negative(text, weight)  # type: ignore[assignment]  # not a tensor of the network
     return network

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from hmu_tasks.models.networks import weights
 from hmu_tasks.runtime.errors import WeightsError
-from hmu_tasks.runtime.files import read_json, replacing, write_json
+from hmu_tasks.runtime.files import read_json, read_object, replacing, write_json
+from hmu_tasks.runtime.tensor_files import read_tensors
 
 # Provenance records of a component: not part of a model, so they are skipped when it is linked or digested.
 SOURCE = "source.json"
@@ -54,7 +53,7 @@ def save_absent(folder: Path, reason: str) -> None:
 def absent_reason(folder: Path) -> str | None:
     """Return why a component is absent; None if it exists or was never made."""
     path = folder / "config.json"
-    reason = read_json(path).get("absent") if path.is_file() else None
+    reason = read_object(path).get("absent") if path.is_file() else None
     return None if reason is None else str(reason)
 
 
@@ -99,8 +98,8 @@ def load_statistics(folder: Path, device: torch.device) -> tuple[Tensor, Tensor]
     """Read mean and std, [D] each; raises WeightsError where the file is missing, damaged or another one."""
     path = folder / STATISTICS
     try:
-        found = load_file(path)
-    except (OSError, SafetensorError) as error:
+        found = read_tensors(path)
+    except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error}); train the component again") from error
     if set(found) != {"mean", "std"} or found["mean"].ndim != 1 or found["mean"].shape != found["std"].shape:
         shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in sorted(found.items()))

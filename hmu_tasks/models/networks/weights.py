@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-
 from hmu_tasks.runtime.errors import WeightsError
 from hmu_tasks.runtime.files import replacing, write_json
+from hmu_tasks.runtime.foreign import ANY, open_file
+from hmu_tasks.runtime.tensor_files import read_tensors
 
 # What torch.load and the loading of states raise for damaged or foreign content.
 UNREADABLE = (
@@ -46,18 +46,15 @@ def save(state: "Mapping[str, Tensor]", config: Mapping[str, Any], folder: Path)
 
 def load_state(folder: Path) -> "dict[str, Tensor]":
     """Read the tensors of `folder`; raises WeightsError naming a missing, truncated or foreign file."""
-    from safetensors.torch import load_file
-
     path = folder / WEIGHTS
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        return read_tensors(path)
     except FileNotFoundError as error:
         raise WeightsError(f"weights {path} are missing; run the step that makes them") from error
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
         raise WeightsError(
-            f"weights {path} are truncated or not a safetensors file ({error}); run the step that makes them again"
+            f"weights {path} are not usable: {error.strerror}; run the step that makes them again"
         ) from error
-    return tensors
 
 
 def require_fit(
@@ -108,7 +105,7 @@ def digest(source: Path | Iterable[Path]) -> str:
         else:
             raise WeightsError(f"{path} does not exist; run the step that makes it")
         for name, file in files:
-            with file.open("rb") as stream:
+            with open_file(file, limit=ANY) as stream:
                 content = hashlib.file_digest(stream, "sha256").hexdigest()
             total.update(f"{name}\0{content}\n".encode())
         total.update(b"\n")

@@ -1,6 +1,7 @@
 """The files of an official checkpoint folder: found by their published names, read without running what is in them."""
 
 import hashlib
+import io
 import pickle
 import re
 import struct
@@ -8,17 +9,20 @@ import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hmu_tasks.data.clips.arrays import read_array as map_array
 from hmu_tasks.models.networks.weights import UNREADABLE
-from hmu_tasks.runtime.errors import WeightsError
+from hmu_tasks.models.official.pickles import CostlyPickleError, check_pickle
+from hmu_tasks.runtime.errors import DataError, WeightsError
+from hmu_tasks.runtime.foreign import ANY, WEIGHTS, ForeignFileError, open_file
 
 # What damaged bytes raise: torch's reader of old files asserts, numpy parses headers as Python literals.
 DAMAGED = (
@@ -34,6 +38,7 @@ DAMAGED = (
 )
 WRAPPERS = {"module.": "DataParallel", "_orig_mod.": "torch.compile"}
 """What wrappers of a network put before the name of every tensor."""
+_INFLATION = 8  # bytes as float32 per byte of the file: half precision, and tensors that share their numbers
 DROPPED = "clip_model."  # some checkpoints carry CLIP along, which is read from its own folder
 
 
@@ -72,7 +77,7 @@ def locate(place: Path, published: str) -> CheckpointFiles:
 
 def sha256(path: Path) -> str:
     """Return the plain SHA-256 of a file, as the command sha256sum prints it."""
-    with path.open("rb") as stream:
+    with open_file(path, limit=ANY) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -81,14 +86,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises WeightsError for a file that is missing, damaged, or a pickle with code in it; none of its code is run.
     """
+    _check_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of formats that it will not read for ever
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise WeightsError(
-            f"checkpoint {path} is missing; see docs/checkpoints.md for what to put where"
-        ) from error
     except pickle.UnpicklingError as error:
         foreign = re.search(r"GLOBAL (\S+) (?:was not an allowed global|whose module)", str(error))
         if foreign is not None:
@@ -126,7 +128,14 @@ def module_state(content: Mapping[str, Any], path: Path, *names: str) -> dict[st
             f"{path}: {name} is a {type(state).__name__}, not a dictionary of tensors; get the file again"
         )
     found: dict[str, Tensor] = {}
-    for key, tensor in _unwrapped(state, f"{path}: {name}").items():
+    bare = _unwrapped(state, f"{path}: {name}")
+    try:
+        check_sizes(
+            {key: value for key, value in bare.items() if isinstance(value, Tensor)}, path.stat().st_size
+        )
+    except DAMAGED as error:
+        raise WeightsError(f"{path}: {name} {error}; get the file again") from error
+    for key, tensor in bare.items():
         if isinstance(key, str) and key.startswith(DROPPED):
             continue
         dense = isinstance(tensor, Tensor) and (tensor.layout, tensor.device.type) == (torch.strided, "cpu")
@@ -169,16 +178,14 @@ def shape_of(state: Mapping[str, Tensor], key: str, dimensions: int, path: Path)
 def read_array(path: Path) -> np.ndarray:
     """Read a .npy file of numbers as float32; WeightsError when it is missing, damaged, or holds anything else."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numpy remarks on headers that Python 2 wrote
-            array: np.ndarray = np.load(path, allow_pickle=False)
+        array = map_array(path)
     except FileNotFoundError as error:
         raise WeightsError(f"{path} is missing; see docs/checkpoints.md for what to put where") from error
-    except DAMAGED as error:
+    except (DataError, *DAMAGED) as error:
         raise WeightsError(f"{path} cannot be read ({error}); get the file again") from error
-    if isinstance(array, np.ndarray) and array.dtype.kind == "f":
+    if array.dtype.kind == "f":
         with np.errstate(over="ignore"):
-            single: np.ndarray = np.ascontiguousarray(array, dtype=np.float32)
+            single: np.ndarray = np.array(array, dtype=np.float32, order="C")
         if np.isfinite(single).all():
             return single
     raise WeightsError(f"{path} must hold finite floating-point numbers; get the file again")
@@ -209,6 +216,81 @@ def read_statistics(folder: Path) -> tuple[Tensor, Tensor]:
             f"{folder / 'meta'}: mean.npy has {len(found['mean'])} values, std.npy {len(found['std'])}"
         )
     return found["mean"], found["std"]
+
+
+class PackedError(ValueError):
+    """A part of a torch archive is compressed, which torch never does."""
+
+
+def check_stored(info: zipfile.ZipInfo) -> None:
+    """Check that a member of a torch archive is not packed: a megabyte can unpack to a gigabyte. Raises PackedError."""
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+        raise PackedError(
+            f"its part {info.filename} is compressed, which torch.save never does; save it again with torch.save"
+        )
+
+
+def stored(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a member of a torch archive; KeyError where it is missing, PackedError where it is packed."""
+    info = archive.getinfo(name)
+    check_stored(info)
+    return archive.read(info)
+
+
+def check_sizes(tensors: Mapping[Any, Tensor], file_size: int) -> None:
+    """Check that tensors can come from a file of `file_size` bytes, before anything is copied.
+
+    Strides of 0 and overlapping ones make terabytes out of four bytes. Raises ValueError naming the tensor.
+    """
+    total = 0
+    for name, tensor in tensors.items():
+        if (tensor.layout, tensor.device.type) != (torch.strided, "cpu"):
+            continue  # refused by name where it is used
+        if min(tensor.shape, default=0) < 0:
+            raise ValueError(f"{name} has the shape {tuple(tensor.shape)}")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise ValueError(
+                f"{name} has shape {tuple(tensor.shape)} but fewer numbers than that in the file"
+            )
+        total += tensor.numel() * 4
+    if total > _INFLATION * max(file_size, 1):
+        raise ValueError(f"tensors of {total:,} bytes come from a file of {file_size:,}")
+
+
+def _check_archive(path: Path) -> None:
+    """Check what torch.load would unpack or compute: packed members of an archive, and costly pickles.
+
+    Raises WeightsError for these and for what is no regular file; damage is left to torch.load to find.
+    """
+    try:
+        with open_file(path, limit=WEIGHTS) as opened:
+            for content in _pickles(opened):
+                check_pickle(content)
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"checkpoint {path} is missing; see docs/checkpoints.md for what to put where"
+        ) from error
+    except (ForeignFileError, CostlyPickleError, PackedError) as error:
+        reason = error.strerror if isinstance(error, ForeignFileError) else f"cannot be used: {error}"
+        raise WeightsError(f"checkpoint {path} {reason}; get the file again") from error
+    except DAMAGED:
+        return
+
+
+def _pickles(opened: BinaryIO) -> Iterator[BinaryIO]:
+    """Yield streams of the pickles in a checkpoint; a file in the old format has four, one after the other."""
+    if not zipfile.is_zipfile(opened):
+        opened.seek(0)
+        for _ in range(4):
+            yield opened
+        return
+    with zipfile.ZipFile(opened) as archive:
+        for info in archive.infolist():
+            if "/code/" not in info.filename:
+                content = stored(archive, info.filename) if info.filename.endswith("data.pkl") else b""
+                check_stored(info)
+                if content:
+                    yield io.BytesIO(content)
 
 
 def _guess(path: Path) -> str:

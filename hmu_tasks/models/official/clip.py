@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import link_files
-from hmu_tasks.models.official.archive import read_checkpoint
+from hmu_tasks.models.official.archive import DAMAGED, check_sizes, read_checkpoint
 from hmu_tasks.models.official.torchscript import is_torchscript, read_parameters
 from hmu_tasks.models.text.encoders import ClipTextEncoder
 from hmu_tasks.runtime.errors import WeightsError
@@ -62,8 +62,13 @@ def convert_clip(folder: Path, target: Path) -> Path:
         raise WeightsError(
             f"{folder} lacks {' and '.join(lost)} of CLIP's tokenizer; take them from openai/clip-vit-base-patch32"
         )
-    state = text_tower(_tensors(found[0]), found[0])
-    _save(state, target, found[0])
+    published = _tensors(found[0])
+    try:
+        check_sizes(published, found[0].stat().st_size)
+        state = text_tower(published, found[0])
+        _save(state, target, found[0])
+    except DAMAGED as error:  # tensors of other shapes than those that are renamed and split
+        raise WeightsError(f"{found[0]} is not OpenAI's CLIP: {error}; get the file again") from error
     for name in VOCABULARY:
         shutil.copyfile(folder / name, target / name)
     return found[0]
@@ -75,8 +80,8 @@ def text_tower(published: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]
     unknown = []
     for key, tensor in published.items():
         value = tensor.to(torch.float32)
-        layer = re.fullmatch(r"transformer\.resblocks\.(\d+)\.(.+)\.(weight|bias)", key)
-        packed = re.fullmatch(r"transformer\.resblocks\.(\d+)\.attn\.in_proj_(weight|bias)", key)
+        layer = re.fullmatch(r"transformer\.resblocks\.([0-9]{1,3})\.(.+)\.(weight|bias)", key)
+        packed = re.fullmatch(r"transformer\.resblocks\.([0-9]{1,3})\.attn\.in_proj_(weight|bias)", key)
         if key.startswith(_VISION):
             continue
         if packed:

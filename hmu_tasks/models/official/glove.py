@@ -1,5 +1,6 @@
 """The evaluator's GloVe vocabulary: our_vab_data.npy, _words.pkl and _idx.pkl, read without unpickling code."""
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import numpy as np
 
 from hmu_tasks.models.evaluators.words import UNKNOWN
 from hmu_tasks.models.official.archive import DAMAGED, read_array
+from hmu_tasks.models.official.pickles import check_pickle
 from hmu_tasks.runtime.errors import WeightsError
+from hmu_tasks.runtime.foreign import TEXT, read_bytes
 
 FILES = ("our_vab_data.npy", "our_vab_words.pkl", "our_vab_idx.pkl")
 _NEEDED = ("sos", "eos", UNKNOWN)
@@ -49,8 +52,11 @@ def read_glove(folder: Path) -> tuple[list[str], np.ndarray]:
 
 def _plain(path: Path) -> Any:
     try:
-        with path.open("rb") as stream:
-            return _PlainUnpickler(stream).load()
+        # From memory: a string that announces gigabytes gets what is there, and an error.
+        stream = io.BytesIO(read_bytes(path, limit=TEXT))
+        check_pickle(stream)
+        stream.seek(0)
+        return _PlainUnpickler(stream).load()
     except FileNotFoundError as error:
         raise WeightsError(
             f"{path} is missing; the published evaluator needs its GloVe vocabulary: {', '.join(FILES)}"

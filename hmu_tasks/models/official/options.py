@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hmu_tasks.runtime.errors import WeightsError
+from hmu_tasks.runtime.foreign import SETTINGS, read_text
 
 _RULE = re.compile(r"-{3,}.*-{3,}")
 # Copies of the evaluator's opt.txt are about in which one line, added by hand, has an equals sign.
@@ -30,7 +31,7 @@ class Options:
     def integer(self, key: str, *, high: int) -> int:
         """Return a whole number from 1 to `high`."""
         value = self.text(key)
-        if not re.fullmatch(r"\d{1,9}", value) or not 1 <= int(value) <= high:
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not 1 <= int(value) <= high:
             raise self._odd(key, f"expected a whole number from 1 to {high}")
         return int(value)
 
@@ -59,7 +60,7 @@ def read_options(path: Path) -> Options:
     Raises WeightsError for a file that is missing, not text, or has a line that is not `key: value` or a key twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path, limit=SETTINGS, encoding="utf-8-sig").splitlines()
     except FileNotFoundError as error:
         raise WeightsError(
             f"{path} is missing; it has the network's sizes: put it next to the model folder, as published"

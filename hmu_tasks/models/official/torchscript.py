@@ -1,6 +1,7 @@
 """Tensors of a TorchScript archive, read without loading or running the code that is in it."""
 
 import io
+import math
 import pickle
 import zipfile
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hmu_tasks.models.official.archive import DAMAGED
+from hmu_tasks.models.official.archive import DAMAGED, check_sizes, stored
+from hmu_tasks.models.official.pickles import check_pickle
 from hmu_tasks.runtime.errors import WeightsError
+from hmu_tasks.runtime.foreign import WEIGHTS, open_file
 
+_MOST_PARTS = 10_000
 _WIDTHS = {
     "FloatStorage": torch.float32,
     "HalfStorage": torch.float16,
@@ -35,6 +39,10 @@ class _Node:
 
 
 def _rebuild(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
+    if math.prod(map(int, size)) > storage.numel():
+        raise ValueError(
+            f"a tensor of shape {tuple(size)} repeats the {storage.numel()} numbers of its storage"
+        )
     return torch.as_strided(storage, tuple(size), tuple(stride), int(offset)).clone()
 
 
@@ -46,7 +54,10 @@ class _Reader(pickle.Unpickler):
     """Knows tensors and their storages; every class of the archive's own code becomes a plain node."""
 
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        super().__init__(io.BytesIO(archive.read(f"{root}/data.pkl")))
+        stream = io.BytesIO(stored(archive, f"{root}/data.pkl"))
+        check_pickle(stream)
+        stream.seek(0)
+        super().__init__(stream)
         self.archive, self.root = archive, root
         self.storages: dict[str, Tensor] = {}
 
@@ -66,17 +77,18 @@ class _Reader(pickle.Unpickler):
     def persistent_load(self, key: Any) -> Tensor:
         _, width, name, *_ = key
         if name not in self.storages:
-            content = bytearray(self.archive.read(f"{self.root}/data/{name}"))
+            content = bytearray(stored(self.archive, f"{self.root}/data/{name}"))
             self.storages[name] = torch.frombuffer(content, dtype=width)
         return self.storages[name]
 
 
 def is_torchscript(path: Path) -> bool:
     """Return whether a file is a TorchScript archive: a zip file that holds code beside its tensors."""
-    if not path.is_file() or not zipfile.is_zipfile(path):
+    try:
+        with open_file(path, limit=WEIGHTS) as opened, zipfile.ZipFile(opened) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except DAMAGED:
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def read_parameters(path: Path) -> dict[str, Tensor]:
@@ -85,10 +97,10 @@ def read_parameters(path: Path) -> dict[str, Tensor]:
     Raises WeightsError for an archive that is damaged or contains anything but tensors.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path, limit=WEIGHTS) as opened, zipfile.ZipFile(opened) as archive:
             root = next(name for name in archive.namelist() if name.endswith("/data.pkl")).rpartition("/")[0]
-            found: dict[str, Tensor] = {}
-            _collect(_Reader(archive, root).load(), "", found)
+            found = _collect(_Reader(archive, root).load())
+            check_sizes(found, path.stat().st_size)
             return found
     except (*DAMAGED, StopIteration) as error:
         raise WeightsError(
@@ -97,10 +109,17 @@ def read_parameters(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _collect(node: Any, prefix: str, found: dict[str, Tensor]) -> None:
-    parts = node.parts if isinstance(node, _Node) else {}
-    for name, part in parts.items():
-        if isinstance(part, Tensor):
-            found[prefix + str(name)] = part
-        elif isinstance(part, _Node):
-            _collect(part, f"{prefix}{name}.", found)
+def _collect(module: Any) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    waiting: list[tuple[str, Any]] = [("", module)]
+    for _ in range(_MOST_PARTS):
+        if not waiting:
+            return found
+        prefix, node = waiting.pop()
+        parts = node.parts if isinstance(node, _Node) else {}
+        for name, part in parts.items():
+            if isinstance(part, Tensor):
+                found[f"{prefix}{name}"] = part
+            elif isinstance(part, _Node):
+                waiting.append((f"{prefix}{name}.", part))
+    raise ValueError(f"it has more than {_MOST_PARTS} modules, or modules that contain themselves")

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
 from hmu_tasks.runtime.errors import WeightsError
 from hmu_tasks.runtime.files import replacing
+from hmu_tasks.runtime.tensor_files import read_arrays
 
 
 def write_codes(path: Path, codes: Sequence[np.ndarray]) -> None:
@@ -21,8 +20,8 @@ def write_codes(path: Path, codes: Sequence[np.ndarray]) -> None:
 def read_codes(path: Path) -> list[np.ndarray]:
     """Read int64 codes [T_i, Q] of N clips; raises WeightsError when the file is missing or damaged."""
     try:
-        return unpacked_codes(load_file(path))
-    except (OSError, SafetensorError, KeyError) as error:
+        return unpacked_codes(read_arrays(path))
+    except (OSError, KeyError, ValueError, TypeError) as error:
         raise WeightsError(f"{path} cannot be read ({error})") from error
 
 
@@ -35,5 +34,9 @@ def packed_codes(codes: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def unpacked_codes(stored: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Take int64 codes [T_i, Q] of N clips out of what `packed_codes` made."""
+    """Take int64 codes [T_i, Q] of N clips out of what `packed_codes` made; KeyError or ValueError for others."""
+    codes, ends = stored["codes"], stored["ends"]
+    integers = all(array.dtype.kind == "i" and array.ndim == n for array, n in ((codes, 2), (ends, 1)))
+    if not integers or not len(ends) or ends[-1] != len(codes) or (np.diff(ends, prepend=0) < 0).any():
+        raise ValueError(f"the ends {ends.shape} do not divide the codes {codes.shape}")
     return np.split(stored["codes"].astype(np.int64), stored["ends"][:-1])

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO, Final, cast
 from hmu_tasks.data.datasets.amass.motion import LARGEST
 from hmu_tasks.data.datasets.amass.names import Key, is_motion, key_of, sub_dataset
 from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.foreign import ANY, open_file
 
 _PEEKED: Final = 20  # members looked at to learn what an archive of unknown name holds
 _OPENERS: Final[Mapping[bytes, Callable[..., Any]]] = {
@@ -23,7 +25,7 @@ _OPENERS: Final[Mapping[bytes, Callable[..., Any]]] = {
     b"\xfd7zXZ": lzma.open,
     b"\x1f\x8b": gzip.open,
 }
-_DAMAGE: Final = (
+DAMAGE: Final = (
     tarfile.TarError,
     zipfile.BadZipFile,
     lzma.LZMAError,
@@ -31,6 +33,13 @@ _DAMAGE: Final = (
     EOFError,
     OSError,
     ValueError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    struct.error,
 )
 
 
@@ -45,8 +54,8 @@ class Member:
     def read(self) -> bytes:
         """Return the whole file; raises DataError where the archive is damaged here."""
         try:
-            return self.file.read()
-        except _DAMAGE as error:
+            return self.file.read(LARGEST)
+        except DAMAGE as error:
             raise DataError(f"is damaged in the archive ({error}); download that again") from error
 
 
@@ -76,7 +85,7 @@ def members(archive: Path) -> Iterator[Member]:
                     )
                 yield Member(key_of(PurePosixPath(name.replace("\\", "/")).parts, sub), name, file)
                 count += 1
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(
             f"is damaged after {count} motions ({error or type(error).__name__}); download it again"
         ) from error
@@ -84,7 +93,7 @@ def members(archive: Path) -> Iterator[Member]:
 
 @contextmanager
 def _files(archive: Path) -> Iterator[Iterator[tuple[str, int, BinaryIO]]]:
-    with archive.open("rb") as raw:
+    with open_file(archive, limit=ANY) as raw:
         start = raw.read(6)
         raw.seek(0)
         if start.startswith(b"PK"):

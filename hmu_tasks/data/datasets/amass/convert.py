@@ -1,7 +1,6 @@
 """Convert the motions of one source, a file or an archive, into features and joints of the clips cut from it."""
 
 import io
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,12 @@ from numpy.typing import NDArray
 
 from hmu_tasks.data.datasets.amass import archives
 from hmu_tasks.data.datasets.amass.index import IndexRow
-from hmu_tasks.data.datasets.amass.motion import entry_joints
+from hmu_tasks.data.datasets.amass.motion import LARGEST, entry_joints
 from hmu_tasks.data.datasets.amass.names import Key
 from hmu_tasks.data.datasets.smpl.joints import features_of
 from hmu_tasks.data.motion.recovery import to_joints
 from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.foreign import open_file
 
 FEATURES, JOINTS = "new_joint_vecs", "new_joints"
 
@@ -45,7 +45,7 @@ def convert(task: Task) -> Iterator[Conversion]:
     if task.archive is None:
         for entry, path in zip(task.entries, task.files, strict=True):
             try:
-                with path.open("rb") as file:
+                with open_file(path, limit=LARGEST) as file:
                     yield _written(task.target, entry, file)
             except (DataError, OSError) as error:
                 yield Conversion(entry.clip_id, fault=f"{path.name} {_told(error)}")
@@ -120,5 +120,5 @@ def _told(error: Exception) -> str:
     return (
         str(error)
         if isinstance(error, DataError)
-        else f"cannot be read ({os.strerror(getattr(error, 'errno', 0) or 0)})"
+        else f"cannot be read ({getattr(error, 'strerror', None) or error})"
     )

@@ -51,6 +51,9 @@ def read_index(file: Path) -> tuple[IndexRow, ...]:
     rows = csv.DictReader((f"{line}\n" for line in read_lines(file)), strict=True, restval="")
     entries: dict[str, IndexRow] = {}
     try:
+        lost = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+        if lost:
+            raise DataError(f"{file} has no column {', '.join(lost)}; download it again")
         for row in rows:
             where = f"{file} line {rows.line_num}"
             clip_id = _clip_id(row["new_name"], where)

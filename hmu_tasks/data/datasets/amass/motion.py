@@ -4,16 +4,14 @@ Follows the released preparation script (Guo et al. 2022): every int(fps / 20)-t
 (x, z, y); then the sub-dataset's cut, the index's frames, and x negated.
 """
 
-import io
-import math
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any, BinaryIO, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hmu_tasks.data.clips.arrays import DAMAGE, array_from
 from hmu_tasks.data.datasets.amass.index import IndexRow
 from hmu_tasks.data.datasets.amass.names import CUTS
 from hmu_tasks.data.datasets.smpl.joints import joints_of
@@ -22,16 +20,10 @@ from hmu_tasks.runtime.errors import DataError
 
 LARGEST: Final = 1 << 30
 """Bytes of a file or array that are read at most: half an hour at 250 frames per second takes 600 MB."""
+_FREELY_PACKED: Final = 1 << 24
+_DENSEST: Final = 100
+"""Bytes from one packed byte, at most: numbers of a motion shrink to a half, a hand that never moves to nothing."""
 _RATES: Final = ("mocap_framerate", "mocap_frame_rate", "fps")
-_DAMAGE: Final = (
-    zipfile.BadZipFile,
-    zlib.error,
-    ValueError,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    SyntaxError,
-)
 
 
 def entry_joints(file: BinaryIO, entry: IndexRow) -> NDArray[np.float64]:
@@ -41,11 +33,13 @@ def entry_joints(file: BinaryIO, entry: IndexRow) -> NDArray[np.float64]:
     """
     try:
         if entry.joints:
-            return _positions(_array(file))
+            return _positions(array_from(file, limit=LARGEST))
         with zipfile.ZipFile(file) as archive:
             return _from_parameters(archive, entry)
-    except _DAMAGE as error:
-        raise DataError(f"is damaged ({error}); download or unpack it again") from error
+    except DAMAGE as error:
+        raise DataError(
+            f"is damaged ({error or type(error).__name__}); download or unpack it again"
+        ) from error
 
 
 def _positions(joints: NDArray[Any]) -> NDArray[np.float64]:
@@ -95,24 +89,11 @@ def _rate(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]) -> f
 def _member(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], name: str) -> NDArray[Any]:
     if name not in members:
         raise DataError(f"holds no array {name!r}; it has {', '.join(sorted(members)[:12]) or 'nothing'}")
-    with cast(BinaryIO, archive.open(members[name])) as file:
-        return _array(file, members[name].file_size)
-
-
-def _array(file: BinaryIO, size: int = 0) -> NDArray[Any]:
-    """Read a numeric .npy array without copying; a header that announces more than there is allocates nothing."""
-    content = file.read(LARGEST + 1) if size <= LARGEST else b""
-    if not 0 < len(content) <= LARGEST:
-        raise DataError(f"holds an array that is empty or larger than {LARGEST >> 20} MB")
-    stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        raise DataError(f"holds an array of the .npy version {version}, which is not read")
-    shape, by_columns, dtype = readers[version](stream)
-    if dtype.kind not in "fiu":
-        raise DataError(f"holds values of type {dtype}; expected numbers")
-    count, start = math.prod(shape), stream.tell()
-    if count * dtype.itemsize > len(content) - start:
-        raise DataError(f"is cut off: it announces {count} numbers and holds fewer")
-    return np.frombuffer(content, dtype, count, start).reshape(shape, order="F" if by_columns else "C")
+    info = members[name]
+    if info.file_size > max(_FREELY_PACKED, _DENSEST * info.compress_size):
+        raise DataError(
+            f"holds an array {name!r} that unpacks from {info.compress_size:,} to {info.file_size:,} bytes, as no "
+            "motion does"
+        )
+    with cast(BinaryIO, archive.open(info)) as file:
+        return array_from(file, limit=LARGEST)

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from hmu_tasks.data.clips.clips import SPLITS, OnBad
+from hmu_tasks.data.datasets.amass import archives
 from hmu_tasks.data.datasets.amass.convert import FEATURES, JOINTS, Conversion, Task, convert
 from hmu_tasks.data.datasets.amass.index import IndexRow, read_index
 from hmu_tasks.data.datasets.amass.journal import Journal
@@ -20,6 +21,7 @@ from hmu_tasks.data.datasets.caption_files import read_lines
 from hmu_tasks.data.motion.normalisation import RunningStatistics
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import replacing, replacing_folder, write_json
+from hmu_tasks.runtime.foreign import ANY, TEXT, check_file, open_file
 from hmu_tasks.runtime.processes import as_made, cores
 from hmu_tasks.runtime.progress import Progress
 
@@ -195,16 +197,21 @@ def _copy_texts(texts: Path, target: Path, ids: Sequence[str]) -> None:
             for clip_id in ids:
                 file = texts / f"{clip_id}.txt"
                 if file.is_file():
+                    check_file(file, limit=TEXT)
                     shutil.copyfile(file, folder / file.name)
             return
         try:
-            with zipfile.ZipFile(texts) as archive:
+            with open_file(texts, limit=ANY) as opened, zipfile.ZipFile(opened) as archive:
                 wanted = {f"{clip_id}.txt" for clip_id in ids}
                 for info in archive.infolist():
                     name = info.filename.rpartition("/")[2]
                     if name in wanted and "__MACOSX" not in info.filename:
+                        if info.file_size > TEXT:
+                            raise DataError(
+                                f"{texts} holds {name} of {info.file_size >> 20} MB; download it again"
+                            )
                         (folder / name).write_bytes(archive.read(info))
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
+        except archives.DAMAGE as error:
             raise DataError(f"{texts} is damaged ({error}); download it again") from error
 
 
@@ -212,7 +219,7 @@ def _write_statistics(target: Path) -> None:
     """Mean and standard deviation over all clips, as HumanML3D's cal_mean_variance computes them."""
     statistics = RunningStatistics()
     for file in sorted((target / FEATURES).iterdir()):
-        statistics.add(np.load(file))
+        statistics.add(np.load(file, allow_pickle=False))
     if not statistics.frames:
         return  # the reader of the folder tells that there is no clip
     found = statistics.result()

@@ -7,6 +7,7 @@ or do in their own way is understood where it can mean one thing only, and noted
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,6 +19,8 @@ from hmu_tasks.runtime.errors import DataError
 
 FEWEST_FRAMES: Final = 3
 SLOWEST, FASTEST = 5.0, 1000.0  # plausible frame rates of motion capture, in frames per second
+MOST_JOINTS: Final = 1000
+MOST_NUMBERS: Final = 1 << 25  # of one recording: twenty minutes of 75 joints at 120 frames per second
 LARGEST: Final = 1e9  # above any length in any unit, or angle in degrees
 _ROTATIONS: Final = ("Xrotation", "Yrotation", "Zrotation")
 _POSITIONS: Final = ("Xposition", "Yposition", "Zposition")
@@ -83,8 +86,8 @@ def check(text: str, fps: float | None = None) -> Document:
         raise DataError(f"never closes joint {_owner(header)}; export or copy it again")
     if not header.names:
         raise DataError("has no ROOT joint; export it again")
-    twice = next((name for name in header.names if header.names.count(name) > 1), None)
-    if twice is not None:
+    twice, times = Counter(header.names).most_common(1)[0]
+    if times > 1:
         raise DataError(f"has two joints called {twice}; rename one")
     motion = _motion(lines[start + 1 :], header, fps)
     written = "\n".join(["HIERARCHY", *header.written, "MOTION", *motion, ""])
@@ -141,6 +144,10 @@ def _open(header: _Header, number: int, keyword: str, words: list[str], top: _Bl
         return
     if len(words) < 2:
         raise DataError(f"line {number}: {keyword} without a name")
+    if len(header.names) == MOST_JOINTS:
+        raise DataError(
+            f"line {number}: more than {MOST_JOINTS} joints, more than any skeleton; leave the file out"
+        )
     name = " ".join(words[1:])
     header.blocks.append(_Block(name, number))
     # Indices instead of names: a joint called MOTION, or with a space in its name, would mislead the library.
@@ -207,7 +214,9 @@ def _use_channels(header: _Header, joint: _Block, kinds: list[str]) -> None:
 
 
 def _motion(lines: list[tuple[int, str]], header: _Header, fps: float | None) -> list[str]:
-    frames = re.fullmatch(r"frames\s*:\s*(\d{1,9})(?:\.0*)?", lines[0][1], re.IGNORECASE) if lines else None
+    frames = (
+        re.fullmatch(r"frames\s*:\s*([0-9]{1,9})(?:\.0*)?", lines[0][1], re.IGNORECASE) if lines else None
+    )
     if frames is None:
         raise DataError("lacks the line `Frames: N` after MOTION; export it again")
     period = re.fullmatch(r"frame\s*time\s*:\s*(\S*)", lines[1][1], re.IGNORECASE) if len(lines) > 1 else None
@@ -259,9 +268,16 @@ def _rows(lines: list[tuple[int, str]], declared: int, header: _Header) -> tuple
         )
     if count < FEWEST_FRAMES:
         raise DataError(f"has {count} frames; a motion needs at least {FEWEST_FRAMES}, leave the file out")
+    # Joints without channels take no space in the file, but much in memory.
+    if count * max(len(header.columns), header.channels) > MOST_NUMBERS:
+        raise DataError(
+            f"has {count} frames of {len(header.columns)} channels, more than any motion; split it into shorter ones"
+        )
     found = np.empty((count, header.channels))
     for place, (number, row) in enumerate(lines[:count]):
         try:
+            if not _is_plain(row):
+                raise ValueError(row)
             values = np.array(row.split(), dtype=np.float64)
         except ValueError:
             raise DataError(
@@ -280,9 +296,14 @@ def _rows(lines: list[tuple[int, str]], declared: int, header: _Header) -> tuple
     return found, count
 
 
+def _is_plain(text: str) -> bool:
+    """Whether numbers are in ASCII: Python reads digits of every script, and `1_0` as 10; the library does not."""
+    return text.isascii() and "_" not in text
+
+
 def _is_number(word: str) -> bool:
     try:
-        return abs(float(word)) < LARGEST
+        return _is_plain(word) and abs(float(word)) < LARGEST
     except ValueError:
         return False
 

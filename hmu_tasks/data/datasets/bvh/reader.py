@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hmu_tasks.data.datasets.bvh.grammar import check
 from hmu_tasks.data.motion import rotations as quaternions
 from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.foreign import RECORDING, read_bytes
 
 Array = NDArray[np.float64]
 
@@ -70,7 +71,7 @@ def read(file: Path, *, fps: float | None = None) -> Recording:
     if file.suffix.lower() in OTHERS:
         raise DataError(f"is a {file.suffix[1:].upper()} file, which is not read: {_advice(file)}")
     try:
-        raw = file.read_bytes()
+        raw = read_bytes(file, limit=RECORDING)
     except FileNotFoundError:
         raise
     except OSError as error:
