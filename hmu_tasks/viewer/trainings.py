@@ -211,8 +211,13 @@ def summarise(trainings: Sequence[OneTraining], model: str) -> Summary:
 
 
 def parameters_digest(params: Mapping[str, Any]) -> str:
-    """Digest of all that decides the values: params.yaml without the trainings, the device and what is only shown."""
+    """Digest of all that decides the values: params.yaml without the trainings, the device, what is only shown, and
+    models and methods that are not run.
+    """
     kept = {name: section for name, section in params.items() if name not in ("register", "report")}
+    kept["unlearn"] = {name: params["unlearn"][name] for name in params["run"]["methods"]}
+    bases = {name: params["train"]["base"][name] for name in params["run"]["models"]}
+    kept["train"] = {**params["train"], "base": bases}
     kept["run"] = {key: value for key, value in params["run"].items() if key not in UNDECIDING}
     kept["limit"] = params["report"]["retain_loss_limit"]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()

@@ -354,7 +354,14 @@ def make_inputs(*, violence: bool = True, probes: bool = True, full: bool = True
         filtering=make_filtering(),
         validation=VALIDATION,
         params={
-            "run": {"dataset": "synthetic", "seed": 10107, "trainings": [0]},
+            "run": {
+                "dataset": "synthetic",
+                "seed": 10107,
+                "models": ["momask"],
+                "methods": ["lcr"],
+                "trainings": [0],
+            },
+            "train": {"base": {"momask": {"steps": 5}}},
             "unlearn": {"lcr": {"strengths": list(K)}},
         },
         digests={"momask/original/s0": "0f3a" * 16, "momask/lcr/strength016-s0": "9b21" * 16},

@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fake_report import ERASURE, NPO, SELECTION, make_inputs, make_matrix, make_probes
+from modules import ROOT
 
+from hmu_tasks.config.params import load
 from hmu_tasks.metrics.comparisons import with_comparisons
 from hmu_tasks.report import write_report
 from hmu_tasks.viewer import trainings as several
@@ -125,11 +127,10 @@ def test_the_table_says_band_ranks_and_strengths(found):
 
 def test_a_report_of_one_training_shows_recorded_ones_of_its_parameters(found, tmp_path):
     params = {
-        "run": {"seed": 1, "trainings": [0, 1, 2], "device": "auto", "track": True},
-        "train": {"steps": 5},
-        "report": {"retain_loss_limit": 0.03},
+        **load(ROOT / "params.yaml").model_dump(mode="json", by_alias=True),
         "register": {"prompts": 3},
     }
+    params["run"] = {**params["run"], "trainings": [0, 1, 2]}
     file = tmp_path / "trainings.json"
     models = {"momask": summarise(found, "momask")}
     file.write_text(json.dumps({"parameters": parameters_digest(params), "models": models}))
@@ -139,7 +140,9 @@ def test_a_report_of_one_training_shows_recorded_ones_of_its_parameters(found, t
         "register": {},
     }
     assert recorded(one, file)["momask"]["ranks"] == models["momask"]["ranks"]
-    assert recorded({**one, "train": {"steps": 6}}, file) == {}
+    assert recorded({**one, "unlearn": {**one["unlearn"], "npo": {}}}, file) != {}  # which is not run
+    for section, changed in (("unlearn", "lcr"), ("train", "residual"), ("evaluate", "repeats")):
+        assert recorded({**one, section: {**one[section], changed: {}}}, file) == {}
     assert recorded(one, tmp_path / "none.json") == {}
 
 
