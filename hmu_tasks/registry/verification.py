@@ -26,6 +26,7 @@ from hmu_tasks.registry.versions import (
     open_registry,
     the_only_name,
 )
+from hmu_tasks.runtime.bundle_files import check_parts
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.runtime.files import read_json
 from hmu_tasks.tracking.store import clear_errors
@@ -173,6 +174,7 @@ def _bundle_faults(folder: Path, registered: str) -> list[str]:
         parts = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))["components"]
         digest = weights.combine({name: weights.digest(bundle / name) for name in parts})
         evaluated = Evidence.from_json(read_json(evidence)).bundle
+        check_parts(bundle)
     except (OSError, ValueError, LookupError, TypeError, HmuError) as error:
         return [f"the bundle or its evidence cannot be read: {error}"]
     if digest == registered == evaluated:
