@@ -172,7 +172,9 @@ def _seed(seed: Any, place: int) -> int:
     if isinstance(seed, bool | np.bool_) or not isinstance(seed, int | float | np.integer | np.floating):
         raise _refused(f"row {place}: seed is {shown(seed)}, which is not a number")
     if not isinstance(seed, int | np.integer) or not 0 <= seed <= MOST_SEED:
-        raise _refused(f"row {place}: seed is {shown(seed, quoted=False)}; give a whole number from 0 to 2**63 - 1")
+        raise _refused(
+            f"row {place}: seed is {shown(seed, quoted=False)}; give a whole number from 0 to 2**63 - 1"
+        )
     return int(seed)
 
 

@@ -208,6 +208,20 @@ def names_champion(address: str, version: Version) -> bool:
     return address.endswith(f"@{CHAMPION}") or CHAMPION in version.aliases
 
 
+def signed_bundle(registry: Registry, version: Version) -> str:
+    """Digest of a version's bundle by its signed statement; raises HmuError where there is none for this version."""
+    with scratch(registry) as folder:
+        text = registry.download(version, folder, manifest.STATEMENT).read_text(encoding="utf-8")
+    where = f"version {version.number} of {registry.name}: {manifest.STATEMENT}"
+    try:
+        said = opened(text, "registration", trusted(registry.root)).predicate
+    except SignatureError as error:
+        raise HmuError(f"{where} {error}") from error
+    if (said.get("registry"), said.get("run")) != (registry.name, version.run_id):
+        raise HmuError(f"{where} is that of another registration")
+    return str(said.get("bundle"))
+
+
 def read_evidence(registry: Registry, number: int | None) -> Evidence | None:
     """Evidence of a version, for comparison; None where there is none. HmuError where it is not what was registered."""
     if number is None:
