@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hmu_tasks.runtime.bundle_files import check_parts
 from hmu_tasks.runtime.errors import WeightsError
 
 NAME = "manifest.json"
@@ -53,9 +54,10 @@ def compare(listed: Mapping[str, str], found: Mapping[str, str]) -> FileDifferen
 
 
 def check_bundle_files(folder: Path) -> None:
-    """Refuse a bundle that holds anything but safetensors, JSON and plain text; raises WeightsError."""
+    """Refuse a bundle that holds anything but safetensors, JSON and text, or no working model; raises WeightsError."""
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         if file.suffix not in BUNDLE_FILES:
             raise WeightsError(
                 f"{file} does not belong in a bundle; only {', '.join(sorted(BUNDLE_FILES))} files are registered"
             )
+    check_parts(folder)

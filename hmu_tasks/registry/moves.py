@@ -8,7 +8,7 @@ is void: it is told, and changes nothing.
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from hmu_tasks.registry.attestation import SignatureError, opened, sha256, sign
@@ -75,13 +75,15 @@ class JournalState:
     """State that follows from the journal.
 
     champion: the version of the last move, unless it is gone since. previous: what a rollback leads to. moves: the
-    journal's last number. skipped: versions that were champion and cannot be any more, newest first.
+    journal's last number. skipped: versions that were champion and cannot be any more, newest first. earlier: champions
+    that can be gone back to, newest first.
     """
 
     champion: int | None
     previous: int | None
     moves: int
     skipped: tuple[int, ...] = ()
+    earlier: tuple[int, ...] = field(default=(), compare=False)
 
 
 def key_of(number: int) -> str:
@@ -151,5 +153,6 @@ def state(
         champion=champion,
         previous=before[-1] if before else None,
         moves=(moves[-1].number if moves else 0) if last is None else last,
+        earlier=tuple(dict.fromkeys(number for number in reversed(before) if number != champion)),
         skipped=tuple(dict.fromkeys(number for number in reversed(stack) if not usable(number))),
     )

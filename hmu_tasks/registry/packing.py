@@ -33,6 +33,7 @@ FILES = (
         for name in (
             "__init__",
             "addresses",
+            "bundle_files",
             "cache",
             "code_digest",
             "errors",

@@ -6,6 +6,7 @@ take; the aliases follow the journal.
 
 import sys
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -62,8 +63,8 @@ def propose(registry: Registry, number: int | None = None) -> Proposal:
     policy, or its files are not those that were registered; or where an alias was moved by hand.
     """
     policy = policies.read_policy(registry.root)
-    signing_key(registry.root)  # fails before anything is downloaded
     state, notes = _settled(registry)
+    signing_key(registry.root)  # fails before anything is downloaded
     version = registry.with_alias(CANDIDATE) if number is None else registry.version(number)
     if version is None:
         raise HmuError(
@@ -136,35 +137,45 @@ def _require_two(registry: Registry, proposal: Proposal, acting: Person, *, appr
 
 
 def rollback(registry: Registry, *, who: str | Person, why: str) -> Move:
-    """Roll back to the champion before, whose files are verified first; versions that are gone or refused are skipped.
+    """Roll back to the champion before, whose files are verified first.
 
-    Raises HmuError where there is none before it, or where its files were changed. Where there is no room to read the
-    files, the move is made without and says so: whoever serves verifies them before use.
+    Versions that are gone, refused, unreadable or changed are skipped, and said so. Where there is no room to read the
+    files, the move is made without: whoever serves verifies them before use. Raises HmuError where no version is left.
     """
-    signing_key(registry.root)
+    acting = person(who) if isinstance(who, str) else who
+    _require_reason(why)
     state, notes = _settled(registry, emergency=True)
+    signing_key(registry.root)
     for note in notes:
         sys.stderr.write(f"{note}\n")
-    if state.previous is None or (state.champion is None and not state.skipped):
+    if not state.earlier or (state.champion is None and not state.skipped):
         raise HmuError(f"{registry.name} has no previous champion to roll back to")
-    version = registry.version(state.previous)
-    details: dict[str, object] = {}
-    try:
-        with scratch(registry) as folder:
-            checked = verify(registry, version, folder)
-        if checked.faults:
-            raise HmuError(
-                f"version {state.previous} is not what was registered: {'; '.join(checked.faults)}"
-            )
-        details["manifest"] = checked.manifest
-    except DiskFullError as error:
-        sys.stderr.write(f"the files of version {state.previous} were not verified: {error}\n")
-        details["verified"] = False
-    acting = person(who) if isinstance(who, str) else who
-    move = _move(registry, "rollback", state, state.previous, acting, why, details)
+    end, details = _standing(registry, state.earlier)
+    move = _move(registry, "rollback", state, end, acting, why, details)
     if state.champion is not None:
         registry.tag(state.champion, rolled_back=f"{move.when} by {move.who}: {move.why}")
     return move
+
+
+def _standing(registry: Registry, earlier: Sequence[int]) -> tuple[int, dict[str, object]]:
+    """The newest of the earlier champions whose files are those that were registered, and what the move says of it."""
+    faults = []
+    for number in earlier:
+        try:
+            with scratch(registry) as folder:
+                checked = verify(registry, registry.version(number), folder)
+        except DiskFullError as error:
+            sys.stderr.write(f"the files of version {number} were not verified: {error}\n")
+            return number, {"verified": False}
+        except HmuError as error:
+            faults.append(f"version {number} cannot be read: {error}")
+            continue
+        if not checked.faults:
+            for fault in faults:
+                sys.stderr.write(f"skipped: {fault}\n")
+            return number, {"manifest": checked.manifest}
+        faults.append(f"version {number} is not what was registered: {'; '.join(checked.faults)}")
+    raise HmuError("; ".join(faults))
 
 
 def _settled(registry: Registry, *, emergency: bool = False) -> tuple[JournalState, tuple[str, ...]]:
@@ -198,10 +209,7 @@ def _move(
     why: str,
     details: dict[str, object],
 ) -> Move:
-    if not why.strip() or len(why) > LONGEST_REASON:
-        raise HmuError(
-            f"a move needs a name (who) and a reason (why) of at most {LONGEST_REASON} characters; give --who and --why"
-        )
+    _require_reason(why)
     move = Move(
         number=state.moves + 1,
         kind=kind,
@@ -216,6 +224,13 @@ def _move(
     move = registry.append(replace(move, **details))  # type: ignore[arg-type]
     registry.follow()
     return move
+
+
+def _require_reason(why: str) -> None:
+    if not why.strip() or len(why) > LONGEST_REASON:
+        raise HmuError(
+            f"a move needs a name (who) and a reason (why) of at most {LONGEST_REASON} characters; give --who and --why"
+        )
 
 
 def user() -> Person:

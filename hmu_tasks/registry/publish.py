@@ -63,7 +63,6 @@ def run(
     reproduced: establish that all that is read is DVC's record of present code, parameters and data; False marks the
     version "evidence not reproduced". Raises DataError naming the files that are not.
     """
-    signer = signing_key(Path())
     policy = read_policy(Path())
     resting_on = (f"register@{model}-{method}", "report") if reproduced else ()
     if resting_on:
@@ -71,6 +70,9 @@ def run(
         check_reproduced(Path(), resting_on)
     evidence = gather_evidence(params, model, method, edit)
     registry = open_registry(Path(), model_name(evidence.model, evidence.dataset, evidence.concept))
+    if registry.exists():
+        registry.journal()  # read before a key is made, so that nobody is trusted who did not sign it
+    signer = signing_key(Path())
     registry.create(
         f"Text-to-motion model {evidence.model}, trained on {evidence.dataset}, without {evidence.concept}. Aliases: "
         "champion is in use, previous was champion before it, candidate passed the gate and awaits promotion."

@@ -25,6 +25,7 @@ from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.models.text.encoders import SmallTextEncoder
+from hmu_tasks.runtime.bundle_files import check_parts
 from hmu_tasks.runtime.files import read_json
 from hmu_tasks.runtime.prompts import unread
 from hmu_tasks.runtime.seeds import MOST_SEED, generator
@@ -48,6 +49,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         if chosen not in DEVICES:
             raise _refused(f"device is {chosen!r}; choose one of {', '.join(DEVICES)}")
         self._device = pick_device(chosen)
+        check_parts(Path(context.artifacts["bundle"]))
         self._bundle = load_bundle(Path(context.artifacts["bundle"]), self._device)
         self._length = load_length(Path(context.artifacts["bundle"]) / "text", self._device)
         settings = read_json(Path(context.artifacts["generation"]))
@@ -170,7 +172,9 @@ def _seed(seed: Any, place: int) -> int:
     if isinstance(seed, bool | np.bool_) or not isinstance(seed, int | float | np.integer | np.floating):
         raise _refused(f"row {place}: seed is {shown(seed)}, which is not a number")
     if not isinstance(seed, int | np.integer) or not 0 <= seed <= MOST_SEED:
-        raise _refused(f"row {place}: seed is {shown(seed)}; give a whole number from 0 to 2**63 - 1")
+        raise _refused(
+            f"row {place}: seed is {shown(seed, quoted=False)}; give a whole number from 0 to 2**63 - 1"
+        )
     return int(seed)
 
 
@@ -185,16 +189,15 @@ def _number(value: Any, name: str, place: int) -> float:
     return number
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, *, quoted: bool = True) -> str:
     """A value for a message: short, whatever it is."""
-    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     try:
-        text = str(value)
+        text = str(value)[:40]
     except ValueError:  # Python writes no more than 4,300 digits
         return "a number of thousands of digits"
     except RecursionError:
         return "nested too deep to be shown"
-    return text if number and text.lstrip("-")[0].isdigit() and len(text) <= 40 else repr(text[:40])
+    return repr(text) if quoted else text
 
 
 def _refused(reason: str) -> MlflowException:

@@ -26,6 +26,7 @@ from hmu_tasks.registry.versions import (
     open_registry,
     the_only_name,
 )
+from hmu_tasks.runtime.bundle_files import check_parts
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.runtime.files import read_json
 from hmu_tasks.tracking.store import clear_errors
@@ -173,6 +174,7 @@ def _bundle_faults(folder: Path, registered: str) -> list[str]:
         parts = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))["components"]
         digest = weights.combine({name: weights.digest(bundle / name) for name in parts})
         evaluated = Evidence.from_json(read_json(evidence)).bundle
+        check_parts(bundle)
     except (OSError, ValueError, LookupError, TypeError, HmuError) as error:
         return [f"the bundle or its evidence cannot be read: {error}"]
     if digest == registered == evaluated:
@@ -204,6 +206,20 @@ def find_version(root: Path, address: str) -> tuple[Registry, Version]:
 def names_champion(address: str, version: Version) -> bool:
     """Whether an address means the champion."""
     return address.endswith(f"@{CHAMPION}") or CHAMPION in version.aliases
+
+
+def signed_bundle(registry: Registry, version: Version) -> str:
+    """Digest of a version's bundle by its signed statement; raises HmuError where there is none for this version."""
+    with scratch(registry) as folder:
+        text = registry.download(version, folder, manifest.STATEMENT).read_text(encoding="utf-8")
+    where = f"version {version.number} of {registry.name}: {manifest.STATEMENT}"
+    try:
+        said = opened(text, "registration", trusted(registry.root)).predicate
+    except SignatureError as error:
+        raise HmuError(f"{where} {error}") from error
+    if (said.get("registry"), said.get("run")) != (registry.name, version.run_id):
+        raise HmuError(f"{where} is that of another registration")
+    return str(said.get("bundle"))
 
 
 def read_evidence(registry: Registry, number: int | None) -> Evidence | None:

@@ -77,6 +77,7 @@ class Project:
         return inherited | {
             "PATH": f"{self.root / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "DVC_SITE_CACHE_DIR": str(self.root / ".dvc" / "tmp" / "site"),
+            "HMU_SIGNING_KEY": str(self.root / ".dvc" / "tmp" / "signing-key.pem"),
             # Toy networks gain nothing from threads, and threads that wait for each other lose much on a busy machine.
             "OMP_NUM_THREADS": "1",
         }

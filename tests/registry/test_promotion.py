@@ -276,7 +276,20 @@ def test_the_way_back_is_always_open(
     assert (move.start, move.end, move.verified) == (3, 1, False)
     assert registry.aliases() == {CHAMPION: 1}
 
+    trust = measured / "trusted-keys.json"
+    kept = trust.read_bytes()
+    trust.unlink()
     write_policy(measured)
+    for act in (
+        lambda: promote.propose(registry, 3),
+        lambda: promote.rollback(registry, who="ann", why="b"),
+        lambda: register(easy_params(), "momask", "lcr"),
+    ):
+        with pytest.raises(HmuError, match=r"trusted-keys\.json is missing"):
+            act()
+        assert not trust.exists()  # a stranger's journal makes nobody trusted
+    trust.write_bytes(kept)
+
     proposal = promote.propose(registry, 3)
     with monkeypatch.context() as patch:
         patch.setattr(Registry, "follow", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -285,6 +298,13 @@ def test_the_way_back_is_always_open(
     assert registry.aliases()[CHAMPION] == 1
     assert "the last move was interrupted; the aliases follow it now" in told_by_moves(registry, capsys)
     assert registry.aliases() == {CHAMPION: 3, PREVIOUS: 1}
+
+    register(easy_params(), "momask", "lcr", "strength003-s0")  # the deleted one again
+    promote.promote(registry, promote.propose(registry), who="ann", why="again")
+    changed = files_of(registry, 3) / "evidence" / "card.md"
+    with other_content(changed, "# all is well"):
+        assert promote.rollback(registry, who="ann", why="both are bad").end == 1
+    assert "skipped: version 3 is not what was registered: evidence/card.md" in capsys.readouterr().err
 
 
 def test_people() -> None:

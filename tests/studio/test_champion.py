@@ -7,6 +7,7 @@ from registered_world import NAME, easy_params, register
 
 from hmu_tasks.registry import promote
 from hmu_tasks.registry.versions import open_registry
+from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.studio.champion import with_champion
 from hmu_tasks.studio.sources import defaults, sources
 
@@ -41,3 +42,18 @@ def test_the_champion_comes_first_from_the_run_or_downloaded(
     downloaded = with_champion(alone, scratch)[0]
     assert downloaded.folder.is_relative_to(scratch)
     assert (downloaded.folder / "bundle.json").exists()
+
+    run = registry.version(1).run_id
+    stored = Path("runs/side/mlflow/artifacts") / run / "artifacts" / "model" / "artifacts" / "bundle"
+    config = stored / "base" / "config.json"
+    kept = config.read_text(encoding="utf-8")
+    config.write_text(kept + " ", encoding="utf-8")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(HmuError, match="the bundle is not the one that was registered"):
+        with_champion(alone, tmp_path / "other")
+    config.write_text(kept, encoding="utf-8")
+    registry.client.set_registered_model_alias(NAME, "previous", "1")
+    with pytest.raises(
+        HmuError, match="previous is version 1 instead of not set; an alias was moved by hand"
+    ):
+        with_champion(known, tmp_path)

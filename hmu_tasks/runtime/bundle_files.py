@@ -1,0 +1,121 @@
+"""Whether the files of a bundle can be a working model, told before a network is built from them.
+
+Numbers must be finite, deviations positive, statistics as wide as the network's input, and a configuration no larger
+than the weights beside it. One tensor at a time is in memory.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hmu_tasks.runtime.errors import WeightsError
+
+STATISTICS = "statistics.safetensors"
+_SMALL = 64  # sizes up to here need no weights to account for them, such as the longest caption in words
+_WIDTHS, _DEPTHS = ("width", "latent", "hidden"), ("layers", "depth")
+_REMEDY = "make or download the bundle again"
+
+
+def check_parts(bundle: Path) -> None:
+    """Check every part of a bundle; raises WeightsError naming the first file that is at fault, and why."""
+    for folder in sorted(path for path in bundle.iterdir() if path.is_dir()):
+        check_part(folder)
+
+
+def check_part(folder: Path) -> None:
+    """Check the configurations and tensors of one part's folder; see `check_parts`."""
+    files = sorted(folder.glob("*.safetensors"))
+    for file in files:
+        shapes = _shapes(file)
+        config = file.with_name(
+            "config.json" if file.stem in ("model", "statistics") else f"{file.stem}.json"
+        )
+        values = _config(config) if config.is_file() else {}
+        if file.name == STATISTICS:
+            _check_statistics(file, shapes, values)
+        else:
+            _check_sizes(config, values, shapes)
+        _check_finite(file)
+
+
+def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "pt") as opened:
+            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{file} is truncated or not a safetensors file ({error}); {_REMEDY}") from error
+
+
+def _config(file: Path) -> Mapping[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{file} cannot be read ({error}); {_REMEDY}") from error
+    if not isinstance(values, dict):
+        raise WeightsError(f"{file} must hold a JSON object; {_REMEDY}")
+    return values
+
+
+def _check_sizes(file: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Compare a configuration with the weights: no size beyond all of theirs, no network of more numbers than they."""
+    most = max([_SMALL, len(shapes), *(size for shape in shapes.values() for size in shape)])
+    for key, value in _numbers(config):
+        if not math.isfinite(value) or value < 0 or value > most:
+            raise WeightsError(
+                f"{file}: {key} is {_short(value)}, but no tensor beside it is larger than {most}; {_REMEDY}"
+            )
+    width = max((config[key] for key in _WIDTHS if isinstance(config.get(key), int)), default=0)
+    depth = max((config[key] for key in _DEPTHS if isinstance(config.get(key), int)), default=1)
+    numbers = sum(math.prod(shape) for shape in shapes.values())
+    if depth > len(shapes) or depth * width**2 > numbers:
+        raise WeightsError(
+            f"{file}: {depth} layers of width {width} hold more than the {numbers} numbers beside it; {_REMEDY}"
+        )
+
+
+def _numbers(values: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            yield from _numbers(value, f"{place}.{key}" if place else str(key))
+    elif isinstance(values, list):
+        for value in values:
+            yield from _numbers(value, place)
+    elif isinstance(values, int | float) and not isinstance(values, bool):
+        yield place, values
+
+
+def _check_statistics(file: Path, shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]) -> None:
+    from safetensors import safe_open
+
+    wanted = config.get("features")
+    width = shapes.get("mean", ())
+    if set(shapes) != {"mean", "std"} or len(width) != 1 or shapes["std"] != width:
+        raise WeightsError(f"{file} must hold mean [D] and std [D]; {_REMEDY}")
+    if wanted is not None and width != (wanted,):
+        raise WeightsError(
+            f"{file} has {width[0]} features, but the network reads {_short(wanted)}; {_REMEDY}"
+        )
+    with safe_open(file, "pt") as opened:
+        if not bool((opened.get_tensor("std") > 0).all()):
+            raise WeightsError(f"{file}: a standard deviation is not above 0; {_REMEDY}")
+
+
+def _check_finite(file: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as opened:
+        for name in opened.keys():  # noqa: SIM118 not a dict
+            tensor = opened.get_tensor(name)
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                raise WeightsError(f"{file}: {name} has numbers that are not finite; {_REMEDY}")
+
+
+def _short(value: object) -> str:
+    try:
+        return str(value)[:40]
+    except ValueError:
+        return "a number of thousands of digits"

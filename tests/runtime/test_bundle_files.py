@@ -1,0 +1,99 @@
+"""Bundles that cannot work are refused before a network is built from them."""
+
+import json
+import shutil
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from registered_world import selected
+from safetensors.torch import load_file, save_file
+
+from hmu_tasks.runtime import paths
+from hmu_tasks.runtime.bundle_files import check_parts
+from hmu_tasks.runtime.errors import WeightsError
+
+
+@pytest.fixture
+def bundle(finished: Path, tmp_path: Path) -> Path:
+    shutil.copytree(finished / paths.edits("momask", "lcr") / selected(finished), tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def filled(value: float, *names: str) -> Callable[[Path], None]:
+    """Put a number into the last place of a tensor, of the first floating one without a name."""
+
+    def change(file: Path) -> None:
+        state = load_file(file)
+        for name in names or [next(name for name in sorted(state) if state[name].is_floating_point())]:
+            tensor = state[name].clone()
+            tensor.view(-1)[-1] = value
+            state[name] = tensor
+        save_file(state, file)
+
+    return change
+
+
+def entries(**values: object) -> Callable[[Path], None]:
+    def change(file: Path) -> None:
+        file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+    return change
+
+
+def narrow(file: Path) -> None:
+    save_file({name: torch.ones(259) for name in ("mean", "std")}, file)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-4])
+
+
+CASES: list[tuple[str, Callable[[Path], None], str]] = [
+    ("base/model.safetensors", filled(float("nan")), "numbers that are not finite"),
+    ("residual/model.safetensors", filled(float("inf")), "numbers that are not finite"),
+    ("text/model.safetensors", filled(float("-inf")), "numbers that are not finite"),
+    ("tokenizer/statistics.safetensors", filled(0.0, "std"), "a standard deviation is not above 0"),
+    ("tokenizer/statistics.safetensors", filled(-1.0, "std"), "a standard deviation is not above 0"),
+    ("tokenizer/statistics.safetensors", filled(float("nan"), "std"), "a standard deviation is not above 0"),
+    ("tokenizer/statistics.safetensors", filled(float("inf"), "std"), "numbers that are not finite"),
+    ("tokenizer/statistics.safetensors", filled(float("nan"), "mean"), "numbers that are not finite"),
+    ("tokenizer/statistics.safetensors", narrow, "has 259 features, but the network reads 263"),
+    ("base/config.json", entries(layers=10**6), "layers is 1000000, but no tensor beside it is larger than"),
+    ("base/config.json", entries(layers=60), "60 layers of width 16 hold more"),
+    ("base/config.json", entries(latent=10**9), "latent is 1000000000"),
+    ("base/config.json", entries(feedforward=-1), "feedforward is -1"),
+    ("base/config.json", entries(layers=float("nan")), "layers is nan"),
+    ("base/config.json", entries(dropout=float("inf")), "dropout is inf"),
+    ("tokenizer/config.json", entries(width=10**6), "width is 1000000"),
+    ("tokenizer/config.json", entries(quantizers=10**5), "quantizers is 100000"),
+    ("text/config.json", entries(buckets=10**9), "buckets is 1000000000"),
+    ("residual/config.json", lambda file: file.write_text("[1]") and None, "must hold a JSON object"),
+    ("residual/config.json", lambda file: file.write_text("[" * 10**5) and None, "cannot be read"),
+    ("base/model.safetensors", cut, "is truncated or not a safetensors file"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "words"), CASES, ids=[f"{one[0]} {one[2][:24]}" for one in CASES])
+def test_what_cannot_work_is_named(
+    bundle: Path, name: str, change: Callable[[Path], None], words: str
+) -> None:
+    check_parts(bundle)
+    change(bundle / name)
+    tracemalloc.start()
+    with pytest.raises(WeightsError) as caught:
+        check_parts(bundle)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert words in str(caught.value)
+    assert str(bundle / name) in str(caught.value)
+    assert peak < 50e6
+
+
+def test_every_shipped_kind_of_bundle_passes(finished: Path) -> None:
+    found = sorted((finished / "runs" / "unlearn").rglob("bundle.json"))
+    assert found
+    for index in found:
+        check_parts(index.parent)
