@@ -15,8 +15,10 @@ import typer
 from hmu_tasks.methods import METHODS
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.registry import commands as registry_commands
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.environment import prepare
 from hmu_tasks.runtime.errors import HmuError, remedy
+from hmu_tasks.runtime.files import recover_below
 from hmu_tasks.runtime.loading import quick_imports
 from hmu_tasks.runtime.threads import limit_threads
 from hmu_tasks.studio import commands as studio_commands
@@ -291,6 +293,7 @@ def main() -> None:
     try:
         prepare()
         limit_threads()
+        recover_below(Path(), paths.PARENTS)
         app()
     except HmuError as error:
         sys.exit(f"error: {error}")

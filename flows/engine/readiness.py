@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from flows.engine.lockfile import read_entries
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.runtime.files import recover_below
 
 
 def check_ready(root: Path) -> None:
@@ -19,6 +21,7 @@ def check_ready(root: Path) -> None:
             f"{root} holds no .dvc folder; restore it with `git checkout -- .dvc`, or clone or unpack the "
             "project again"
         )
+    recover_below(root, paths.PARENTS)
     read_entries(root)
     if (root / "hmu_tasks").is_dir():
         from hmu_tasks.config.params import load

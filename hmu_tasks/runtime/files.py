@@ -1,5 +1,7 @@
 """Atomic writes: a killed process never leaves a file or folder that looks complete."""
 
+import ctypes
+import errno
 import fcntl
 import glob
 import json
@@ -7,8 +9,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +18,8 @@ from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.foreign import RECORDS, read_text
 
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_BEFORE: Final = ".before"  # what a folder is called between the two renames that replace it
+_TRIES: Final = 100
 
 
 class DamagedJsonError(DataError, ValueError):
@@ -41,8 +45,14 @@ def replacing(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `target`; on success it replaces `target`, on failure it is removed."""
+    """Yield a temporary folder beside `target`; on success it replaces `target`, on failure it is removed.
+
+    At every moment `target` is the whole old folder or the whole new one. Where the file system cannot exchange two
+    names there is a moment between two renames without either; `recover` puts the old one back if a process was killed
+    in it.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
+    recover(target)
     _remove_stale(target)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     handle = os.open(temporary, os.O_RDONLY)
@@ -50,12 +60,65 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         _own(handle)
         temporary.chmod(0o755)
         yield temporary
-        if target.exists():
-            shutil.rmtree(target)
-        temporary.replace(target)
+        _put(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         os.close(handle)
+
+
+def recover(target: Path) -> None:
+    """Put the old folder back if a process was killed while it replaced it; see `replacing_folder`."""
+    before = _before(target)
+    if not before.is_dir():
+        return
+    if os.path.lexists(target):
+        shutil.rmtree(before, ignore_errors=True)
+    else:
+        with suppress(OSError):  # the other process lives, and was first
+            before.rename(target)
+
+
+def recover_below(root: Path, patterns: Iterable[str]) -> None:
+    """Recover all folders whose parents match glob patterns below `root`."""
+    for pattern in patterns:
+        for before in root.glob(f"{pattern}/.*{_BEFORE}"):
+            recover(before.with_name(before.name.removeprefix(".").removesuffix(_BEFORE)))
+
+
+def _put(folder: Path, target: Path) -> None:
+    """Give a folder the name `target`; what had it before has the folder's name afterwards, or is gone."""
+    for _ in range(_TRIES):
+        if target.is_dir() and not target.is_symlink():
+            if _exchange(folder, target):
+                return
+            target.rename(_before(target))
+        try:
+            folder.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            continue  # another process has put the old one back between the two renames
+        shutil.rmtree(_before(target), ignore_errors=True)
+        return
+    raise OSError(errno.EBUSY, "other processes write it at the same time", os.fspath(target))
+
+
+def _before(target: Path) -> Path:
+    return target.with_name(f".{target.name}{_BEFORE}")
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where the system, the C library or the file system cannot."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "renameat2"):
+        return False
+    here, swap = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
+    if library.renameat2(here, os.fsencode(one), here, os.fsencode(other), swap) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), os.fspath(other))
 
 
 def _own(handle: int) -> bool:

@@ -35,6 +35,9 @@ CACHE = SIDE / "cache"
 VALIDATION_SITE = SIDE / "validation"
 
 
+PARENTS = ("data", "data/raw", "reports", "runs", "runs/side", "runs/[!s]*", "runs/[!s]*/*", "runs/[!s]*/*/*")
+"""Where the folders lie that steps write as a whole, as glob patterns."""
+
 SHARED = ("evaluator", "classifier")
 """Components that measure: every training of the models shares them."""
 
