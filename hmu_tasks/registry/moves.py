@@ -62,8 +62,9 @@ class Move:
 
 @dataclass(frozen=True)
 class MoveJournal:
-    """The journal as read: its valid moves in order, what is wrong with it, and the last entry's number and digest."""
+    """The journal as read: its run, valid moves in order, what is wrong with it, the last entry's number and digest."""
 
+    run: str
     moves: tuple[Move, ...]
     faults: tuple[str, ...]
     last: int
@@ -114,7 +115,7 @@ def read(
                 )
             moves.append(move)
         last, digest = number, sha256(texts[number])
-    return MoveJournal(tuple(moves), tuple(faults), last, digest)
+    return MoveJournal(journal, tuple(moves), tuple(faults), last, digest)
 
 
 def _valid(text: str, keys: "Sequence[SSlibKey]", number: int, registry: str, journal: str) -> Move:

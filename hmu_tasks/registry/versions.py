@@ -26,6 +26,7 @@ from hmu_tasks.registry.stored import (
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.tracking.store import clear_errors, new_client, probe, store_lock, tracking_uri
 
+_ALL_RUNS = 3  # MLflow's ViewType.ALL: deleted ones, too
 __all__ = [
     "BUNDLE_TAG",
     "GATE_TAG",
@@ -49,13 +50,33 @@ class Registry(StoredModel):
     """One registered model in one store, with the journal of its champions."""
 
     def journal(self) -> MoveJournal:
-        """The journal: its valid moves, oldest first, and what is wrong with it."""
-        run = self._journal()
-        entries = self._entries(run)
+        """The journal: its valid moves, oldest first, and what is wrong with it.
+
+        It is the run with the most signed moves of this model; the tag that names it is an index that anyone can set.
+        """
+        named = self._journal()
+        entries = self._other_entries(named)
+        try:
+            entries[named] = self._entries(named)
+        except HmuError:  # the tag may name what is no run
+            if not entries:
+                raise
+            entries[named] = {}
         # Nobody needs a key to see that nothing has been moved.
-        keys = trusted(self.root) if entries else []
-        found = moves.read(entries, keys, registry=self.name, journal=run)
-        return replace(found, faults=(*found.faults, *self._other_journals(run)))
+        keys = trusted(self.root) if any(entries.values()) else []
+        read = {
+            run: moves.read(found, keys, registry=self.name, journal=run) for run, found in entries.items()
+        }
+        best = max(read, key=lambda run: (len(read[run].moves), run == named))
+        others = [run for run, found in read.items() if run not in (best, named) and found.moves]
+        faults = [f"run {run} holds signed moves, too" for run in others]
+        if best != named:
+            faults.append(
+                f"run {best} holds the signed moves of {self.name}, but the tag {JOURNAL_TAG} names {named}: it was "
+                "changed by hand; set it back"
+            )
+            faults += read[named].faults
+        return replace(read[best], faults=(*read[best].faults, *faults))
 
     def moves(self) -> list[Move]:
         """Every valid move of the champion, oldest first."""
@@ -72,7 +93,7 @@ class Registry(StoredModel):
         from mlflow.exceptions import MlflowException
 
         signer = signing_key(self.root)
-        run = self._journal()
+        run = self.journal().run
         entries = self._entries(run)
         before = entries.get(moves.key_of(move.number - 1))
         move = replace(move, registry=self.name, journal=run, before="" if before is None else sha256(before))
@@ -151,22 +172,20 @@ class Registry(StoredModel):
         found: dict[str, str] = self._call("get_run", run).data.params
         return found
 
-    def _other_journals(self, run: str) -> list[str]:
-        """Further runs that hold signed moves of this model: the tag that names its journal was changed."""
+    def _other_entries(self, named: str) -> dict[str, dict[str, str]]:
+        """Entries of further runs that may be this model's journal: run -> its entries."""
         experiment = self._call("get_experiment_by_name", JOURNALS)
         if experiment is None:
-            return []
+            return {}
         found = self._call(
-            "search_runs", [experiment.experiment_id], f"tags.`hmu.model` = '{self.name}'", run_view_type=3
+            "search_runs",
+            [experiment.experiment_id],
+            f"tags.`hmu.model` = '{self.name}'",
+            run_view_type=_ALL_RUNS,
         )
-        others = [one for one in found if one.info.run_id != run and one.data.params]
-        keys = trusted(self.root) if others else []
-        return [
-            f"run {one.info.run_id} holds signed moves of {self.name}, but the tag {JOURNAL_TAG} names {run}: it was "
-            "changed by hand; set it back"
-            for one in others
-            if moves.read(one.data.params, keys, registry=self.name, journal=one.info.run_id).moves
-        ]
+        return {
+            one.info.run_id: one.data.params for one in found if one.info.run_id != named and one.data.params
+        }
 
 
 def _wanted(state: JournalState) -> dict[str, int | None]:

@@ -188,9 +188,9 @@ def test_a_plain_clients_move_is_void_and_told(registry: Registry) -> None:
         registry.append(move(2, 1, 2, nonce="late"))
 
 
-def test_a_repointed_journal_is_told(registry: Registry) -> None:
+def test_a_repointed_journal_is_told_and_changes_nothing(registry: Registry) -> None:
     """An empty run, and one with a copy of the first moves, in which the last ones never happened."""
-    for digest in "ab":
+    for digest in "abc":
         add(registry, digest)
     registry.append(move(1, None, 1))
     registry.append(move(2, 1, 2))
@@ -203,10 +203,17 @@ def test_a_repointed_journal_is_told(registry: Registry) -> None:
             registry.client.log_param(other, key, text)
         registry.client.set_registered_model_tag(NAME, "hmu.journal", other)
         found = registry.journal()
-        assert found.moves == ()
-        assert any(f"run {run} holds signed moves" in fault for fault in found.faults)
+        assert [one.end for one in found.moves] == [1, 2]
+        assert (
+            f"run {run} holds the signed moves of {NAME}, but the tag hmu.journal names {other}"
+            in found.faults[0]
+        )
         assert len(found.faults) == 1 + len(kept)
-        assert registry.misplaced(registry.state(found))
+        assert registry.misplaced(registry.state(found)) == []
+    registry.client.set_registered_model_tag(NAME, "hmu.journal", "no-run")
+    assert [one.end for one in registry.journal().moves] == [1, 2]
+    registry.append(move(3, 2, 3))  # goes where the others are
+    assert registry.follow() == JournalState(3, 2, 3)
 
 
 def test_an_interrupted_move_is_finished_and_a_moved_alias_is_not(registry: Registry) -> None:
