@@ -18,7 +18,7 @@ from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.files import replacing_folder
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.tracking.live import LiveCurves
-from hmu_tasks.training.loop.fit import History
+from hmu_tasks.training.loop.history import History
 from hmu_tasks.training.loop.job import Job, component_places
 
 # Import paths instead of functions: a step loads the networks of its own component only.

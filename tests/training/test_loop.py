@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime.errors import DataError, WeightsError
 from hmu_tasks.training.loop.fit import (
-    History,
     Schedule,
     Trained,
     epoch_batches,
@@ -23,6 +22,7 @@ from hmu_tasks.training.loop.fit import (
     learning_rate,
     step_seed,
 )
+from hmu_tasks.training.loop.history import History, Values
 
 CPU = torch.device("cpu")
 SCHEDULE = Schedule(steps=12, batch=4, rate=0.01, warmup=3, evaluate_every=4)
@@ -37,6 +37,11 @@ TOKENIZER = TokenizerConfig(
     positions_stop=3,
     dead_below=0.2,
 )
+
+
+def after(every: int) -> Callable[[int], bool]:
+    """Save after every so many steps."""
+    return lambda step: step % every == 0
 
 
 class StoppedError(Exception):
@@ -70,7 +75,7 @@ def run(
     """Train; `values` are the validation losses by evaluation, the run is killed after step `stop_at`."""
     clips = data()
 
-    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
         if seen is not None:
             seen.append(rows.tolist())
         if isinstance(model, RVQVAE):
@@ -78,7 +83,7 @@ def run(
         else:
             noise = torch.randn(clips[rows].shape, generator=generator)
             loss = (model(clips[rows] + noise) - clips[rows]).square().mean()
-        return loss, {"loss": loss.item(), "twice": 2 * loss.item()}
+        return loss, {"loss": loss, "twice": 2 * loss}
 
     steps = [start]
 
@@ -125,10 +130,10 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     expected = run(undisturbed, seen=rows)
     path = tmp_path / "scratch" / "checkpoint.pt"
     with pytest.raises(StoppedError):
-        run(killed, stop_at=stop_at, checkpoint=path, checkpoint_every=every)
+        run(killed, stop_at=stop_at, checkpoint=path, checkpoint_due=after(every))
     torch.rand(17)  # the state of the global generator does not matter
     later: list[list[int]] = []
-    found = run(resumed, checkpoint=path, checkpoint_every=every, seen=later)
+    found = run(resumed, checkpoint=path, checkpoint_due=after(every), seen=later)
     assert content(resumed) == content(undisturbed)
     assert found == expected
     assert later == rows[len(rows) - len(later) :]
@@ -176,7 +181,7 @@ def test_patience_stops_and_keeps_the_best_weights() -> None:
 def test_patience_survives_a_kill(tmp_path: Path, stop_at: int) -> None:
     undisturbed, resumed = dense(), dense()
     expected = run(undisturbed, schedule=PATIENT, values=FALLING)
-    knobs = {"schedule": PATIENT, "checkpoint": tmp_path / "c.pt", "checkpoint_every": 1}
+    knobs = {"schedule": PATIENT, "checkpoint": tmp_path / "c.pt", "checkpoint_due": after(1)}
     with pytest.raises(StoppedError):
         run(dense(), values=FALLING, stop_at=stop_at, **knobs)  # type: ignore[arg-type]
     assert run(resumed, values=FALLING, start=stop_at - 1, **knobs) == expected  # type: ignore[arg-type]
@@ -185,7 +190,7 @@ def test_patience_survives_a_kill(tmp_path: Path, stop_at: int) -> None:
 
 def test_a_run_that_had_ended_by_patience_stays_ended(tmp_path: Path) -> None:
     first, again = dense(), dense()
-    knobs = {"schedule": PATIENT, "checkpoint": tmp_path / "c.pt", "checkpoint_every": 1000}
+    knobs = {"schedule": PATIENT, "checkpoint": tmp_path / "c.pt", "checkpoint_due": after(1000)}
     expected = run(first, values=FALLING, **knobs)  # type: ignore[arg-type]
     assert (tmp_path / "c.pt").exists()
     assert run(again, values=FALLING, **knobs) == expected  # type: ignore[arg-type]
@@ -205,7 +210,7 @@ def test_a_finished_run_is_found_finished(tmp_path: Path, make: Callable[[], nn.
 @pytest.mark.parametrize("damage", ["empty", "text", "truncated", "flipped", "foreign", "list", "extra"])
 def test_a_checkpoint_that_cannot_be_continued_is_named(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "c.pt"
-    run(tokenizer(), checkpoint=path, checkpoint_every=12)
+    run(tokenizer(), checkpoint=path, checkpoint_due=after(12))
     whole = path.read_bytes()
     saved = torch.load(path, weights_only=True)
     match damage:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hmu_tasks.models.generators.code_network import ALL_ROWS
 from hmu_tasks.models.generators.sampling import (
     conditions,
     cosine_schedule,
@@ -18,7 +19,7 @@ from hmu_tasks.models.generators.sampling import (
     sample_codes,
 )
 from hmu_tasks.models.generators.text_to_motion import Sampling
-from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss
+from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss, weighted_loss
 from hmu_tasks.models.generators.transformer import BaseTransformer, TransformerConfig
 from hmu_tasks.models.networks.layers import (
     attend_mask,
@@ -111,13 +112,37 @@ class MaskTransformer(BaseTransformer):
 
         codes: [B, T, Q], anything beyond the length. text: [B, 1 + n, W]. lengths: [B] tokens, at least 1.
         """
+        hidden, ids, chosen = self._example(codes, text, lengths, generator)
+        return [Predicted(self.output_process(hidden[chosen]), ids[chosen], chosen.nonzero()[:, 0])]
+
+    def fixed_loss(
+        self,
+        codes: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        generator: torch.Generator,
+        part: slice = ALL_ROWS,
+    ) -> TokenLoss:
+        """Score all tokens and count the masked ones; see `CodeNetwork.fixed_loss`."""
+        hidden, ids, chosen = self._example(codes, text, lengths, generator, part)
+        return weighted_loss(self.output_process(hidden), ids, chosen.float())
+
+    def _example(
+        self,
+        codes: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        generator: torch.Generator,
+        part: slice = ALL_ROWS,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One training example of each row of `part`: hidden states [B, T, latent], codes and masked tokens [B, T]."""
         ids = codes[..., 0]
         corrupted, chosen = self.corrupt(ids, lengths, generator)
         if self.training and self.config.condition_drop > 0:
             text = drop_rows(text, self.config.condition_drop, generator)
         with seeded(generator, ids.device):
-            hidden = self.hidden(corrupted, text, inside_mask(lengths, ids.shape[1]))
-        return [Predicted(self.output_process(hidden[chosen]), ids[chosen], chosen.nonzero()[:, 0])]
+            hidden = self.hidden(corrupted[part], text[part], inside_mask(lengths[part], ids.shape[1]))
+        return hidden, ids[part], chosen[part]
 
     def guided(
         self,

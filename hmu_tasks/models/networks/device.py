@@ -1,15 +1,25 @@
 """Choice of the device and of the precision that networks run in."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
+from hmu_tasks.runtime.acceleration import deterministic
 from hmu_tasks.runtime.errors import ConfigError
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device for `auto`, `cpu` or `cuda`; raises ConfigError if CUDA is requested but absent."""
+    """Return the device for `auto`, `cpu` or `cuda`; raises ConfigError if CUDA is requested but absent.
+
+    On a CUDA device HMU_DETERMINISTIC=1 takes effect here.
+    """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("run.device is cuda, but torch sees no CUDA device; set it to auto or cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    found = torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if found.type == "cuda" and deterministic():
+        torch.use_deterministic_algorithms(True)
+    return found
 
 
 def mixed_precision(device: torch.device, *, one_shape: bool = False) -> torch.autocast:
@@ -19,3 +29,21 @@ def mixed_precision(device: torch.device, *, one_shape: bool = False) -> torch.a
     """
     native = device.type == "cuda" or (one_shape and torch.cpu._is_amx_tile_supported())
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)
+
+
+@contextmanager
+def tensor_cores(device: torch.device) -> Iterator[None]:
+    """Let products in single precision use TF32 (10 bits of mantissa) within a block, on CUDA only.
+
+    For training. Codes, embeddings and figures are computed outside of it, in full single precision.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    matmul, conv = torch.backends.cuda.matmul, torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    before = matmul.fp32_precision, conv.fp32_precision
+    matmul.fp32_precision = conv.fp32_precision = "tf32"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision, conv.fp32_precision = before
