@@ -4,6 +4,7 @@ Guo et al. 2024, "MoMask: Generative Masked Modeling of 3D Human Motions" (arXiv
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch.nn import functional
 
 from hmu_tasks.models.generators.code_network import ALL_ROWS
 from hmu_tasks.models.generators.sampling import (
+    Places,
     conditions,
     cosine_schedule,
     mixed,
@@ -28,6 +30,8 @@ from hmu_tasks.models.networks.layers import (
     seeded,
     uniform,
 )
+from hmu_tasks.models.networks.lengths import bucket
+from hmu_tasks.models.networks.recording import replayed
 from hmu_tasks.runtime.errors import ConfigError
 
 
@@ -217,24 +221,63 @@ class ResidualTransformer(CodeTransformer):
         other rows.
         """
         lengths = lengths.to(text.device)
-        inside = inside_mask(lengths, base_ids.shape[1])
-        total = self.config.quantizers if layers is None else layers
+        whole = text.device.type != "cpu" and noise is None
+        refine = partial(
+            self.refine,
+            total=self.config.quantizers if layers is None else layers,
+            cfg_scale=cfg_scale,
+            temperature=temperature,
+            top_k=top_k,
+            noise=noise,
+            padding_class=padding_class,
+            whole=whole,
+        )
+        longest = base_ids.shape[1]
+        if whole:  # a few widths only
+            base_ids = functional.pad(base_ids, (0, bucket(longest) - longest), value=-1)
         uniforms = row_uniforms(self.config.quantizers - 1, lengths, base_ids.shape[1], generator)
+        key = ("refine", layers, cfg_scale, temperature, top_k, padding_class, id(self.negative))
+        inputs = (base_ids, text, lengths, uniforms)
+        with evaluating(self):
+            if not whole:
+                return refine(*inputs)
+            return replayed(self, key, lambda *given: [refine(*given)], *inputs)[0][:, :longest]
+
+    def refine(
+        self,
+        base_ids: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        uniforms: Tensor,
+        *,
+        total: int,
+        cfg_scale: float,
+        temperature: float,
+        top_k: float,
+        noise: Tensor | None = None,
+        padding_class: bool = False,
+        whole: bool,
+    ) -> Tensor:
+        """Sample as `generate` does, from the random numbers [Q - 1, B, T].
+
+        whole: sample all positions and drop what lies beyond a length, so that the host never waits.
+        """
+        inside = inside_mask(lengths, base_ids.shape[1])
+        places = Places(inside, whole=whole)
         sampled = [torch.where(inside & (base_ids >= 0), base_ids, self.pad_id)]
         history: Tensor | float = 0.0
-        with evaluating(self):
-            for layer in range(1, total):
-                history = history + functional.embedding(sampled[-1], self.token_embed(layer - 1))
-                logits = self._guided(history, layer, text, inside, cfg_scale)[inside].float()
-                if not padding_class:
-                    logits[:, self.pad_id] = -torch.inf
-                codes = sample_codes(
-                    logits,
-                    top_k=top_k,
-                    temperature=temperature,
-                    uniforms=uniforms[layer - 1][inside],
-                    noise=None if noise is None else noise[layer - 1][inside],
-                )
-                sampled.append(torch.full_like(base_ids, self.pad_id).masked_scatter(inside, codes))
+        for layer in range(1, total):
+            history = history + functional.embedding(sampled[-1], self.token_embed(layer - 1))
+            logits = places.of(self._guided(history, layer, text, inside, cfg_scale)).float()
+            if not padding_class:
+                logits[:, self.pad_id] = -torch.inf
+            codes = sample_codes(
+                logits,
+                top_k=top_k,
+                temperature=temperature,
+                uniforms=places.of(uniforms[layer - 1]),
+                noise=None if noise is None else places.of(noise[layer - 1]),
+            )
+            sampled.append(places.put(torch.full_like(base_ids, self.pad_id), codes))
         codes = torch.stack(sampled, dim=-1)
         return torch.where(codes == self.pad_id, -1, codes)

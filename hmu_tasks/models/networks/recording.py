@@ -27,9 +27,12 @@ class Recording:
         """Record; `work` must have run once before on this device."""
         self.inputs = [tensor.clone() for tensor in inputs]
         self.graph = torch.cuda.CUDAGraph()
+        # Casts that autocast keeps from before would be freed while the graph goes on to read them.
+        torch.clear_autocast_cache()
         # Other threads, such as the one that writes checkpoints, may go on meanwhile.
         with torch.cuda.graph(self.graph, pool=pool, capture_error_mode="thread_local"):
             self.outputs = list(work(*self.inputs))
+        torch.clear_autocast_cache()
 
     def replay(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Run on other inputs of the same shapes; the results are overwritten by the next replay."""
@@ -40,9 +43,10 @@ class Recording:
 
 
 class _Known:
-    """Recordings that belong to one network."""
+    """Recordings that belong to one network, by what they were made for; None where plain runs go on."""
 
     def __init__(self) -> None:
+        self.seen: set[Hashable] = set()
         self.recordings: dict[Hashable, Recording | None] = {}
         self.pool: _POOL_HANDLE | None = None
 
@@ -53,10 +57,10 @@ _KNOWN: "weakref.WeakKeyDictionary[nn.Module, _Known]" = weakref.WeakKeyDictiona
 def replayed(
     owner: nn.Module, key: Hashable, work: Callable[..., Sequence[Tensor]], *inputs: Tensor
 ) -> list[Tensor]:
-    """Run `work` on `inputs`, recorded from the second time on where that is possible and asked for (HMU_GRAPHS).
+    """Run `work` on `inputs`, replayed where that is possible and asked for (HMU_GRAPHS).
 
-    owner: the network whose weights `work` reads. key: everything else that `work` depends on. The first replay is
-    compared with a plain run; where recording fails or a result differs, a note says so and plain runs go on.
+    owner: the network whose weights `work` reads. key: everything else that `work` depends on. The second run of a kind
+    is recorded, and the recording is compared with it: where that fails or differs, a note says so and runs stay plain.
     """
     device = inputs[0].device
     if device.type != "cuda" or not graphs():
@@ -65,23 +69,31 @@ def replayed(
     # A weight that was moved or replaced has another place, and a recording reads the old one.
     places = tuple(tensor.data_ptr() for tensor in (*owner.parameters(), *owner.buffers()))
     shapes = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
-    full = (key, shapes, places, torch.is_autocast_enabled("cuda"))
-    if full not in known.recordings:
-        known.recordings[full] = None
-        plain = list(work(*inputs))  # also loads kernels, which cannot be loaded while recording
-        torch.cuda.synchronize(device)
-        recording = _recorded(work, inputs, known)
-        if recording is not None and _same(recording.replay(inputs), plain):
-            known.recordings[full] = recording
-        elif recording is not None:
-            note(
-                "a recorded graph differs from the plain run; plain runs go on (HMU_GRAPHS=off says so at once)"
-            )
-        return plain
-    recording = known.recordings[full]
+    kind = (key, shapes, places, torch.is_autocast_enabled("cuda"))
+    recording = known.recordings.get(kind)
+    if recording is not None:
+        return [tensor.clone() for tensor in recording.replay(inputs)]
+    plain = list(work(*inputs))
+    if kind in known.seen and kind not in known.recordings:
+        known.recordings[kind] = _checked(_recorded(work, inputs, known), inputs, plain)
+    known.seen.add(kind)
+    return plain
+
+
+def _checked(
+    recording: Recording | None, inputs: Sequence[Tensor], plain: Sequence[Tensor]
+) -> Recording | None:
+    """Give a recording back if it does what the plain run did, but for the last digits of sums.
+
+    They may move a sample across a boundary, and what follows from it: nearly all codes are to be equal.
+    """
     if recording is None:
-        return list(work(*inputs))
-    return [tensor.clone() for tensor in recording.replay(inputs)]
+        return None
+    pairs = zip(recording.replay(inputs), plain, strict=True)
+    if all(float((one == other).float().mean()) > 0.99 for one, other in pairs):
+        return recording
+    note("a recorded graph gives other codes than the plain run; plain runs go on")
+    return None
 
 
 def _recorded(
@@ -96,9 +108,3 @@ def _recorded(
         return None
     known.pool = recording.graph.pool()
     return recording
-
-
-def _same(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
-    """Whether nearly all codes are equal; the last digits of a sum may move a sample across a boundary."""
-    pairs = zip(found, expected, strict=True)
-    return all(float((one == other).float().mean()) > 0.99 for one, other in pairs)

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from hmu_tasks.models.networks.layers import uniform
+from hmu_tasks.models.networks.lengths import bucket
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.training.loop.recorded import Inputs
-from hmu_tasks.training.loop.resident import Ragged, bucket, fits, pinned
+from hmu_tasks.training.loop.resident import Ragged, fits, pinned
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Codes [B, T, Q], zero beyond the length; a caption of each clip, [B, 1 + n, W]; lengths [B]."""
-BUCKET = 8  # tokens: motions of up to 49 tokens make at most seven widths
 CPU = torch.device("cpu")
 
 
@@ -91,7 +91,7 @@ class CodeSet:
 
     def _width(self, rows: np.ndarray, fixed: bool) -> int:
         longest = max(len(self.codes[i]) for i in rows)
-        return bucket(longest, unit=BUCKET, most=max(map(len, self.codes))) if fixed else longest
+        return bucket(longest, most=max(map(len, self.codes))) if fixed else longest
 
     @staticmethod
     def _chosen(which: Tensor, generator: torch.Generator, captions: Ragged) -> Tensor:

@@ -77,11 +77,6 @@ def fits(arrays: Sequence[np.ndarray | Tensor], device: torch.device, *, what: s
     return False
 
 
-def bucket(longest: int, *, unit: int, most: int) -> int:
-    """Round a length up to a multiple of `unit`, at most to `most`: batches then have few shapes."""
-    return min(-(-longest // unit) * unit, most)
-
-
 def pinned(tensor: Tensor, device: torch.device) -> Tensor:
     """Send a tensor of the host to a device without waiting for it."""
     if device.type != "cuda":

@@ -12,13 +12,14 @@ from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
+from hmu_tasks.models.networks.lengths import bucket
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.training.loop import resident
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 from hmu_tasks.training.loop.code_batches import CodeSet
 from hmu_tasks.training.loop.recorded import FixedLoss, Inputs, agree
-from hmu_tasks.training.loop.resident import Ragged, bucket
+from hmu_tasks.training.loop.resident import Ragged
 from hmu_tasks.training.loop.transformers import fixed_code_loss
 from hmu_tasks.training.tokenizer import resident_windows, windows
 
@@ -87,7 +88,7 @@ def test_batches_gathered_in_place_are_those_of_the_host() -> None:
         codes, text, lengths = known.batch(rows, generator(seed), CPU)
         inputs = known.inputs(rows)
         wide_codes, wide_text, same_lengths = known.gathered(inputs, generator(seed))
-        assert wide_codes.shape[1] == inputs.key == bucket(int(lengths.max()), unit=8, most=20)
+        assert wide_codes.shape[1] == inputs.key == bucket(int(lengths.max()), most=20)
         assert torch.equal(same_lengths, lengths)
         assert torch.equal(wide_codes[:, : codes.shape[1]], codes)
         assert not wide_codes[:, codes.shape[1] :].any()
@@ -200,7 +201,7 @@ def test_both_halves_of_a_fixed_loss_make_one_loss() -> None:
 
 
 def test_shapes_are_few() -> None:
-    assert {bucket(n, unit=8, most=49) for n in range(1, 50)} == {8, 16, 24, 32, 40, 48, 49}
+    assert {bucket(n, most=49) for n in range(1, 50)} == {8, 16, 24, 32, 40, 48, 49}
 
 
 def test_what_does_not_fit_is_told(
