@@ -59,7 +59,7 @@ class TextToMotion(ABC):
     ) -> Tensor:
         """Sample the codes of all layers: text [B, 1 + n, W] -> [B, longest, Q] int64, -1 beyond a length.
 
-        lengths: [B] tokens, on the CPU; None makes a model predict them, or raise ValueError if it cannot. streams: a
+        lengths: [B] tokens; None makes a model predict them, or raise ValueError if it cannot. streams: a
         generator of the CPU per network; what is sampled for a row should depend on that row alone
         (`sampling.row_uniforms`).
         """
@@ -189,7 +189,7 @@ class TextToMotion(ABC):
         done = 0
 
         def sample(rows: Sequence[int]) -> np.ndarray:
-            lengths = None if tokens is None else torch.from_numpy(tokens[rows])
+            lengths = None if tokens is None else torch.from_numpy(tokens[rows]).to(text.device)
             chosen = self._as_read(text[rows])
             with mixed_precision(text.device):
                 full = self.sample(chosen, lengths, sampling=sampling, streams=streams)

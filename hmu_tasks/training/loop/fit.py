@@ -218,7 +218,7 @@ class _Steps:
     def _compute(self, inputs: Inputs) -> None:
         assert isinstance(self.loss_of, FixedLoss)
         compute = self.loss_of.compute
-        own = torch.cuda.default_generators[self.device.index or 0]
+        own = torch.cuda.default_generators[torch.cuda.current_device()]
         self.advance(lambda: compute(inputs, own))
 
 
