@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime.errors import DataError, WeightsError
+from hmu_tasks.training.loop import checkpoint
 from hmu_tasks.training.loop.fit import (
     Schedule,
     Trained,
@@ -22,7 +24,7 @@ from hmu_tasks.training.loop.fit import (
     learning_rate,
     step_seed,
 )
-from hmu_tasks.training.loop.history import History, Values
+from hmu_tasks.training.loop.history import Averages, History, Values
 
 CPU = torch.device("cpu")
 SCHEDULE = Schedule(steps=12, batch=4, rate=0.01, warmup=3, evaluate_every=4)
@@ -230,6 +232,42 @@ def test_a_checkpoint_that_cannot_be_continued_is_named(tmp_path: Path, damage: 
             torch.save({**saved, "extra": {}}, path)
     with pytest.raises(WeightsError, match=r"c\.pt is damaged.*delete it"):
         run(tokenizer(), checkpoint=path)
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_training(tmp_path: Path) -> None:
+    """Although a thread writes it."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        run(dense(), checkpoint=tmp_path / "file" / "c.pt", checkpoint_due=after(4))
+
+
+def test_a_checkpoint_holds_the_step_that_it_was_taken_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much later it is written."""
+    held: list[dict[str, Any]] = []
+    monkeypatch.setattr(checkpoint, "_write", lambda _, content: held.append(content))
+    run(tokenizer(), checkpoint=tmp_path / "c.pt", checkpoint_due=after(4))
+    assert [one["state"]["step"] for one in held] == [4, 8, 12]
+    for one in held:
+        killed = tokenizer()
+        with pytest.raises(StoppedError):
+            run(killed, stop_at=one["state"]["step"])
+        saved = {**one["model"], **one["extra"]}
+        assert {name: tensor.numpy().tobytes() for name, tensor in saved.items()} == content(killed)
+
+
+def test_values_are_averaged_as_tensors_and_as_numbers() -> None:
+    sums = Averages(CPU)
+    for value in (0.1, 0.2, 0.4):
+        sums.add({"tensor": torch.tensor(value), "number": value})
+        sums.count += 1
+    exact = [float(torch.tensor(value)) for value in (0.1, 0.2, 0.4)]
+    assert sums.sums() == {"tensor": sum(exact), "number": 0.1 + 0.2 + 0.4}
+    again = Averages(CPU)
+    again.load(sums.sums(), sums.count)
+    assert again.drain() == sums.drain() == {"tensor": sum(exact) / 3, "number": (0.1 + 0.2 + 0.4) / 3}
+    assert sums.drain() == {"tensor": 0.0, "number": 0.0}
 
 
 def test_no_clip_at_all_is_an_error_and_no_endless_loop() -> None:

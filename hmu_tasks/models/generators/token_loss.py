@@ -35,9 +35,9 @@ def weighted_loss(logits: Tensor, target: Tensor, weights: Tensor) -> TokenLoss:
         logits.float().flatten(0, 1), target.clamp(max=logits.shape[-1] - 1).flatten(), reduction="none"
     ).view(target.shape)
     counted = weights > 0
-    right = ((logits.argmax(-1) == target) & counted).sum()
+    right = ((logits.argmax(-1) == target) & counted).sum().float()
     loss = (losses * weights).sum() / mean_over_processes(weights.sum())
-    return TokenLoss(loss, (right / counted.sum()).detach())
+    return TokenLoss(loss, mean_over_processes(right) / mean_over_processes(counted.sum().float()))
 
 
 def mean_over_processes(value: Tensor) -> Tensor:

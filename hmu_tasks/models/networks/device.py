@@ -10,16 +10,10 @@ from hmu_tasks.runtime.errors import ConfigError
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device for `auto`, `cpu` or `cuda`; raises ConfigError if CUDA is requested but absent.
-
-    On a CUDA device HMU_DETERMINISTIC=1 takes effect here.
-    """
+    """Return the device for `auto`, `cpu` or `cuda`; raises ConfigError if CUDA is requested but absent."""
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("run.device is cuda, but torch sees no CUDA device; set it to auto or cpu")
-    found = torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-    if found.type == "cuda" and deterministic():
-        torch.use_deterministic_algorithms(True)
-    return found
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def mixed_precision(device: torch.device, *, one_shape: bool = False) -> torch.autocast:
@@ -47,3 +41,20 @@ def tensor_cores(device: torch.device) -> Iterator[None]:
         yield
     finally:
         matmul.fp32_precision, conv.fp32_precision = before
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Use deterministic algorithms alone within a block, on CUDA and where HMU_DETERMINISTIC asks for it.
+
+    For training, whose gradients are summed in no fixed order else; torch refuses some operations of sampling then.
+    """
+    if device.type != "cuda" or not deterministic():
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

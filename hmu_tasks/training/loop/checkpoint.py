@@ -31,8 +31,9 @@ class Stateful(Protocol):
 class Checkpoint:
     """The file of one training; None writes nothing. Used as a context, which ends when the last one is written."""
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
+    def __init__(self, path: Path | None, *, writes: bool = True) -> None:
+        """writes: False for a process that only reads it, beside the one that writes."""
+        self.path, self.writes = path, writes
         self._writer: ThreadPoolExecutor | None = None
         self._last: Future[None] | None = None
 
@@ -56,7 +57,7 @@ class Checkpoint:
 
         Waits for the one before. Raises what that one's writing raised, such as OSError on a full disk.
         """
-        if self.path is None:
+        if self.path is None or not self.writes:
             return
         self.finish()
         extra = model.training_state() if isinstance(model, Stateful) else {}

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.models.networks.device import mixed_precision, tensor_cores
+from hmu_tasks.models.networks.device import mixed_precision, repeatable, tensor_cores
 from hmu_tasks.runtime.acceleration import graphs
-from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.intervals import Every
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.adamw import AdamW
 from hmu_tasks.training.loop.checkpoint import Checkpoint
 from hmu_tasks.training.loop.history import Averages, Curves, History, Values
+from hmu_tasks.training.loop.processes import first, processes, shared_compute
 from hmu_tasks.training.loop.recorded import FixedLoss, Inputs, StepRecorder
 
 Loss = Callable[[np.ndarray, torch.Generator], tuple[Tensor, Values]]
@@ -128,6 +129,7 @@ def fit(
     mixed: compute in bfloat16 where the device does so natively; not for losses that subtract large numbers.
     one_shape: all batches have the same shape, so that CPUs may compute in bfloat16 too.
     Models with `training_state()` / `load_training_state()` (EMA codebooks) are continued with it.
+    Under torchrun several processes train together (`processes`), with a `FixedLoss` only; else ConfigError is raised.
     Raises WeightsError when the checkpoint cannot be read, DataError without training clips.
     """
     optimiser = AdamW(
@@ -149,9 +151,21 @@ def fit(
         optimiser.step()
         averages.add(values)
 
-    steps = _Steps(loss_of, advance, lambda: _changing(model, optimiser, averages), seed=seed, device=device)
+    steps = _Steps(
+        model,
+        loss_of,
+        advance,
+        lambda: _changing(model, optimiser, averages),
+        seed=seed,
+        device=device,
+    )
     # If the checkpoint was written when patience ran out, training is finished.
-    with Checkpoint(checkpoint) as saved, torch.random.fork_rng(), tensor_cores(device):
+    with (
+        Checkpoint(checkpoint, writes=first()) as saved,
+        torch.random.fork_rng(),
+        tensor_cores(device),
+        repeatable(device),
+    ):
         saved.restore(model, optimiser, state, history, averages)
         batches = epoch_batches(lengths, schedule.batch, seed)
         for _ in range(state["step"]):
@@ -184,6 +198,7 @@ class _Steps:
 
     def __init__(
         self,
+        model: nn.Module,
         loss_of: Loss,
         advance: Callable[[Callable[[], tuple[Tensor, Values]]], None],
         state: Callable[[], list[Tensor]],
@@ -193,7 +208,10 @@ class _Steps:
     ) -> None:
         self.loss_of, self.advance, self.seed, self.device = loss_of, advance, seed, device
         self.step = 0
-        self.recorder = StepRecorder(self._compute, state, self._reseed)
+        if processes() > 1 and not isinstance(loss_of, FixedLoss):
+            raise ConfigError("this component trains in one process; start its training without torchrun")
+        self.compute = shared_compute(model, loss_of) if isinstance(loss_of, FixedLoss) else None
+        self.recorder = StepRecorder(self._compute, state, self._reseed, clear=model.zero_grad)
         # The first step of a training sets up what later ones find: moments of the optimiser, codebooks.
         self.plain = True
 
@@ -202,11 +220,13 @@ class _Steps:
         self.step = step
         self._reseed()
         host = torch.Generator(device="cpu").manual_seed(step_seed(self.seed + 1, step))
-        if not isinstance(self.loss_of, FixedLoss) or self.device.type != "cuda":
+        if not isinstance(self.loss_of, FixedLoss):
             self.advance(lambda: self.loss_of(rows, host))
             return
         inputs = self.loss_of.prepare(rows, host)
-        if self.plain or not graphs():
+        if self.device.type != "cuda":
+            self._compute(inputs, host)
+        elif self.plain or processes() > 1 or not graphs():
             self._compute(inputs)
             self.plain = False
         else:
@@ -215,11 +235,12 @@ class _Steps:
     def _reseed(self) -> None:
         torch.manual_seed(step_seed(self.seed, self.step))
 
-    def _compute(self, inputs: Inputs) -> None:
-        assert isinstance(self.loss_of, FixedLoss)
-        compute = self.loss_of.compute
-        own = torch.cuda.default_generators[torch.cuda.current_device()]
-        self.advance(lambda: compute(inputs, own))
+    def _compute(self, inputs: Inputs, host: torch.Generator | None = None) -> None:
+        """Take a step with the device's own generator, or the host's on a CPU."""
+        compute = self.compute
+        assert compute is not None
+        stream = torch.cuda.default_generators[torch.cuda.current_device()] if host is None else host
+        self.advance(lambda: compute(inputs, stream))
 
 
 def _changing(model: nn.Module, optimiser: AdamW, averages: Averages) -> list[Tensor]:

@@ -41,7 +41,8 @@ class StepRecorder:
     """CUDA graphs of whole training steps, one for each key and shape of the inputs.
 
     advance: runs one step on inputs, from the loss to the new weights. state: the tensors that a step changes.
-    seed: gives the device's generator the seed of the step.
+    seed: gives the device's generator the seed of the step. clear: drops the gradients, so that those of a graph get
+    places of its own.
     """
 
     def __init__(
@@ -49,8 +50,9 @@ class StepRecorder:
         advance: Callable[[Inputs], None],
         state: Callable[[], list[Tensor]],
         seed: Callable[[], None],
+        clear: Callable[[], None] = lambda: None,
     ) -> None:
-        self.advance, self.state, self.seed = advance, state, seed
+        self.advance, self.state, self.seed, self.clear = advance, state, seed, clear
         self.recordings: dict[Hashable, Recording] = {}
         self.pool: _POOL_HANDLE | None = None
         self.broken = False
@@ -79,6 +81,7 @@ class StepRecorder:
         self.advance(inputs)
         plain = [tensor.clone() for tensor in self.state()]
         self._restore(before)
+        self.clear()
         self.seed()
         recording = self._recorded(inputs)
         if recording is None:

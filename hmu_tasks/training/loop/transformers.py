@@ -7,19 +7,21 @@ import torch
 from torch import Tensor
 
 from hmu_tasks.models.generators.code_network import CodeNetwork
+from hmu_tasks.models.generators.token_loss import mean_over_processes
 from hmu_tasks.training.loop.code_batches import CodeSet
 from hmu_tasks.training.loop.fit import FitOptions, Loss, Trained, fit
 from hmu_tasks.training.loop.history import Values
+from hmu_tasks.training.loop.processes import processes, share
 from hmu_tasks.training.loop.recorded import FixedLoss, Inputs
 
 
 def code_loss(network: CodeNetwork, train: CodeSet, device: torch.device) -> Loss:
     """Return the network's own training loss on batches of clips.
 
-    On a CUDA device, and if the network can (`CodeNetwork.fixed_loss`), batches have few shapes and are gathered there;
-    where the clips do not fit into its memory, they come from the host.
+    On a CUDA device or in several processes, and if the network can (`CodeNetwork.fixed_loss`), batches have few shapes
+    and are gathered on the device; where the clips do not fit into its memory, they come from the host.
     """
-    if device.type == "cuda" and type(network).fixed_loss is not CodeNetwork.fixed_loss:
+    if (device.type == "cuda" or processes() > 1) and type(network).fixed_loss is not CodeNetwork.fixed_loss:
         return fixed_code_loss(network, train, device)
 
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
@@ -40,9 +42,9 @@ def fixed_code_loss(network: CodeNetwork, train: CodeSet, device: torch.device) 
 
     def compute(inputs: Inputs, generator: torch.Generator) -> tuple[Tensor, Values]:
         codes, text, lengths = train.gathered(inputs, generator) if resident else inputs.tensors
-        result = network.fixed_loss(codes, text, lengths, generator)
+        result = network.fixed_loss(codes, text, lengths, generator, share(len(lengths)))
         assert result is not None
-        return result.loss, {"loss": result.loss, "accuracy": result.accuracy}
+        return result.loss, {"loss": mean_over_processes(result.loss), "accuracy": result.accuracy}
 
     return FixedLoss(prepare, compute)
 
