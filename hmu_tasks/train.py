@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hmu_tasks.config.params import Params, flat
 from hmu_tasks.models import MODELS, model_named
@@ -18,8 +19,9 @@ from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.files import replacing_folder
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.tracking.live import LiveCurves
-from hmu_tasks.training.loop.fit import History
+from hmu_tasks.training.loop.history import History
 from hmu_tasks.training.loop.job import Job, component_places
+from hmu_tasks.training.loop.processes import first, joined
 
 # Import paths instead of functions: a step loads the networks of its own component only.
 TRAINERS: dict[str, str] = {
@@ -61,6 +63,27 @@ def run(params: Params, component: str, variant: str | None, progress: Progress 
     target = paths.component(component, variant)
     scratch = paths.SCRATCH / f"{target.name}-{_key(params, component, variant)}"
     imported = _importer(params, component, variant)
+    with joined(pick_device(params.run.device)):
+        if not first():  # its results are those of the first process
+            with TemporaryDirectory() as unused:
+                place = Path(unused)
+                number = 0 if component in paths.SHARED else paths.training()
+                job = Job(params, variant, place, scratch / "checkpoint.pt", None, training=number)
+                (imported or trainer(component))(job)
+            return target
+        return _written(params, component, variant, progress, target, scratch, imported)
+
+
+def _written(
+    params: Params,
+    component: str,
+    variant: str | None,
+    progress: Progress | None,
+    target: Path,
+    scratch: Path,
+    imported: Callable[[Job], History] | None,
+) -> Path:
+    """Train into the component's folder, with live curves, and remove what a continued training would need."""
     section = component.partition("-")[0] if imported is None else "pretrained"
     knobs = flat(params.train.model_dump(mode="json")[section])
     shown = LiveCurves(

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.data.motion.layout import layout_of
 from hmu_tasks.evaluation.evaluators import Evaluators
 from hmu_tasks.evaluation.prompts import Prompts
@@ -96,7 +95,7 @@ def computed(source: object, *, whole: bool) -> Mapping[str, np.ndarray]:
 def score(clips: Sequence[np.ndarray], evaluators: Evaluators, protocol: Protocol) -> Scores:
     """Measure motions of raw features [F_i, D] one by one, and embed them."""
     motions = Motions(
-        joints=[to_joints(clip) for clip in clips],
+        joints=evaluators.joints(clips),
         fps=protocol.fps,
         feet=layout_of(clips[0].shape[1]).skeleton.toes,
         jerk=protocol.jerk,

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from hmu_tasks.methods.shared.inputs import Inputs
     from hmu_tasks.methods.shared.tuning import Objective
     from hmu_tasks.models.generators.code_network import CodeNetwork
-    from hmu_tasks.training.loop.transformers import CodeSet
+    from hmu_tasks.training.loop.code_batches import CodeSet
+    from hmu_tasks.training.loop.history import Values
 
 
 class Finetune(TunedKnobs):
@@ -43,9 +44,9 @@ def objective(
 
     def loss_of(
         network: "CodeNetwork", rows: "np.ndarray", generator: "torch.Generator"
-    ) -> "tuple[Tensor, dict[str, float]]":
+    ) -> "tuple[Tensor, Values]":
         loss = network.training_loss(*retain.batch(rows, generator, device), generator).loss
-        return loss, {"retain": loss.item()}
+        return loss, {"retain": loss}
 
     return Objective(loss_of, retain.tokens)
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from hmu_tasks.methods.shared.inputs import Inputs
     from hmu_tasks.methods.shared.tuning import Objective
     from hmu_tasks.models.generators.code_network import CodeNetwork
-    from hmu_tasks.training.loop.transformers import CodeSet
+    from hmu_tasks.training.loop.code_batches import CodeSet
+    from hmu_tasks.training.loop.history import Values
 
 Loss = Literal["npo", "ascent"]
 
@@ -94,7 +95,7 @@ def objective(
 
     def loss_of(
         network: "CodeNetwork", rows: "np.ndarray", generator: "torch.Generator"
-    ) -> "tuple[Tensor, dict[str, float]]":
+    ) -> "tuple[Tensor, Values]":
         kept = torch.randint(len(retain.codes), (len(rows),), generator=generator).numpy()
         retained = network.training_loss(*retain.batch(kept, generator, device), generator).loss
         batch = forget.batch(rows, generator, device)
@@ -107,7 +108,7 @@ def objective(
             with torch.no_grad():
                 known = log_likelihood(reference, batch, again)
             forgotten = preference(policy, known, beta=beta)
-        values = {"forget": forgotten.item(), "retain": retained.item()}
+        values = {"forget": forgotten, "retain": retained}
         return forgotten + retain_weight * retained, values
 
     return Objective(loss_of, forget.tokens)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hmu_tasks.methods.shared.edit import Edit
     from hmu_tasks.methods.shared.inputs import Inputs
     from hmu_tasks.models.generators.code_network import CodeNetwork
-    from hmu_tasks.training.loop.transformers import CodeSet
+    from hmu_tasks.training.loop.code_batches import CodeSet
 
 BATCH = 64
 

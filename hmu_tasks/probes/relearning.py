@@ -20,7 +20,8 @@ from hmu_tasks.models.text.embeddings import embed_texts
 from hmu_tasks.probes.attacked import exchanged
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.training.loop.batches import ClipSet
-from hmu_tasks.training.loop.transformers import CodeSet
+from hmu_tasks.training.loop.code_batches import CodeSet
+from hmu_tasks.training.loop.history import Values
 
 RATE = 5e-4
 BATCH = 16
@@ -54,9 +55,7 @@ def relearn(
     rows = embed_texts(bundle.text, [text for row in captions for text in row])
     known = CodeSet(bundle.model.tokenizer.encode([clips.features[i] for i in chosen]), captions, rows)
 
-    def loss_of(
-        network: CodeNetwork, rows: np.ndarray, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(network: CodeNetwork, rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
         return network.training_loss(*known.batch(rows, generator, device), generator).loss, {}
 
     def learnt(name: str) -> dict[int, CodeNetwork]:

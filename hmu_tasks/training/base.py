@@ -2,7 +2,7 @@
 
 from hmu_tasks.models import model_named
 from hmu_tasks.training.loop.code_networks import train_network
-from hmu_tasks.training.loop.fit import History
+from hmu_tasks.training.loop.history import History
 from hmu_tasks.training.loop.job import Job
 
 

@@ -26,7 +26,8 @@ from hmu_tasks.runtime.files import write_json
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.labelled import Generator, decoded, generator_of, some
 from hmu_tasks.training.loop.coded import tokenizer_with_codes
-from hmu_tasks.training.loop.fit import Curves, FitOptions, History, Trained, fit
+from hmu_tasks.training.loop.fit import FitOptions, Trained, fit
+from hmu_tasks.training.loop.history import Curves, History, Values
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
 
@@ -58,7 +59,7 @@ def train_classifier(
     device = options["device"]
     lengths = np.array([len(group[0]) for group in data.versions])
 
-    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
         features = torch.zeros(len(rows), int(lengths[rows].max()), len(mean))
         target = torch.zeros(features.shape[:2])
         chosen = torch.rand(len(rows), generator=generator).tolist()
@@ -68,7 +69,7 @@ def train_classifier(
             target[b, : len(clip)] = torch.from_numpy(data.violent[i][: len(clip)].astype(np.float32))
         features += 0.1 * torch.randn(features.shape, generator=generator)
         loss = network.loss(features.to(device), target.to(device), torch.from_numpy(lengths[rows]))
-        return loss, {"loss": loss.item()}
+        return loss, {"loss": loss}
 
     return fit(network, loss_of, lengths, **options)
 

@@ -13,7 +13,8 @@ from hmu_tasks.models.evaluators.words import UNKNOWN, HashedWords, embed_tokens
 from hmu_tasks.models.networks.components import save_network, save_statistics
 from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
-from hmu_tasks.training.loop.fit import FitOptions, History, Trained, fit
+from hmu_tasks.training.loop.fit import FitOptions, Trained, fit
+from hmu_tasks.training.loop.history import History, Values
 from hmu_tasks.training.loop.job import Job, split_of, statistics
 
 MAX_WORDS = 40  # of a caption; the published evaluator reads 20, but clips here hold up to three actions
@@ -72,9 +73,9 @@ def train_evaluator(
         tokens = drop_words(captions, generator) if training else [c.tokens for c in captions]
         return contrastive_loss(tower.embed(tokens), evaluator.embed_motion(features.to(device), lengths))
 
-    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
         loss = pair_loss(train, rows, generator, training=True)
-        return loss, {"loss": loss.item()}
+        return loss, {"loss": loss}
 
     def validate() -> float:
         generator = torch.Generator().manual_seed(options["seed"])

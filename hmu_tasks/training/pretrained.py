@@ -19,7 +19,7 @@ from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import WeightsError
 from hmu_tasks.runtime.files import read_object, write_json
-from hmu_tasks.training.loop.fit import History
+from hmu_tasks.training.loop.history import History
 from hmu_tasks.training.loop.job import Job
 
 if TYPE_CHECKING:

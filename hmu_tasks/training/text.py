@@ -16,7 +16,8 @@ from hmu_tasks.models.text.encoders import SmallTextConfig, SmallTextEncoder
 from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import ClipSet
 from hmu_tasks.training.loop.coded import tokenizer_with_codes
-from hmu_tasks.training.loop.fit import FitOptions, History, Trained, fit
+from hmu_tasks.training.loop.fit import FitOptions, Trained, fit
+from hmu_tasks.training.loop.history import History, Values
 from hmu_tasks.training.loop.job import Job, split_of
 
 
@@ -58,9 +59,9 @@ def train_text(
         texts = [caption.text for caption in clips.sample_captions(rows, generator)]
         return contrastive_loss(pair.project(pair.text(texts)), pair.motion(padded, lengths))
 
-    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
         loss = loss_on(train, train_latents, rows, generator)
-        return loss, {"loss": loss.item()}
+        return loss, {"loss": loss}
 
     def validate() -> float:
         generator = torch.Generator().manual_seed(options["seed"])

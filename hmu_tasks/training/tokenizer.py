@@ -9,11 +9,15 @@ from torch import Tensor
 
 from hmu_tasks.data.clips import packed
 from hmu_tasks.models.networks.components import save_network, save_statistics
+from hmu_tasks.models.networks.layers import uniform
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import ClipSet
-from hmu_tasks.training.loop.fit import FitOptions, History, Trained, fit
+from hmu_tasks.training.loop.fit import FitOptions, Loss, Trained, fit
+from hmu_tasks.training.loop.history import History, Values
 from hmu_tasks.training.loop.job import Job, split_of, statistics
+from hmu_tasks.training.loop.recorded import FixedLoss, Inputs
+from hmu_tasks.training.loop.resident import Ragged, fits, pinned
 
 
 def windows(
@@ -31,6 +35,60 @@ def windows(
     return (torch.from_numpy(cut) - mean) / std
 
 
+def resident_windows(
+    clips: Ragged, which: Tensor, window: int, generator: torch.Generator, mean: Tensor, std: Tensor
+) -> Tensor:
+    """Cut the windows of `windows` where the clips are kept, by the step's generator there: [B, window, D].
+
+    which: [B] numbers of the clips. All tensors are on one device.
+    """
+    places = uniform((len(which),), generator, which.device).double()
+    starts = (places * ((clips.lengths[which] - window).clamp(min=0) + 1)).long()
+    return (clips.take(which, window, starts, hold=True).float() - mean) / std
+
+
+def window_loss(
+    network: RVQVAE, train: ClipSet, window: int, mean: Tensor, std: Tensor, device: torch.device
+) -> Loss:
+    """Return the training loss on random windows.
+
+    On a CUDA device the windows are cut there, or on the host where the clips do not fit into its memory.
+    """
+
+    def scored(cut: Tensor, generator: torch.Generator, active: int | None = None) -> tuple[Tensor, Values]:
+        found = network.training_loss(cut, generator=generator, active=active)
+        return found.loss, {
+            "loss": found.loss,
+            "reconstruction": found.reconstruction,
+            "commitment": found.commitment,
+            "perplexity": found.perplexity,
+        }
+
+    if device.type == "cpu":
+        return lambda rows, generator: scored(
+            windows(train, rows, window, generator, mean, std).to(device), generator
+        )
+    clips = Ragged(train.features, device) if fits(train.features, device, what="clips") else None
+    own_mean, own_std = mean.to(device), std.to(device)
+
+    def prepare(rows: np.ndarray, generator: torch.Generator) -> Inputs:
+        # The first step sets up all codebooks, so that later ones need not look whether there are any.
+        all_layers = network.config.quantizers
+        active = network.sample_active(generator) if network.quantizer.started else all_layers
+        if clips is None:
+            return Inputs((pinned(windows(train, rows, window, generator, mean, std), device),), active)
+        return Inputs((pinned(torch.from_numpy(rows), device),), active)
+
+    def compute(inputs: Inputs, generator: torch.Generator) -> tuple[Tensor, Values]:
+        (given,), active = inputs.tensors, inputs.key
+        assert isinstance(active, int)
+        if clips is not None:
+            given = resident_windows(clips, given, window, generator, own_mean, own_std)
+        return scored(given, generator, active)
+
+    return FixedLoss(prepare, compute)
+
+
 def train_tokenizer(
     network: RVQVAE,
     train: ClipSet,
@@ -44,16 +102,6 @@ def train_tokenizer(
     """Train the tokenizer (Guo et al. 2024, section 3.1) on windows of `window` frames."""
     device = options["device"]
 
-    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        cut = windows(train, rows, window, generator, mean, std).to(device)
-        result = network.training_loss(cut, generator=generator)
-        return result.loss, {
-            "loss": result.loss.item(),
-            "reconstruction": float(result.reconstruction),
-            "commitment": float(result.commitment),
-            "perplexity": float(result.perplexity),
-        }
-
     def validate() -> float:
         generator = torch.Generator().manual_seed(options["seed"])
         cut = windows(val, np.arange(len(val.ids)), window, generator, mean, std).to(device)
@@ -62,7 +110,7 @@ def train_tokenizer(
 
     return fit(
         network,
-        loss_of,
+        window_loss(network, train, window, mean, std, device),
         np.zeros(len(train.ids)),
         validate=validate,
         one_shape=True,

@@ -8,7 +8,7 @@ import torch
 
 from hmu_tasks.methods import finetune, npo
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
-from hmu_tasks.training.loop.transformers import CodeSet
+from hmu_tasks.training.loop.code_batches import CodeSet
 
 CPU = torch.device("cpu")
 ROWS = np.arange(4)

@@ -9,7 +9,7 @@ from hmu_tasks.methods import refusal
 from hmu_tasks.models import MODELS, model_named
 from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import ConfigError
-from hmu_tasks.training.loop.transformers import CodeSet
+from hmu_tasks.training.loop.code_batches import CodeSet
 
 CODES, QUANTIZERS, WIDTH = 12, 4, 16
 SIZES = {

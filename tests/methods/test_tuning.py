@@ -11,6 +11,8 @@ from hmu_tasks.methods.shared.tuning import Objective, tune
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.runtime.errors import WeightsError
+from hmu_tasks.training.loop import fit
+from hmu_tasks.training.loop.history import Values
 
 CPU = torch.device("cpu")
 State = dict[int, dict[str, Tensor]]
@@ -31,9 +33,7 @@ def objective(*, die_at: int | None = None) -> Objective:
     """Loss on codes resampled at each step; the process may die at one of them."""
     taken = 0
 
-    def loss_of(
-        student: CodeNetwork, rows: np.ndarray, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(student: CodeNetwork, rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
         nonlocal taken
         taken += 1
         if taken == die_at:
@@ -41,7 +41,7 @@ def objective(*, die_at: int | None = None) -> Objective:
         codes = torch.from_numpy(rows)[:, None].remainder(8).repeat(1, 5)[..., None]
         lengths = torch.full((len(rows),), 5)
         loss = student.training_loss(codes, torch.ones(len(rows), 4), lengths, generator).loss
-        return loss, {"loss": loss.item()}
+        return loss, {"loss": loss}
 
     return Objective(loss_of, np.full(12, 5))
 
@@ -80,14 +80,17 @@ def test_one_run_gives_every_strength(tmp_path: Path) -> None:
     assert not equal(both[2], network().state_dict())
 
 
-# A checkpoint is written every 50 steps: the first kill is before it, the second after it and the weights of step 55.
-@pytest.mark.parametrize("die_at", [30, 58])
-def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path, die_at: int) -> None:
-    steps = (20, 55, 60)
+# The first kill is before any checkpoint, the second after one and the weights of step 11.
+@pytest.mark.parametrize(("die_at", "seconds"), [(6, 1000.0), (13, 0.0)])
+def test_a_killed_training_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, die_at: int, seconds: float
+) -> None:
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", seconds)
+    steps = (4, 11, 15)
     undisturbed = run(tmp_path / "a", steps=steps)
     with pytest.raises(Killed):
         run(tmp_path / "b", steps=steps, die_at=die_at)
-    assert (tmp_path / "b" / "checkpoint.pt").exists() == (die_at > 50)
+    assert (tmp_path / "b" / "checkpoint.pt").exists() == (die_at > 10)
     again = run(tmp_path / "b", steps=steps)
     assert all(equal(again[count], undisturbed[count]) for count in steps)
     assert all(equal(run(tmp_path / "b", steps=steps)[count], undisturbed[count]) for count in steps)

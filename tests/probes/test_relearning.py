@@ -14,7 +14,7 @@ from hmu_tasks.probes.attacked import exchanged
 from hmu_tasks.probes.relearning import relearn
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.training.loop.batches import ClipSet
-from hmu_tasks.training.loop.transformers import CodeSet
+from hmu_tasks.training.loop.code_batches import CodeSet
 
 CPU = torch.device("cpu")
 KNOBS = {"rate": 1e-2, "batch": 4, "device": CPU}

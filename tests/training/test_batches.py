@@ -9,7 +9,7 @@ from hmu_tasks.data.clips import packed
 from hmu_tasks.runtime import paths
 from hmu_tasks.training.evaluator import drop_words
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet, clip_set
-from hmu_tasks.training.loop.transformers import CodeSet
+from hmu_tasks.training.loop.code_batches import CodeSet
 from hmu_tasks.training.tokenizer import windows
 
 CPU = torch.device("cpu")

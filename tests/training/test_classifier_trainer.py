@@ -18,6 +18,7 @@ from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 from hmu_tasks.runtime import paths
 from hmu_tasks.training import classifier, labelled
+from hmu_tasks.training.loop import fit
 from hmu_tasks.training.loop.coded import tokenizer_with_codes
 from hmu_tasks.training.loop.job import Job, split_of
 
@@ -109,18 +110,21 @@ class KilledError(Exception):
 
 
 @pytest.mark.slow
-def test_a_killed_training_of_the_second_one_goes_on_with_it(world: Path) -> None:
-    knobs = tiny_params({"train": {"classifier": {"recurrent": {"steps": 203, "batch": 2}}}})
+def test_a_killed_training_of_the_second_one_goes_on_with_it(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
+    knobs = tiny_params({"train": {"classifier": {"recurrent": {"steps": 7, "batch": 2}}}})
     whole = weights.digest(train.run(knobs, "classifier", None))
     first = knobs.train.classifier.convolution.steps
 
     def kill(done: int, total: int) -> None:
-        assert total == first + 203
-        if done == first + 202:
+        assert total == first + 7
+        if done == first + 6:
             raise KilledError
 
     with pytest.raises(KilledError):
         train.run(knobs, "classifier", None, kill)
     seen: list[int] = []
     assert weights.digest(train.run(knobs, "classifier", None, lambda done, _: seen.append(done))) == whole
-    assert seen == [first + done for done in (201, 202, 203)]
+    assert seen == [first + done for done in (6, 7)]

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime.errors import DataError, WeightsError
+from hmu_tasks.training.loop import checkpoint
 from hmu_tasks.training.loop.fit import (
-    History,
     Schedule,
     Trained,
     epoch_batches,
@@ -23,6 +24,7 @@ from hmu_tasks.training.loop.fit import (
     learning_rate,
     step_seed,
 )
+from hmu_tasks.training.loop.history import Averages, History, Values
 
 CPU = torch.device("cpu")
 SCHEDULE = Schedule(steps=12, batch=4, rate=0.01, warmup=3, evaluate_every=4)
@@ -37,6 +39,11 @@ TOKENIZER = TokenizerConfig(
     positions_stop=3,
     dead_below=0.2,
 )
+
+
+def after(every: int) -> Callable[[int], bool]:
+    """Save after every so many steps."""
+    return lambda step: step % every == 0
 
 
 class StoppedError(Exception):
@@ -70,7 +77,7 @@ def run(
     """Train; `values` are the validation losses by evaluation, the run is killed after step `stop_at`."""
     clips = data()
 
-    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
         if seen is not None:
             seen.append(rows.tolist())
         if isinstance(model, RVQVAE):
@@ -78,7 +85,7 @@ def run(
         else:
             noise = torch.randn(clips[rows].shape, generator=generator)
             loss = (model(clips[rows] + noise) - clips[rows]).square().mean()
-        return loss, {"loss": loss.item(), "twice": 2 * loss.item()}
+        return loss, {"loss": loss, "twice": 2 * loss}
 
     steps = [start]
 
@@ -125,10 +132,10 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     expected = run(undisturbed, seen=rows)
     path = tmp_path / "scratch" / "checkpoint.pt"
     with pytest.raises(StoppedError):
-        run(killed, stop_at=stop_at, checkpoint=path, checkpoint_every=every)
+        run(killed, stop_at=stop_at, checkpoint=path, checkpoint_due=after(every))
     torch.rand(17)  # the state of the global generator does not matter
     later: list[list[int]] = []
-    found = run(resumed, checkpoint=path, checkpoint_every=every, seen=later)
+    found = run(resumed, checkpoint=path, checkpoint_due=after(every), seen=later)
     assert content(resumed) == content(undisturbed)
     assert found == expected
     assert later == rows[len(rows) - len(later) :]
@@ -176,7 +183,7 @@ def test_patience_stops_and_keeps_the_best_weights() -> None:
 def test_patience_survives_a_kill(tmp_path: Path, stop_at: int) -> None:
     undisturbed, resumed = dense(), dense()
     expected = run(undisturbed, schedule=PATIENT, values=FALLING)
-    knobs = {"schedule": PATIENT, "checkpoint": tmp_path / "c.pt", "checkpoint_every": 1}
+    knobs = {"schedule": PATIENT, "checkpoint": tmp_path / "c.pt", "checkpoint_due": after(1)}
     with pytest.raises(StoppedError):
         run(dense(), values=FALLING, stop_at=stop_at, **knobs)  # type: ignore[arg-type]
     assert run(resumed, values=FALLING, start=stop_at - 1, **knobs) == expected  # type: ignore[arg-type]
@@ -185,7 +192,7 @@ def test_patience_survives_a_kill(tmp_path: Path, stop_at: int) -> None:
 
 def test_a_run_that_had_ended_by_patience_stays_ended(tmp_path: Path) -> None:
     first, again = dense(), dense()
-    knobs = {"schedule": PATIENT, "checkpoint": tmp_path / "c.pt", "checkpoint_every": 1000}
+    knobs = {"schedule": PATIENT, "checkpoint": tmp_path / "c.pt", "checkpoint_due": after(1000)}
     expected = run(first, values=FALLING, **knobs)  # type: ignore[arg-type]
     assert (tmp_path / "c.pt").exists()
     assert run(again, values=FALLING, **knobs) == expected  # type: ignore[arg-type]
@@ -205,7 +212,7 @@ def test_a_finished_run_is_found_finished(tmp_path: Path, make: Callable[[], nn.
 @pytest.mark.parametrize("damage", ["empty", "text", "truncated", "flipped", "foreign", "list", "extra"])
 def test_a_checkpoint_that_cannot_be_continued_is_named(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "c.pt"
-    run(tokenizer(), checkpoint=path, checkpoint_every=12)
+    run(tokenizer(), checkpoint=path, checkpoint_due=after(12))
     whole = path.read_bytes()
     saved = torch.load(path, weights_only=True)
     match damage:
@@ -225,6 +232,42 @@ def test_a_checkpoint_that_cannot_be_continued_is_named(tmp_path: Path, damage: 
             torch.save({**saved, "extra": {}}, path)
     with pytest.raises(WeightsError, match=r"c\.pt is damaged.*delete it"):
         run(tokenizer(), checkpoint=path)
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_training(tmp_path: Path) -> None:
+    """Although a thread writes it."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        run(dense(), checkpoint=tmp_path / "file" / "c.pt", checkpoint_due=after(4))
+
+
+def test_a_checkpoint_holds_the_step_that_it_was_taken_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much later it is written."""
+    held: list[dict[str, Any]] = []
+    monkeypatch.setattr(checkpoint, "_write", lambda _, content: held.append(content))
+    run(tokenizer(), checkpoint=tmp_path / "c.pt", checkpoint_due=after(4))
+    assert [one["state"]["step"] for one in held] == [4, 8, 12]
+    for one in held:
+        killed = tokenizer()
+        with pytest.raises(StoppedError):
+            run(killed, stop_at=one["state"]["step"])
+        saved = {**one["model"], **one["extra"]}
+        assert {name: tensor.numpy().tobytes() for name, tensor in saved.items()} == content(killed)
+
+
+def test_values_are_averaged_as_tensors_and_as_numbers() -> None:
+    sums = Averages(CPU)
+    for value in (0.1, 0.2, 0.4):
+        sums.add({"tensor": torch.tensor(value), "number": value})
+        sums.count += 1
+    exact = [float(torch.tensor(value)) for value in (0.1, 0.2, 0.4)]
+    assert sums.sums() == {"tensor": sum(exact), "number": 0.1 + 0.2 + 0.4}
+    again = Averages(CPU)
+    again.load(sums.sums(), sums.count)
+    assert again.drain() == sums.drain() == {"tensor": sum(exact) / 3, "number": (0.1 + 0.2 + 0.4) / 3}
+    assert sums.drain() == {"tensor": 0.0, "number": 0.0}
 
 
 def test_no_clip_at_all_is_an_error_and_no_endless_loop() -> None:

@@ -20,7 +20,7 @@ from hmu_tasks.models.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import expecting, read_object
 from hmu_tasks.training.loop.batches import clip_set
-from hmu_tasks.training.loop.transformers import CodeSet
+from hmu_tasks.training.loop.code_batches import CodeSet
 
 CPU = torch.device("cpu")
 

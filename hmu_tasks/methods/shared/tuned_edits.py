@@ -12,7 +12,7 @@ from hmu_tasks.methods.shared.knobs import TunedKnobs
 from hmu_tasks.methods.shared.tuning import Objective, tune
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.runtime.progress import Progress
-from hmu_tasks.training.loop.transformers import CodeSet
+from hmu_tasks.training.loop.code_batches import CodeSet
 
 MakeObjective = Callable[[CodeNetwork, CodeSet, CodeSet, torch.device], Objective]
 

@@ -17,6 +17,7 @@ from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.networks import weights
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.fit import Schedule, fit
+from hmu_tasks.training.loop.history import Values
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Objective:
     named values). lengths: [N] tokens of those clips.
     """
 
-    loss_of: Callable[[CodeNetwork, np.ndarray, torch.Generator], tuple[Tensor, dict[str, float]]]
+    loss_of: Callable[[CodeNetwork, np.ndarray, torch.Generator], tuple[Tensor, Values]]
     lengths: np.ndarray
 
 
@@ -66,7 +67,6 @@ def tune(
         seed=seed,
         device=device,
         checkpoint=scratch / "checkpoint.pt",
-        checkpoint_every=50,
         progress=keep,
     )
     return {done: weights.load_state(scratch / f"after-{done}") for done in sorted(wanted)}

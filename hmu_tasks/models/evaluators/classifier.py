@@ -22,6 +22,7 @@ from hmu_tasks.models.networks.components import (
 )
 from hmu_tasks.models.networks.layers import seeded
 from hmu_tasks.models.networks.lengths import UNIT, equal_length_batches
+from hmu_tasks.models.networks.memory import Batches
 from hmu_tasks.models.networks.recurrent import read_both_ways
 from hmu_tasks.runtime.errors import DataError
 
@@ -145,12 +146,18 @@ class Violence:
     std: Tensor
     threshold: float
 
-    def scores(self, clips: Sequence[np.ndarray], *, batch: int = 128) -> np.ndarray:
-        """Score N raw feature clips [F_i, D] in batches of equal length -> [N]."""
+    def scores(self, clips: Sequence[np.ndarray], *, batch: int | None = None) -> np.ndarray:
+        """Score N raw feature clips [F_i, D] in batches of equal length -> [N]; None chooses one by the device."""
         found = np.empty(len(clips))
-        for rows in equal_length_batches([len(c) for c in clips], batch):
+
+        def scored(rows: Sequence[int]) -> np.ndarray:
             stacked = torch.from_numpy(np.stack([clips[i] for i in rows])).to(self.mean.device)
-            found[rows] = self.network.scores((stacked - self.mean) / self.std)
+            return self.network.scores((stacked - self.mean) / self.std)
+
+        batches = Batches(batch or (128 if self.mean.device.type == "cpu" else 1024), what="motions")
+        for equal in equal_length_batches([len(c) for c in clips], batches.size):
+            for rows, scores in batches.over(equal, scored):
+                found[rows] = scores
         return found
 
     def flagged(self, clips: Sequence[np.ndarray]) -> np.ndarray:

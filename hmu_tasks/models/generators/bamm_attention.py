@@ -43,12 +43,25 @@ class CachedReader:
     change, and every other row attends to known and earlier ones.
     """
 
-    def __init__(self, encoder: Encoder, known: Tensor, readable: Tensor, sequence: Tensor) -> None:
-        """sequence: [B, P + T, width] at the start, with the text and the known tokens in place."""
+    def __init__(
+        self,
+        encoder: Encoder,
+        known: Tensor,
+        readable: Tensor,
+        sequence: Tensor,
+        *,
+        grows: bool | None = None,
+    ) -> None:
+        """sequence: [B, P + T, width] at the start, with the text and the known tokens in place.
+
+        grows: nothing is known; else each row has its place from the start; None looks.
+        """
         self.encoder = encoder
-        self.grows = not bool(known.any())  # else, each row has its place from the start
+        self.grows = grows = not bool(known.any()) if grows is None else grows
         order = reading_order(known, readable)
-        self.order = None if self.grows and bool(readable.all()) else order
+        # Looking would make the host wait for any other device.
+        everywhere = grows and readable.device.type == "cpu" and bool(readable.all())
+        self.order = None if everywhere else order
         self.past: list[tuple[Tensor, Tensor]] = []
         self.text = readable.shape[1]
         x = sequence[:, : self.text] if self.grows else sequence

@@ -11,9 +11,10 @@ from torch.nn import functional
 
 from hmu_tasks.models.generators.bamm_attention import reading_order
 from hmu_tasks.models.generators.bamm_decoding import generate
+from hmu_tasks.models.generators.code_network import ALL_ROWS
 from hmu_tasks.models.generators.sampling import conditions, mixed
 from hmu_tasks.models.generators.text_to_motion import Sampling
-from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss
+from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss, weighted_loss
 from hmu_tasks.models.generators.transformer import BaseTransformer, TransformerConfig
 from hmu_tasks.models.networks.layers import (
     drop_rows,
@@ -115,13 +116,36 @@ class BammTransformer(BaseTransformer):
 
         codes: [B, T, Q], anything beyond the length. text: [B, 1 + n, W]. lengths: [B] tokens, at least 1.
         """
+        hidden, target, wanted = self._example(codes, text, lengths, generator)
+        return [Predicted(self.output_process(hidden[wanted]), target[wanted], wanted.nonzero()[:, 0])]
+
+    def fixed_loss(
+        self,
+        codes: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        generator: torch.Generator,
+        part: slice = ALL_ROWS,
+    ) -> TokenLoss:
+        """Score all places and count those up to the end, every row weighing the same; see `CodeNetwork.fixed_loss`."""
+        hidden, target, wanted = self._example(codes, text, lengths, generator, part)
+        return weighted_loss(self.output_process(hidden), target, wanted / (lengths[part, None] + 1.0))
+
+    def _example(
+        self,
+        codes: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        generator: torch.Generator,
+        part: slice = ALL_ROWS,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One training example of each row of `part`: hidden states [B, T + 1, latent], targets, places that count."""
         read, target, known = self.corrupt(codes[..., 0], lengths, generator)
         if self.training and self.config.condition_drop > 0:
             text = drop_rows(text, self.config.condition_drop, generator)
         with seeded(generator, codes.device):
-            hidden = self.hidden(read, text, known)[:, :-1]
-        wanted = inside_mask(lengths + 1, target.shape[1])
-        return [Predicted(self.output_process(hidden[wanted]), target[wanted], wanted.nonzero()[:, 0])]
+            hidden = self.hidden(read[part], text[part], known[part])[:, :-1]
+        return hidden, target[part], inside_mask(lengths[part] + 1, target.shape[1])
 
     def guided(
         self,

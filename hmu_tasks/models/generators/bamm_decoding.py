@@ -4,6 +4,7 @@ Pinyoanuntapong et al. 2024, "BAMM: Bidirectional Autoregressive Motion Model" (
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +14,8 @@ from torch.nn import functional
 from hmu_tasks.models.generators.bamm_attention import CachedReader, FullReader
 from hmu_tasks.models.generators.sampling import conditions, mask_counts, mixed, row_uniforms, sample_codes
 from hmu_tasks.models.networks.layers import evaluating, inside_mask
+from hmu_tasks.models.networks.lengths import bucket
+from hmu_tasks.models.networks.recording import replayed
 
 if TYPE_CHECKING:
     from hmu_tasks.models.generators.bamm_base import BammTransformer
@@ -25,7 +28,7 @@ class _Pass:
     """Settings of one decoding pass.
 
     end: whether the end of the motion may be sampled (never as the first token). keep: leave the known tokens
-    in place while the others are sampled.
+    in place while the others are sampled. grows: nothing is known.
     """
 
     cfg_scale: float
@@ -36,6 +39,7 @@ class _Pass:
     end: bool
     keep: bool
     cached: bool
+    grows: bool
 
 
 @torch.no_grad()
@@ -69,48 +73,93 @@ def generate(
     the batch and its own length (`most` where lengths are not given), never on the lengths of the others.
     """
     if lengths is not None:
-        lengths = lengths.to(text.device)
         most = int(lengths.max())
         if int(lengths.min()) < 1:
             raise ValueError(f"every length ({lengths.tolist()}) must be at least 1")
-    limits = torch.full((len(text),), most, device=text.device) if lengths is None else lengths
-    uniforms = row_uniforms(2, limits, most, generator)
-    ids = torch.full((len(text), most + 1), network.pad_id, device=text.device)
+    whole = text.device.type != "cpu" and noise is None
+    tokens = bucket(most) if whole and lengths is not None else most
+    limits = torch.full((len(text),), most) if lengths is None else lengths
+    limits = limits.to(text.device, non_blocking=True)
+    decode = partial(
+        _cascade,
+        network,
+        predicts=lengths is None,
+        tokens=tokens,
+        cfg_scales=(cfg_scale, second_cfg_scale),
+        temperature=temperature,
+        top_k=top_k,
+        noise=noise,
+        cached=cached,
+        published=published,
+    )
+    key = ("cascade", lengths is None, tokens, cfg_scale, second_cfg_scale, temperature, top_k)
+    inputs = (text, limits, row_uniforms(2, limits, tokens, generator))
+    with evaluating(network):
+        if whole:
+            more = (cached, published, id(network.negative))
+            ids = replayed(network, (*key, *more), lambda *given: [decode(*given)], *inputs)[0]
+            return ids[:, :most]
+        ids = decode(*inputs)
+    return ids[:, : int((ids >= 0).sum(dim=1).max())]
+
+
+def _cascade(
+    network: "BammTransformer",
+    text: Tensor,
+    limits: Tensor,
+    uniforms: Tensor,
+    *,
+    predicts: bool,
+    tokens: int,
+    cfg_scales: tuple[float, float],
+    temperature: float,
+    top_k: float,
+    noise: Tensor | None,
+    cached: bool,
+    published: bool,
+) -> Tensor:
+    """Both passes of `generate`, without waiting for the device: [B, tokens], -1 beyond a length.
+
+    limits: [B] lengths, or with `predicts` the most tokens. uniforms: [2, B, tokens].
+    """
+    ids = torch.full((len(text), tokens + 1), network.pad_id, device=text.device)
     first = _Pass(
-        cfg_scale=cfg_scale,
+        cfg_scale=cfg_scales[0],
         top_k=top_k,
         temperature=temperature,
         uniforms=uniforms[0],
         noise=None if noise is None else noise[0],
-        end=lengths is None,
+        end=predicts,
         keep=True,
         cached=cached,
+        grows=True,
     )
     second = replace(
         first,
-        cfg_scale=second_cfg_scale,
+        cfg_scale=cfg_scales[1],
         uniforms=uniforms[1],
         noise=None if noise is None else noise[1],
         end=False,
         keep=not published,
         # Keys and values may only be cached while the tokens that all rows attend to do not change.
         cached=cached and not published,
+        grows=False,
     )
-    with evaluating(network):
-        ids, certainty = _draw(network, ids, text, torch.zeros_like(ids, dtype=torch.bool), first)
-        if lengths is None:
-            ends = functional.pad(ids[:, :most] == network.end_id, (0, 1), value=True)
-            lengths = ends.int().argmax(dim=1)
-        inside = inside_mask(lengths, most + 1)
-        ids = torch.where(inside, ids, network.pad_id).scatter(1, lengths[:, None], network.end_id)
-        if published:
-            certainty = torch.zeros_like(certainty)
-        ranks = certainty.masked_fill(~inside, torch.inf).argsort(dim=1, stable=True).argsort(dim=1)
-        freed = mask_counts(lengths, torch.full((), 0.5, device=text.device))
-        known = ((ranks >= freed[:, None]) & inside).scatter(1, lengths[:, None], True)
-        again, _ = _draw(network, ids, text, known, second)
-    ids = torch.where(inside, torch.where(known, ids, again), -1)
-    return ids[:, : int(lengths.max())]
+    nothing = torch.zeros_like(ids, dtype=torch.bool)
+    ids, certainty = _draw(network, ids, text, nothing, first)
+    lengths = limits
+    if predicts:
+        ends = functional.pad(ids[:, :tokens] == network.end_id, (0, 1), value=True)
+        lengths = ends.int().argmax(dim=1)
+    inside = inside_mask(lengths, tokens + 1)
+    ids = torch.where(inside, ids, network.pad_id).scatter(1, lengths[:, None], network.end_id)
+    if published:
+        certainty = torch.zeros_like(certainty)
+    ranks = certainty.masked_fill(~inside, torch.inf).argsort(dim=1, stable=True).argsort(dim=1)
+    freed = mask_counts(lengths, torch.full((), 0.5, device=text.device))
+    known = ((ranks >= freed[:, None]) & inside).scatter(1, lengths[:, None], True)
+    again, _ = _draw(network, ids, text, known, second)
+    return torch.where(inside, torch.where(known, ids, again), -1)[:, :tokens]
 
 
 def _draw(
@@ -123,7 +172,9 @@ def _draw(
     sequence, readable = network.sequence(ids.repeat(times, 1), torch.cat(texts))
     encoder, read = network.seqTransEncoder, known.repeat(times, 1)
     reader = (
-        CachedReader(encoder, read, readable, sequence) if how.cached else FullReader(encoder, read, readable)
+        CachedReader(encoder, read, readable, sequence, grows=how.grows)
+        if how.cached
+        else FullReader(encoder, read, readable)
     )
     before = readable.shape[1] - 1  # rows before that of the sentence vector, which scores token 0
     for place in range(ids.shape[1] - 1):

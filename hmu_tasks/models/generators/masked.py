@@ -4,12 +4,15 @@ Guo et al. 2024, "MoMask: Generative Masked Modeling of 3D Human Motions" (arXiv
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hmu_tasks.models.generators.code_network import ALL_ROWS
 from hmu_tasks.models.generators.sampling import (
+    Places,
     conditions,
     cosine_schedule,
     mask_counts,
@@ -18,7 +21,7 @@ from hmu_tasks.models.generators.sampling import (
     sample_codes,
 )
 from hmu_tasks.models.generators.text_to_motion import Sampling
-from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss
+from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss, weighted_loss
 from hmu_tasks.models.generators.transformer import BaseTransformer, TransformerConfig
 from hmu_tasks.models.networks.layers import (
     attend_mask,
@@ -29,6 +32,8 @@ from hmu_tasks.models.networks.layers import (
     seeded,
     uniform,
 )
+from hmu_tasks.models.networks.lengths import bucket
+from hmu_tasks.models.networks.recording import replayed
 
 
 @dataclass(frozen=True)
@@ -66,19 +71,19 @@ class MaskTransformer(BaseTransformer):
         Returns [B, T, K]; rows beyond the length are undefined.
         """
         inside = inside_mask(lengths, ids.shape[1])
-        return self._guided(torch.where(inside, ids, self.pad_id), text, inside, inside | True, cfg_scale)
+        return self._guided(torch.where(inside, ids, self.pad_id), text, inside, None, cfg_scale)
 
     def _guided(
-        self, ids: Tensor, text: Tensor, inside: Tensor, wanted: Tensor, cfg_scale: float | None
+        self, ids: Tensor, text: Tensor, inside: Tensor, wanted: Tensor | None, cfg_scale: float | None
     ) -> Tensor:
-        """Guided logits at the `wanted` positions in one forward pass: [N, K], or [B, T, K] when all are."""
+        """Guided logits at the `wanted` positions in one forward pass: [N, K], or [B, T, K] when all are (None)."""
         texts = conditions(text, cfg_scale, self.negative)
         hidden = self.hidden(ids.repeat(len(texts), 1), torch.cat(texts), inside.repeat(len(texts), 1))
         logits = [self._head(part, wanted) for part in hidden.chunk(len(texts))]
         return mixed(logits, cfg_scale, self.negative)
 
-    def _head(self, hidden: Tensor, wanted: Tensor) -> Tensor:
-        out: Tensor = self.output_process(hidden if bool(wanted.all()) else hidden[wanted])
+    def _head(self, hidden: Tensor, wanted: Tensor | None) -> Tensor:
+        out: Tensor = self.output_process(hidden if wanted is None or bool(wanted.all()) else hidden[wanted])
         return out
 
     def corrupt(self, ids: Tensor, lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -111,13 +116,37 @@ class MaskTransformer(BaseTransformer):
 
         codes: [B, T, Q], anything beyond the length. text: [B, 1 + n, W]. lengths: [B] tokens, at least 1.
         """
+        hidden, ids, chosen = self._example(codes, text, lengths, generator)
+        return [Predicted(self.output_process(hidden[chosen]), ids[chosen], chosen.nonzero()[:, 0])]
+
+    def fixed_loss(
+        self,
+        codes: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        generator: torch.Generator,
+        part: slice = ALL_ROWS,
+    ) -> TokenLoss:
+        """Score all tokens and count the masked ones; see `CodeNetwork.fixed_loss`."""
+        hidden, ids, chosen = self._example(codes, text, lengths, generator, part)
+        return weighted_loss(self.output_process(hidden), ids, chosen.float())
+
+    def _example(
+        self,
+        codes: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        generator: torch.Generator,
+        part: slice = ALL_ROWS,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One training example of each row of `part`: hidden states [B, T, latent], codes and masked tokens [B, T]."""
         ids = codes[..., 0]
         corrupted, chosen = self.corrupt(ids, lengths, generator)
         if self.training and self.config.condition_drop > 0:
             text = drop_rows(text, self.config.condition_drop, generator)
         with seeded(generator, ids.device):
-            hidden = self.hidden(corrupted, text, inside_mask(lengths, ids.shape[1]))
-        return [Predicted(self.output_process(hidden[chosen]), ids[chosen], chosen.nonzero()[:, 0])]
+            hidden = self.hidden(corrupted[part], text[part], inside_mask(lengths[part], ids.shape[1]))
+        return hidden, ids[part], chosen[part]
 
     def guided(
         self,
@@ -178,32 +207,67 @@ class MaskTransformer(BaseTransformer):
         `generator`. Returns [B, max length] int64, -1 at padding. A row's codes depend on the generator, its
         place in the batch and its own length, never on the lengths of the others.
         """
-        lengths = lengths.to(text.device)
         if steps < 1 or int(lengths.min()) < 1:
             raise ValueError(f"steps ({steps}) and every length ({lengths.tolist()}) must be at least 1")
-        tokens = int(lengths.max())
+        whole, longest = text.device.type != "cpu" and noise is None, int(lengths.max())
+        tokens = bucket(longest) if whole else longest
+        lengths = lengths.to(text.device, non_blocking=True)
+        decode = partial(
+            self.decode,
+            tokens=tokens,
+            steps=steps,
+            cfg_scale=cfg_scale,
+            temperature=temperature,
+            top_k=top_k,
+            noise=noise,
+            whole=whole,
+        )
+        key = ("decode", tokens, steps, cfg_scale, temperature, top_k, id(self.negative))
+        inputs = (text, lengths, row_uniforms(steps, lengths, tokens, generator))
+        with evaluating(self):
+            if not whole:
+                return decode(*inputs)
+            return replayed(self, key, lambda *given: [decode(*given)], *inputs)[0][:, :longest]
+
+    def decode(
+        self,
+        text: Tensor,
+        lengths: Tensor,
+        uniforms: Tensor,
+        *,
+        tokens: int,
+        steps: int,
+        cfg_scale: float,
+        temperature: float,
+        top_k: float,
+        noise: Tensor | None = None,
+        whole: bool,
+    ) -> Tensor:
+        """Decode as `generate` does, from the random numbers [steps, B, tokens].
+
+        whole: score and sample all positions in every step, although only the masked ones are kept; the shapes then
+        follow from those of the arguments, and the host never waits. Otherwise the masked ones alone.
+        """
         inside = inside_mask(lengths, tokens)
-        uniforms = row_uniforms(steps, lengths, tokens, generator)
         ids = torch.where(inside, self.mask_id, self.pad_id)
         scores = torch.where(inside, 0.0, torch.inf)
-        with evaluating(self):
-            for step, ratio in enumerate(cosine_schedule(torch.linspace(0, 1, steps, device=text.device))):
-                # The least confident tokens of the last round are masked again; a stable sort breaks ties by
-                # position.
-                ranks = scores.argsort(dim=1, stable=True).argsort(dim=1)
-                masked = ranks < mask_counts(lengths, ratio)[:, None]
-                ids = torch.where(masked, self.mask_id, ids)
-                logits = self._guided(ids, text, inside, masked, cfg_scale)
-                logits = logits.reshape(-1, self.config.codes).float()
-                sampled = sample_codes(
-                    logits,
-                    top_k=top_k,
-                    temperature=temperature,
-                    uniforms=uniforms[step][masked],
-                    noise=None if noise is None else noise[step, :, :tokens][masked],
-                )
-                ids[masked] = sampled
-                certainty = logits.gather(1, sampled[:, None])[:, 0] - logits.logsumexp(1)
-                # Tokens kept so far are never masked again.
-                scores = torch.full_like(scores, torch.inf).masked_scatter(masked, certainty.exp())
+        for step, ratio in enumerate(cosine_schedule(torch.linspace(0, 1, steps, device=text.device))):
+            # The least confident tokens of the last round are masked again; a stable sort breaks ties by position.
+            ranks = scores.argsort(dim=1, stable=True).argsort(dim=1)
+            masked = ranks < mask_counts(lengths, ratio)[:, None]
+            places = Places(masked, whole=whole)
+            ids = torch.where(masked, self.mask_id, ids)
+            logits = self._guided(ids, text, inside, None if whole else masked, cfg_scale)
+            logits = logits.reshape(-1, self.config.codes).float()
+            sampled = sample_codes(
+                logits,
+                top_k=top_k,
+                temperature=temperature,
+                uniforms=places.of(uniforms[step]),
+                noise=None if noise is None else places.of(noise[step, :, :tokens]),
+            )
+            ids = places.put(ids, sampled)
+            certainty = logits.gather(1, sampled[:, None])[:, 0] - logits.logsumexp(1)
+            # Tokens kept so far are never masked again.
+            scores = places.put(torch.full_like(scores, torch.inf), certainty.exp())
         return torch.where(inside, ids, -1)

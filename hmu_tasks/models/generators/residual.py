@@ -4,19 +4,22 @@ Guo et al. 2024, "MoMask: Generative Masked Modeling of 3D Human Motions" (arXiv
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hmu_tasks.models.generators.code_network import ALL_ROWS
 from hmu_tasks.models.generators.sampling import (
+    Places,
     conditions,
     cosine_schedule,
     mixed,
     row_uniforms,
     sample_codes,
 )
-from hmu_tasks.models.generators.token_loss import Predicted
+from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss, weighted_loss
 from hmu_tasks.models.generators.transformer import CodeTransformer, TransformerConfig
 from hmu_tasks.models.networks.layers import (
     attend_mask,
@@ -27,6 +30,8 @@ from hmu_tasks.models.networks.layers import (
     seeded,
     uniform,
 )
+from hmu_tasks.models.networks.lengths import bucket
+from hmu_tasks.models.networks.recording import replayed
 from hmu_tasks.runtime.errors import ConfigError
 
 
@@ -84,10 +89,13 @@ class ResidualTransformer(CodeTransformer):
         out: Tensor = self.seqTransEncoder(x, attend_mask(readable, inside))[:, readable.shape[1] :]
         return out
 
-    def history(self, codes: Tensor, layers: Tensor) -> Tensor:
-        """Sum the embeddings of all layers before `layers` [B]; codes: [B, T, >= max layer] -> [B, T, C]."""
+    def history(self, codes: Tensor, layers: Tensor, *, deepest: int | None = None) -> Tensor:
+        """Sum the embeddings of all layers before `layers` [B]; codes: [B, T, >= max layer] -> [B, T, C].
+
+        deepest: the highest of `layers`, or more; None looks.
+        """
         total = torch.zeros(*codes.shape[:2], self.config.code_width, device=codes.device)
-        for q in range(int(layers.max())):
+        for q in range(int(layers.max()) if deepest is None else deepest):
             earlier = functional.embedding(codes[..., q], self.token_embed(q))
             total = total + earlier * (layers > q)[:, None, None]
         return total
@@ -133,13 +141,7 @@ class ResidualTransformer(CodeTransformer):
 
         codes: [B, T, Q], anything beyond the length. text: [B, 1 + n, W]. lengths: [B] tokens, at least 1.
         """
-        inside = inside_mask(lengths, codes.shape[1])
-        codes = torch.where(inside[..., None] & (codes >= 0), codes, self.pad_id)
-        layers = self.sample_layers(len(codes), generator, codes.device)
-        if self.training and self.config.condition_drop > 0:
-            text = drop_rows(text, self.config.condition_drop, generator)
-        with seeded(generator, codes.device):
-            hidden = self.hidden(self.history(codes, layers), layers, text, inside)
+        hidden, codes, layers = self._example(codes, text, lengths, generator)
         found = []
         for layer in sorted(set(layers.tolist())):
             rows = layers == layer
@@ -148,6 +150,46 @@ class ResidualTransformer(CodeTransformer):
             scored = functional.linear(self.output_process(hidden[rows][kept]), self.output_proj(layer))
             found.append(Predicted(scored, target[kept], rows.nonzero()[:, 0][kept.nonzero()[:, 0]]))
         return found
+
+    def fixed_loss(
+        self,
+        codes: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        generator: torch.Generator,
+        part: slice = ALL_ROWS,
+    ) -> TokenLoss:
+        """Score each row by its own layer's projection; see `CodeNetwork.fixed_loss`."""
+        deepest = self.config.quantizers - 1
+        hidden, codes, layers = self._example(codes, text, lengths, generator, part, deepest=deepest)
+        target = codes.gather(2, layers[:, None, None].expand(-1, codes.shape[1], 1))[..., 0]
+        # A product with one-hot rows: unlike indexing, its gradient is a product, too, and the same every time.
+        which = functional.one_hot(layers - 1, deepest).to(hidden.dtype)
+        tables = torch.stack([self.output_proj(layer) for layer in range(1, deepest + 1)])
+        table = (which @ tables.flatten(1)).view(len(which), *tables.shape[1:])
+        logits = self.output_process(hidden) @ table.transpose(1, 2)
+        return weighted_loss(logits, target, (target != self.pad_id).float())
+
+    def _example(
+        self,
+        codes: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        generator: torch.Generator,
+        part: slice = ALL_ROWS,
+        *,
+        deepest: int | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One training example of each row of `part`: hidden states [B, T, latent], codes [B, T, Q], layers [B]."""
+        inside = inside_mask(lengths, codes.shape[1])
+        codes = torch.where(inside[..., None] & (codes >= 0), codes, self.pad_id)
+        layers = self.sample_layers(len(codes), generator, codes.device)[part]
+        if self.training and self.config.condition_drop > 0:
+            text = drop_rows(text, self.config.condition_drop, generator)
+        with seeded(generator, codes.device):
+            history = self.history(codes[part], layers, deepest=deepest)
+            hidden = self.hidden(history, layers, text[part], inside[part])
+        return hidden, codes[part], layers
 
     def code_rows(self, layer: int) -> list[Tensor]:
         """Embeddings of layer 0, output projections of the others (their embeddings too, but for the last layer)."""
@@ -179,24 +221,63 @@ class ResidualTransformer(CodeTransformer):
         other rows.
         """
         lengths = lengths.to(text.device)
-        inside = inside_mask(lengths, base_ids.shape[1])
-        total = self.config.quantizers if layers is None else layers
+        whole = text.device.type != "cpu" and noise is None
+        refine = partial(
+            self.refine,
+            total=self.config.quantizers if layers is None else layers,
+            cfg_scale=cfg_scale,
+            temperature=temperature,
+            top_k=top_k,
+            noise=noise,
+            padding_class=padding_class,
+            whole=whole,
+        )
+        longest = base_ids.shape[1]
+        if whole:  # a few widths only
+            base_ids = functional.pad(base_ids, (0, bucket(longest) - longest), value=-1)
         uniforms = row_uniforms(self.config.quantizers - 1, lengths, base_ids.shape[1], generator)
+        key = ("refine", layers, cfg_scale, temperature, top_k, padding_class, id(self.negative))
+        inputs = (base_ids, text, lengths, uniforms)
+        with evaluating(self):
+            if not whole:
+                return refine(*inputs)
+            return replayed(self, key, lambda *given: [refine(*given)], *inputs)[0][:, :longest]
+
+    def refine(
+        self,
+        base_ids: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        uniforms: Tensor,
+        *,
+        total: int,
+        cfg_scale: float,
+        temperature: float,
+        top_k: float,
+        noise: Tensor | None = None,
+        padding_class: bool = False,
+        whole: bool,
+    ) -> Tensor:
+        """Sample as `generate` does, from the random numbers [Q - 1, B, T].
+
+        whole: sample all positions and drop what lies beyond a length, so that the host never waits.
+        """
+        inside = inside_mask(lengths, base_ids.shape[1])
+        places = Places(inside, whole=whole)
         sampled = [torch.where(inside & (base_ids >= 0), base_ids, self.pad_id)]
         history: Tensor | float = 0.0
-        with evaluating(self):
-            for layer in range(1, total):
-                history = history + functional.embedding(sampled[-1], self.token_embed(layer - 1))
-                logits = self._guided(history, layer, text, inside, cfg_scale)[inside].float()
-                if not padding_class:
-                    logits[:, self.pad_id] = -torch.inf
-                codes = sample_codes(
-                    logits,
-                    top_k=top_k,
-                    temperature=temperature,
-                    uniforms=uniforms[layer - 1][inside],
-                    noise=None if noise is None else noise[layer - 1][inside],
-                )
-                sampled.append(torch.full_like(base_ids, self.pad_id).masked_scatter(inside, codes))
+        for layer in range(1, total):
+            history = history + functional.embedding(sampled[-1], self.token_embed(layer - 1))
+            logits = places.of(self._guided(history, layer, text, inside, cfg_scale)).float()
+            if not padding_class:
+                logits[:, self.pad_id] = -torch.inf
+            codes = sample_codes(
+                logits,
+                top_k=top_k,
+                temperature=temperature,
+                uniforms=places.of(uniforms[layer - 1]),
+                noise=None if noise is None else places.of(noise[layer - 1]),
+            )
+            sampled.append(places.put(torch.full_like(base_ids, self.pad_id), codes))
         codes = torch.stack(sampled, dim=-1)
         return torch.where(codes == self.pad_id, -1, codes)

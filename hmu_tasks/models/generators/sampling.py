@@ -46,6 +46,24 @@ def sample_codes(
     return classes.gather(-1, place[:, None])[:, 0]
 
 
+@dataclass(frozen=True)
+class Places:
+    """Chosen positions [B, T] of a batch: gathered, or with `whole` all positions, of which the chosen are put back."""
+
+    chosen: Tensor
+    whole: bool
+
+    def of(self, values: Tensor) -> Tensor:
+        """Take the values [B, T, ...] of the positions: [N, ...]."""
+        return values.flatten(0, 1) if self.whole else values[self.chosen]
+
+    def put(self, base: Tensor, values: Tensor) -> Tensor:
+        """Replace the chosen positions of `base` [B, T] by `values` [N], in the order of `of`."""
+        if self.whole:
+            return torch.where(self.chosen, values.view(base.shape).to(base.dtype), base)
+        return base.masked_scatter(self.chosen, values)
+
+
 def mask_counts(lengths: Tensor, ratio: Tensor) -> Tensor:
     """Tokens to mask per row: the share `ratio` of each length, rounded half to even, at least one."""
     return torch.round(ratio * lengths).clamp(min=1)
@@ -60,14 +78,43 @@ def row_uniforms(count: int, lengths: Tensor, tokens: int, generator: torch.Gene
     """Uniform numbers [count, B, T] such that a row's numbers depend on its own place and length only.
 
     Each row gets a seed from `generator` for its own tokens, so that neither padding nor the
-    lengths of other rows change its numbers. lengths: [B] tokens.
+    lengths of other rows change its numbers. lengths: [B] tokens. On a GPU the numbers are made there.
     """
-    seeds = torch.randint(2**62, (len(lengths),), generator=generator, device=generator.device).tolist()
+    drawn = torch.randint(2**62, (len(lengths),), generator=generator, device=generator.device)
+    if lengths.device.type != "cpu":
+        return hashed_uniforms(drawn.to(lengths.device, non_blocking=True), count, tokens)
+    seeds = drawn.tolist()
     out = torch.zeros(count, len(lengths), tokens)
     for row, (seed, length) in enumerate(zip(seeds, lengths.tolist(), strict=True)):
         own = torch.Generator().manual_seed(seed)
         out[:, row, :length] = uniform((count, length), own, out.device)
     return out.to(lengths.device)
+
+
+def hashed_uniforms(seeds: Tensor, count: int, tokens: int) -> Tensor:
+    """Uniform numbers in [0, 1) from row seeds [B] alone, [count, B, tokens]; more tokens do not change the first.
+
+    SplitMix64 (Steele et al. 2014, "Fast Splittable Pseudorandom Number Generators", figure 16), whose n-th number
+    needs none before it; n is the place, so that all numbers are made at once.
+    """
+    device = seeds.device
+    step, token = torch.arange(count, device=device), torch.arange(tokens, device=device)
+    place = (step[:, None, None] << 20) + token + 1
+    state = seeds[None, :, None] + _GAMMA * place  # wraps round, as it is meant to
+    state = (state ^ _shifted(state, 30)) * _FIRST
+    state = (state ^ _shifted(state, 27)) * _SECOND
+    return _shifted(state ^ _shifted(state, 31), 40).float() * 2.0**-24
+
+
+# SplitMix64's odd constants as signed numbers.
+_GAMMA, _FIRST, _SECOND = (
+    value - 2**64 for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+)
+
+
+def _shifted(value: Tensor, by: int) -> Tensor:
+    """Shift to the right, with zeros from the left as for a number without sign."""
+    return (value >> by) & ((1 << (64 - by)) - 1)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from hmu_tasks.models.generators.sampling import Negative
 from hmu_tasks.models.generators.token_loss import Predicted
 from hmu_tasks.models.networks.device import mixed_precision
 from hmu_tasks.models.networks.lengths import UNIT
+from hmu_tasks.models.networks.memory import Batches, suited
 from hmu_tasks.models.text.embeddings import rows_of, trimmed
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 from hmu_tasks.runtime.progress import Progress
@@ -59,7 +60,7 @@ class TextToMotion(ABC):
         """Sample the codes of all layers: text [B, 1 + n, W] -> [B, longest, Q] int64, -1 beyond a length.
 
         lengths: [B] tokens; None makes a model predict them, or raise ValueError if it cannot. streams: a
-        generator per network, on the device of the text; what is sampled for a row should depend on that row alone
+        generator of the CPU per network; what is sampled for a row should depend on that row alone
         (`sampling.row_uniforms`).
         """
 
@@ -186,13 +187,17 @@ class TextToMotion(ABC):
         codes: list[np.ndarray] = [np.empty(0)] * len(order)
         streams = self._streams(generator)
         done = 0
-        for start in range(0, len(order), batch):
-            rows = order[start : start + batch]
+
+        def sample(rows: Sequence[int]) -> np.ndarray:
             lengths = None if tokens is None else torch.from_numpy(tokens[rows]).to(text.device)
+            chosen = self._as_read(text[rows])
             with mixed_precision(text.device):
-                full = self.sample(trimmed(text[rows]), lengths, sampling=sampling, streams=streams)
-            lengths = (full[..., 0] >= 0).sum(dim=1)
-            for i, row, length in zip(rows, full.cpu().numpy(), lengths.tolist(), strict=True):
+                full = self.sample(chosen, lengths, sampling=sampling, streams=streams)
+            return full.cpu().numpy()
+
+        batches = Batches(suited(batch, text.device), what="prompts", rewind=list(streams.values()))
+        for rows, full in batches.over(order.tolist(), sample):
+            for i, row, length in zip(rows, full, (full[..., 0] >= 0).sum(axis=1), strict=True):
                 codes[i] = row[:length]
             done += len(rows)
             if progress is not None:
@@ -217,16 +222,20 @@ class TextToMotion(ABC):
         order = np.argsort(lengths, kind="stable")
         found: list[np.ndarray] = [np.empty(0)] * len(order)
         streams = self._streams(generator)
-        for start in range(0, len(order), batch):
-            rows = order[start : start + batch]
-            first = torch.full((len(rows), int(lengths[rows].max())), -1, device=text.device)
+
+        def refine(rows: Sequence[int]) -> np.ndarray | None:
+            first = torch.full((len(rows), int(lengths[rows].max())), -1)
             for b, i in enumerate(rows):
                 first[b, : lengths[i]] = torch.from_numpy(codes[i][:, 0])
             with mixed_precision(text.device):
-                full = self.refine(first, text[rows], sampling=sampling, streams=streams)
+                full = self.refine(first.to(text.device), text[rows], sampling=sampling, streams=streams)
+            return None if full is None else full.cpu().numpy()
+
+        batches = Batches(suited(batch, text.device), what="motions", rewind=list(streams.values()))
+        for rows, full in batches.over(order.tolist(), refine):
             if full is None:
                 return None
-            for i, row in zip(rows, full.cpu().numpy(), strict=True):
+            for i, row in zip(rows, full, strict=True):
                 found[i] = row[: lengths[i]]
         return found
 
@@ -246,12 +255,23 @@ class TextToMotion(ABC):
         )
         return self.tokenizer.decode(codes, batch=batch)
 
+    @staticmethod
+    def _as_read(text: Tensor) -> Tensor:
+        """Cut away words that no text of a batch has; not on a GPU, where it waits and makes new shapes."""
+        return trimmed(text) if text.device.type == "cpu" else text
+
     def _streams(self, generator: torch.Generator) -> dict[str, torch.Generator]:
-        """A generator per network: prompts consume random numbers in order, independent of batching."""
+        """A generator of the CPU per network: prompts consume random numbers in order, independent of batching.
+
+        A GPU's own generator gives a prompt other numbers in another batch.
+        """
+        if generator.device.type != "cpu":
+            drawn = torch.randint(2**62, (1,), generator=generator, device=generator.device)
+            generator = torch.Generator().manual_seed(int(drawn))
         first, *others = self.networks
         streams = {first: generator}
         for name in others:
-            seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
-            streams[name] = torch.Generator(device=generator.device)
+            seed = int(torch.randint(2**62, (1,), generator=generator))
+            streams[name] = torch.Generator()
             streams[name].manual_seed(seed)
         return streams

@@ -25,6 +25,30 @@ class Predicted:
     clip: Tensor
 
 
+def weighted_loss(logits: Tensor, target: Tensor, weights: Tensor) -> TokenLoss:
+    """Cross-entropy of the tokens of whole batches, of fixed shape: the mean by `weights`, and the accuracy where > 0.
+
+    logits: [B, T, K]. target: [B, T], any class where the weight is 0. weights: [B, T]. The sums run over all processes
+    of a distributed training, so that the mean of their gradients is that of one process with the summed batch.
+    """
+    losses = functional.cross_entropy(
+        logits.float().flatten(0, 1), target.clamp(max=logits.shape[-1] - 1).flatten(), reduction="none"
+    ).view(target.shape)
+    counted = weights > 0
+    right = ((logits.argmax(-1) == target) & counted).sum().float()
+    loss = (losses * weights).sum() / mean_over_processes(weights.sum())
+    return TokenLoss(loss, mean_over_processes(right) / mean_over_processes(counted.sum().float()))
+
+
+def mean_over_processes(value: Tensor) -> Tensor:
+    """Return the mean of a number over the processes of a distributed training; the number itself in any other."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return value
+    value = value.detach().clone()
+    torch.distributed.all_reduce(value)
+    return value / torch.distributed.get_world_size()
+
+
 def clip_losses(predicted: Sequence[Predicted], clips: int) -> Tensor:
     """Mean cross-entropy of each clip's predicted tokens, [clips], with gradient; 0 for a clip without any."""
     device = predicted[0].logits.device

@@ -18,8 +18,11 @@ def seeded(source: int | torch.Generator, device: torch.device | None = None) ->
 
     torch's dropout and initialisers take no generator, so the global state is seeded and restored.
     source: a seed, or a generator from which one seed is taken. device: also seeded where it is a CUDA
-    device.
+    device. A CUDA device's own generator is what its dropout uses in any case: the block then just runs.
     """
+    if isinstance(source, torch.Generator) and any(source is own for own in torch.cuda.default_generators):
+        yield
+        return
     if isinstance(source, int):
         seed = source
     else:
@@ -192,12 +195,13 @@ class OutputProcess(nn.Module):
 
 
 def attend_mask(*readable: Tensor) -> Tensor | None:
-    """Return which keys may be read, [B, 1, 1, S], or None where all may be (the faster path).
+    """Return which keys may be read, [B, 1, 1, S], or None where all may be (the faster path, known on a CPU only).
 
     readable: [B, S_i] of each part of the sequence, such as the tokens of a text and those of the codes.
     """
     keys = torch.cat(readable, dim=1)
-    return None if bool(keys.all()) else keys[:, None, None]
+    # Looking would make the host wait for any other device.
+    return None if keys.device.type == "cpu" and bool(keys.all()) else keys[:, None, None]
 
 
 def initialise(module: nn.Module) -> None:

@@ -52,6 +52,14 @@ class Codebook(nn.Module):
         self.register_buffer("code_sum", torch.zeros(codes, width), persistent=False)
         self.register_buffer("code_count", torch.zeros(codes), persistent=False)
         self.register_buffer("initialised", torch.tensor(False), persistent=False)
+        self._known_initialised = False
+
+    @property
+    def started(self) -> bool:
+        """Whether there are codes; once there are, the host need not wait for the device to know."""
+        if not self._known_initialised:
+            self._known_initialised = bool(self.initialised)
+        return self._known_initialised
 
     def nearest(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Index of the nearest code by Euclidean distance; x: [N, C] -> [N]. noise: [N, K] to sample instead."""
@@ -64,7 +72,7 @@ class Codebook(nn.Module):
         """Quantize x: [N, C]; with a generator (training) codes are sampled and the codebook is updated."""
         noise = None
         if generator is not None:
-            if not bool(self.initialised):
+            if not self.started:
                 self._start(self._candidates(x, generator))
             if self.temperature > 0:
                 uniforms = uniform((len(x), len(self.codebook)), generator, x.device)
@@ -87,7 +95,10 @@ class Codebook(nn.Module):
     def _candidates(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Pick K distinct latents of the batch; where there are fewer, repeat them with a little noise."""
         codes, width = self.codebook.shape
-        order = torch.randperm(len(x), generator=generator, device=generator.device).to(x.device)
+        if generator.device.type == "cpu":
+            order = torch.randperm(len(x), generator=generator).to(x.device)
+        else:  # sorted random keys: a recorded graph can repeat them
+            order = uniform((len(x),), generator, x.device).argsort()
         rows = x.detach()[order.repeat(-(-codes // len(x)))[:codes]]
         if len(x) < codes:
             # uniform noise of the released code's standard deviation, 0.01 / sqrt(C)
@@ -132,6 +143,11 @@ class ResidualQuantizer(nn.Module):
     def books(self) -> list[Codebook]:
         """Return the layers with their type."""
         return [layer for layer in self.layers if isinstance(layer, Codebook)]
+
+    @property
+    def started(self) -> bool:
+        """Whether every layer has codes."""
+        return all(book.started for book in self.books())
 
     def encode(self, x: Tensor) -> Tensor:
         """x: [N, C] -> codes [N, Q]."""
@@ -190,5 +206,6 @@ class ResidualQuantizer(nn.Module):
                 f"training state of the codebooks does not fit this tokenizer: {', '.join(wrong)}"
             )
         for i, book in enumerate(self.books()):
+            book._known_initialised = False
             for name in ("code_sum", "code_count", "initialised"):
                 getattr(book, name).copy_(state[f"layers.{i}.{name}"])

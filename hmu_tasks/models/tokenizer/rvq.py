@@ -124,23 +124,35 @@ class RVQVAE(nn.Module):
         out: Tensor = self.decoder(latent.transpose(1, 2))
         return out.transpose(1, 2)
 
-    def training_loss(self, x: Tensor, *, generator: torch.Generator) -> TokenizerLoss:
+    def sample_active(self, generator: torch.Generator) -> int:
+        """Sample how many layers a batch trains: the first few for some batches, else all; generator: of the CPU."""
+        drop, last = uniform((2,), generator, torch.device("cpu")).tolist()
+        return (
+            1 + int(last * self.config.quantizers)
+            if drop < self.config.quantize_dropout
+            else self.config.quantizers
+        )
+
+    def training_loss(
+        self, x: Tensor, *, generator: torch.Generator, active: int | None = None
+    ) -> TokenizerLoss:
         """Reconstruct x: [B, F, D]; in training mode the codebooks are updated as well.
 
+        active: how many layers are trained; None samples it by `sample_active` while training.
         Smooth L1 on all features and on the local positions, and the commitment loss (Guo et al. 2024,
         equation 2). In evaluation mode nothing is sampled, dropped or updated.
         """
-        config, sampler, active = self.config, None, self.config.quantizers
+        config, sampler = self.config, None
         if self.training:
             sampler = generator
-            drop, last = uniform((2,), generator, torch.device("cpu")).tolist()
-            if drop < config.quantize_dropout:
-                active = 1 + int(last * config.quantizers)
+            active = self.sample_active(generator) if active is None else active
         with seeded(generator, x.device):
             latent = self.latent(x)
             # Codebooks stay in full precision under autocast: averages of many small steps need it.
             with torch.autocast(x.device.type, enabled=False):
-                part = self.quantizer(latent.float().flatten(0, 1), active=active, generator=sampler)
+                part = self.quantizer(
+                    latent.float().flatten(0, 1), active=active or config.quantizers, generator=sampler
+                )
             restored: Tensor = self.decoder(part.latents.view(*latent.shape[:2], -1).transpose(1, 2))
         restored = restored.transpose(1, 2).float()
         local = slice(config.positions_start, config.positions_stop)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hmu_tasks.models.networks.components import build_config, load_config, load_statistics, load_weights
 from hmu_tasks.models.networks.lengths import UNIT, equal_length_batches
+from hmu_tasks.models.networks.memory import Batches, suited
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 
 
@@ -22,19 +23,25 @@ class Tokenizer:
     std: Tensor  # [D]
 
     @torch.no_grad()
-    def encode(self, clips: Sequence[np.ndarray], *, batch: int = 64) -> list[np.ndarray]:
+    def encode(self, clips: Sequence[np.ndarray], *, batch: int | None = None) -> list[np.ndarray]:
         """Encode clips of any length in batches of equal length, so that padding never exists.
 
-        clips: N raw feature arrays [F_i, D], cut to a multiple of four frames. Returns N code arrays [F_i // 4, Q].
+        clips: N raw feature arrays [F_i, D], cut to a multiple of four frames. batch: None chooses it by the device.
+        Returns N code arrays [F_i // 4, Q].
         """
         codes: list[np.ndarray] = [np.empty(0)] * len(clips)
         tokens = [len(clip) // UNIT for clip in clips]
-        for rows in equal_length_batches(tokens, batch):
+
+        def encoded(rows: Sequence[int]) -> np.ndarray:
             length = tokens[rows[0]] * UNIT
             stacked = torch.from_numpy(np.stack([clips[i][:length] for i in rows]))
-            found = self.network.encode(self._normalise(stacked)).cpu().numpy()
-            for i, row in zip(rows, found, strict=True):
-                codes[i] = row
+            return self.network.encode(self._normalise(stacked)).cpu().numpy()
+
+        batches = Batches(batch or self._batch, what="clips")
+        for equal in equal_length_batches(tokens, batches.size):
+            for rows, found in batches.over(equal, encoded):
+                for i, row in zip(rows, found, strict=True):
+                    codes[i] = row
         return codes
 
     def latents(self, codes: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -44,15 +51,24 @@ class Tokenizer:
         return [books[layers, clip].sum(axis=1) for clip in codes]
 
     @torch.no_grad()
-    def decode(self, codes: Sequence[np.ndarray], *, batch: int = 64) -> list[np.ndarray]:
+    def decode(self, codes: Sequence[np.ndarray], *, batch: int | None = None) -> list[np.ndarray]:
         """Decode N code arrays [T_i, Q] to N raw feature arrays [4 T_i, D], in batches of equal length."""
         clips: list[np.ndarray] = [np.empty(0)] * len(codes)
-        for rows in equal_length_batches([len(c) for c in codes], batch):
+
+        def decoded(rows: Sequence[int]) -> np.ndarray:
             stacked = torch.from_numpy(np.stack([codes[i] for i in rows])).to(self.mean.device)
-            decoded = (self.network.decode(stacked) * self.std + self.mean).cpu().numpy()
-            for i, row in zip(rows, decoded, strict=True):
-                clips[i] = row
+            return (self.network.decode(stacked) * self.std + self.mean).cpu().numpy()
+
+        batches = Batches(suited(batch or self._batch, self.mean.device), what="motions")
+        for equal in equal_length_batches([len(c) for c in codes], batches.size):
+            for rows, found in batches.over(equal, decoded):
+                for i, row in zip(rows, found, strict=True):
+                    clips[i] = row
         return clips
+
+    @property
+    def _batch(self) -> int:
+        return 64 if self.mean.device.type == "cpu" else 512
 
     def _normalise(self, features: Tensor) -> Tensor:
         return (features.to(self.mean.device) - self.mean) / self.std

@@ -16,7 +16,7 @@ from torch.optim.adamw import adamw
 class AdamW:
     """Decoupled weight decay (Loshchilov & Hutter 2019) with one learning rate for all parameters.
 
-    rate: learning rate of the next step; decay: weight decay
+    decay: weight decay
     """
 
     def __init__(
@@ -24,8 +24,24 @@ class AdamW:
     ) -> None:
         """Take the parameters to train; their state is made with their first gradient."""
         self.parameters = list(parameters)
-        self.rate, self.betas, self.decay = rate, betas, decay
+        self.betas, self.decay = betas, decay
         self.state: dict[int, dict[str, Tensor]] = {}
+        device = self.parameters[0].device if self.parameters else torch.device("cpu")
+        # A recorded step reads the rate from one place on the device.
+        self._rate: float | Tensor = torch.zeros((), device=device) if device.type == "cuda" else 0.0
+        self.rate = rate
+
+    @property
+    def rate(self) -> float | Tensor:
+        """Learning rate of the next step; on a GPU a tensor."""
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        if isinstance(self._rate, Tensor):
+            self._rate.fill_(rate)
+        else:
+            self._rate = rate
 
     def zero_grad(self) -> None:
         """Drop the gradients."""

@@ -8,7 +8,7 @@ from hmu_tasks.models.networks.components import save_network
 from hmu_tasks.models.networks.sections import Training
 from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.training.loop.code_sets import code_sets
-from hmu_tasks.training.loop.fit import History
+from hmu_tasks.training.loop.history import History
 from hmu_tasks.training.loop.job import Job
 from hmu_tasks.training.loop.transformers import fit_codes
 

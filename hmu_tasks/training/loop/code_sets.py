@@ -5,9 +5,9 @@ from hmu_tasks.models.networks import weights
 from hmu_tasks.models.text.embeddings import embed_texts
 from hmu_tasks.models.text.encoders import load_text
 from hmu_tasks.runtime import paths
+from hmu_tasks.training.loop.code_batches import CodeSet
 from hmu_tasks.training.loop.coded import tokenizer_with_codes
 from hmu_tasks.training.loop.job import Job, split_of
-from hmu_tasks.training.loop.transformers import CodeSet
 
 
 def code_sets(job: Job) -> tuple[CodeSet, CodeSet, dict[str, int]]:

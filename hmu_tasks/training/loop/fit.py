@@ -1,26 +1,31 @@
 """One training loop for every network: step-seeded, resumable to the byte, with early stopping and curves."""
 
-import io
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, Protocol, TypedDict, runtime_checkable
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.models.networks.device import mixed_precision
-from hmu_tasks.models.networks.weights import UNREADABLE
-from hmu_tasks.runtime.errors import DataError, WeightsError
+from hmu_tasks.models.networks.device import mixed_precision, repeatable, tensor_cores
+from hmu_tasks.runtime.acceleration import graphs
+from hmu_tasks.runtime.errors import ConfigError, DataError
+from hmu_tasks.runtime.intervals import Every
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.adamw import AdamW
+from hmu_tasks.training.loop.checkpoint import Checkpoint
+from hmu_tasks.training.loop.history import Averages, Curves, History, Values
+from hmu_tasks.training.loop.processes import first, processes, shared_compute
+from hmu_tasks.training.loop.recorded import FixedLoss, Inputs, StepRecorder
 
-Row = tuple[int, str, float]
-Curves = Callable[[Sequence[Row]], None]
-"""Receives all points so far whenever there are new ones."""
+Loss = Callable[[np.ndarray, torch.Generator], tuple[Tensor, Values]]
+"""(indices into the training set, generator of the step) -> (loss, named values for the curve)."""
+CHECKPOINT_SECONDS = 20.0
+"""Between two checkpoints: what a killed training loses at most."""
 
 
 @dataclass(frozen=True)
@@ -36,57 +41,6 @@ class Schedule:
     evaluate_every: int = 100
     patience: int = 0  # evaluations without improvement before stopping; 0 = never
     floor: float = 0.02  # learning rate at the end, as a share of `rate`; 1 = no decay
-
-
-@runtime_checkable
-class Stateful(Protocol):
-    """A network that carries training state beside its weights, such as the averages of EMA codebooks."""
-
-    def training_state(self) -> dict[str, Tensor]:
-        """Return the state."""
-        ...
-
-    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take the state back."""
-        ...
-
-
-@dataclass
-class History:
-    """Curve points as rows (step, name, value), in the order in which they were measured."""
-
-    rows: list[Row] = field(default_factory=list)
-
-    def add(self, step: int, name: str, value: float) -> None:
-        """Append one point."""
-        self.rows.append((step, name, float(value)))
-
-    def csv(self) -> str:
-        """Write the points as a table (step, name, value) with six significant digits; NaN is left empty."""
-        lines = ["step,name,value\n"]
-        for step, name, value in self.rows:
-            lines.append(f"{step},{name},{'' if math.isnan(value) else f'{value:.6g}'}\n")
-        return "".join(lines)
-
-
-class Averages:
-    """Running means of named losses between two evaluations."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, float] = {}
-        self.count = 0
-
-    def add(self, values: dict[str, float]) -> None:
-        """Add the values of one step."""
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.count += 1
-
-    def drain(self) -> dict[str, float]:
-        """Return the means since the last call and reset them."""
-        means = {name: value / max(self.count, 1) for name, value in self.sums.items()}
-        self.sums, self.count = {}, 0
-        return means
 
 
 def step_seed(seed: int, step: int) -> int:
@@ -150,14 +104,14 @@ class Trained:
 
 def fit(
     model: nn.Module,
-    loss_of: Callable[[np.ndarray, torch.Generator], tuple[Tensor, dict[str, float]]],
+    loss_of: Loss,
     lengths: np.ndarray,
     *,
     schedule: Schedule,
     seed: int,
     device: torch.device,
     checkpoint: Path | None = None,
-    checkpoint_every: int = 200,
+    checkpoint_due: Callable[[int], bool] | None = None,
     validate: Callable[[], float] | None = None,
     progress: Progress | None = None,
     curves: Curves | None = None,
@@ -166,13 +120,16 @@ def fit(
 ) -> Trained:
     """Train `model` in place; a checkpoint on disk is resumed, and the result equals an uninterrupted run.
 
-    loss_of: (indices into the training set, generator of the step) -> (loss, named values for the curve).
+    loss_of: the loss of one step; a `FixedLoss` is prepared on the host and computed on the device alone, with random
+        numbers of its own generator, and recorded there. Any other gets a generator of the CPU on every device.
     lengths: [N] lengths of the training clips, for batches of similar length.
+    checkpoint_due: says after a step, by its number, whether to save; by default every CHECKPOINT_SECONDS.
     validate: smaller is better; called every `schedule.evaluate_every` steps; the best weights are kept when
         `schedule.patience` is set, otherwise the last ones.
     mixed: compute in bfloat16 where the device does so natively; not for losses that subtract large numbers.
     one_shape: all batches have the same shape, so that CPUs may compute in bfloat16 too.
     Models with `training_state()` / `load_training_state()` (EMA codebooks) are continued with it.
+    Under torchrun several processes train together (`processes`), with a `FixedLoss` only; else ConfigError is raised.
     Raises WeightsError when the checkpoint cannot be read, DataError without training clips.
     """
     optimiser = AdamW(
@@ -181,30 +138,45 @@ def fit(
         betas=(0.9, 0.99),
         decay=schedule.decay,
     )
-    history, averages = History(), Averages()
+    history, averages = History(), Averages(device)
     state: dict[str, Any] = {"step": 0, "best": None, "best_state": None, "stale": 0}
-    if checkpoint is not None and checkpoint.exists():
-        _restore(checkpoint, model, optimiser, state, history, averages)
-    batches = epoch_batches(lengths, schedule.batch, seed)
-    for _ in range(state["step"]):
-        next(batches)
-    model.train()
-    with torch.random.fork_rng():
-        # If the checkpoint was written when patience ran out, training is finished.
+    due = checkpoint_due or Every(CHECKPOINT_SECONDS)
+
+    def advance(loss: Callable[[], tuple[Tensor, Values]]) -> None:
+        with mixed_precision(device, one_shape=one_shape) if mixed else nullcontext():
+            total, values = loss()
+        optimiser.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
+        optimiser.step()
+        averages.add(values)
+
+    steps = _Steps(
+        model,
+        loss_of,
+        advance,
+        lambda: _changing(model, optimiser, averages),
+        seed=seed,
+        device=device,
+    )
+    # If the checkpoint was written when patience ran out, training is finished.
+    with (
+        Checkpoint(checkpoint, writes=first()) as saved,
+        torch.random.fork_rng(),
+        tensor_cores(device),
+        repeatable(device),
+    ):
+        saved.restore(model, optimiser, state, history, averages)
+        batches = epoch_batches(lengths, schedule.batch, seed)
+        for _ in range(state["step"]):
+            next(batches)
+        model.train()
         stop = _out_of_patience(schedule, state)
         while state["step"] < schedule.steps and not stop:
-            step = state["step"]
-            torch.manual_seed(step_seed(seed, step))
-            generator = torch.Generator(device="cpu").manual_seed(step_seed(seed + 1, step))
-            optimiser.rate = learning_rate(step, schedule)
-            with mixed_precision(device, one_shape=one_shape) if mixed else nullcontext():
-                loss, values = loss_of(next(batches), generator)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
-            optimiser.step()
-            averages.add(values)
-            state["step"] = step + 1
+            optimiser.rate = learning_rate(state["step"], schedule)
+            steps.take(state["step"], next(batches))
+            averages.count += 1
+            state["step"] += 1
             if state["step"] % schedule.evaluate_every == 0 or state["step"] == schedule.steps:
                 for name, value in averages.drain().items():
                     history.add(state["step"], name, value)
@@ -213,13 +185,70 @@ def fit(
                     curves(history.rows)
             if progress is not None:
                 progress(state["step"], schedule.steps)
-            last = stop or state["step"] == schedule.steps
-            if checkpoint is not None and (last or state["step"] % checkpoint_every == 0):
-                _save(checkpoint, model, optimiser, state, history, averages)
+            if stop or state["step"] == schedule.steps or due(state["step"]):
+                saved.save(model, optimiser, state, history, averages)
     if schedule.patience and state["best_state"] is not None:
         model.load_state_dict(state["best_state"])
     model.eval()
     return Trained(history=history, best=state["best"], steps=state["step"])
+
+
+class _Steps:
+    """Takes training steps: plain ones, or recorded ones where the loss allows it and the device can."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss_of: Loss,
+        advance: Callable[[Callable[[], tuple[Tensor, Values]]], None],
+        state: Callable[[], list[Tensor]],
+        *,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.loss_of, self.advance, self.seed, self.device = loss_of, advance, seed, device
+        self.step = 0
+        if processes() > 1 and not isinstance(loss_of, FixedLoss):
+            raise ConfigError("this component trains in one process; start its training without torchrun")
+        self.compute = shared_compute(model, loss_of) if isinstance(loss_of, FixedLoss) else None
+        self.recorder = StepRecorder(self._compute, state, self._reseed, clear=model.zero_grad)
+        # The first step of a training sets up what later ones find: moments of the optimiser, codebooks.
+        self.plain = True
+
+    def take(self, step: int, rows: np.ndarray) -> None:
+        """Take one step on the given rows."""
+        self.step = step
+        self._reseed()
+        host = torch.Generator(device="cpu").manual_seed(step_seed(self.seed + 1, step))
+        if not isinstance(self.loss_of, FixedLoss):
+            self.advance(lambda: self.loss_of(rows, host))
+            return
+        inputs = self.loss_of.prepare(rows, host)
+        if self.device.type != "cuda":
+            self._compute(inputs, host)
+        elif self.plain or processes() > 1 or not graphs():
+            self._compute(inputs)
+            self.plain = False
+        else:
+            self.recorder.run(inputs)
+
+    def _reseed(self) -> None:
+        torch.manual_seed(step_seed(self.seed, self.step))
+
+    def _compute(self, inputs: Inputs, host: torch.Generator | None = None) -> None:
+        """Take a step with the device's own generator, or the host's on a CPU."""
+        compute = self.compute
+        assert compute is not None
+        stream = torch.cuda.default_generators[torch.cuda.current_device()] if host is None else host
+        self.advance(lambda: compute(inputs, stream))
+
+
+def _changing(model: nn.Module, optimiser: AdamW, averages: Averages) -> list[Tensor]:
+    """Everything on the device that a step changes; what the first step makes comes last."""
+    made = [] if averages.total is None else [averages.total]
+    for moments in optimiser.state.values():
+        made += moments.values()
+    return [*model.parameters(), *model.buffers(), *made]
 
 
 def _evaluate(
@@ -248,54 +277,3 @@ def _evaluate(
 
 def _out_of_patience(schedule: Schedule, state: dict[str, Any]) -> bool:
     return bool(schedule.patience) and state["stale"] >= schedule.patience
-
-
-def _save(
-    path: Path,
-    model: nn.Module,
-    optimiser: AdamW,
-    state: dict[str, Any],
-    history: History,
-    averages: Averages,
-) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    extra = model.training_state() if isinstance(model, Stateful) else {}
-    temporary = path.with_suffix(".partial")
-    content = io.BytesIO()  # torch hides the reason when it cannot write to a file
-    torch.save(
-        {
-            "model": model.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "extra": extra,
-            "state": state,
-            "rows": history.rows,
-            "averages": (averages.sums, averages.count),
-        },
-        content,
-    )
-    temporary.write_bytes(content.getbuffer())
-    temporary.replace(path)
-
-
-def _restore(
-    path: Path,
-    model: nn.Module,
-    optimiser: AdamW,
-    state: dict[str, Any],
-    history: History,
-    averages: Averages,
-) -> None:
-    try:
-        saved = torch.load(path, weights_only=True, map_location="cpu")
-        model.load_state_dict(saved["model"])
-        optimiser.load_state_dict(saved["optimiser"])
-        if isinstance(model, Stateful):
-            model.load_training_state(saved["extra"])
-        state.update(saved["state"])
-        history.rows[:] = [(int(step), str(name), float(value)) for step, name, value in saved["rows"]]
-        averages.sums, averages.count = dict(saved["averages"][0]), int(saved["averages"][1])
-    except (*UNREADABLE, WeightsError) as error:
-        raise WeightsError(
-            f"training checkpoint {path} is damaged or of another network ({type(error).__name__}); "
-            "delete it to train from the start"
-        ) from error

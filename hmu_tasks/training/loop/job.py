@@ -17,7 +17,8 @@ from hmu_tasks.models.networks.sections import Training
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.batches import ClipSet, clip_set
-from hmu_tasks.training.loop.fit import Curves, FitOptions, Schedule
+from hmu_tasks.training.loop.fit import FitOptions, Schedule
+from hmu_tasks.training.loop.history import Curves
 
 if TYPE_CHECKING:
     from hmu_tasks.config.params import Params

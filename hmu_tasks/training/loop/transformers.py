@@ -1,6 +1,5 @@
-"""Clips as codes with their embedded captions, and the training of a network on them."""
+"""Training of a network on clips as codes with their embedded captions."""
 
-from collections.abc import Sequence
 from typing import Unpack
 
 import numpy as np
@@ -8,36 +7,46 @@ import torch
 from torch import Tensor
 
 from hmu_tasks.models.generators.code_network import CodeNetwork
-from hmu_tasks.models.text.embeddings import padded
-from hmu_tasks.training.loop.fit import FitOptions, Trained, fit
+from hmu_tasks.models.generators.token_loss import mean_over_processes
+from hmu_tasks.training.loop.code_batches import CodeSet
+from hmu_tasks.training.loop.fit import FitOptions, Loss, Trained, fit
+from hmu_tasks.training.loop.history import Values
+from hmu_tasks.training.loop.processes import processes, share
+from hmu_tasks.training.loop.recorded import FixedLoss, Inputs
 
 
-class CodeSet:
-    """Codes [T_i, Q] of each clip with its embedded captions, rows [1 + n, W] each."""
+def code_loss(network: CodeNetwork, train: CodeSet, device: torch.device) -> Loss:
+    """Return the network's own training loss on batches of clips.
 
-    def __init__(
-        self, codes: Sequence[np.ndarray], captions: Sequence[Sequence[str]], rows: dict[str, Tensor]
-    ) -> None:
-        self.codes = [torch.from_numpy(np.array(c)) for c in codes]
-        self.text = [[rows[caption] for caption in own] for own in captions]
+    On a CUDA device or in several processes, and if the network can (`CodeNetwork.fixed_loss`), batches have few shapes
+    and are gathered on the device; where the clips do not fit into its memory, they come from the host.
+    """
+    if (device.type == "cuda" or processes() > 1) and type(network).fixed_loss is not CodeNetwork.fixed_loss:
+        return fixed_code_loss(network, train, device)
 
-    @property
-    def tokens(self) -> np.ndarray:
-        """Lengths in tokens, [N]."""
-        return np.array([len(c) for c in self.codes])
+    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
+        result = network.training_loss(*train.batch(rows, generator, device), generator)
+        return result.loss, {"loss": result.loss, "accuracy": result.accuracy}
 
-    def batch(
-        self, rows: np.ndarray, generator: torch.Generator, device: torch.device
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return codes [B, T, Q], zero beyond the length, a random caption of each clip [B, 1 + n, W], lengths [B]."""
-        chosen = [self.codes[i] for i in rows]
-        lengths = torch.tensor([len(c) for c in chosen])
-        codes = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True)
-        numbers = torch.rand(len(rows), generator=generator).tolist()
-        text = padded(
-            [self.text[i][int(number * len(self.text[i]))] for i, number in zip(rows, numbers, strict=True)]
-        )
-        return codes.to(device), text.to(device), lengths.to(device)
+    return loss_of
+
+
+def fixed_code_loss(network: CodeNetwork, train: CodeSet, device: torch.device) -> FixedLoss:
+    """Return `code_loss` of fixed shapes, on any device."""
+    resident = train.move(device)
+
+    def prepare(rows: np.ndarray, generator: torch.Generator) -> Inputs:
+        if resident:
+            return train.inputs(rows)
+        return Inputs(train.batch(rows, generator, device, fixed=True), None)
+
+    def compute(inputs: Inputs, generator: torch.Generator) -> tuple[Tensor, Values]:
+        codes, text, lengths = train.gathered(inputs, generator) if resident else inputs.tensors
+        result = network.fixed_loss(codes, text, lengths, generator, share(len(lengths)))
+        assert result is not None
+        return result.loss, {"loss": mean_over_processes(result.loss), "accuracy": result.accuracy}
+
+    return FixedLoss(prepare, compute)
 
 
 def fit_codes(
@@ -49,10 +58,6 @@ def fit_codes(
     """Train a network with its own training loss (for MoMask's: Guo et al. 2024, sections 3.2 and 3.3)."""
     device, batch = options["device"], options["schedule"].batch
 
-    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        result = network.training_loss(*train.batch(rows, generator, device), generator)
-        return result.loss, {"loss": result.loss.item(), "accuracy": float(result.accuracy)}
-
     def validate() -> float:
         generator = torch.Generator().manual_seed(options["seed"])
         losses = []
@@ -63,7 +68,7 @@ def fit_codes(
 
     return fit(
         network,
-        loss_of,
+        code_loss(network, train, device),
         train.tokens,
         validate=validate,
         **options,

@@ -1,0 +1,134 @@
+"""Training steps of fixed shapes: the loss in two parts, and CUDA graphs of whole steps."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.cuda import _POOL_HANDLE
+
+from hmu_tasks.models.networks.recording import Recording
+from hmu_tasks.runtime.acceleration import note
+from hmu_tasks.training.loop.history import Values
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What one step reads: tensors on the device, and the choices that its shapes follow from."""
+
+    tensors: tuple[Tensor, ...]
+    key: Hashable
+
+
+@dataclass(frozen=True)
+class FixedLoss:
+    """A loss whose work on the device never waits and has few shapes.
+
+    prepare: (rows of the training set, the step's generator on the host) -> inputs.
+    compute: (inputs, the step's generator on the device) -> (loss, named values).
+    """
+
+    prepare: Callable[[np.ndarray, torch.Generator], Inputs]
+    compute: Callable[[Inputs, torch.Generator], tuple[Tensor, Values]]
+
+    def __call__(self, rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
+        """Do both at once with one generator, as on a CPU."""
+        return self.compute(self.prepare(rows, generator), generator)
+
+
+class StepRecorder:
+    """CUDA graphs of whole training steps, one for each key and shape of the inputs.
+
+    advance: runs one step on inputs, from the loss to the new weights. state: the tensors that a step changes.
+    seed: gives the device's generator the seed of the step. clear: drops the gradients, so that those of a graph get
+    places of its own.
+    """
+
+    def __init__(
+        self,
+        advance: Callable[[Inputs], None],
+        state: Callable[[], list[Tensor]],
+        seed: Callable[[], None],
+        clear: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.advance, self.state, self.seed, self.clear = advance, state, seed, clear
+        self.recordings: dict[Hashable, Recording] = {}
+        self.pool: _POOL_HANDLE | None = None
+        self.broken = False
+
+    def run(self, inputs: Inputs) -> None:
+        """Run one step, by its graph if there is one; where there is none yet, record it and check it.
+
+        The plain step's result stays. Where recording fails or the graph's result differs from it, a note says so, and
+        all further steps are plain.
+        """
+        if self.broken:
+            self.advance(inputs)
+            return
+        key = (inputs.key, tuple((tensor.shape, tensor.dtype) for tensor in inputs.tensors))
+        if key in self.recordings:
+            self.recordings[key].replay(inputs.tensors)
+            return
+        before = [tensor.clone() for tensor in self.state()]
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch asks for warm-up away from the default stream
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            self.advance(inputs)
+        torch.cuda.current_stream().wait_stream(side)
+        self._restore(before)
+        self.seed()
+        self.advance(inputs)
+        plain = [tensor.clone() for tensor in self.state()]
+        self._restore(before)
+        self.clear()
+        self.seed()
+        recording = self._recorded(inputs)
+        if recording is None:
+            self._restore(plain)
+            return
+        self.seed()
+        recording.replay(inputs.tensors)
+        if agree(before, plain, self.state()):
+            self.recordings[key] = recording
+        else:
+            self.broken = True
+            note("a recorded training step differs from the plain one; plain steps go on")
+        self._restore(plain)
+
+    def _recorded(self, inputs: Inputs) -> Recording | None:
+        def work(*tensors: Tensor) -> Sequence[Tensor]:
+            self.advance(Inputs(tensors, inputs.key))
+            return ()
+
+        try:
+            recording = Recording(work, inputs.tensors, pool=self.pool)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            self.broken = True
+            note(f"training steps could not be recorded as CUDA graphs, plain steps go on ({error})")
+            return None
+        self.pool = recording.graph.pool()
+        return recording
+
+    def _restore(self, saved: Sequence[Tensor]) -> None:
+        """Put the tensors back; those that came into being since then began as zeros, as all state of a step does."""
+        with torch.no_grad():
+            for place, tensor in enumerate(self.state()):
+                if place < len(saved):
+                    tensor.copy_(saved[place])
+                else:
+                    tensor.zero_()
+
+
+def agree(before: Sequence[Tensor], plain: Sequence[Tensor], recorded: Sequence[Tensor]) -> bool:
+    """Whether two steps from the same state lead to the same: they differ by less than 5 % of what a step changes.
+
+    AdamW turns the last digits of a gradient near zero into a change of full size, so that no single weight tells.
+    """
+    changed = apart = 0.0
+    for old, one, other in zip(before, plain, recorded, strict=False):
+        changed += float((one.double() - old.double()).abs().sum())
+        apart += float((one.double() - other.double()).abs().sum())
+    return apart <= 0.05 * changed

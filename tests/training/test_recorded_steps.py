@@ -1,0 +1,129 @@
+"""Recording of training steps, with work that is done again in the place of a CUDA graph."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from hmu_tasks.training.loop import recorded
+from hmu_tasks.training.loop.recorded import Inputs, StepRecorder
+
+
+class Rerun:
+    """Does the work again on the tensors that it was recorded with, as a graph does."""
+
+    made = 0
+
+    def __init__(
+        self, work: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor], *, pool: object = None
+    ) -> None:
+        del pool
+        type(self).made += 1
+        self.work, self.inputs = work, [tensor.clone() for tensor in inputs]
+        self.graph = self
+
+    def pool(self) -> None:
+        """Memory of a graph."""
+
+    def replay(self, inputs: Sequence[Tensor]) -> None:
+        for own, given in zip(self.inputs, inputs, strict=True):
+            own.copy_(given)
+        self.work(*self.inputs)
+
+
+class Stream:
+    """A CUDA stream."""
+
+    def wait_stream(self, other: object) -> None:
+        """Nothing to wait for."""
+
+
+@pytest.fixture(autouse=True)
+def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    Rerun.made = 0
+    monkeypatch.setattr(recorded, "Recording", Rerun)
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+
+
+class Training:
+    """A weight with a moment that comes into being in the first step, moved by inputs and random numbers."""
+
+    def __init__(self) -> None:
+        self.weight = torch.zeros(50)
+        self.moments: list[Tensor] = []
+        self.step = 0
+
+    def advance(self, inputs: Inputs) -> None:
+        if not self.moments:
+            self.moments.append(torch.zeros(50))
+        moment = self.moments[0]
+        moment.mul_(0.9).add_(inputs.tensors[0].sum() + torch.rand(50))
+        self.weight += moment * (2 if inputs.key == "b" else 1)
+
+    def state(self) -> list[Tensor]:
+        return [self.weight, *self.moments]
+
+    def seed(self) -> None:
+        torch.manual_seed(self.step)
+
+    def run(self, take: Callable[[Inputs], None]) -> list[Tensor]:
+        for step in range(12):
+            self.step = step
+            self.seed()
+            take(Inputs((torch.full((3,), float(step)),), "ab"[step % 2]))
+        return self.state()
+
+
+def plain() -> list[Tensor]:
+    training = Training()
+    return training.run(training.advance)
+
+
+def test_recorded_steps_end_where_plain_ones_do() -> None:
+    training = Training()
+    recorder = StepRecorder(training.advance, training.state, training.seed)
+    found = training.run(recorder.run)
+    assert all(torch.equal(one, other) for one, other in zip(found, plain(), strict=True))
+    assert Rerun.made == len(recorder.recordings) == 2
+    assert not recorder.broken
+
+
+@pytest.mark.parametrize("fault", ["wrong", "idle", "refused"])
+def test_a_fault_is_told_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
+    class Faulty(Rerun):
+        def __init__(self, *given: Any, **more: Any) -> None:
+            if fault == "refused":
+                raise RuntimeError("operation not permitted when stream is capturing")
+            super().__init__(*given, **more)
+
+        def replay(self, inputs: Sequence[Tensor]) -> None:
+            if fault == "wrong":
+                super().replay([tensor + 1000.0 for tensor in inputs])
+
+    monkeypatch.setattr(recorded, "Recording", Faulty)
+    training = Training()
+    recorder = StepRecorder(training.advance, training.state, training.seed)
+    found = training.run(recorder.run)
+    assert all(torch.equal(one, other) for one, other in zip(found, plain(), strict=True))
+    assert recorder.broken
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert told[0].startswith("note: ")
+    assert "plain steps go on" in told[0]
+
+
+def test_missing_memory_is_no_fault_of_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(recorded, "Recording", refuse)
+    training = Training()
+    with pytest.raises(torch.OutOfMemoryError):
+        training.run(StepRecorder(training.advance, training.state, training.seed).run)
