@@ -15,7 +15,6 @@ import typer
 from hmu_tasks.methods import METHODS
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.registry import commands as registry_commands
-from hmu_tasks.runtime.acceleration import prepare_determinism
 from hmu_tasks.runtime.environment import prepare
 from hmu_tasks.runtime.errors import HmuError, remedy
 from hmu_tasks.runtime.loading import quick_imports
@@ -283,7 +282,6 @@ def main() -> None:
     try:
         prepare()
         limit_threads()
-        prepare_determinism()
         app()
     except HmuError as error:
         sys.exit(f"error: {error}")
