@@ -38,7 +38,7 @@ from hmu_tasks.models.generators.two_stage import TwoStage
 from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
-from hmu_tasks.runtime.acceleration import GRAPHS, prepare_determinism
+from hmu_tasks.runtime.acceleration import GRAPHS
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 from hmu_tasks.training.loop.code_batches import CodeSet
 from hmu_tasks.training.loop.fit import Loss, Schedule, fit
@@ -392,7 +392,6 @@ def main() -> None:
     unknown = set(options.only.split(",")) - set(SECTIONS)
     if unknown:
         parser.error(f"unknown sections {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
-    prepare_determinism()
     size = TOY if options.toy else Size(False)
     if options.steps:
         size = Size(**{**vars(size), "steps": options.steps})

@@ -16,7 +16,6 @@ from hmu_tasks.methods import METHODS
 from hmu_tasks.metrics.records import ENDS
 from hmu_tasks.registry import commands as registry_commands
 from hmu_tasks.runtime import paths
-from hmu_tasks.runtime.acceleration import prepare_determinism
 from hmu_tasks.runtime.environment import prepare
 from hmu_tasks.runtime.errors import HmuError, remedy
 from hmu_tasks.runtime.files import recover_below
@@ -295,7 +294,6 @@ def main() -> None:
         prepare()
         limit_threads()
         recover_below(Path(), paths.PARENTS)
-        prepare_determinism()
         app()
     except HmuError as error:
         sys.exit(f"error: {error}")

@@ -16,7 +16,7 @@ from hmu_tasks.training.loop.batches import ClipSet
 from hmu_tasks.training.loop.fit import FitOptions, Loss, Trained, fit
 from hmu_tasks.training.loop.history import History, Values
 from hmu_tasks.training.loop.job import Job, split_of, statistics
-from hmu_tasks.training.loop.recorded import FixedLoss, Inputs
+from hmu_tasks.training.loop.recorded import FixedLoss, StepInputs
 from hmu_tasks.training.loop.resident import Ragged, fits, pinned
 
 
@@ -71,15 +71,15 @@ def window_loss(
     clips = Ragged(train.features, device) if fits(train.features, device, what="clips") else None
     own_mean, own_std = mean.to(device), std.to(device)
 
-    def prepare(rows: np.ndarray, generator: torch.Generator) -> Inputs:
+    def prepare(rows: np.ndarray, generator: torch.Generator) -> StepInputs:
         # The first step sets up all codebooks, so that later ones need not look whether there are any.
         all_layers = network.config.quantizers
         active = network.sample_active(generator) if network.quantizer.started else all_layers
         if clips is None:
-            return Inputs((pinned(windows(train, rows, window, generator, mean, std), device),), active)
-        return Inputs((pinned(torch.from_numpy(rows), device),), active)
+            return StepInputs((pinned(windows(train, rows, window, generator, mean, std), device),), active)
+        return StepInputs((pinned(torch.from_numpy(rows), device),), active)
 
-    def compute(inputs: Inputs, generator: torch.Generator) -> tuple[Tensor, Values]:
+    def compute(inputs: StepInputs, generator: torch.Generator) -> tuple[Tensor, Values]:
         (given,), active = inputs.tensors, inputs.key
         assert isinstance(active, int)
         if clips is not None:

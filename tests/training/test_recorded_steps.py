@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hmu_tasks.training.loop import recorded
-from hmu_tasks.training.loop.recorded import Inputs, StepRecorder
+from hmu_tasks.training.loop.recorded import StepInputs, StepRecorder
 
 
 class Rerun:
@@ -44,7 +44,7 @@ class Stream:
 @pytest.fixture(autouse=True)
 def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     Rerun.made = 0
-    monkeypatch.setattr(recorded, "Recording", Rerun)
+    monkeypatch.setattr(recorded, "GraphRecording", Rerun)
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
@@ -58,7 +58,7 @@ class Training:
         self.moments: list[Tensor] = []
         self.step = 0
 
-    def advance(self, inputs: Inputs) -> None:
+    def advance(self, inputs: StepInputs) -> None:
         if not self.moments:
             self.moments.append(torch.zeros(50))
         moment = self.moments[0]
@@ -71,11 +71,11 @@ class Training:
     def seed(self) -> None:
         torch.manual_seed(self.step)
 
-    def run(self, take: Callable[[Inputs], None]) -> list[Tensor]:
+    def run(self, take: Callable[[StepInputs], None]) -> list[Tensor]:
         for step in range(12):
             self.step = step
             self.seed()
-            take(Inputs((torch.full((3,), float(step)),), "ab"[step % 2]))
+            take(StepInputs((torch.full((3,), float(step)),), "ab"[step % 2]))
         return self.state()
 
 
@@ -107,7 +107,7 @@ def test_a_fault_is_told_and_changes_nothing(
             if fault == "wrong":
                 super().replay([tensor + 1000.0 for tensor in inputs])
 
-    monkeypatch.setattr(recorded, "Recording", Faulty)
+    monkeypatch.setattr(recorded, "GraphRecording", Faulty)
     training = Training()
     recorder = StepRecorder(training.advance, training.state, training.seed)
     found = training.run(recorder.run)
@@ -123,7 +123,7 @@ def test_missing_memory_is_no_fault_of_the_recording(monkeypatch: pytest.MonkeyP
     def refuse(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(recorded, "Recording", refuse)
+    monkeypatch.setattr(recorded, "GraphRecording", refuse)
     training = Training()
     with pytest.raises(torch.OutOfMemoryError):
         training.run(StepRecorder(training.advance, training.state, training.seed).run)

@@ -18,7 +18,7 @@ from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.training.loop import resident
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 from hmu_tasks.training.loop.code_batches import CodeSet
-from hmu_tasks.training.loop.recorded import FixedLoss, Inputs, agree
+from hmu_tasks.training.loop.recorded import FixedLoss, StepInputs, agree
 from hmu_tasks.training.loop.resident import Ragged
 from hmu_tasks.training.loop.transformers import fixed_code_loss
 from hmu_tasks.training.tokenizer import resident_windows, windows
@@ -235,7 +235,7 @@ def test_inputs_of_one_key_have_one_shape() -> None:
     shapes: dict[object, set[tuple[int, ...]]] = {}
     for seed in range(30):
         rows = np.random.default_rng(seed).permutation(6)[:3]
-        inputs: Inputs = known.inputs(rows)
+        inputs: StepInputs = known.inputs(rows)
         codes, text, _ = known.gathered(inputs, generator(seed))
         shapes.setdefault(inputs.key, set()).add((*codes.shape, *text.shape))
     assert len(shapes) > 1

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from hmu_tasks.runtime.acceleration import deterministic
+from hmu_tasks.runtime.acceleration import deterministic, prepare_determinism
 from hmu_tasks.runtime.errors import ConfigError
 
 
@@ -13,7 +13,10 @@ def pick_device(name: str) -> torch.device:
     """Return the device for `auto`, `cpu` or `cuda`; raises ConfigError if CUDA is requested but absent."""
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("run.device is cuda, but torch sees no CUDA device; set it to auto or cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    found = torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if found.type == "cuda":
+        prepare_determinism()  # before anything is computed there
+    return found
 
 
 def mixed_precision(device: torch.device, *, one_shape: bool = False) -> torch.autocast:

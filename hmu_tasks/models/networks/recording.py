@@ -10,7 +10,7 @@ from torch.cuda import _POOL_HANDLE
 from hmu_tasks.runtime.acceleration import graphs, note
 
 
-class Recording:
+class GraphRecording:
     """One recorded graph with the tensors that it reads and writes.
 
     work: reads the tensors that it is given and whatever else has a fixed place, and returns new tensors. It must not
@@ -47,7 +47,7 @@ class _Known:
 
     def __init__(self) -> None:
         self.seen: set[Hashable] = set()
-        self.recordings: dict[Hashable, Recording | None] = {}
+        self.recordings: dict[Hashable, GraphRecording | None] = {}
         self.pool: _POOL_HANDLE | None = None
 
 
@@ -81,8 +81,8 @@ def replayed(
 
 
 def _checked(
-    recording: Recording | None, inputs: Sequence[Tensor], plain: Sequence[Tensor]
-) -> Recording | None:
+    recording: GraphRecording | None, inputs: Sequence[Tensor], plain: Sequence[Tensor]
+) -> GraphRecording | None:
     """Give a recording back if it does what the plain run did, but for the last digits of sums.
 
     They may move a sample across a boundary, and what follows from it: nearly all codes are to be equal.
@@ -98,9 +98,9 @@ def _checked(
 
 def _recorded(
     work: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor], known: _Known
-) -> Recording | None:
+) -> GraphRecording | None:
     try:
-        recording = Recording(work, inputs, pool=known.pool)
+        recording = GraphRecording(work, inputs, pool=known.pool)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:

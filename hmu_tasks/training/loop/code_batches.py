@@ -9,7 +9,7 @@ from torch import Tensor
 from hmu_tasks.models.networks.layers import uniform
 from hmu_tasks.models.networks.lengths import bucket
 from hmu_tasks.runtime.errors import DataError
-from hmu_tasks.training.loop.recorded import Inputs
+from hmu_tasks.training.loop.recorded import StepInputs
 from hmu_tasks.training.loop.resident import Ragged, fits, pinned
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -76,12 +76,14 @@ class CodeSet:
         self._device = device
         return True
 
-    def inputs(self, rows: np.ndarray) -> Inputs:
+    def inputs(self, rows: np.ndarray) -> StepInputs:
         """Say which batch of fixed shape `gathered` is to gather."""
         assert self._device is not None
-        return Inputs((pinned(torch.from_numpy(np.asarray(rows)), self._device),), self._width(rows, True))
+        return StepInputs(
+            (pinned(torch.from_numpy(np.asarray(rows)), self._device),), self._width(rows, True)
+        )
 
-    def gathered(self, inputs: Inputs, generator: torch.Generator) -> Batch:
+    def gathered(self, inputs: StepInputs, generator: torch.Generator) -> Batch:
         """Gather a batch where everything is kept, by the step's generator there, without waiting."""
         (which,), width = inputs.tensors, inputs.key
         assert isinstance(width, int)

@@ -20,7 +20,7 @@ from hmu_tasks.training.loop.adamw import AdamW
 from hmu_tasks.training.loop.checkpoint import Checkpoint
 from hmu_tasks.training.loop.history import Averages, Curves, History, Values
 from hmu_tasks.training.loop.processes import first, processes, shared_compute
-from hmu_tasks.training.loop.recorded import FixedLoss, Inputs, StepRecorder
+from hmu_tasks.training.loop.recorded import FixedLoss, StepInputs, StepRecorder
 
 Loss = Callable[[np.ndarray, torch.Generator], tuple[Tensor, Values]]
 """(indices into the training set, generator of the step) -> (loss, named values for the curve)."""
@@ -151,14 +151,6 @@ def fit(
         optimiser.step()
         averages.add(values)
 
-    steps = _Steps(
-        model,
-        loss_of,
-        advance,
-        lambda: _changing(model, optimiser, averages),
-        seed=seed,
-        device=device,
-    )
     # If the checkpoint was written when patience ran out, training is finished.
     with (
         Checkpoint(checkpoint, writes=first()) as saved,
@@ -167,6 +159,19 @@ def fit(
         repeatable(device),
     ):
         saved.restore(model, optimiser, state, history, averages)
+
+        def reseed() -> None:
+            torch.manual_seed(step_seed(seed, state["step"]))
+
+        steps = _Steps(
+            model,
+            loss_of,
+            advance,
+            lambda: _changing(model, optimiser, averages),
+            reseed,
+            seed=seed,
+            device=device,
+        )
         batches = epoch_batches(lengths, schedule.batch, seed)
         for _ in range(state["step"]):
             next(batches)
@@ -202,23 +207,23 @@ class _Steps:
         loss_of: Loss,
         advance: Callable[[Callable[[], tuple[Tensor, Values]]], None],
         state: Callable[[], list[Tensor]],
+        reseed: Callable[[], None],
         *,
         seed: int,
         device: torch.device,
     ) -> None:
         self.loss_of, self.advance, self.seed, self.device = loss_of, advance, seed, device
-        self.step = 0
+        self.reseed = reseed
         if processes() > 1 and not isinstance(loss_of, FixedLoss):
             raise ConfigError("this component trains in one process; start its training without torchrun")
         self.compute = shared_compute(model, loss_of) if isinstance(loss_of, FixedLoss) else None
-        self.recorder = StepRecorder(self._compute, state, self._reseed, clear=model.zero_grad)
+        self.recorder = StepRecorder(self._compute, state, reseed, clear=model.zero_grad)
         # The first step of a training sets up what later ones find: moments of the optimiser, codebooks.
         self.plain = True
 
     def take(self, step: int, rows: np.ndarray) -> None:
         """Take one step on the given rows."""
-        self.step = step
-        self._reseed()
+        self.reseed()
         host = torch.Generator(device="cpu").manual_seed(step_seed(self.seed + 1, step))
         if not isinstance(self.loss_of, FixedLoss):
             self.advance(lambda: self.loss_of(rows, host))
@@ -232,10 +237,7 @@ class _Steps:
         else:
             self.recorder.run(inputs)
 
-    def _reseed(self) -> None:
-        torch.manual_seed(step_seed(self.seed, self.step))
-
-    def _compute(self, inputs: Inputs, host: torch.Generator | None = None) -> None:
+    def _compute(self, inputs: StepInputs, host: torch.Generator | None = None) -> None:
         """Take a step with the device's own generator, or the host's on a CPU."""
         compute = self.compute
         assert compute is not None

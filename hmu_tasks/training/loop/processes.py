@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from hmu_tasks.training.loop.history import Values
-from hmu_tasks.training.loop.recorded import FixedLoss, Inputs
+from hmu_tasks.training.loop.recorded import FixedLoss, StepInputs
 
-Compute = Callable[[Inputs, torch.Generator], tuple[Tensor, Values]]
+Compute = Callable[[StepInputs, torch.Generator], tuple[Tensor, Values]]
 
 
 def processes() -> int:
@@ -61,7 +61,7 @@ class _Whole(nn.Module):
         super().__init__()
         self.network, self.compute = network, compute
 
-    def forward(self, inputs: Inputs, generator: torch.Generator) -> tuple[Tensor, Values]:
+    def forward(self, inputs: StepInputs, generator: torch.Generator) -> tuple[Tensor, Values]:
         """Return loss and named values."""
         return self.compute(inputs, generator)
 

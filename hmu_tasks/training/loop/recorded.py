@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.cuda import _POOL_HANDLE
 
-from hmu_tasks.models.networks.recording import Recording
+from hmu_tasks.models.networks.recording import GraphRecording
 from hmu_tasks.runtime.acceleration import note
 from hmu_tasks.training.loop.history import Values
 
 
 @dataclass(frozen=True)
-class Inputs:
+class StepInputs:
     """What one step reads: tensors on the device, and the choices that its shapes follow from."""
 
     tensors: tuple[Tensor, ...]
@@ -29,8 +29,8 @@ class FixedLoss:
     compute: (inputs, the step's generator on the device) -> (loss, named values).
     """
 
-    prepare: Callable[[np.ndarray, torch.Generator], Inputs]
-    compute: Callable[[Inputs, torch.Generator], tuple[Tensor, Values]]
+    prepare: Callable[[np.ndarray, torch.Generator], StepInputs]
+    compute: Callable[[StepInputs, torch.Generator], tuple[Tensor, Values]]
 
     def __call__(self, rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
         """Do both at once with one generator, as on a CPU."""
@@ -47,17 +47,17 @@ class StepRecorder:
 
     def __init__(
         self,
-        advance: Callable[[Inputs], None],
+        advance: Callable[[StepInputs], None],
         state: Callable[[], list[Tensor]],
         seed: Callable[[], None],
         clear: Callable[[], None] = lambda: None,
     ) -> None:
         self.advance, self.state, self.seed, self.clear = advance, state, seed, clear
-        self.recordings: dict[Hashable, Recording] = {}
+        self.recordings: dict[Hashable, GraphRecording] = {}
         self.pool: _POOL_HANDLE | None = None
         self.broken = False
 
-    def run(self, inputs: Inputs) -> None:
+    def run(self, inputs: StepInputs) -> None:
         """Run one step, by its graph if there is one; where there is none yet, record it and check it.
 
         The plain step's result stays. Where recording fails or the graph's result differs from it, a note says so, and
@@ -96,13 +96,13 @@ class StepRecorder:
             note("a recorded training step differs from the plain one; plain steps go on")
         self._restore(plain)
 
-    def _recorded(self, inputs: Inputs) -> Recording | None:
+    def _recorded(self, inputs: StepInputs) -> GraphRecording | None:
         def work(*tensors: Tensor) -> Sequence[Tensor]:
-            self.advance(Inputs(tensors, inputs.key))
+            self.advance(StepInputs(tensors, inputs.key))
             return ()
 
         try:
-            recording = Recording(work, inputs.tensors, pool=self.pool)
+            recording = GraphRecording(work, inputs.tensors, pool=self.pool)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:

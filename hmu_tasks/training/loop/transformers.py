@@ -12,7 +12,7 @@ from hmu_tasks.training.loop.code_batches import CodeSet
 from hmu_tasks.training.loop.fit import FitOptions, Loss, Trained, fit
 from hmu_tasks.training.loop.history import Values
 from hmu_tasks.training.loop.processes import processes, share
-from hmu_tasks.training.loop.recorded import FixedLoss, Inputs
+from hmu_tasks.training.loop.recorded import FixedLoss, StepInputs
 
 
 def code_loss(network: CodeNetwork, train: CodeSet, device: torch.device) -> Loss:
@@ -35,12 +35,12 @@ def fixed_code_loss(network: CodeNetwork, train: CodeSet, device: torch.device) 
     """Return `code_loss` of fixed shapes, on any device."""
     resident = train.move(device)
 
-    def prepare(rows: np.ndarray, generator: torch.Generator) -> Inputs:
+    def prepare(rows: np.ndarray, generator: torch.Generator) -> StepInputs:
         if resident:
             return train.inputs(rows)
-        return Inputs(train.batch(rows, generator, device, fixed=True), None)
+        return StepInputs(train.batch(rows, generator, device, fixed=True), None)
 
-    def compute(inputs: Inputs, generator: torch.Generator) -> tuple[Tensor, Values]:
+    def compute(inputs: StepInputs, generator: torch.Generator) -> tuple[Tensor, Values]:
         codes, text, lengths = train.gathered(inputs, generator) if resident else inputs.tensors
         result = network.fixed_loss(codes, text, lengths, generator, share(len(lengths)))
         assert result is not None
