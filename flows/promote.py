@@ -21,6 +21,7 @@ from pydantic import Field
 from hmu_tasks.registry import promote as step
 from hmu_tasks.registry.versions import open_registry, the_only_name
 from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.runtime.markdown import plain
 
 DAY = 24 * 3600
 _MEASURED = ("forgotten", "kept", "probe", "champion")
@@ -113,9 +114,9 @@ def _question(proposal: step.Proposal, title: str) -> str:
     before = proposal.state.champion
     champion = "There is no champion yet." if before is None else f"The champion is version {before}."
     measured = [clause for clause in proposal.decision.clauses if clause.name.startswith(_MEASURED)]
-    lines = "\n".join(f"- {clause.name}: {clause.reason}" for clause in measured)
+    lines = "\n".join(f"- {plain(clause.name)}: {plain(clause.reason)}" for clause in measured)
     return (
-        f"#### Promote {title}?\n\n{champion} All {len(proposal.decision.clauses)} clauses of the gate passed. "
+        f"#### Promote {plain(title)}?\n\n{champion} All {len(proposal.decision.clauses)} clauses of the gate passed. "
         f"Its values:\n\n{lines}\n\nAll clauses and the model card are on this run's tab Artifacts (`gate`, "
         "`model-card`)."
     )

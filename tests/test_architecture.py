@@ -140,7 +140,7 @@ def test_help_reaches_nothing_heavy() -> None:
         "hmu_tasks.registry",
         "hmu_tasks.runtime.environment",
         "hmu_tasks.runtime.errors",
-            "hmu_tasks.runtime.files",
+        "hmu_tasks.runtime.files",
         "hmu_tasks.runtime.loading",
         "hmu_tasks.runtime.threads",
         "hmu_tasks.studio",
