@@ -11,8 +11,9 @@ WORKDIR /src
 COPY constraints.txt constraints-torch.txt ./
 # Every file but torch's has the hash of constraints.txt. Extras included: PostgreSQL, S3-compatible stores, accounts.
 RUN pip install --require-hashes --no-deps --requirement constraints.txt
-# torch comes from the index that decides between CPU and CUDA; of its needs only CUDA's libraries are left.
-RUN pip install --extra-index-url ${TORCH_INDEX} --requirement constraints-torch.txt
+# torch alone comes from the index that decides between CPU and CUDA; of its needs only CUDA's libraries are left.
+RUN pip install --no-deps --index-url ${TORCH_INDEX} --requirement constraints-torch.txt \
+    && pip install --requirement constraints-torch.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY hmu_tasks hmu_tasks
 COPY flows flows
