@@ -8,14 +8,16 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PATH=/opt/hmu/bin:$PATH
 RUN python -m venv /opt/hmu
 WORKDIR /src
-COPY constraints.txt ./
-# torch alone comes from the index that decides between CPU and CUDA; the rest, its own needs included, from PyPI.
-RUN pip install --no-deps --index-url ${TORCH_INDEX} --constraint constraints.txt torch
+COPY constraints.txt constraints-torch.txt ./
+# Every file but torch's has the hash of constraints.txt. Extras included: PostgreSQL, S3-compatible stores, accounts.
+RUN pip install --require-hashes --no-deps --requirement constraints.txt
+# torch alone comes from the index that decides between CPU and CUDA; of its needs only CUDA's libraries are left.
+RUN pip install --no-deps --index-url ${TORCH_INDEX} --requirement constraints-torch.txt \
+    && pip install --requirement constraints-torch.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY hmu_tasks hmu_tasks
 COPY flows flows
-# The extra: PostgreSQL, S3-compatible stores and remotes, accounts.
-RUN pip install --constraint constraints.txt '.[servers]'
+RUN pip install --no-deps --no-build-isolation . && pip check
 
 FROM ${PYTHON_IMAGE} AS worker
 RUN apt-get update \

@@ -8,13 +8,19 @@ LOCK := flock --nonblock --conflict-exit-code 75 .repro.lock
 BUSY := (code=$$?; [ $$code -ne 75 ] || echo "another make is already at work in this folder; wait for it to end" >&2; exit $$code)
 MIRROR := $(BIN)/python -m hmu_tasks mirror >/dev/null
 
-.PHONY: help repro demo review test test-fast check table clean-side server deploy worker
+.PHONY: help repro demo review test test-fast check table hashes sbom clean-side server deploy worker
 .DEFAULT_GOAL := repro
 
-$(BIN)/.installed: pyproject.toml constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+UV := .uv/bin/uv
+
+$(BIN)/.installed: pyproject.toml constraints.txt constraints-torch.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "HMU needs Python 3.11 or 3.12 and this is %d.%d: make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	$(PIP) install --quiet --require-hashes --no-deps --requirement constraints.txt
+	$(PIP) install --quiet --requirement constraints-torch.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	$(PIP) check
 	@touch $@
 
 help:  ## this list
@@ -48,6 +54,18 @@ check: $(BIN)/.installed  ## ruff, formatting, mypy, import contracts, tests: wh
 	mypy
 	lint-imports
 	$(MAKE) test
+
+hashes:  ## fill in the hashes of constraints.txt from PyPI after a pin was changed
+	$(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+	grep -oE '^[A-Za-z0-9][^ ;]*==[^ ;]+' constraints.txt > .uv/pins.txt
+	$(UV) pip compile .uv/pins.txt --quiet --no-deps --generate-hashes --no-config --python-version 3.11 --no-header \
+	  --no-annotate --default-index https://pypi.org/simple --output-file .uv/hashed.txt
+	(grep '^#' constraints.txt; cat .uv/hashed.txt) > .uv/constraints.txt && mv .uv/constraints.txt constraints.txt
+
+sbom: $(BIN)/.installed  ## list what is installed as sbom.json (CycloneDX), for the release notes of an image
+	$(PYTHON) -m venv .sbom && .sbom/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0
+	.sbom/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible \
+	  --output-format JSON --output-file sbom.json
 
 POOL ?= cpu
 PORT ?= 4200

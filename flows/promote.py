@@ -22,6 +22,7 @@ from hmu_tasks.registry import promote as step
 from hmu_tasks.registry.identity import approver
 from hmu_tasks.registry.versions import Registry, open_registry, the_only_name
 from hmu_tasks.runtime.errors import HmuError
+from hmu_tasks.runtime.markdown import plain
 
 DAY = 24 * 3600
 _MEASURED = ("forgotten", "kept", "probe", "champion")
@@ -128,11 +129,12 @@ def _question(proposal: step.Proposal, title: str) -> str:
     before = proposal.state.champion
     champion = "There is no champion yet." if before is None else f"The champion is version {before}."
     measured = [clause for clause in proposal.decision.clauses if clause.name.startswith(_MEASURED)]
-    lines = "\n".join(f"- {clause.name}: {clause.reason}" for clause in measured)
-    told = "\n".join(f"- {line}" for line in (*proposal.deviations, *proposal.notes))
+    lines = "\n".join(f"- {plain(clause.name)}: {plain(clause.reason)}" for clause in measured)
+    told = "\n".join(f"- {plain(line)}" for line in (*proposal.deviations, *proposal.notes))
+    registrant = plain(str(proposal.registered_by or "nobody known"))
     return (
-        f"#### Promote {title}?\n\n{champion} It was registered by {proposal.registered_by or 'nobody known'}; "
-        f"somebody else must approve it. All {len(proposal.decision.clauses)} clauses of the gate passed by "
+        f"#### Promote {plain(title)}?\n\n{champion} It was registered by {registrant}; somebody else must approve it. "
+        f"All {len(proposal.decision.clauses)} clauses of the gate passed by "
         f"policy.yaml ({proposal.policy.digest[:12]}). Its values:\n\n{lines}\n\n"
         + (f"To be noted:\n\n{told}\n\n" if told else "")
         + "All clauses and the model card are on this run's tab Artifacts (`gate`, "

@@ -79,13 +79,16 @@ def test_every_image_is_pinned() -> None:
 
 def test_every_package_is_pinned() -> None:
     installs = [rest for word, rest in instructions() if word == "RUN" and "pip install" in rest]
-    assert len(installs) == 2
-    assert all("--constraint constraints.txt" in install for install in installs)
+    assert len(installs) == 3
+    hashed, torch, ours = installs
+    assert "--require-hashes --no-deps --requirement constraints.txt" in hashed
+    assert torch.count("--requirement constraints-torch.txt") == 2
+    assert "--no-deps" in ours
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     addresses = set(re.findall(r"https?://([^/\s]+)", text))
     assert addresses == {"download.pytorch.org"}
     assert re.search(r"ARG TORCH_INDEX=https://download\.pytorch\.org/whl/cpu$", text, re.MULTILINE)
-    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    pins = "".join((ROOT / f"constraints{part}.txt").read_text(encoding="utf-8") for part in ("", "-torch"))
     assert re.search(r"^torch==[\d.]+$", pins, re.MULTILINE)  # no local tag: it has to fit CPU and CUDA
     assert "find-links" not in pins
     assert "index-url" not in pins

@@ -21,12 +21,28 @@ OURS = Path(__file__).resolve().relative_to(ROOT).as_posix()
 
 def pins() -> dict[str, str]:
     found = {}
-    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            name, separator, number = line.partition("==")
-            assert separator, f"constraints.txt: {line!r} is no exact pin"
-            found[canonicalize_name(name)] = number
+    for file in ("constraints.txt", "constraints-torch.txt"):
+        for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith(("#", "    --hash=")):
+                name, separator, number = line.removesuffix(" \\").partition("==")
+                assert separator, f"{file}: {line!r} is no exact pin"
+                found[canonicalize_name(name)] = number
     return found
+
+
+def test_every_pin_but_that_of_torch_has_hashes() -> None:
+    blocks = re.split(r"\n(?=\S)", (ROOT / "constraints.txt").read_text(encoding="utf-8").strip())
+    packages = [block for block in blocks if not block.startswith("#")]
+    assert len(packages) > 250
+    for block in packages:
+        first, *hashes = block.split(" \\\n")
+        assert "==" in first
+        assert hashes, first
+        assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}", one) for one in hashes), first
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "install --quiet --require-hashes --no-deps --requirement constraints.txt" in makefile
+    torch = (ROOT / "constraints-torch.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.partition("==")[0] for line in torch if not line.startswith("#")] == ["torch"]
 
 
 def tracked() -> list[Path]:

@@ -11,6 +11,7 @@ from prefect.states import Completed
 from flows.cluster.workspace import Workspace, git
 from flows.engine import artifacts
 from hmu_tasks.runtime import paths
+from hmu_tasks.runtime.markdown import Ready, code
 
 _IDENTITY = ["-c", "user.name=hmu", "-c", "user.email=hmu@localhost"]
 
@@ -69,8 +70,10 @@ def keep_report(workspace: Workspace, checkout: Path, finish: str, name: str) ->
     kept = checkout / "runs" / "side" / "reports" / name
     shutil.rmtree(kept, ignore_errors=True)
     shutil.copytree(page.parent, kept)
-    home = f"`dvc exp apply {name}`" if finish == "experiment" else f"`git switch {name}` and `dvc checkout`"
-    how = f"It is on the machine that ran the flow. {home} in the checkout restores the whole run."
+    back = f"dvc exp apply {name}" if finish == "experiment" else f"git switch {name} && dvc checkout"
+    how = Ready(
+        f"It is on the machine that ran the flow. {code(back)} in the checkout restores the whole run."
+    )
     artifacts.leave_report(kept / page.name, how=how, served=f"{name}/{page.name}")
 
 

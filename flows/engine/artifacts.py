@@ -18,6 +18,7 @@ from prefect.artifacts import (
 )
 
 from hmu_tasks.runtime import paths
+from hmu_tasks.runtime.markdown import code, fenced, plain
 
 REPORTS_URL_VARIABLE = "HMU_REPORTS_URL"
 """URL at which runs/side/reports is served, for the link to the report: browsers follow no file:."""
@@ -105,9 +106,8 @@ def leave_broken_contracts(root: Path, *, since: float) -> int:
 
 def leave_failure(stage: str, lines: tuple[str, ...]) -> None:
     """Show the end of a failed stage's output."""
-    text = "\n".join(lines).replace("```", "'''")
     create_markdown_artifact(
-        f"# {stage} failed\n\n```\n{text}\n```\n",
+        f"# {plain(stage)} failed\n\n{fenced(chr(10).join(lines))}\n",
         key=artifact_key("failure", stage),
         description=f"The last lines of {stage}",
     )
@@ -118,9 +118,7 @@ def leave_metrics(root: Path) -> None:
     summary, records = root / paths.REPORTS / "summary.txt", root / paths.REPORTS / "benchmark.json"
     if summary.exists():
         text = summary.read_text(encoding="utf-8").rstrip()
-        create_markdown_artifact(
-            f"```\n{text}\n```\n", key="summary", description="Result table of the report"
-        )
+        create_markdown_artifact(f"{fenced(text)}\n", key="summary", description="Result table of the report")
     if records.exists():
         rows = metric_rows(json.loads(records.read_text(encoding="utf-8")))
         create_table_artifact(rows, key="metrics", description="Metrics of the report on the test prompts")
@@ -158,9 +156,9 @@ def leave_report(page: Path, *, how: str, served: str | None = None) -> None:
 
     served: path of the page below HMU_REPORTS_URL; None for one outside of the served folder
     """
-    text = f"# Report\n\n`{page}`\n\n{how}\n"
+    text = f"# Report\n\n{code(page)}\n\n{plain(how)}\n"
     base = os.environ.get(REPORTS_URL_VARIABLE)
-    if base and served:
+    if base and served and base.startswith(("http://", "https://")):
         text += f"\n[Open the report]({base.rstrip('/')}/{quote(served)})\n"
     create_markdown_artifact(text, key="report", description="Location of the report")
 

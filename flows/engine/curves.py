@@ -15,6 +15,7 @@ from prefect.client.schemas.actions import ArtifactUpdate
 from flows.engine.artifacts import artifact_key, quiet
 from flows.engine.graph import Stage
 from hmu_tasks.runtime import paths
+from hmu_tasks.runtime.markdown import plain
 
 AFTER_SECONDS = 20.0
 SECONDS_BETWEEN = 15.0
@@ -94,8 +95,9 @@ def as_tables(points: list[tuple[str, str, str]]) -> str:
     """Lay points out as Markdown: the latest value of each curve, and the last 20 points, newest first."""
     latest = {name: (step, value) for step, name, value in points}
     lines = ["| curve | step | latest |", "|---|---:|---:|"]
-    lines += [f"| {name} | {step} | {value} |" for name, (step, value) in latest.items()]
+    lines += [f"| {plain(name)} | {plain(step)} | {plain(value)} |" for name, (step, value) in latest.items()]
     lines += ["", f"The last {min(len(points), POINTS_SHOWN)} points:", ""]
     lines += ["| step | curve | value |", "|---:|---|---:|"]
-    lines += [f"| {step} | {name} | {value} |" for step, name, value in reversed(points[-POINTS_SHOWN:])]
+    newest = reversed(points[-POINTS_SHOWN:])
+    lines += [f"| {plain(step)} | {plain(name)} | {plain(value)} |" for step, name, value in newest]
     return "\n".join(lines) + "\n"

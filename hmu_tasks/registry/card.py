@@ -13,6 +13,7 @@ from hmu_tasks.registry.evidence import Evidence, Measurement, rounded
 from hmu_tasks.registry.gate import Decision, worse
 from hmu_tasks.registry.wording import statement, words
 from hmu_tasks.reviews.wording import judgement_head, judgement_note, judgement_rows
+from hmu_tasks.runtime.markdown import code, plain, shell
 
 HERE = Path(__file__).parent
 DESCRIPTION_LIMIT = 5000  # characters that MLflow's database keeps of a description
@@ -61,16 +62,18 @@ def description(evidence: Evidence, decision: Decision) -> str:
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(  # Markdown, no HTML: what is filled in are names and numbers of ours
+    environment = jinja2.Environment(  # Markdown: `finalize` escapes whatever is filled in
         loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=False,  # noqa: S701
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=plain,
     )
     environment.filters["measured"] = measurement_text
-    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
+    environment.filters["code"] = code
+    environment.filters["shell"] = shell
     return environment
 
 
