@@ -59,7 +59,7 @@ hashes:  ## fill in the hashes of constraints.txt from PyPI after a pin was chan
 	$(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
 	grep -oE '^[A-Za-z0-9][^ ;]*==[^ ;]+' constraints.txt > .uv/pins.txt
 	$(UV) pip compile .uv/pins.txt --quiet --no-deps --generate-hashes --no-config --python-version 3.11 --no-header \
-	  --no-annotate --default-index https://pypi.org/simple --output-file .uv/hashed.txt
+	  --no-annotate --output-file .uv/hashed.txt
 	(grep '^#' constraints.txt; cat .uv/hashed.txt) > .uv/constraints.txt && mv .uv/constraints.txt constraints.txt
 
 sbom: $(BIN)/.installed  ## list what is installed as sbom.json (CycloneDX), for the release notes of an image
