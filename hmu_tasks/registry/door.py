@@ -39,14 +39,14 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedRows:
     """A request: rows of prompt, seconds and seed, as they were given, and parameters."""
 
     rows: list[dict[str, Any]]
     params: dict[str, Any] = field(default_factory=dict)
 
 
-def parse(body: bytes, content_type: str | None) -> Asked:
+def parse(body: bytes, content_type: str | None) -> AskedRows:
     """Read a request strictly: nothing is converted, filled in or dropped; raises RefusedError with one sentence."""
     kind, _, options = (content_type or "").lower().partition(";")
     if kind.strip() != "application/json" or options.replace(" ", "") not in ("", "charset=utf-8"):
@@ -68,7 +68,7 @@ def parse(body: bytes, content_type: str | None) -> Asked:
     for name, value in (params or {}).items():
         if not isinstance(value, str):
             raise RefusedError(f"the parameter {name[:40]!r} must be text")
-    return Asked(_rows(forms[0], found[forms[0]]), dict(params or {}))
+    return AskedRows(_rows(forms[0], found[forms[0]]), dict(params or {}))
 
 
 def _json(body: bytes) -> Any:
@@ -173,7 +173,7 @@ class Service:
     answer: rows and parameters to predictions; raises RefusedError. about: what GET /version says.
     """
 
-    def __init__(self, answer: Callable[[Asked], list[Any]], about: Mapping[str, Any]) -> None:
+    def __init__(self, answer: Callable[[AskedRows], list[Any]], about: Mapping[str, Any]) -> None:
         self._answer, self._about = answer, dict(about)
         self._worker = ThreadPoolExecutor(1)
 
@@ -185,12 +185,6 @@ class Service:
             status, content = HTTPStatus.OK, await self._respond(scope, receive)
         except RefusedError as error:
             status, content = HTTPStatus(error.status), _dumped({"error": str(error)})
-        except Exception:  # the client is told nothing of it, the log everything
-            log.exception("a request failed")
-            status, content = (
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                _dumped({"error": "the server failed; see its log"}),
-            )
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": int(status), "headers": headers})
         await send({"type": "http.response.body", "body": content})
@@ -216,7 +210,7 @@ class Service:
         asked = parse(body, headers.get("content-type"))
         return await asyncio.get_running_loop().run_in_executor(self._worker, self._predicted, asked)
 
-    def _predicted(self, asked: Asked) -> bytes:
+    def _predicted(self, asked: AskedRows) -> bytes:
         return _dumped({"predictions": self._answer(asked)})
 
 
@@ -288,7 +282,7 @@ def protocol() -> Any:
     return Patience
 
 
-def answering(folder: Path, device: str, rule: Sequence[str]) -> Callable[[Asked], list[Any]]:
+def answering(folder: Path, device: str, rule: Sequence[str]) -> Callable[[AskedRows], list[Any]]:
     """Load the model of a verified copy; rule: concept, rule, dataset and file of concepts to refuse, or nothing."""
     import mlflow.pyfunc
     import pandas as pd
@@ -298,7 +292,7 @@ def answering(folder: Path, device: str, rule: Sequence[str]) -> Callable[[Asked
     named = concept_rule(*rule) if rule else None
     refused = 0
 
-    def answer(asked: Asked) -> list[Any]:
+    def answer(asked: AskedRows) -> list[Any]:
         nonlocal refused
         if named is not None and (found := named([str(row["prompt"]) for row in asked.rows])):
             refused += 1

@@ -100,9 +100,9 @@ def test_what_is_well_formed_arrives_unchanged() -> None:
     ):
         asked = door.parse(json.dumps(body).encode(), "Application/JSON; charset=UTF-8")
         assert [[row[name] for name in door.COLUMNS] for row in asked.rows] == [WALK, large]
-    assert door.parse(json.dumps({"inputs": ROW, "params": {"output": "bvh"}}).encode(), JSON) == door.Asked(
-        [ROW], {"output": "bvh"}
-    )
+    assert door.parse(
+        json.dumps({"inputs": ROW, "params": {"output": "bvh"}}).encode(), JSON
+    ) == door.AskedRows([ROW], {"output": "bvh"})
 
 
 class Running:
