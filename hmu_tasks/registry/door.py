@@ -20,7 +20,6 @@ from typing import Any
 COLUMNS = ("prompt", "seconds", "seed")
 FORMS = ("dataframe_split", "dataframe_records", "inputs")
 MOST_BYTES = 2**20  # of a request's body: 64 prompts of 400 characters take less than 110 KB
-DEEPEST = 8  # levels of lists and objects
 MOST_CONNECTIONS = 64  # at once; more are answered 503
 HEADER_SECONDS, BODY_SECONDS, READ_SECONDS = (
     10.0,
@@ -82,34 +81,15 @@ def _json(body: bytes) -> Any:
         return named
 
     try:
-        found = json.loads(body.decode(), parse_constant=no_constant, object_pairs_hook=once)
+        return json.loads(body.decode(), parse_constant=no_constant, object_pairs_hook=once)
     except UnicodeDecodeError as error:
         raise RefusedError("the body is not UTF-8") from error
     except RecursionError as error:
-        raise RefusedError(f"the body is nested deeper than {DEEPEST} levels") from error
+        raise RefusedError("the body is nested too deep") from error
     except json.JSONDecodeError as error:
         raise RefusedError(f"the body is not JSON: {error.msg} at character {error.pos}") from error
     except ValueError as error:  # Python reads no more than 4,300 digits
-        raise RefusedError(
-            "a number has thousands of digits; seeds are whole numbers from 0 to 2**63 - 1"
-        ) from error
-    if _depth(found) > DEEPEST:
-        raise RefusedError(f"the body is nested deeper than {DEEPEST} levels")
-    return found
-
-
-def _depth(value: Any) -> int:
-    """Levels of lists and objects, counted level by level, so that no depth is too much."""
-    depth, level = 0, [value]
-    while any(isinstance(one, list | dict) for one in level):
-        depth += 1
-        level = [
-            inner
-            for one in level
-            if isinstance(one, list | dict)
-            for inner in (one.values() if isinstance(one, dict) else one)
-        ]
-    return depth
+        raise RefusedError("a number has thousands of digits; the largest seed is 2**63 - 1") from error
 
 
 def _rows(form: str, table: Any) -> list[dict[str, Any]]:
@@ -204,9 +184,7 @@ class Service:
         try:
             body = await asyncio.wait_for(_body(headers, receive), BODY_SECONDS)
         except TimeoutError as error:
-            raise RefusedError(
-                f"the body did not arrive within {BODY_SECONDS:.0f} s", HTTPStatus.REQUEST_TIMEOUT
-            ) from error
+            raise RefusedError(f"the body took more than {BODY_SECONDS:.0f} s", 408) from error
         asked = parse(body, headers.get("content-type"))
         return await asyncio.get_running_loop().run_in_executor(self._worker, self._predicted, asked)
 
@@ -215,9 +193,7 @@ class Service:
 
 
 async def _body(headers: Mapping[str, str], receive: Any) -> bytes:
-    too_large = RefusedError(
-        f"the body is larger than {MOST_BYTES} bytes", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    )
+    too_large = RefusedError(f"the body has more than {MOST_BYTES} bytes", 413)
     length = headers.get("content-length", "0")
     if length.isdecimal() and (len(length) > 12 or int(length) > MOST_BYTES):
         raise too_large
@@ -235,10 +211,7 @@ async def _body(headers: Mapping[str, str], receive: Any) -> bytes:
 
 
 def _dumped(value: Any) -> bytes:
-    def plain(array: Any) -> Any:
-        return array.tolist()
-
-    return json.dumps(value, default=plain, allow_nan=False).encode()
+    return json.dumps(value, default=lambda array: array.tolist(), allow_nan=False).encode()
 
 
 def protocol() -> Any:
@@ -348,12 +321,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # also while the model is loaded
     try:
-        service = Service(
-            answering(given.copy / "model", given.device, given.refuse), json.loads(given.about)
-        )
+        answer = answering(given.copy / "model", given.device, given.refuse)
         log.info("serving %s on http://%s:%d", given.about, given.host, given.port)
         uvicorn.run(
-            service,
+            Service(answer, json.loads(given.about)),
             host=given.host,
             port=given.port,
             http=protocol(),
