@@ -20,7 +20,6 @@ from typing import Any
 COLUMNS = ("prompt", "seconds", "seed")
 FORMS = ("dataframe_split", "dataframe_records", "inputs")
 MOST_BYTES = 2**20  # of a request's body: 64 prompts of 400 characters take less than 110 KB
-DEEPEST = 8  # levels of lists and objects
 MOST_CONNECTIONS = 64  # at once; more are answered 503
 HEADER_SECONDS, BODY_SECONDS, READ_SECONDS = (
     10.0,
@@ -39,14 +38,14 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedRows:
     """A request: rows of prompt, seconds and seed, as they were given, and parameters."""
 
     rows: list[dict[str, Any]]
     params: dict[str, Any] = field(default_factory=dict)
 
 
-def parse(body: bytes, content_type: str | None) -> Asked:
+def parse(body: bytes, content_type: str | None) -> AskedRows:
     """Read a request strictly: nothing is converted, filled in or dropped; raises RefusedError with one sentence."""
     kind, _, options = (content_type or "").lower().partition(";")
     if kind.strip() != "application/json" or options.replace(" ", "") not in ("", "charset=utf-8"):
@@ -68,7 +67,7 @@ def parse(body: bytes, content_type: str | None) -> Asked:
     for name, value in (params or {}).items():
         if not isinstance(value, str):
             raise RefusedError(f"the parameter {name[:40]!r} must be text")
-    return Asked(_rows(forms[0], found[forms[0]]), dict(params or {}))
+    return AskedRows(_rows(forms[0], found[forms[0]]), dict(params or {}))
 
 
 def _json(body: bytes) -> Any:
@@ -82,34 +81,15 @@ def _json(body: bytes) -> Any:
         return named
 
     try:
-        found = json.loads(body.decode(), parse_constant=no_constant, object_pairs_hook=once)
+        return json.loads(body.decode(), parse_constant=no_constant, object_pairs_hook=once)
     except UnicodeDecodeError as error:
         raise RefusedError("the body is not UTF-8") from error
     except RecursionError as error:
-        raise RefusedError(f"the body is nested deeper than {DEEPEST} levels") from error
+        raise RefusedError("the body is nested too deep") from error
     except json.JSONDecodeError as error:
         raise RefusedError(f"the body is not JSON: {error.msg} at character {error.pos}") from error
     except ValueError as error:  # Python reads no more than 4,300 digits
-        raise RefusedError(
-            "a number has thousands of digits; seeds are whole numbers from 0 to 2**63 - 1"
-        ) from error
-    if _depth(found) > DEEPEST:
-        raise RefusedError(f"the body is nested deeper than {DEEPEST} levels")
-    return found
-
-
-def _depth(value: Any) -> int:
-    """Levels of lists and objects, counted level by level, so that no depth is too much."""
-    depth, level = 0, [value]
-    while any(isinstance(one, list | dict) for one in level):
-        depth += 1
-        level = [
-            inner
-            for one in level
-            if isinstance(one, list | dict)
-            for inner in (one.values() if isinstance(one, dict) else one)
-        ]
-    return depth
+        raise RefusedError("a number has thousands of digits; the largest seed is 2**63 - 1") from error
 
 
 def _rows(form: str, table: Any) -> list[dict[str, Any]]:
@@ -173,7 +153,7 @@ class Service:
     answer: rows and parameters to predictions; raises RefusedError. about: what GET /version says.
     """
 
-    def __init__(self, answer: Callable[[Asked], list[Any]], about: Mapping[str, Any]) -> None:
+    def __init__(self, answer: Callable[[AskedRows], list[Any]], about: Mapping[str, Any]) -> None:
         self._answer, self._about = answer, dict(about)
         self._worker = ThreadPoolExecutor(1)
 
@@ -185,12 +165,6 @@ class Service:
             status, content = HTTPStatus.OK, await self._respond(scope, receive)
         except RefusedError as error:
             status, content = HTTPStatus(error.status), _dumped({"error": str(error)})
-        except Exception:  # the client is told nothing of it, the log everything
-            log.exception("a request failed")
-            status, content = (
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                _dumped({"error": "the server failed; see its log"}),
-            )
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": int(status), "headers": headers})
         await send({"type": "http.response.body", "body": content})
@@ -210,20 +184,16 @@ class Service:
         try:
             body = await asyncio.wait_for(_body(headers, receive), BODY_SECONDS)
         except TimeoutError as error:
-            raise RefusedError(
-                f"the body did not arrive within {BODY_SECONDS:.0f} s", HTTPStatus.REQUEST_TIMEOUT
-            ) from error
+            raise RefusedError(f"the body took more than {BODY_SECONDS:.0f} s", 408) from error
         asked = parse(body, headers.get("content-type"))
         return await asyncio.get_running_loop().run_in_executor(self._worker, self._predicted, asked)
 
-    def _predicted(self, asked: Asked) -> bytes:
+    def _predicted(self, asked: AskedRows) -> bytes:
         return _dumped({"predictions": self._answer(asked)})
 
 
 async def _body(headers: Mapping[str, str], receive: Any) -> bytes:
-    too_large = RefusedError(
-        f"the body is larger than {MOST_BYTES} bytes", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    )
+    too_large = RefusedError(f"the body has more than {MOST_BYTES} bytes", 413)
     length = headers.get("content-length", "0")
     if length.isdecimal() and (len(length) > 12 or int(length) > MOST_BYTES):
         raise too_large
@@ -241,10 +211,7 @@ async def _body(headers: Mapping[str, str], receive: Any) -> bytes:
 
 
 def _dumped(value: Any) -> bytes:
-    def plain(array: Any) -> Any:
-        return array.tolist()
-
-    return json.dumps(value, default=plain, allow_nan=False).encode()
+    return json.dumps(value, default=lambda array: array.tolist(), allow_nan=False).encode()
 
 
 def protocol() -> Any:
@@ -288,7 +255,7 @@ def protocol() -> Any:
     return Patience
 
 
-def answering(folder: Path, device: str, rule: Sequence[str]) -> Callable[[Asked], list[Any]]:
+def answering(folder: Path, device: str, rule: Sequence[str]) -> Callable[[AskedRows], list[Any]]:
     """Load the model of a verified copy; rule: concept, rule, dataset and file of concepts to refuse, or nothing."""
     import mlflow.pyfunc
     import pandas as pd
@@ -298,7 +265,7 @@ def answering(folder: Path, device: str, rule: Sequence[str]) -> Callable[[Asked
     named = concept_rule(*rule) if rule else None
     refused = 0
 
-    def answer(asked: Asked) -> list[Any]:
+    def answer(asked: AskedRows) -> list[Any]:
         nonlocal refused
         if named is not None and (found := named([str(row["prompt"]) for row in asked.rows])):
             refused += 1
@@ -354,12 +321,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # also while the model is loaded
     try:
-        service = Service(
-            answering(given.copy / "model", given.device, given.refuse), json.loads(given.about)
-        )
+        answer = answering(given.copy / "model", given.device, given.refuse)
         log.info("serving %s on http://%s:%d", given.about, given.host, given.port)
         uvicorn.run(
-            service,
+            Service(answer, json.loads(given.about)),
             host=given.host,
             port=given.port,
             http=protocol(),
