@@ -135,10 +135,10 @@ def test_the_card_shows_what_people_say() -> None:
     )
     judged = replace(GOOD, human=human)
     text = card_text(judged, decide(judged, None, LIMITS))
-    assert "| this model | 4 [1, 20; 25] | – | – | 50 [30, 70; 12] |" in text
+    assert "| this model | 4 \\[1, 20; 25\\] | – | – | 50 \\[30, 70; 12\\] |" in text
     assert "31 blind pairs, 1 reviewer;" in text
     assert (
-        "classifier cnn on whether a motion shows the concept: 88 % [75, 94] of 62 motions, kappa 0.71."
+        "classifier cnn on whether a motion shows the concept: 88 % \\[75, 94\\] of 62 motions, kappa 0.71."
         in text
     )
     assert "Human judgement" not in card_text(GOOD, decide(GOOD, None, LIMITS))

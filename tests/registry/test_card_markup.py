@@ -159,7 +159,15 @@ def test_cards_and_validation_pages_in_a_browser(browser: Any, tmp_path: Path) -
             "success": False,
         }
         contracts.append(
-            contract | {"checked": 3, "unexpected": 1, "observed": None, "clips": [text], "problem": text}
+            contract
+            | {
+                "checked": 3,
+                "unexpected": 1,
+                "observed": None,
+                "seen": text,
+                "clips": [text],
+                "problem": text,
+            }
         )
     suite = {"name": "captions", "rows": 3, "success": False, "contracts": contracts}
     site = tmp_path / "site"
