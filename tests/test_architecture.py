@@ -138,6 +138,7 @@ def test_help_reaches_nothing_heavy() -> None:
         "hmu_tasks.methods",
         "hmu_tasks.metrics.records",
         "hmu_tasks.registry",
+        "hmu_tasks.runtime",
         "hmu_tasks.runtime.environment",
         "hmu_tasks.runtime.errors",
         "hmu_tasks.runtime.files",
