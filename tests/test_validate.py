@@ -18,6 +18,7 @@ from hmu_tasks.filter import filter_folder
 from hmu_tasks.ingest import ingest
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ContractError, DataError
+from hmu_tasks.runtime.foreign import RECORDING
 from hmu_tasks.validate import validate_folders
 
 
@@ -78,6 +79,17 @@ def test_the_site_says_what_columns_hold_and_when_they_were_checked(packed: Path
     history.write_text(history.read_text(encoding="utf-8") + "{torn\n[1]\n", encoding="utf-8")
     run(packed)
     assert len(history.read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_packed_features_may_be_larger_than_any_motion(packed: Path) -> None:
+    place = packed / "clips" / "features.npy"
+    features = np.load(place)
+    frames = RECORDING // features[0].nbytes + 1
+    larger = np.lib.format.open_memmap(place, "w+", np.float32, (frames, features.shape[1]))  # a sparse file
+    larger[: len(features)] = features
+    larger.flush()
+    assert place.stat().st_size > RECORDING
+    assert run(packed)["success"] is True
 
 
 def test_the_same_data_gives_the_same_bytes(packed: Path) -> None:

@@ -13,6 +13,7 @@ from hmu_tasks.data.clips.words import words_of
 from hmu_tasks.data.motion.layout import DIMENSIONS, layout_of
 from hmu_tasks.data.motion.recovery import to_joints
 from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.foreign import ANY
 from hmu_tasks.runtime.progress import Progress
 
 CHUNK_FRAMES = 4096
@@ -118,7 +119,7 @@ def split_table(clips: pd.DataFrame, lists: Mapping[tuple[str, str], list[str]])
 
 
 def _mapped(path: Path, width: int) -> NDArray[Any]:
-    features = read_array(path)
+    features = read_array(path, limit=ANY)  # all clips, read in parts
     if features.ndim != 2 or features.shape[1] != width:
         raise DataError(f"has shape {features.shape}; expected [frames, {width}]")
     return features
