@@ -17,6 +17,7 @@ from hmu_tasks.models.networks import weights
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError, DataError, WeightsError
+from hmu_tasks.training.loop import fit
 
 CPU = torch.device("cpu")
 MODEL = "momask"
@@ -186,7 +187,8 @@ def test_the_published_edit_draws_as_the_released_script_does(world: Path) -> No
     torch.testing.assert_close(after.codebooks[0][rows], wanted)
 
 
-def test_a_killed_training_is_continued(world: Path) -> None:
+def test_a_killed_training_is_continued(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)  # a checkpoint after every step
     knobs = tiny_params({"unlearn": {"npo": {"strengths": [60]}}})
     unlearn.run(knobs, MODEL, "npo")
     undisturbed = weights.digest(paths.edits(MODEL, "npo"))
@@ -197,7 +199,7 @@ def test_a_killed_training_is_continued(world: Path) -> None:
 
     def die(done: int, total: int) -> None:
         assert total == 2 * 60
-        if done == 112:  # two steps after a checkpoint of the residual transformer
+        if done == 112:  # before the checkpoint of this step
             raise Killed
 
     with pytest.raises(Killed):
@@ -208,7 +210,7 @@ def test_a_killed_training_is_continued(world: Path) -> None:
     (state,) = paths.SCRATCH.glob("unlearn-0-momask-npo-*/s0/residual/checkpoint.pt")
     steps: list[int] = []
     unlearn.run(knobs, MODEL, "npo", lambda done, _: steps.append(done))
-    assert steps == list(range(111, 121))
+    assert steps == list(range(112, 121))
     assert weights.digest(paths.edits(MODEL, "npo")) == undisturbed
     assert not state.exists()
 

@@ -32,17 +32,21 @@ FILES = (
         f"runtime/{name}.py"
         for name in (
             "__init__",
+            "acceleration",
             "addresses",
             "bundle_files",
             "cache",
             "code_digest",
             "errors",
             "files",
+            "foreign",
             "processes",
             "progress",
             "prompts",
             "section",
             "seeds",
+            "tables",
+            "tensor_files",
             "yaml_files",
         )
     ),

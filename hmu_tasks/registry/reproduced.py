@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
-from hmu_tasks.runtime.errors import DataError
+from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.tracking import lineage
 
 LOCK = "dvc.lock"
@@ -38,7 +38,7 @@ def check_reproduced(root: Path, stages: Sequence[str]) -> None:
         raise DataError(
             "DVC is at work in this checkout, so that its outputs may change; register when it has finished"
         ) from error
-    except YAMLError as error:
+    except (YAMLError, ConfigError) as error:
         raise DataError(f"{LOCK} cannot be read: {error}; {_REMEDY}") from error
     except (DvcException, OSError, ValueError) as error:
         cause = f" ({error.__cause__})" if error.__cause__ else ""

@@ -141,7 +141,7 @@ def test_bad_input_is_told_on_the_page(page: Any, demo: str) -> None:
     page.fill('[name="prompt"]', "?!")
     page.click('button[type="submit"]')
     page.wait_for_selector(".status.bad")
-    assert "holds no word" in page.inner_text("[data-status]")
+    assert "has no word that the text encoder reads" in page.inner_text("[data-status]")
     page.fill('[name="prompt"]', "a man walks")
     page.fill('[name="seconds"]', "55")
     page.click('button[type="submit"]')

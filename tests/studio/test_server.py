@@ -73,7 +73,7 @@ def test_files_come_as_attachments(client: TestClient, kind: str, start: bytes) 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"prompt": " "}, "holds no word"),
+        ({"prompt": " "}, "has no word that the text encoder reads"),
         ({"prompt": 7}, "the prompt must be text"),
         ({"prompt": "x" * 401}, "at most 400"),
         ({"models": []}, "choose one to 3 models"),

@@ -102,10 +102,8 @@ def array_from(file: BinaryIO, *, limit: int) -> NDArray[Any]:
         raise DataError(f"holds values of type {dtype}; expected numbers")
     count = math.prod(shape)
     size = count * dtype.itemsize
-    if not 0 < size <= limit or min(shape, default=0) < 0:
-        raise DataError(
-            f"is empty, cut off or larger than {limit >> 20} MB: it announces an array of shape {shape}"
-        )
+    if not 0 <= size <= limit or min(shape, default=0) < 0:
+        raise DataError(f"is cut off or larger than {limit >> 20} MB: it announces an array of shape {shape}")
     content = file.read(size)
     if len(content) < size:
         raise DataError(f"is cut off: it announces {count} numbers and holds fewer")
