@@ -36,6 +36,12 @@ _HINTS = frozenset(
 """DVC's advice to a person at a terminal; here the flow follows it."""
 
 
+_CRASHES = frozenset(
+    128 + number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL)
+)
+"""Exit statuses of a process that was ended by its own fault."""
+
+
 @dataclass(frozen=True)
 class StageResult:
     """How a command ended: exit status of DVC, whether a stage's command ran, and the last lines."""
@@ -116,13 +122,17 @@ def run_stage(
 
     pull: take the stage's result from the remote if another machine has made it already
     Without --wait-for-lock a finished stage can be lost when DVC takes its lock again. The option does not wait for
-    overlapping paths, so a busy answer is retried once.
+    overlapping paths, so a busy answer is retried once, and so is a crash of DVC itself, which can follow a stage that
+    has ended well; a stage that is killed makes DVC fail, not crash.
     """
     options = [*(["--force"] if force else []), *(["--pull"] if pull else [])]
     arguments = ["repro", "--single-item", *options, name]
     outcome = run_dvc(arguments, root=root, environment=environment, processes=processes, console=console)
     if outcome.status != 0 and any(_BUSY in line for line in outcome.last_lines):
         console.log("DVC is busy with these paths; retrying once")
+        outcome = run_dvc(arguments, root=root, environment=environment, processes=processes, console=console)
+    if outcome.status in _CRASHES and not processes.stopped:
+        console.log(f"DVC crashed (signal {outcome.status - 128}); retrying once")
         outcome = run_dvc(arguments, root=root, environment=environment, processes=processes, console=console)
     if outcome.status != 0 and outcome.executed and not processes.stopped:
         # DVC removes a stage's output before it runs the command; what the last good run made comes back from the

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from toy_project import Project
 
-from flows.engine.process import Console, Processes, output_lines, run_stage
+from flows.engine import process
+from flows.engine.process import Console, Processes, StageResult, output_lines, run_stage
 from flows.engine.redaction import redactor
 from flows.server.form import AS_COMMITTED, changes
 from hmu_tasks.runtime.errors import HmuError
@@ -116,3 +117,31 @@ def test_the_form_changes_only_what_is_filled_in() -> None:
     }
     with pytest.raises(HmuError, match=r"run\.seed is given twice: 7 and, in the overrides, 8"):
         changes(**(filled | {"overrides": {"run.seed": 8}}))
+
+
+@pytest.mark.parametrize(
+    ("ends", "status", "runs"),
+    [([139, 0], 0, 2), ([134, 1], 1, 2), ([139, 139], 139, 2), ([255], 255, 1), ([143], 143, 1), ([0], 0, 1)],
+)
+def test_a_crash_of_dvc_itself_is_retried_once(
+    ends: list[int], status: int, runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """139 and 134: a segmentation fault and an abort; 143: stopped; 255: a stage has failed."""
+    asked: list[list[str]] = []
+
+    def run_dvc(arguments: list[str], **_: object) -> StageResult:
+        asked.append(arguments)
+        return StageResult(ends[len(asked) - 1], executed=False, last_lines=())
+
+    monkeypatch.setattr(process, "run_dvc", run_dvc)
+    lines: list[str] = []
+    found = run_stage(
+        "train",
+        root=tmp_path,
+        force=False,
+        environment={},
+        processes=Processes(),
+        console=Console(log=lines.append),
+    )
+    assert (found.status, len(asked)) == (status, runs)
+    assert ("DVC crashed (signal" in str(lines)) is (runs == 2)
