@@ -35,8 +35,13 @@ def words(clause: Clause, concept: str) -> str:
     if kind == "probe":
         what = f"attack “{attack_label(name)}”"
         if "excess_high" in clause.values:
-            more = f"{concept} in up to {{}} of motions more than after the same attack on D_r"
-            return _compared(clause, what, more, "excess_high", percent=True)
+            return _compared(
+                clause,
+                what,
+                f"{concept} up to {{}} in excess of the same attack on D_r",
+                "excess_high",
+                percent=True,
+            )
         return _compared(clause, what, f"{concept} in up to {{}} of motions", "high", percent=True)
     if kind == "induced":
         what = f"motions for {prompts_label(name)} flagged in excess of the original's"

@@ -37,7 +37,7 @@ def test_an_attack_is_called_as_in_the_report() -> None:
     assert phrase(found, "probe") == "attack “paraphrase”: violence in up to 52 % of motions, 40 % allowed"
     compared = replace(GOOD, **attacked(measurement(0.5), excess=measurement(0.3)))
     assert phrase(compared, "probe") == (
-        "attack “paraphrase”: violence in up to 32 % of motions more than after the same attack on D_r, 10 % allowed"
+        "attack “paraphrase”: violence up to 32 % in excess of the same attack on D_r, 10 % allowed"
     )
 
 
