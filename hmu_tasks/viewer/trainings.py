@@ -238,7 +238,9 @@ def trainings_grid(summary: Summary) -> Grid:
     values = summary["values"]
     shown = [column for column in COLUMNS if any(column.key in cells for cells in values.values())]
     lines: list[tuple[str, ...]] = []
-    for method, cells in values.items():
+    # A recorded table has lost its order: the ends come first, then methods by rank.
+    for method in sorted(values, key=lambda name: (name not in ENDS, placed.get(name, len(values)), name)):
+        cells = values[method]
         label = f"{placed[method]}  {name_of(method)}" if method in placed else name_of(method)
         lines.append((label, *(_value(cells.get(column.key), column) for column in shown)))
         lines.append(("", *(_band(cells.get(column.key), column) for column in shown)))

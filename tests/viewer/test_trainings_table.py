@@ -171,3 +171,12 @@ def test_what_is_recorded_is_of_several_trainings_of_the_shipped_parameters():
     assert all(len(one["trainings"]) >= 4 for one in found["models"].values())
     shipped = load(ROOT / "params.yaml").model_dump(mode="json", by_alias=True)
     assert recorded(shipped).keys() == found["models"].keys()
+
+
+def test_a_recorded_table_keeps_the_order_of_the_ranks(found):
+    summary = json.loads(json.dumps(summarise(found, "momask"), sort_keys=True))
+    labels = [row[0] for row in trainings_grid(summary).rows if row[0]]
+    assert labels[:2] == ["original", "D_r (retrained)"]
+    assert labels == [row[0] for row in trainings_grid(summarise(found, "momask")).rows if row[0]]
+    places = [summary["ranks"][name] for name in sorted(summary["ranks"], key=summary["ranks"].get)]
+    assert [int(label.split()[0]) for label in labels[2:] if label[0].isdigit()] == places
