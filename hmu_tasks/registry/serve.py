@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from hmu_tasks.registry.verification import Verified
 from hmu_tasks.registry.versions import Registry
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.runtime.files import read_json
+from hmu_tasks.runtime.ports import require_free
 from hmu_tasks.tracking.store import clear_errors
 
 
@@ -48,7 +48,7 @@ def command(
     root: Path, address: str, *, host: str, port: int, device: str, refuse_concept: bool
 ) -> list[str]:
     """Verify a version and return the command that serves its copy."""
-    _require_free(host, port)
+    require_free(host, port)
     found, registry, folder = verified_copy(root, address)
     about = {"model": registry.name, "version": found.version.number, "manifest": found.manifest}
     line = [sys.executable, "-P", str(door.__file__), "--copy", str(folder), "--about", json.dumps(about)]
@@ -79,14 +79,3 @@ def _rule(root: Path, folder: Path) -> tuple[str, str, str, str]:
             f"the concept {evidence['concept']!r} of this version is in {file} (filter.concepts), which is not here"
         )
     return evidence["concept"], knobs.rule, evidence["dataset"], str((root / file).resolve())
-
-
-def _require_free(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise HmuError(
-                f"port {port} of {host} cannot be used ({error.strerror}); choose another one"
-            ) from error

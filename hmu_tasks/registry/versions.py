@@ -1,6 +1,5 @@
 """The journal of moves of a registered model in MLflow, and the aliases that follow it."""
 
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +34,6 @@ __all__ = [
     "REASONS_TAG",
     "Registry",
     "Version",
-    "host",
     "model_name",
     "now",
     "one_at_a_time",
@@ -240,8 +238,3 @@ def one_at_a_time(registry: Registry) -> Iterator[None]:
 def now() -> str:
     """The time in ISO 8601 with its zone, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def host() -> str:
-    """Name of this machine."""
-    return socket.gethostname()
