@@ -86,9 +86,13 @@ LEAST = 5
 
 
 def kinds_of(vectors: "Tensor", count: int, *, rounds: int = 15) -> "Tensor":
-    """Divide vectors [n, W] into `count` clusters by Lloyd's k-means, which starts from vectors at equal distances."""
+    """Divide vectors [n, W] into `count` clusters by Lloyd's k-means, which starts from vectors at equal distances.
+
+    At most n clusters: more would be empty.
+    """
     import torch
 
+    count = min(count, len(vectors))
     centres = vectors[torch.linspace(0, len(vectors) - 1, count).long()]
     for _ in range(rounds):
         nearest = torch.cdist(vectors, centres).argmin(dim=1)

@@ -58,6 +58,23 @@ class Lcr(Knobs):
                 f"but train.tokenizer.quantizers is {quantizers}"
             )
 
+    def check_usage(self, usage: "CodeUsage", parts: "Mapping[str, CodeUsage]") -> None:
+        """Raise ConfigError where a strength cannot be chosen from the codes that the forget set uses."""
+        united = {name: SubConcept(parts[name], share) for name, share in self.parts.items()}
+        for count in filter(None, self.strengths):
+            _, chosen = chosen_codes(
+                usage,
+                count,
+                self.layers,
+                published=self.published,
+                score=self.score,
+                support=self.support,
+                parts=united,
+            )
+            if self.target == "retain_mean" and not self.published:
+                for layer, rows in chosen.items():
+                    _retain_weights(usage, layer, rows)
+
 
 def apply(given: "Inputs", knobs: Lcr, *, seed: int) -> "Iterator[Edit]":
     """Yield an edit of the codebooks per number of codes, with one noise sample per seed."""
@@ -166,7 +183,6 @@ def replace_codes(
     united (so that shared ones make the list shorter), as the combined lists of the released scripts are.
     Raises ConfigError when a layer has too few codes to choose from, ValueError when shapes disagree.
     """
-    import numpy as np
     import torch
 
     if codebooks.ndim != 3 or tuple(codebooks.shape[:2]) != (usage.layers, usage.codes):
@@ -182,25 +198,16 @@ def replace_codes(
         raise ValueError(f"target_code {target_code} is not one of the {usage.codes} codes")
     if codes == 0:
         return Replacement(codebooks.clone(), {layer: [] for layer in layers}, {}, {})
-    united = dict(parts) if parts else {"": SubConcept(usage, 1)}
-    counts = split_codes(codes, [part.share for part in united.values()])
-    lists = {
-        name: {
-            layer: _choose(
-                part.usage, layer, count, published=published, score=score, prior=prior, support=support
-            )
-            for layer in layers
-        }
-        for (name, part), count in zip(united.items(), counts, strict=True)
-    }
-    chosen = {
-        layer: np.unique(np.concatenate([found[layer] for found in lists.values()])) for layer in layers
-    }
-    for layer, rows in chosen.items():
-        if len(rows) == usage.codes:
-            raise ConfigError(
-                f"{KEY} is {codes}: its lists cover the whole codebook of layer {layer}; lower it"
-            )
+    lists, chosen = chosen_codes(
+        usage,
+        codes,
+        layers,
+        published=published,
+        score=score,
+        prior=prior,
+        support=support,
+        parts=parts,
+    )
     if published:
         targets = _published_targets(chosen, usage.codes, target_code, seed)
     else:
@@ -228,6 +235,42 @@ def replace_codes(
     return Replacement(
         edited, {layer: rows.tolist() for layer, rows in chosen.items()}, targets, scale, named
     )
+
+
+def chosen_codes(
+    usage: "CodeUsage",
+    codes: int,
+    layers: Sequence[int],
+    *,
+    published: bool,
+    score: Score,
+    prior: float | None = None,
+    support: int,
+    parts: Mapping[str, SubConcept] | None = None,
+) -> "tuple[dict[str, dict[int, np.ndarray]], dict[int, np.ndarray]]":
+    """Choose the codes to replace: by part and layer, and by layer, ascending; arguments as for `replace_codes`."""
+    import numpy as np
+
+    united = dict(parts) if parts else {"": SubConcept(usage, 1)}
+    counts = split_codes(codes, [part.share for part in united.values()])
+    lists = {
+        name: {
+            layer: _choose(
+                part.usage, layer, count, published=published, score=score, prior=prior, support=support
+            )
+            for layer in layers
+        }
+        for (name, part), count in zip(united.items(), counts, strict=True)
+    }
+    chosen = {
+        layer: np.unique(np.concatenate([found[layer] for found in lists.values()])) for layer in layers
+    }
+    for layer, rows in chosen.items():
+        if len(rows) == usage.codes:
+            raise ConfigError(
+                f"{KEY} is {codes}: its lists cover the whole codebook of layer {layer}; lower it"
+            )
+    return lists, chosen
 
 
 def _choose(
@@ -307,8 +350,16 @@ def _noise(book: "Tensor", rows: "np.ndarray", stream: "torch.Generator", publis
 
 
 def _retain_mean(book: "Tensor", usage: "CodeUsage", layer: int, rows: "np.ndarray") -> "Tensor":
-    import numpy as np
     import torch
+
+    share = torch.from_numpy(_retain_weights(usage, layer, rows)).to(book.device)
+    mean: Tensor = (share @ book.double()).to(book.dtype)
+    return mean
+
+
+def _retain_weights(usage: "CodeUsage", layer: int, rows: "np.ndarray") -> "np.ndarray":
+    """Share of retain tokens of each code that stays in place, [K]; ConfigError where there are none."""
+    import numpy as np
 
     weights = usage.retain_count[layer].astype(np.float64)
     weights[rows] = 0.0
@@ -317,9 +368,8 @@ def _retain_mean(book: "Tensor", usage: "CodeUsage", layer: int, rows: "np.ndarr
             f"unlearn.lcr.target is retain_mean, but no retain clip uses a code of layer {layer} "
             f"that stays in place; lower {KEY}"
         )
-    share = torch.from_numpy(weights / weights.sum()).to(book.device)
-    mean: Tensor = (share @ book.double()).to(book.dtype)
-    return mean
+    share: np.ndarray = weights / weights.sum()
+    return share
 
 
 def _without_mean_direction(rows: "Tensor") -> "Tensor":

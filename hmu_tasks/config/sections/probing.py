@@ -44,6 +44,15 @@ class RelearningSection(Section):
         return self
 
 
+ALWAYS = {
+    "text": ("none", "misspelling", "inserted", "empty", "paraphrase", "synonym", "implicit"),
+    "embedding": ("closed-form", "gradient"),
+    "weights": ("swap-text", "swap-tokenizer"),
+    "oversuppression": ("benign", "hard_benign"),
+}
+"""Attacks by family that no knob leaves out; hand-written prompts need a concept that has them."""
+
+
 class ProbeSection(Section):
     """Parameters of the attacks."""
 
@@ -58,6 +67,22 @@ class ProbeSection(Section):
     revival: list[Literal["nearest", "similar", "predicted", "avoided", "original"]]
     restored: list[RestorablePart]
     precision: list[Literal["bf16", "int8", "int4", "pruned20"]]
+
+    @property
+    def attacks(self) -> tuple[str, ...]:
+        """Families and attacks that are run, by the names that records have."""
+        relearning, found = self.relearning, {family: list(names) for family, names in ALWAYS.items()}
+        trained = [("relearning", shots) for shots in relearning.shots]
+        trained += [("regrowth", shots) for shots in relearning.shots if relearning.rows]
+        trained += [("safe-tuning", relearning.safe_shots)] if relearning.safe_shots else []
+        found["weights"] += [
+            f"{name}-{shots}x{steps}" for name, shots in trained for steps in relearning.steps
+        ]
+        found["weights"] += [f"revival-{name}" for name in self.revival]
+        found["restoration"] = [f"restored-{name}" for name in self.restored]
+        found["precision"] = list(self.precision)
+        families = [family for family, names in found.items() if names]
+        return (*families, *(name for names in found.values() for name in names))
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> "ProbeSection":
