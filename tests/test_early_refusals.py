@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tiny_world import tiny_params
 
-from hmu_tasks import codebook, train
+from hmu_tasks import codebook, train, unlearn
 from hmu_tasks import filter as divide
 from hmu_tasks.config.params import Params
 from hmu_tasks.config.sections.data import MOST_FRAMES
@@ -81,6 +81,12 @@ REFUSED: list[tuple[Callable[[Params], object], dict[str, Any], str, dict[str, A
         {"register.probes": ["bf16", "precision"]},
     ),
     (
+        parsed,
+        {"probe.embedding.radius": 1e6},
+        r"radius: Input should be less than or equal to 10",
+        {"probe.embedding.radius": 10},
+    ),
+    (
         divide.run,
         {"probe.relearning.shots": [2, MANY]},
         r"probe\.relearning\.shots is 1000000, but the training split has (\d+) clips to forget; lower it to",
@@ -129,6 +135,13 @@ def test_only_methods_that_are_run_are_checked(world: Path) -> None:
             nested({"run.methods": ["uce"], "unlearn.lcr.support": MANY, "unlearn.prune.support": MANY})
         )
     )
+
+
+def test_a_method_that_diverges_is_refused_where_it_does(world: Path) -> None:
+    with pytest.raises(
+        HmuError, match=r"the training has diverged: retain is not finite .* lower the `rate`"
+    ):
+        unlearn.run(tiny_params(nested({"unlearn.finetune.rate": 1e6})), "momask", "finetune")
 
 
 @pytest.mark.parametrize("knob", ["negatives", "resampled"])

@@ -70,6 +70,7 @@ def eraser(texts: "Texts", *, kinds: int = 1, shrinkage: float = 0.01) -> "tuple
     if kinds == 1:
         return whole, solved(whole)
     detector = solved(whole)
+    kinds = min(kinds, len(both))  # more would be empty
     # Kinds are to differ by everything but the concept.
     inside = kinds_of(both - both @ detector @ whole.T, kinds)
     differences = [whole]
@@ -86,13 +87,9 @@ LEAST = 5
 
 
 def kinds_of(vectors: "Tensor", count: int, *, rounds: int = 15) -> "Tensor":
-    """Divide vectors [n, W] into `count` clusters by Lloyd's k-means, which starts from vectors at equal distances.
-
-    At most n clusters: more would be empty.
-    """
+    """Divide vectors [n, W] into `count` clusters by Lloyd's k-means, which starts from vectors at equal distances."""
     import torch
 
-    count = min(count, len(vectors))
     centres = vectors[torch.linspace(0, len(vectors) - 1, count).long()]
     for _ in range(rounds):
         nearest = torch.cdist(vectors, centres).argmin(dim=1)

@@ -19,7 +19,7 @@ else:
 class EmbeddingSection(Section):
     """Attacks on the embedded text; see `hmu_tasks.probes.embedding.Budget`."""
 
-    radius: Rate
+    radius: Annotated[float, Field(gt=0, le=10)]  # beyond, logits are no longer numbers
     ridge: Rate
     steps: Count
     targets: Count
