@@ -56,7 +56,9 @@ def test_a_film_has_the_frames_and_the_rate_of_the_motion() -> None:
         shown = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
     drawn = files.render.frames([files.render.Panel(one.joints, one.source.label)], title="a man kicks")
     assert len(shown) == len(drawn) == 24
-    for picture, drawing in zip(shown, drawn, strict=True):  # the encoder's bytes are not promised to be equal
+    for picture, drawing in zip(
+        shown, drawn, strict=True
+    ):  # the encoder's bytes are not promised to be equal
         height, width, _ = picture.shape
         expected = np.asarray(drawing.convert("RGB"), dtype=float)[:height, :width]
         assert np.abs(picture - expected).mean() < 3

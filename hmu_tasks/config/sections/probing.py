@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from hmu_tasks.methods.method import require_distinct
 from hmu_tasks.models import MODELS, model_named
 from hmu_tasks.runtime.section import Count, Rate, Section, Share
 
@@ -19,28 +20,32 @@ else:
 class EmbeddingSection(Section):
     """Attacks on the embedded text; see `hmu_tasks.probes.embedding.Budget`."""
 
-    radius: Rate
+    radius: list[Rate]
     ridge: Rate
     steps: Count
+    restarts: Count
     targets: Count
+
+    @model_validator(mode="after")
+    def _values_are_distinct(self) -> "EmbeddingSection":
+        require_distinct(self, "radius")
+        return self
 
 
 class RelearningSection(Section):
-    """Relearning attack on a few forget clips; see `hmu_tasks.probes.tampering.Relearning`."""
+    """Attacks that train on a few clips; see `hmu_tasks.probes.tampering.Relearning`."""
 
     shots: list[Count]
     steps: list[Count]
-    rate: Rate
+    rates: list[Rate]
     batch: Count
+    draws: Count
     safe_shots: Annotated[int, Field(ge=0)]
     rows: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")
     def _values_are_distinct(self) -> "RelearningSection":
-        for name in ("shots", "steps"):
-            values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
-                raise ValueError(f"{name} must be a list of distinct numbers, with at least one")
+        require_distinct(self, "shots", "steps", "rates")
         return self
 
 

@@ -173,7 +173,13 @@ class BammTransformer(BaseTransformer):
         return TokenLoss((losses * weights).sum(), accuracy.detach())
 
     def sample(
-        self, text: Tensor, lengths: Tensor | None, *, sampling: Sampling, generator: torch.Generator
+        self,
+        text: Tensor,
+        lengths: Tensor | None,
+        *,
+        sampling: Sampling,
+        generator: torch.Generator,
+        given: Tensor | None = None,
     ) -> Tensor:
         """Sample codes of layer 0 in two passes, whatever `sampling.steps` says; without lengths it predicts them."""
         return generate(
@@ -185,4 +191,5 @@ class BammTransformer(BaseTransformer):
             temperature=sampling.temperature,
             top_k=sampling.top_k,
             generator=generator,
+            given=given,
         )

@@ -57,6 +57,7 @@ def generate(
     most: int = MOST_TOKENS,
     cached: bool = True,
     published: bool = False,
+    given: Tensor | None = None,
 ) -> Tensor:
     """Sample base codes from left to right, then half of them again around the others.
 
@@ -69,6 +70,7 @@ def generate(
     no fixed order, so the half that it resamples depends on the machine; here ties are resampled from the left. It
     also overwrites the kept tokens while it samples the others, and restores them at the end. False is what the
     paper describes: the least confident half is resampled, and the rest is kept throughout.
+    given: [B, longest] codes that stay in both passes and that all rows attend to, -1 where one is sampled.
     Returns [B, longest] int64, -1 beyond a row's length. A row's codes depend on the generator, its place in
     the batch and its own length (`most` where lengths are not given), never on the lengths of the others.
     """
@@ -93,10 +95,12 @@ def generate(
         published=published,
     )
     key = ("cascade", lengths is None, tokens, cfg_scale, second_cfg_scale, temperature, top_k)
-    inputs = (text, limits, row_uniforms(2, limits, tokens, generator))
+    inputs = [text, limits, row_uniforms(2, limits, tokens, generator)]
+    if given is not None:
+        inputs.append(functional.pad(given.to(text.device), (0, tokens + 1 - most), value=-1))
     with evaluating(network):
         if whole:
-            more = (cached, published, id(network.negative))
+            more = (cached, published, id(network.negative), given is None)
             ids = replayed(network, (*key, *more), lambda *given: [decode(*given)], *inputs)[0]
             return ids[:, :most]
         ids = decode(*inputs)
@@ -108,6 +112,7 @@ def _cascade(
     text: Tensor,
     limits: Tensor,
     uniforms: Tensor,
+    given: Tensor | None = None,
     *,
     predicts: bool,
     tokens: int,
@@ -120,9 +125,13 @@ def _cascade(
 ) -> Tensor:
     """Both passes of `generate`, without waiting for the device: [B, tokens], -1 beyond a length.
 
-    limits: [B] lengths, or with `predicts` the most tokens. uniforms: [2, B, tokens].
+    limits: [B] lengths, or with `predicts` the most tokens. uniforms: [2, B, tokens]. given: [B, tokens + 1].
     """
     ids = torch.full((len(text), tokens + 1), network.pad_id, device=text.device)
+    stays = torch.zeros_like(ids, dtype=torch.bool)
+    if given is not None:
+        stays = given >= 0
+        ids = torch.where(stays, given, ids)
     first = _Pass(
         cfg_scale=cfg_scales[0],
         top_k=top_k,
@@ -132,7 +141,7 @@ def _cascade(
         end=predicts,
         keep=True,
         cached=cached,
-        grows=True,
+        grows=given is None,
     )
     second = replace(
         first,
@@ -145,8 +154,7 @@ def _cascade(
         cached=cached and not published,
         grows=False,
     )
-    nothing = torch.zeros_like(ids, dtype=torch.bool)
-    ids, certainty = _draw(network, ids, text, nothing, first)
+    ids, certainty = _draw(network, ids, text, stays, first)
     lengths = limits
     if predicts:
         ends = functional.pad(ids[:, :tokens] == network.end_id, (0, 1), value=True)
@@ -155,8 +163,8 @@ def _cascade(
     ids = torch.where(inside, ids, network.pad_id).scatter(1, lengths[:, None], network.end_id)
     if published:
         certainty = torch.zeros_like(certainty)
-    ranks = certainty.masked_fill(~inside, torch.inf).argsort(dim=1, stable=True).argsort(dim=1)
-    freed = mask_counts(lengths, torch.full((), 0.5, device=text.device))
+    ranks = certainty.masked_fill(~inside | stays, torch.inf).argsort(dim=1, stable=True).argsort(dim=1)
+    freed = mask_counts(lengths - stays.sum(dim=1), torch.full((), 0.5, device=text.device))
     known = ((ranks >= freed[:, None]) & inside).scatter(1, lengths[:, None], True)
     again, _ = _draw(network, ids, text, known, second)
     return torch.where(inside, torch.where(known, ids, again), -1)[:, :tokens]
