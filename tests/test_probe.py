@@ -133,19 +133,23 @@ def test_a_component_is_put_back_where_it_was_edited(world: Path) -> None:
     assert back == ({"restored-tokenizer": rows("original")[0]["mean"]} if edited else {})
 
 
-def test_the_other_model_and_a_method_that_edits_sampling_are_attacked_alike(world: Path) -> None:
-    knobs = tiny_params()
-    train.run(knobs, "base-bamm", "full")
-    for method in ("original", "guidance"):
-        unlearn.run(knobs, "bamm", method)
+@pytest.mark.parametrize(("model", "method"), [("bamm", "guidance"), ("t2mgpt", "refusal")])
+def test_other_models_and_a_method_that_edits_sampling_are_attacked_alike(
+    world: Path, model: str, method: str
+) -> None:
+    knobs = tiny_params({"unlearn": {"refusal": {"strengths": [0, 100], "clips": 8}}})
+    train.run(knobs, f"base-{model}", "full")
+    for name in ("original", method):
+        unlearn.run(knobs, model, name)
     write_json(
-        paths.evaluation("bamm", "guidance") / "selection.json",
+        paths.evaluation(model, method) / "selection.json",
         {"strength": 100, "eligible": True, "reason": ""},
     )
-    probe.run(knobs, "bamm", "guidance")
-    found = json.loads((paths.probing("bamm", "guidance") / "probe.json").read_text())
+    probe.run(knobs, model, method)
+    found = json.loads((paths.probing(model, method) / "probe.json").read_text())
     assert {row["attack"]: row["family"] for row in found} == FAMILIES
-    assert {(row["model"], row["edit"]) for row in found} == {("bamm", "strength100-s0")}
+    assert {(row["model"], row["edit"]) for row in found} == {(model, "strength100-s0")}
+    assert {row["attack"] for row in found if row["inapplicable"] is None} >= {"context", "regrowth-2x2"}
 
 
 def test_what_is_missing_is_named(world: Path) -> None:

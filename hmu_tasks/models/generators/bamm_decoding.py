@@ -19,6 +19,7 @@ from hmu_tasks.models.networks.recording import replayed
 
 if TYPE_CHECKING:
     from hmu_tasks.models.generators.bamm_base import BammTransformer
+    from hmu_tasks.models.generators.causal import CausalTransformer
 
 MOST_TOKENS = 49  # the longest motions of HumanML3D have 196 frames
 
@@ -107,6 +108,48 @@ def generate(
     return ids[:, : int((ids >= 0).sum(dim=1).max())]
 
 
+@torch.no_grad()
+def draw_once(
+    network: "CausalTransformer",
+    text: Tensor,
+    lengths: Tensor | None,
+    *,
+    cfg_scale: float,
+    temperature: float,
+    top_k: float,
+    generator: torch.Generator,
+    given: Tensor | None = None,
+) -> Tensor:
+    """Sample base codes from left to right in one pass; arguments and result are those of `generate`."""
+    most = MOST_TOKENS if lengths is None else int(lengths.max())
+    limits = (torch.full((len(text),), most) if lengths is None else lengths).to(text.device)
+    ids = torch.full((len(text), most + 1), network.pad_id, device=text.device)
+    nothing = torch.zeros_like(ids, dtype=torch.bool)
+    stays = nothing
+    if given is not None:
+        given = functional.pad(given.to(text.device), (0, 1), value=-1)
+        stays = given >= 0
+        ids = torch.where(stays, given, ids)
+    uniforms = row_uniforms(1, limits, most, generator)[0]
+    how = _Pass(
+        cfg_scale=cfg_scale,
+        top_k=top_k,
+        temperature=temperature,
+        uniforms=uniforms,
+        noise=None,
+        end=lengths is None,
+        keep=True,
+        cached=True,
+        grows=True,
+    )
+    with evaluating(network):
+        ids, _ = _draw(network, ids, text, nothing, how, stays)
+    if lengths is None:
+        limits = functional.pad(ids[:, :most] == network.end_id, (0, 1), value=True).int().argmax(dim=1)
+    found = torch.where(inside_mask(limits, most), ids[:, :most], -1)
+    return found[:, : int(limits.max())]
+
+
 def _cascade(
     network: "BammTransformer",
     text: Tensor,
@@ -171,9 +214,18 @@ def _cascade(
 
 
 def _draw(
-    network: "BammTransformer", ids: Tensor, text: Tensor, known: Tensor, how: _Pass
+    network: "CausalTransformer",
+    ids: Tensor,
+    text: Tensor,
+    known: Tensor,
+    how: _Pass,
+    stays: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Sample ids [B, T + 1], but for the last, one by one; returns them with their log-probabilities."""
+    """Sample ids [B, T + 1], but for the last, one by one; returns them with their log-probabilities.
+
+    known: [B, T + 1], ids that all may attend to. stays: the same, ids that are not sampled; None: those known.
+    """
+    stays = known if stays is None else stays
     ids, certainty = ids.clone(), torch.zeros(ids.shape, device=ids.device)
     texts = conditions(text, how.cfg_scale, network.negative)
     times = len(texts)
@@ -198,6 +250,6 @@ def _draw(
             noise=None if how.noise is None else how.noise[:, place, : logits.shape[1]],
         )
         certainty[:, place] = logits.gather(1, sampled[:, None])[:, 0] - logits.logsumexp(1)
-        ids[:, place] = torch.where(known[:, place], ids[:, place], sampled) if how.keep else sampled
+        ids[:, place] = torch.where(stays[:, place], ids[:, place], sampled) if how.keep else sampled
         sequence[:, before + place + 1] = network.token(ids[:, place], place + 1).repeat(times, 1)
     return ids, certainty
