@@ -1,10 +1,12 @@
 """Step `probe`: attack the selected edits of a method, and count how often the concept comes back."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from hmu_tasks.config.params import Params
 from hmu_tasks.data.concepts.concepts import PROBE_GROUPS, PROMPT_GROUPS
@@ -18,9 +20,10 @@ from hmu_tasks.models.generators.bundle import Bundle, load_bundle
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.components import absent_reason
 from hmu_tasks.probes.bench import Bench
+from hmu_tasks.probes.context import context_attacks
 from hmu_tasks.probes.embedding import Budget, vector_attacks
 from hmu_tasks.probes.outcome import Attack, AttackOutcome, record, resumed
-from hmu_tasks.probes.prompts import sampled_prompts
+from hmu_tasks.probes.prompts import sampled_clips, sampled_prompts
 from hmu_tasks.probes.success import success_of
 from hmu_tasks.probes.tampering import (
     Relearning,
@@ -42,9 +45,13 @@ ASKED_HERE = set(PROBE_GROUPS) - set(PROMPT_GROUPS)  # groups that are not split
 
 @dataclass(frozen=True)
 class Tools:
-    """Inputs of attackers: the concept's keywords, forget and retain clips of the training split, written prompts."""
+    """Inputs of attackers: keywords, forget and retain clips of the training split, written prompts.
+
+    shown: the real motions of the prompts that are attacked, raw features.
+    """
 
     keywords: Keywords
+    shown: Sequence[np.ndarray]
     clips: ClipSet
     safe: ClipSet
     written: Mapping[str, Prompts]
@@ -97,6 +104,7 @@ def _attacks(params: Params, bench: Bench, tools: Tools, bundle: Bundle, origina
     return [
         *text_attacks(bench, bundle, tools.keywords, tools.written),
         *vector_attacks(bench, bundle, original, tools.clips, Budget(**knobs.embedding.model_dump())),
+        *context_attacks(bench, bundle, tools.shown),
         *relearning_attacks(
             bench, bundle, tools.clips, tools.safe, Relearning(**knobs.relearning.model_dump())
         ),
@@ -125,13 +133,10 @@ def _open(params: Params) -> tuple[Bench, Tools]:
     )
     keywords = prepare(setup.concept.keywords("lemma", params.run.dataset), setup.concept.harmless)
     forget = {split: setup.concept_clips(split, "forget") for split in ("test", "train")}
-    ask = partial(
-        sampled_prompts,
-        forget["test"],
-        repeats=knobs.repeats,
-        seed=params.run.seed,
-        origins=setup.origins,
-    )
+    seed, origins = params.run.seed, setup.origins
+    ask = partial(sampled_prompts, forget["test"], repeats=knobs.repeats, seed=seed, origins=origins)
+    chosen = sampled_clips(forget["test"], knobs.prompts, seed=seed, origins=origins)
+    shown = [forget["test"].features[i] for i, _ in chosen]
     bench = Bench(
         evaluators=setup.evaluators,
         success=success_of(
@@ -157,7 +162,7 @@ def _open(params: Params) -> tuple[Bench, Tools]:
         )
         for group, rows in setup.written.items()
     }
-    return bench, Tools(keywords, forget["train"], setup.concept_clips("train", "retain"), written)
+    return bench, Tools(keywords, shown, forget["train"], setup.concept_clips("train", "retain"), written)
 
 
 def _key(params: Params, bench: Bench, tools: Tools, bundle: Bundle, original: Bundle) -> str:

@@ -82,9 +82,9 @@ REFUSED: list[tuple[Callable[[Params], object], dict[str, Any], str, dict[str, A
     ),
     (
         parsed,
-        {"probe.embedding.radius": 1e6},
+        {"probe.embedding.radius": [1e6]},
         r"radius: Input should be less than or equal to 10",
-        {"probe.embedding.radius": 10},
+        {"probe.embedding.radius": [10]},
     ),
     (
         divide.run,

@@ -75,7 +75,14 @@ def test_a_model_that_is_no_transformer(world: Path) -> None:
     assert found["changed"] == "every tensor of tokenizer and mlp"
     assert found["steps"] == [0, 1, 3]
     assert found["untouched"] == ["text", "tokenizer"]
-    assert {"gradient", "closed-form", "revival-predicted", "relearning-2x1", "bf16"} <= set(found["attacks"])
+    assert {
+        "gradient-0.5",
+        "closed-form-0.5",
+        "context",
+        "revival-predicted",
+        "relearning-2x1",
+        "bf16",
+    } <= set(found["attacks"])
 
 
 DATASET = """

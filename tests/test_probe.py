@@ -25,7 +25,8 @@ TRAINED = [f"{name}x{steps}" for name in ("relearning-2", "regrowth-2", "safe-tu
 REVERTED = ["revival-predicted", "revival-original", "swap-text", "swap-tokenizer"]
 FAMILIES = {
     **dict.fromkeys(TEXT, "text"),
-    **dict.fromkeys(["closed-form", "gradient"], "embedding"),
+    **dict.fromkeys(["closed-form-0.5", "gradient-0.5", "shared-0.5"], "embedding"),
+    "context": "context",
     **dict.fromkeys([*TRAINED, *REVERTED], "weights"),
     **dict.fromkeys(["bf16", "int8", "int4", "pruned20"], "precision"),
     **dict.fromkeys(["benign", "hard_benign"], "oversuppression"),
@@ -46,8 +47,12 @@ def test_every_attack_is_recorded_for_references_and_methods_and_changes_no_bund
         assert {row["attack"]: row["family"] for row in found} == FAMILIES
         assert len(success_rates(found)) == len(found)
         assert all(0 <= row["low"] <= row["mean"] <= row["high"] <= 1 for row in found)
-        assert {row["n"] for row in found if row["attack"] in ("none", "closed-form", "int8")} == {4}
-        assert {row["n"] for row in found if row["attack"] in ("gradient", "relearning-2x1")} == {3}
+        assert {
+            row["n"]
+            for row in found
+            if row["attack"] in ("none", "closed-form-0.5", "shared-0.5", "context", "int8")
+        } == {4}
+        assert {row["n"] for row in found if row["attack"] in ("gradient-0.5", "relearning-2x1")} == {3}
         for row in found:
             assert row["mean"] == max(row["classifiers"].values()), row["attack"]
             rates = {name: np.mean(shares) for name, shares in row["shares"].items()}
@@ -69,10 +74,10 @@ def test_every_attack_is_recorded_for_references_and_methods_and_changes_no_bund
         if row["attack"] in ("swap-text", "swap-tokenizer"):
             assert row["inapplicable"].endswith("the original's")
             assert row["mean"] == rows("original")[0]["mean"]
-        if row["attack"] == "closed-form":
+        if row["attack"] == "closed-form-0.5":
             assert row["inapplicable"] == "the projections of the text are the original's"
             assert row["mean"] == rows("original")[0]["mean"]
-        if row["attack"] == "gradient":
+        if row["attack"] in ("gradient-0.5", "shared-0.5"):
             assert 0 < row["distance"] <= row["radius"] + 1e-6
     benign = [row["mean"] for row in rows("original") if row["family"] == "oversuppression"]
     assert max(benign) <= 0.06
@@ -128,19 +133,23 @@ def test_a_component_is_put_back_where_it_was_edited(world: Path) -> None:
     assert back == ({"restored-tokenizer": rows("original")[0]["mean"]} if edited else {})
 
 
-def test_the_other_model_and_a_method_that_edits_sampling_are_attacked_alike(world: Path) -> None:
-    knobs = tiny_params()
-    train.run(knobs, "base-bamm", "full")
-    for method in ("original", "guidance"):
-        unlearn.run(knobs, "bamm", method)
+@pytest.mark.parametrize(("model", "method"), [("bamm", "guidance"), ("t2mgpt", "refusal")])
+def test_other_models_and_a_method_that_edits_sampling_are_attacked_alike(
+    world: Path, model: str, method: str
+) -> None:
+    knobs = tiny_params({"unlearn": {"refusal": {"strengths": [0, 100], "clips": 8}}})
+    train.run(knobs, f"base-{model}", "full")
+    for name in ("original", method):
+        unlearn.run(knobs, model, name)
     write_json(
-        paths.evaluation("bamm", "guidance") / "selection.json",
+        paths.evaluation(model, method) / "selection.json",
         {"strength": 100, "eligible": True, "reason": ""},
     )
-    probe.run(knobs, "bamm", "guidance")
-    found = json.loads((paths.probing("bamm", "guidance") / "probe.json").read_text())
+    probe.run(knobs, model, method)
+    found = json.loads((paths.probing(model, method) / "probe.json").read_text())
     assert {row["attack"]: row["family"] for row in found} == FAMILIES
-    assert {(row["model"], row["edit"]) for row in found} == {("bamm", "strength100-s0")}
+    assert {(row["model"], row["edit"]) for row in found} == {(model, "strength100-s0")}
+    assert {row["attack"] for row in found if row["inapplicable"] is None} >= {"context", "regrowth-2x2"}
 
 
 def test_what_is_missing_is_named(world: Path) -> None:
@@ -171,5 +180,22 @@ def test_what_holds_of_a_pruned_model(world: Path) -> None:
     for attack in ("revival-predicted", "revival-original", "swap-tokenizer"):
         assert found[attack]["inapplicable"] == reason
         assert found[attack]["mean"] == found["none"]["mean"]
-    for attack in ("swap-text", "closed-form", "regrowth-2x2", "relearning-2x2"):
+    for attack in ("swap-text", "closed-form-0.5", "context", "regrowth-2x2", "relearning-2x2"):
         assert found[attack]["inapplicable"] is None
+
+
+def test_radii_rates_and_draws_are_reported_apart_or_pooled(world: Path) -> None:
+    knobs = {"embedding": {"radius": [0.5, 1.0], "restarts": 2, "steps": 2}, "precision": [], "revival": []}
+    knobs["relearning"] = {"rates": [0.0005, 0.01], "draws": 2, "steps": [1], "safe_shots": 0, "rows": 0}
+    probe.run(tiny_params({"probe": knobs}), "momask", "lcr")
+    found = {row["attack"]: row for row in rows("lcr")}
+    for name in ("gradient", "shared"):
+        near, far = (found[f"{name}-{radius}"] for radius in ("0.5", "1"))
+        assert near["distance"] <= 0.5 + 1e-6 < far["distance"] <= 1 + 1e-6
+    for rate in ("0.0005", "0.01"):
+        row = found[f"relearning-2x1@{rate}"]
+        assert (row["rate"], row["draws"], row["n"]) == (float(rate), 2, 3)
+        for name, shares in row["shares"].items():
+            assert np.shape(row["drawn"][name]) == (2, 3)
+            np.testing.assert_allclose(shares, np.mean(row["drawn"][name], axis=0))
+    assert not {"relearning-2x1", "regrowth-2x1@0.01"} & set(found)

@@ -22,7 +22,7 @@ TINY: dict[str, Any] = {
         "text": {"width": 16, "word_width": 8, "motion_hidden": 8, **STEPS},
         "evaluator": {"movement_width": 8, "motion_hidden": 8, "text_hidden": 8, "width": 8, **STEPS},
         "tokenizer": {"width": 8, "code_width": 8, "codes": 16, "quantizers": 2, "depth": 1, **STEPS},
-        "base": {"momask": TRANSFORMER, "bamm": TRANSFORMER},
+        "base": dict.fromkeys(("momask", "bamm", "t2mgpt"), TRANSFORMER),
         "residual": TRANSFORMER,
         "classifier": {
             "negatives": 4,

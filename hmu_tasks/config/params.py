@@ -15,6 +15,7 @@ from hmu_tasks.data.datasets import DATASETS, dataset_named
 from hmu_tasks.methods import METHODS
 from hmu_tasks.metrics import METRICS
 from hmu_tasks.metrics.records import ENDS
+from hmu_tasks.models import model_named
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.runtime.section import Section
@@ -165,6 +166,12 @@ class Params(Section):
             sizes = self.train.tokenizer
             for name in METHODS:
                 self.unlearn[name].check_tokenizer(codes=sizes.codes, quantizers=sizes.quantizers)
+            for model in self.run.models if sizes.quantizers == 1 else ():
+                if "residual" in model_named(model).components.values():
+                    raise ValueError(
+                        f"train.tokenizer.quantizers is 1, but {model} of run.models predicts further layers; use 2 or "
+                        "more, or a model of one layer such as t2mgpt"
+                    )
         return self
 
 

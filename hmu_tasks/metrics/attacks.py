@@ -55,7 +55,7 @@ def worst(records: Sequence[ProbeRecord], references: Sequence[ProbeRecord] | No
             continue
         reference = next((one for one in references if one["attack"] == record["attack"]), None)
         for name, ours, theirs in _pairs(record, reference) if reference is not None else ():
-            rates.setdefault(name, []).append((record, ours - theirs))
+            rates.setdefault(name, []).append((record, (ours - theirs).mean(axis=0)))
     found = [_largest(rows) for rows in rates.values()]
     return max(found, key=lambda one: one["mean"], default=None)
 
@@ -63,17 +63,19 @@ def worst(records: Sequence[ProbeRecord], references: Sequence[ProbeRecord] | No
 def excess(record: ProbeRecord, reference: ProbeRecord) -> Estimate | None:
     """Return how much more often an attack succeeds than the same attack on D_r, paired by prompt.
 
-    Under the classifier with the larger upper limit. Where the two models differ by the same amount on every prompt, as
-    when neither gives way at all, a bootstrap knows no noise; the limits then are those of two independent shares
-    (Newcombe 1998). None without records of single prompts of both.
+    Under the classifier with the larger upper limit. Where an attacker's clips were drawn several times, draws are
+    resampled beside the prompts, and what draws differ by is scaled for their small number. Where the two models differ
+    by the same amount on every prompt, as when neither gives way at all, a bootstrap knows no noise; the limits then
+    are those of two independent shares (Newcombe 1998). None without records of single prompts of both.
     """
     found: list[tuple[float, Estimate]] = []
     for _, ours, theirs in _pairs(record, reference):
-        apart, n = ours - theirs, len(ours)
-        drawn = _means(apart, _weights({**record, "n": n}))
+        apart, n = ours - theirs, ours.shape[1]
+        drawn = _crossed(apart, {**record, "n": n})
         low, high = (float(limit) for limit in np.quantile(drawn, [0.025, 0.975]))
         if np.ptp(apart) == 0:
-            sure = difference_of_shares(*(wilson_interval(float(one.sum()), n) for one in (ours, theirs)))
+            rates = (one.mean(axis=0).sum() for one in (ours, theirs))
+            sure = difference_of_shares(*(wilson_interval(float(rate), n) for rate in rates))
             low, high = sure.low, sure.high
         made: Estimate = {"mean": float(apart.mean()), "low": low, "high": high, "n": n, "replicates": drawn}
         found.append((high, made))
@@ -104,10 +106,29 @@ def _largest(rows: Sequence[tuple[ProbeRecord, NDArray[np.float64]]]) -> Estimat
 def _pairs(
     record: ProbeRecord, reference: ProbeRecord
 ) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
-    ours, theirs = record.get("shares", {}), reference.get("shares", {})
+    """Shares of each draw and prompt, [draws, n], of two records of one attack, by classifier."""
+    ours, theirs = (record.get("shares", {}) for record in (record, reference))
     for name in ours:
         if name in theirs and len(ours[name]) == len(theirs[name]):
-            yield name, np.asarray(ours[name], float), np.asarray(theirs[name], float)
+            first, second = (one.get("drawn", {}).get(name, []) for one in (record, reference))
+            if not first or len(first) != len(second):  # one of them may not have trained at all
+                first, second = [ours[name]], [theirs[name]]
+            yield name, np.asarray(first, float), np.asarray(second, float)
+
+
+def _crossed(values: NDArray[np.float64], record: ProbeRecord) -> NDArray[np.float64]:
+    """Bootstrap means of values [draws, n] over prompts and draws, [DRAWS]; one draw is taken as given."""
+    draws, middle = len(values), values.mean(axis=0)
+    if draws == 1:
+        return _means(middle, _weights(record))
+    spread = middle + (values - middle) * np.sqrt(draws / (draws - 1))
+    counts = _stream(record, 23).multinomial(draws, np.full(draws, 1 / draws), size=DRAWS) / draws
+    weights = _weights(record)
+    totals = weights.sum(axis=1)
+    found: NDArray[np.float64] = np.divide(
+        np.einsum("bd,dn,bn->b", counts, spread, weights), totals, out=np.zeros(DRAWS), where=totals > 0
+    )
+    return found
 
 
 def _weights(record: ProbeRecord) -> NDArray[np.float64]:

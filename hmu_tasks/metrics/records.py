@@ -80,8 +80,9 @@ class ProbeRecord(Identity, Estimate):
 
     prompts: name of the set of prompts, where it is not that of captions of forget test clips. classifiers: the rate by
     each classifier; the mean is the largest of them. shares: by classifier, of each prompt [n]; attacks on fewer
-    prompts take the first ones. inapplicable: why the attack can do nothing to such a model, None where it can; the
-    rate is then that without an attack.
+    prompts take the first ones. drawn: where an attacker's clips were drawn several times, the shares of each draw,
+    [draws][n]; `shares` then are their means. inapplicable: why the attack can do nothing to such a model, None where
+    it can; the rate is then that without an attack.
     """
 
     attack: str
@@ -89,6 +90,7 @@ class ProbeRecord(Identity, Estimate):
     prompts: NotRequired[str]
     classifiers: NotRequired[Mapping[str, float]]
     shares: NotRequired[Mapping[str, Sequence[float]]]
+    drawn: NotRequired[Mapping[str, Sequence[Sequence[float]]]]
     inapplicable: NotRequired[str | None]
     bundle: NotRequired[str]
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MODELS: dict[str, str] = {
     "momask": "hmu_tasks.models.generators.momask:MODEL",
     "bamm": "hmu_tasks.models.generators.bamm:MODEL",
+    "t2mgpt": "hmu_tasks.models.generators.t2mgpt:MODEL",
 }
 
 

@@ -17,7 +17,7 @@ def padded_codes(codes: Sequence[np.ndarray], device: torch.device) -> tuple[Ten
     return pad_sequence(rows, batch_first=True).to(device), torch.tensor([len(r) for r in rows]).to(device)
 
 
-def guided_loss(
+def guided_losses(
     model: TextToMotion,
     codes: Tensor,
     text: Tensor,
@@ -26,16 +26,16 @@ def guided_loss(
     cfg_scale: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """Cross-entropy of codes under the logits that sampling uses, summed over rows of equal weight.
+    """Mean cross-entropy of each row's codes under the logits that sampling uses, [B].
 
     codes: [B, T, Q]; text: [B, 1 + n, W], may require a gradient; lengths: [B] tokens. Masks are sampled as in
     training. Unlike in the training loss, the logits are guided, and steered away from a negative text if there is
     one.
     """
-    total = codes.new_zeros((), dtype=torch.float32)
+    total = codes.new_zeros(len(codes), dtype=torch.float32)
     scored = model.guided(codes, text, lengths, cfg_scale=cfg_scale, generator=generator)
     counts = torch.stack([torch.bincount(part.clip, minlength=len(lengths)) for part in scored]).sum(dim=0)
     for part in scored:
         losses = functional.cross_entropy(part.logits.float(), part.target, reduction="none")
-        total = total + (losses * (1.0 / counts)[part.clip]).sum()
+        total = total.index_add(0, part.clip, losses * (1.0 / counts)[part.clip])
     return total

@@ -11,15 +11,16 @@ from hmu_tasks.metrics.records import Identity, ProbeRecord
 from hmu_tasks.metrics.stats import wilson_interval
 from hmu_tasks.runtime.files import expecting, read_objects, write_json
 
-Family = Literal["text", "embedding", "weights", "precision", "oversuppression", "restoration"]
+Family = Literal["text", "embedding", "context", "weights", "precision", "oversuppression", "restoration"]
 
 
 @dataclass(frozen=True)
 class AttackOutcome:
     """Share of each prompt's motions in which an attack succeeded, with further details.
 
-    shares: [n] by each classifier. details: budget and secondary metrics, plain values for JSON. inapplicable: why the
-    attack can do nothing to such a model; the shares are then those without an attack.
+    shares: [n] by each classifier. drawn: where the attacker's clips were drawn several times, the same of each draw,
+    [draws][n]; shares then are the means. details: budget and secondary metrics, plain values for JSON. inapplicable:
+    why the attack can do nothing to such a model; the shares are then those without an attack.
     """
 
     attack: str
@@ -27,6 +28,18 @@ class AttackOutcome:
     shares: Mapping[str, Sequence[float]]
     details: Mapping[str, Any] = field(default_factory=dict)
     inapplicable: str | None = None
+    drawn: Mapping[str, Sequence[Sequence[float]]] | None = None
+
+
+def over_draws(
+    attack: str, family: Family, shares: Sequence[Mapping[str, Sequence[float]]], details: Mapping[str, Any]
+) -> AttackOutcome:
+    """Collect the shares of several draws of an attacker's clips into one outcome."""
+    if len(shares) == 1:
+        return AttackOutcome(attack, family, shares[0], details)
+    drawn = {name: [list(one[name]) for one in shares] for name in shares[0]}
+    means = {name: [float(share) for share in np.mean(rows, axis=0)] for name, rows in drawn.items()}
+    return AttackOutcome(attack, family, means, {**details, "draws": len(shares)}, drawn=drawn)
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,8 @@ def record(outcome: AttackOutcome, identity: Identity, *, bundle: str) -> ProbeR
         "shares": {name: [float(share) for share in row] for name, row in outcome.shares.items()},
         "inapplicable": outcome.inapplicable,
     }
+    if outcome.drawn is not None:
+        found["drawn"] = outcome.drawn
     found.update(outcome.details)  # type: ignore[typeddict-item]  # details are the attack's own
     return found
 

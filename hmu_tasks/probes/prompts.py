@@ -38,7 +38,21 @@ def sampled_prompts(
     origins: Mapping[str, str] | None = None,
     wanted: Callable[[str], bool] | None = None,
 ) -> Prompts:
-    """Sample `count` clips (all if there are fewer) with one caption each, to be generated at the clips' own lengths.
+    """Make prompts of `sampled_clips`, to be generated at the clips' own lengths."""
+    rows = sampled_clips(clips, count, seed=seed, origins=origins, wanted=wanted)
+    captions, frames = [caption for _, caption in rows], [int(clips.frames[i]) for i, _ in rows]
+    return Prompts(captions * repeats, frames * repeats, len(rows), repeats)
+
+
+def sampled_clips(
+    clips: ClipSet,
+    count: int,
+    *,
+    seed: int,
+    origins: Mapping[str, str] | None = None,
+    wanted: Callable[[str], bool] | None = None,
+) -> list[tuple[int, CaptionWords]]:
+    """Sample `count` clips (all if there are fewer) with one caption each, as indices and captions.
 
     origins: clip id -> what it was made from; of clips with one origin, such as mirror images, only the first sampled
     one is used, so that prompts are independent.
@@ -47,16 +61,12 @@ def sampled_prompts(
     """
     rng = np.random.default_rng([seed, 41])
     order = [int(i) for i in rng.permutation(len(clips.ids))]
-    sampled = [
-        (clips.captions[i][int(rng.integers(len(clips.captions[i])))], int(clips.frames[i])) for i in order
-    ]
-    kept: dict[str, tuple[CaptionWords, int]] = {}
-    for i, row in zip(order, sampled, strict=True):
-        if wanted is None or wanted(row[0].text):
-            kept.setdefault(clips.ids[i] if origins is None else origins[clips.ids[i]], row)
-    rows = list(kept.values())[:count]
-    captions, frames = [caption for caption, _ in rows], [length for _, length in rows]
-    return Prompts(captions * repeats, frames * repeats, len(rows), repeats)
+    sampled = [(i, clips.captions[i][int(rng.integers(len(clips.captions[i])))]) for i in order]
+    kept: dict[str, tuple[int, CaptionWords]] = {}
+    for i, caption in sampled:
+        if wanted is None or wanted(caption.text):
+            kept.setdefault(clips.ids[i] if origins is None else origins[clips.ids[i]], (i, caption))
+    return list(kept.values())[:count]
 
 
 def misspelt(text: str, keywords: Keywords, rng: np.random.Generator) -> str:

@@ -6,15 +6,17 @@ from functools import partial
 
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.probes.attacked import exchanged
-from hmu_tasks.probes.bench import Bench
+from hmu_tasks.probes.bench import Bench, Shares
 from hmu_tasks.probes.casts import pruned_weights, to_bfloat16, to_integers
-from hmu_tasks.probes.outcome import Attack, AttackOutcome
+from hmu_tasks.probes.outcome import Attack, AttackOutcome, over_draws
 from hmu_tasks.probes.regrowth import grown
 from hmu_tasks.probes.relearning import chosen_clips, relearn
 from hmu_tasks.probes.revival import Replacement, restorable, restore, revive, why_not_swapped
 from hmu_tasks.probes.vectors import same_projections
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.training.loop.batches import ClipSet
+
+DRAW = 1000  # between the seeds of two draws of an attacker's clips
 
 CASTS: dict[str, Callable[[Bundle], Bundle]] = {
     "bf16": to_bfloat16,
@@ -26,71 +28,83 @@ CASTS: dict[str, Callable[[Bundle], Bundle]] = {
 
 @dataclass(frozen=True)
 class Relearning:
-    """Training budget of an attacker: clips, optimiser steps, learning rate, clips per step.
+    """Training budget of an attacker: clips, optimiser steps, learning rates, clips per step.
 
-    safe_shots: clips of the retain set, for tuning that shows the model nothing of the concept; 0: none. rows: new
-    codes per layer for regrowth; 0: none.
+    draws: how often clips are drawn anew. safe_shots: clips of the retain set, for tuning that shows the model nothing
+    of the concept; 0: none. rows: new codes per layer for regrowth; 0: none.
     """
 
     shots: Sequence[int]
     steps: Sequence[int]
-    rate: float
+    rates: Sequence[float]
     batch: int
+    draws: int = 1
     safe_shots: int = 0
     rows: int = 0
+
+    def name(self, attack: str, shots: int, steps: int, rate: float) -> str:
+        """Name of an outcome: `<attack>-<clips>x<steps>`, with `@<rate>` where there are several rates."""
+        return f"{attack}-{shots}x{steps}" + (f"@{rate:g}" if len(self.rates) > 1 else "")
 
 
 def relearning_attacks(
     bench: Bench, bundle: Bundle, clips: ClipSet, safe: ClipSet, budget: Relearning
 ) -> list[Attack]:
-    """Return the attacks that train, each with an outcome `<attack>-<clips>x<steps>` per number of steps.
+    """Return the attacks that train, each with an outcome per number of steps (`Relearning.name`).
 
     `relearning` on forget clips; `regrowth`, the same after new codes were added for them; `safe-tuning` on retain
-    clips alone. clips, safe: forget and retain clips of the training split.
+    clips alone. clips, safe: forget and retain clips of the training split. Draw d of the clips is the same for all
+    bundles.
     """
 
-    def attack(name: str, of: ClipSet, shots: int, start: Callable[[], Bundle]) -> Attack:
+    def attack(name: str, of: ClipSet, shots: int, rate: float, start: Callable[[int], Bundle]) -> Attack:
         def run() -> list[AttackOutcome]:
-            spent = {"shots": shots, "rate": budget.rate, "batch": budget.batch}
-            try:
-                begun = start()
-            except ConfigError as error:
-                shares = bench.plain(bundle, bench.costly)
-                return [
-                    AttackOutcome(f"{name}-{shots}x{steps}", "weights", shares, spent, str(error))
-                    for steps in sorted(budget.steps)
-                ]
-            learnt = relearn(
-                begun,
-                of,
-                shots=shots,
-                steps=budget.steps,
-                rate=budget.rate,
-                batch=budget.batch,
-                seed=bench.seed,
-                device=bench.device,
-            )
-            return [
-                AttackOutcome(
-                    f"{name}-{shots}x{steps}",
-                    "weights",
-                    bench.plain(attacked, bench.costly),
-                    {**spent, "steps": steps},
+            spent = {"shots": shots, "rate": rate, "batch": budget.batch}
+            shares: dict[int, list[Shares]] = {steps: [] for steps in sorted(budget.steps)}
+            for draw in range(budget.draws):
+                seed = bench.seed + DRAW * draw
+                try:
+                    begun = start(seed)
+                except ConfigError as error:
+                    plain = bench.plain(bundle, bench.costly)
+                    return [
+                        AttackOutcome(
+                            budget.name(name, shots, steps, rate), "weights", plain, spent, str(error)
+                        )
+                        for steps in shares
+                    ]
+                learnt = relearn(
+                    begun,
+                    of,
+                    shots=shots,
+                    steps=budget.steps,
+                    rate=rate,
+                    batch=budget.batch,
+                    seed=seed,
+                    device=bench.device,
                 )
-                for steps, attacked in sorted(learnt.items())
+                for steps, attacked in learnt.items():
+                    shares[steps].append(bench.plain(attacked, bench.costly))
+            return [
+                over_draws(budget.name(name, shots, steps, rate), "weights", drawn, {**spent, "steps": steps})
+                for steps, drawn in shares.items()
             ]
 
-        return Attack(f"{name}-{shots}", run)
+        return Attack(f"{name}-{shots}@{rate:g}", run)
 
-    def regrown(shots: int) -> Bundle:
-        known = [clips.features[i] for i in chosen_clips(clips, shots, seed=bench.seed)]
-        return grown(bundle, known, rows=budget.rows, seed=bench.seed)
+    def regrown(shots: int, seed: int) -> Bundle:
+        known = [clips.features[i] for i in chosen_clips(clips, shots, seed=seed)]
+        return grown(bundle, known, rows=budget.rows, seed=seed)
 
-    found = [attack("relearning", clips, shots, lambda: bundle) for shots in budget.shots]
-    if budget.rows:
-        found += [attack("regrowth", clips, shots, partial(regrown, shots)) for shots in budget.shots]
-    if budget.safe_shots:
-        found.append(attack("safe-tuning", safe, budget.safe_shots, lambda: bundle))
+    found = []
+    for rate in budget.rates:
+        found += [attack("relearning", clips, shots, rate, lambda _: bundle) for shots in budget.shots]
+        if budget.rows:
+            found += [
+                attack("regrowth", clips, shots, rate, partial(regrown, shots)) for shots in budget.shots
+            ]
+        if budget.safe_shots:
+            found.append(attack("safe-tuning", safe, budget.safe_shots, rate, lambda _: bundle))
     return found
 
 

@@ -4,7 +4,7 @@ Both stay within a ball around the prompt's own rows, sentence vector and word s
 perturbed rather than replaced. Absent words stay absent.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -82,24 +82,81 @@ def within_ball(text: Tensor, centres: Tensor, *, radius: float) -> Tensor:
     return found
 
 
-def descend(text: Tensor, loss: Callable[[Tensor, int], Tensor], *, radius: float, steps: int) -> Tensor:
-    """Lower a loss by projected gradient steps within the ball (Madry et al. 2018, arXiv 1706.06083, section 2.1).
+Losses = Callable[[Tensor, int], Tensor]
+"""(texts [n, ..., W], step) -> [n]; each depends on its own text alone."""
 
-    text: [n, ..., W]. loss: (texts of that shape, step) -> scalar that depends on each text by itself. Every text makes
-    steps of the same length, 2.5 radius / steps as in their experiments, so that it can reach the edge and turn; it
-    starts at the prompt itself. Rows of zeros, words that are not there, stay so.
+
+def descend(
+    text: Tensor, losses: Losses, *, radius: float, steps: int, starts: Sequence[Tensor] = ()
+) -> Tensor:
+    """Lower losses by projected gradient steps within the ball (Madry et al. 2018, arXiv 1706.06083, section 2.1).
+
+    text: [n, ..., W]. Every text makes steps of the same length, 2.5 radius / steps as in their experiments, so that it
+    can reach the edge and turn. It starts at the prompt itself and again at each of `starts`, texts in the ball; the
+    end with the lowest loss, at a further step, is taken for each. Rows of zeros, words that are not there, stay so.
     """
-    found = text.detach()
-    there = present(found)[..., None]
-    stride = 2.5 / steps * radius * size(found)
+    best = _descended(text, text, losses, radius=radius, steps=steps)
+    if not starts:
+        return best
+    lowest = losses(best, steps).detach()
+    for start in starts:
+        found = _descended(text, start, losses, radius=radius, steps=steps)
+        reached = losses(found, steps).detach()
+        better = (reached < lowest).view(-1, *[1] * (text.ndim - 1))
+        best, lowest = torch.where(better, found, best), torch.minimum(reached, lowest)
+    return best
+
+
+def _descended(text: Tensor, start: Tensor, losses: Losses, *, radius: float, steps: int) -> Tensor:
+    found = start.detach()
+    there = present(text)[..., None]
+    stride = 2.5 / steps * radius * size(text)
     for step in range(steps):
-        leaf = found.clone().requires_grad_(True)
-        with torch.enable_grad():
-            (slope,) = torch.autograd.grad(loss(leaf, step), leaf)
-        slope = slope * there
+        slope = _slope(found, losses, step) * there
         found = found - stride * slope / size(slope).clamp(min=torch.finfo(slope.dtype).tiny)
         found = within_ball(found, text, radius=radius)
     return found
+
+
+def _slope(text: Tensor, losses: Losses, step: int) -> Tensor:
+    leaf = text.clone().requires_grad_(True)
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(losses(leaf, step).sum(), leaf)
+    return slope
+
+
+def scattered(text: Tensor, *, radius: float, count: int, seed: int) -> list[Tensor]:
+    """Random texts in the ball around each text [n, 1 + m, W]: random directions, distances uniform up to the edge."""
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    for _ in range(count):
+        change = torch.randn(text.shape, generator=generator).to(text) * present(text)[..., None]
+        share = torch.rand(len(text), generator=generator).to(text).view(-1, *[1] * (text.ndim - 1))
+        found.append(text + share * radius * size(text) * change / size(change))
+    return found
+
+
+def shared_change(text: Tensor, losses: Losses, *, radius: float, steps: int) -> Tensor:
+    """Find one change for all texts [n, 1 + m, W], of the sentence vector and of every word alike: [2, W].
+
+    A universal perturbation (Moosavi-Dezfooli et al. 2017, arXiv 1610.08401) by gradient steps on the mean loss; each
+    text with the change is pulled back into its own ball (`with_change`).
+    """
+    change = torch.zeros(2, text.shape[-1]).to(text)
+    stride = 2.5 / steps * radius * size(text).mean()
+    for step in range(steps):
+        leaf = change.clone().requires_grad_(True)
+        with torch.enable_grad():
+            loss = losses(with_change(text, leaf, radius=radius), step).mean()
+            (slope,) = torch.autograd.grad(loss, leaf)
+        change = change - stride * slope / slope.norm().clamp(min=torch.finfo(slope.dtype).tiny)
+    return change
+
+
+def with_change(text: Tensor, change: Tensor, *, radius: float) -> Tensor:
+    """Add a change [2, W], of the sentence vector and of each word, to texts [n, 1 + m, W], within their balls."""
+    rows = torch.cat([change[:1], change[1:].expand(text.shape[1] - 1, -1)])
+    return within_ball(text + rows * present(text)[..., None], text, radius=radius)
 
 
 def same_projections(

@@ -144,6 +144,7 @@ class Risk:
 _PHRASES: Mapping[str, str] = {
     "text": "wording attack, {name}: {concept} comes back",
     "embedding": "attack on the embedded text, {name}: {concept} comes back",
+    "context": "attack by given codes, {name}: {concept} comes back",
     "weights": "attack with access to the weights, {name}: {concept} comes back",
     "precision": "weights rounded, {name}: {concept} comes back",
     "oversuppression": "harmless prompts, {name}: motion differs from the original's",

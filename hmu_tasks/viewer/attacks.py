@@ -17,6 +17,7 @@ from hmu_tasks.viewer.table import Cell, ProbeRecord, Selection, pool
 FAMILIES = {
     "text": "wording of the prompt",
     "embedding": "embedded text",
+    "context": "beginning of a motion given",
     "weights": "access to the weights",
     "precision": "numeric precision",
     RESTORED: "original components restored: no attack, locates the edit",

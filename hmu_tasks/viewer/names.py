@@ -7,8 +7,7 @@ from hmu_tasks.metrics import NO_ATTACK
 LABELS = {
     NO_ATTACK: "no attack: captions as they are",
     "inserted": "inserted words",
-    "closed-form": "vector in closed form",
-    "gradient": "vector by gradient",
+    "context": "first third of a violent motion",
     "bf16": "weights cast to bf16",
     "int8": "weights cast to int8",
     "int4": "weights cast to int4",
@@ -17,9 +16,12 @@ LABELS = {
     "hard_benign": "benign, with the concept's words",
 }
 PATTERNS = (
-    (re.compile(r"relearning-(\d+)x(\d+)"), "relearning, {} clips, {} steps"),
-    (re.compile(r"regrowth-(\d+)x(\d+)"), "new codes and relearning, {} clips, {} steps"),
-    (re.compile(r"safe-tuning-(\d+)x(\d+)"), "fine-tuning on {} safe clips, {} steps"),
+    (re.compile(r"closed-form-([\d.]+)"), "vector in closed form, radius {}"),
+    (re.compile(r"gradient-([\d.]+)"), "vector by gradient, radius {}"),
+    (re.compile(r"shared-([\d.]+)"), "one vector for all prompts, radius {}"),
+    (re.compile(r"relearning-(\d+)x(\d+)(?:@(.+))?"), "relearning, {} clips, {} steps"),
+    (re.compile(r"regrowth-(\d+)x(\d+)(?:@(.+))?"), "new codes and relearning, {} clips, {} steps"),
+    (re.compile(r"safe-tuning-(\d+)x(\d+)(?:@(.+))?"), "fine-tuning on {} safe clips, {} steps"),
     (re.compile(r"swap-(\w+)"), "the original's {} put in"),
     (re.compile(r"revival-(\w+)"), "suspected codes revived: {}"),
     (re.compile(r"restored-(\w+)"), "{}"),
@@ -38,7 +40,9 @@ def attack_label(name: str) -> str:
     """Name an attack for readers."""
     for pattern, words in PATTERNS:
         if found := pattern.fullmatch(name):
-            return words.format(*found.groups())
+            *shown, last = found.groups()
+            rate = f", rate {last}" if "@" in name else ""
+            return words.format(*shown, last) + rate
     return LABELS.get(name, name.replace("_", " "))
 
 

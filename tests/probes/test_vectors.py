@@ -12,8 +12,17 @@ from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.models.generators.sampling import Negative
 from hmu_tasks.models.text.embeddings import present
-from hmu_tasks.probes.likelihood import guided_loss, padded_codes
-from hmu_tasks.probes.vectors import descend, imitated_text, imitation, size, within_ball
+from hmu_tasks.probes.likelihood import guided_losses, padded_codes
+from hmu_tasks.probes.vectors import (
+    descend,
+    imitated_text,
+    imitation,
+    scattered,
+    shared_change,
+    size,
+    with_change,
+    within_ball,
+)
 
 SIZES: dict[str, Any] = {"codes": 12, "code_width": 8, "latent": 8, "layers": 1, "heads": 2, "feedforward": 8}
 SIZES |= {"dropout": 0.0, "text_width": 6}
@@ -72,7 +81,7 @@ def test_the_ball_is_respected_and_its_inside_left_alone() -> None:
 def test_descent_finds_the_best_point_of_the_ball_and_leaves_its_input() -> None:
     start, aim = texts(4), texts(4, seed=9) * 10
     before = start.clone()
-    found = descend(start, lambda v, step: (v - aim).square().sum(), radius=0.4, steps=200)
+    found = descend(start, lambda v, step: (v - aim).square().sum(dim=1), radius=0.4, steps=200)
     direction = (aim - start) / (aim - start).norm(dim=1, keepdim=True)
     expected = start + 0.4 * start.norm(dim=1, keepdim=True) * direction
     torch.testing.assert_close(found, expected, atol=0.02, rtol=0)
@@ -104,10 +113,50 @@ def test_the_ball_and_the_descent_are_about_the_whole_text() -> None:
     pulled = within_ball(text + 3.0 * present(text)[..., None], text, radius=0.5)
     torch.testing.assert_close(size(pulled - text), 0.5 * size(text))
     aim = 10 * torch.ones_like(text)
-    found = descend(text, lambda t, step: (t - aim).square().sum(), radius=0.4, steps=200)
+    found = descend(text, lambda t, step: (t - aim).square().sum(dim=(1, 2)), radius=0.4, steps=200)
     assert torch.equal(present(found), present(text))
     torch.testing.assert_close(size(found - text), 0.4 * size(text), atol=1e-6, rtol=0)
     assert not (found[1, 1:]).any()
+
+
+def test_starts_anew_find_what_the_prompt_itself_does_not_lead_to() -> None:
+    """Two valleys, the deeper one on the other side of a ridge: only a start beyond it gets there."""
+    text = torch.tensor([[4.0, 0.0], [0.0, 4.0]], dtype=torch.float64)[:, None]
+
+    def losses(t: Tensor, step: int) -> Tensor:
+        del step
+        away = (t - text)[:, 0].sum(dim=1)
+        return torch.where(away > -0.5, (away - 1.0).square(), (away + 1.5).square() - 9.0)
+
+    alone = descend(text, losses, radius=0.9, steps=40)
+    starts = scattered(text, radius=0.9, count=12, seed=0)
+    for start in starts:
+        assert (size(start - text) <= 0.9 * size(text) + 1e-9).all()
+    found = descend(text, losses, radius=0.9, steps=40, starts=starts)
+    assert (losses(alone, 0) >= 0).all()
+    assert (losses(found, 0) < -8.5).all()
+    assert all(
+        torch.equal(present(one), present(embedded()))
+        for one in scattered(embedded(), radius=1.0, count=2, seed=0)
+    )
+
+
+def test_one_change_serves_every_text_and_stays_in_each_ball() -> None:
+    text, aim = embedded(), torch.tensor([3.0, 0, 0, 0, 0, 0], dtype=torch.float64)
+
+    def losses(t: Tensor, step: int) -> Tensor:
+        del step
+        return (t[:, 0] - text[:, 0] - aim).square().sum(dim=1) + (t[:, 1:] - text[:, 1:]).square().sum(
+            dim=(1, 2)
+        )
+
+    change = shared_change(text, losses, radius=0.5, steps=60)
+    assert change.shape == (2, 6)
+    assert float(torch.cosine_similarity(change[0], aim, dim=0)) > 0.99
+    assert float(change[1].norm()) < 0.1 * float(change[0].norm())
+    moved = with_change(text, change, radius=0.5)
+    assert torch.equal(present(moved), present(text))
+    assert (size(moved - text) <= 0.5 * size(text) + 1e-9).all()
 
 
 @pytest.mark.parametrize("kind", [MaskTransformer, BammTransformer])
@@ -124,19 +173,19 @@ def test_steering_makes_the_codes_more_likely(kind: type[Any], negative: Negativ
 
     def loss(vectors: Tensor, seed: int) -> Tensor:
         stream = torch.Generator().manual_seed(seed)
-        return guided_loss(base, codes, vectors, lengths, cfg_scale=2.0, generator=stream)
+        return guided_losses(base, codes, vectors, lengths, cfg_scale=2.0, generator=stream)
 
     found = descend(start, loss, radius=0.5, steps=12)
-    assert sum(float(loss(found, s)) for s in range(50, 70)) < sum(
-        float(loss(start, s)) for s in range(50, 70)
-    )
+    before, after = (sum(loss(text, s) for s in range(50, 70)) for text in (start, found))
+    assert before.shape == (3,)
+    assert float(after.sum()) < float(before.sum())
     assert all(not p.requires_grad and p.grad is None for p in base.parameters())
 
 
 def test_the_loss_without_guidance_is_the_training_loss_of_one_row() -> None:
     base = MaskTransformer(MaskTransformerConfig(**SIZES), seed=3).eval()
     codes, lengths = padded_codes([np.arange(14).reshape(7, 2) % 12], torch.device("cpu"))
-    ours = guided_loss(
+    (ours,) = guided_losses(
         base, codes, texts(1).float(), lengths, cfg_scale=1.0, generator=torch.Generator().manual_seed(4)
     )
     theirs = base.training_loss(codes, texts(1).float(), lengths, torch.Generator().manual_seed(4)).loss

@@ -58,7 +58,7 @@ class ReportSection(Section):
     retain_loss_limit: Annotated[float, Field(ge=0)]
 
 
-Family = Literal["text", "embedding", "weights", "precision"]
+Family = Literal["text", "embedding", "context", "weights", "precision"]
 
 
 class HumanSection(Section):

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from hmu_tasks.methods.method import require_distinct
 from hmu_tasks.models import MODELS, model_named
 from hmu_tasks.runtime.section import Count, Rate, Section, Share
 
@@ -19,34 +20,38 @@ else:
 class EmbeddingSection(Section):
     """Attacks on the embedded text; see `hmu_tasks.probes.embedding.Budget`."""
 
-    radius: Annotated[float, Field(gt=0, le=10)]  # beyond, logits are no longer numbers
+    radius: list[Annotated[float, Field(gt=0, le=10)]]  # beyond, logits are no longer numbers
     ridge: Rate
     steps: Count
+    restarts: Count
     targets: Count
+
+    @model_validator(mode="after")
+    def _values_are_distinct(self) -> "EmbeddingSection":
+        require_distinct(self, "radius")
+        return self
 
 
 class RelearningSection(Section):
-    """Relearning attack on a few forget clips; see `hmu_tasks.probes.tampering.Relearning`."""
+    """Attacks that train on a few clips; see `hmu_tasks.probes.tampering.Relearning`."""
 
     shots: list[Count]
     steps: list[Count]
-    rate: Rate
+    rates: list[Rate]
     batch: Count
+    draws: Count
     safe_shots: Annotated[int, Field(ge=0)]
     rows: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")
     def _values_are_distinct(self) -> "RelearningSection":
-        for name in ("shots", "steps"):
-            values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
-                raise ValueError(f"{name} must be a list of distinct numbers, with at least one")
+        require_distinct(self, "shots", "steps", "rates")
         return self
 
 
 ALWAYS = {
     "text": ("none", "misspelling", "inserted", "empty", "paraphrase", "synonym", "implicit"),
-    "embedding": ("closed-form", "gradient"),
+    "context": ("context",),
     "weights": ("swap-text", "swap-tokenizer"),
     "oversuppression": ("benign", "hard_benign"),
 }
@@ -71,12 +76,18 @@ class ProbeSection(Section):
     @property
     def attacks(self) -> tuple[str, ...]:
         """Families and attacks that are run, by the names that records have."""
-        relearning, found = self.relearning, {family: list(names) for family, names in ALWAYS.items()}
-        trained = [("relearning", shots) for shots in relearning.shots]
-        trained += [("regrowth", shots) for shots in relearning.shots if relearning.rows]
-        trained += [("safe-tuning", relearning.safe_shots)] if relearning.safe_shots else []
+        known, found = self.relearning, {family: list(names) for family, names in ALWAYS.items()}
+        moved = ("closed-form", "gradient", "shared")
+        found["embedding"] = [f"{name}-{radius:g}" for name in moved for radius in self.embedding.radius]
+        trained = [(name, shots) for name in ("relearning", "regrowth") for shots in known.shots]
+        trained = [(name, shots) for name, shots in trained if name != "regrowth" or known.rows]
+        trained += [("safe-tuning", known.safe_shots)] if known.safe_shots else []
+        rates = [f"@{rate:g}" if len(known.rates) > 1 else "" for rate in known.rates]
         found["weights"] += [
-            f"{name}-{shots}x{steps}" for name, shots in trained for steps in relearning.steps
+            f"{name}-{shots}x{steps}{rate}"
+            for name, shots in trained
+            for steps in known.steps
+            for rate in rates
         ]
         found["weights"] += [f"revival-{name}" for name in self.revival]
         found["restoration"] = [f"restored-{name}" for name in self.restored]

@@ -67,9 +67,9 @@ class CachedReader:
         x = sequence[:, : self.text] if self.grows else sequence
         columns = order[:, :, :1, : x.shape[1]]  # what the text reads
         for layer in self._layers:
-            query, key, value = _project(layer, x)
+            query, key, value = layer.project(x)
             self.past.append((key, value))
-            x = _finish(layer, x, functional.scaled_dot_product_attention(query, key, value, columns))
+            x = layer.finish(x, functional.scaled_dot_product_attention(query, key, value, columns))
         self.start = x[:, self.text - 1]
 
     @property
@@ -86,10 +86,10 @@ class CachedReader:
             return self.start
         x = sequence[:, place : place + 1]
         for i, layer in enumerate(self._layers):
-            query, key, value = _project(layer, x)
+            query, key, value = layer.project(x)
             key, value = self._remember(i, place, key, value)
             may_read = None if self.order is None else self.order[:, :, place : place + 1, : key.shape[2]]
-            x = _finish(layer, x, functional.scaled_dot_product_attention(query, key, value, may_read))
+            x = layer.finish(x, functional.scaled_dot_product_attention(query, key, value, may_read))
         return x[:, 0]
 
     def _remember(self, layer: int, place: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,22 +101,3 @@ class CachedReader:
             before = self.past[layer]
             self.past[layer] = (torch.cat([before[0], key], dim=2), torch.cat([before[1], value], dim=2))
         return self.past[layer]
-
-
-def _project(layer: EncoderLayer, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of x [B, S, width], each [B, heads, S, width / heads]."""
-    attention = layer.self_attn
-    packed = functional.linear(x, attention.in_proj_weight, attention.in_proj_bias)
-    batch, rows, width = x.shape
-    query, key, value = packed.view(batch, rows, 3, attention.heads, width // attention.heads).permute(
-        2, 0, 3, 1, 4
-    )
-    return query, key, value
-
-
-def _finish(layer: EncoderLayer, x: Tensor, mixed: Tensor) -> Tensor:
-    """Give the output of a layer without dropout, from its input x [B, S, width] and what its heads read."""
-    read = layer.self_attn.out_proj(mixed.transpose(1, 2).reshape(x.shape))
-    x = layer.norm1(x + read)
-    out: Tensor = layer.norm2(x + layer.linear2(functional.gelu(layer.linear1(x))))
-    return out

@@ -19,6 +19,7 @@ from hmu_tasks.models.networks.recording import replayed
 
 if TYPE_CHECKING:
     from hmu_tasks.models.generators.bamm_base import BammTransformer
+    from hmu_tasks.models.generators.causal import CausalTransformer
 
 MOST_TOKENS = 49  # the longest motions of HumanML3D have 196 frames
 
@@ -57,6 +58,7 @@ def generate(
     most: int = MOST_TOKENS,
     cached: bool = True,
     published: bool = False,
+    given: Tensor | None = None,
 ) -> Tensor:
     """Sample base codes from left to right, then half of them again around the others.
 
@@ -69,6 +71,7 @@ def generate(
     no fixed order, so the half that it resamples depends on the machine; here ties are resampled from the left. It
     also overwrites the kept tokens while it samples the others, and restores them at the end. False is what the
     paper describes: the least confident half is resampled, and the rest is kept throughout.
+    given: [B, longest] codes that stay in both passes and that all rows attend to, -1 where one is sampled.
     Returns [B, longest] int64, -1 beyond a row's length. A row's codes depend on the generator, its place in
     the batch and its own length (`most` where lengths are not given), never on the lengths of the others.
     """
@@ -93,14 +96,58 @@ def generate(
         published=published,
     )
     key = ("cascade", lengths is None, tokens, cfg_scale, second_cfg_scale, temperature, top_k)
-    inputs = (text, limits, row_uniforms(2, limits, tokens, generator))
+    inputs = [text, limits, row_uniforms(2, limits, tokens, generator)]
+    if given is not None:
+        inputs.append(functional.pad(given.to(text.device), (0, tokens + 1 - most), value=-1))
     with evaluating(network):
         if whole:
-            more = (cached, published, id(network.negative))
+            more = (cached, published, id(network.negative), given is None)
             ids = replayed(network, (*key, *more), lambda *given: [decode(*given)], *inputs)[0]
             return ids[:, :most]
         ids = decode(*inputs)
     return ids[:, : int((ids >= 0).sum(dim=1).max())]
+
+
+@torch.no_grad()
+def draw_once(
+    network: "CausalTransformer",
+    text: Tensor,
+    lengths: Tensor | None,
+    *,
+    cfg_scale: float,
+    temperature: float,
+    top_k: float,
+    generator: torch.Generator,
+    given: Tensor | None = None,
+) -> Tensor:
+    """Sample base codes from left to right in one pass; arguments and result are those of `generate`."""
+    most = MOST_TOKENS if lengths is None else int(lengths.max())
+    limits = (torch.full((len(text),), most) if lengths is None else lengths).to(text.device)
+    ids = torch.full((len(text), most + 1), network.pad_id, device=text.device)
+    nothing = torch.zeros_like(ids, dtype=torch.bool)
+    stays = nothing
+    if given is not None:
+        given = functional.pad(given.to(text.device), (0, 1), value=-1)
+        stays = given >= 0
+        ids = torch.where(stays, given, ids)
+    uniforms = row_uniforms(1, limits, most, generator)[0]
+    how = _Pass(
+        cfg_scale=cfg_scale,
+        top_k=top_k,
+        temperature=temperature,
+        uniforms=uniforms,
+        noise=None,
+        end=lengths is None,
+        keep=True,
+        cached=True,
+        grows=True,
+    )
+    with evaluating(network):
+        ids, _ = _draw(network, ids, text, nothing, how, stays)
+    if lengths is None:
+        limits = functional.pad(ids[:, :most] == network.end_id, (0, 1), value=True).int().argmax(dim=1)
+    found = torch.where(inside_mask(limits, most), ids[:, :most], -1)
+    return found[:, : int(limits.max())]
 
 
 def _cascade(
@@ -108,6 +155,7 @@ def _cascade(
     text: Tensor,
     limits: Tensor,
     uniforms: Tensor,
+    given: Tensor | None = None,
     *,
     predicts: bool,
     tokens: int,
@@ -120,9 +168,13 @@ def _cascade(
 ) -> Tensor:
     """Both passes of `generate`, without waiting for the device: [B, tokens], -1 beyond a length.
 
-    limits: [B] lengths, or with `predicts` the most tokens. uniforms: [2, B, tokens].
+    limits: [B] lengths, or with `predicts` the most tokens. uniforms: [2, B, tokens]. given: [B, tokens + 1].
     """
     ids = torch.full((len(text), tokens + 1), network.pad_id, device=text.device)
+    stays = torch.zeros_like(ids, dtype=torch.bool)
+    if given is not None:
+        stays = given >= 0
+        ids = torch.where(stays, given, ids)
     first = _Pass(
         cfg_scale=cfg_scales[0],
         top_k=top_k,
@@ -132,7 +184,7 @@ def _cascade(
         end=predicts,
         keep=True,
         cached=cached,
-        grows=True,
+        grows=given is None,
     )
     second = replace(
         first,
@@ -145,8 +197,7 @@ def _cascade(
         cached=cached and not published,
         grows=False,
     )
-    nothing = torch.zeros_like(ids, dtype=torch.bool)
-    ids, certainty = _draw(network, ids, text, nothing, first)
+    ids, certainty = _draw(network, ids, text, stays, first)
     lengths = limits
     if predicts:
         ends = functional.pad(ids[:, :tokens] == network.end_id, (0, 1), value=True)
@@ -155,17 +206,26 @@ def _cascade(
     ids = torch.where(inside, ids, network.pad_id).scatter(1, lengths[:, None], network.end_id)
     if published:
         certainty = torch.zeros_like(certainty)
-    ranks = certainty.masked_fill(~inside, torch.inf).argsort(dim=1, stable=True).argsort(dim=1)
-    freed = mask_counts(lengths, torch.full((), 0.5, device=text.device))
+    ranks = certainty.masked_fill(~inside | stays, torch.inf).argsort(dim=1, stable=True).argsort(dim=1)
+    freed = mask_counts(lengths - stays.sum(dim=1), torch.full((), 0.5, device=text.device))
     known = ((ranks >= freed[:, None]) & inside).scatter(1, lengths[:, None], True)
     again, _ = _draw(network, ids, text, known, second)
     return torch.where(inside, torch.where(known, ids, again), -1)[:, :tokens]
 
 
 def _draw(
-    network: "BammTransformer", ids: Tensor, text: Tensor, known: Tensor, how: _Pass
+    network: "CausalTransformer",
+    ids: Tensor,
+    text: Tensor,
+    known: Tensor,
+    how: _Pass,
+    stays: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Sample ids [B, T + 1], but for the last, one by one; returns them with their log-probabilities."""
+    """Sample ids [B, T + 1], but for the last, one by one; returns them with their log-probabilities.
+
+    known: [B, T + 1], ids that all may attend to. stays: the same, ids that are not sampled; None: those known.
+    """
+    stays = known if stays is None else stays
     ids, certainty = ids.clone(), torch.zeros(ids.shape, device=ids.device)
     texts = conditions(text, how.cfg_scale, network.negative)
     times = len(texts)
@@ -190,6 +250,6 @@ def _draw(
             noise=None if how.noise is None else how.noise[:, place, : logits.shape[1]],
         )
         certainty[:, place] = logits.gather(1, sampled[:, None])[:, 0] - logits.logsumexp(1)
-        ids[:, place] = torch.where(known[:, place], ids[:, place], sampled) if how.keep else sampled
+        ids[:, place] = torch.where(stays[:, place], ids[:, place], sampled) if how.keep else sampled
         sequence[:, before + place + 1] = network.token(ids[:, place], place + 1).repeat(times, 1)
     return ids, certainty

@@ -172,7 +172,13 @@ class MaskTransformer(BaseTransformer):
         return TokenLoss(functional.cross_entropy(found.logits.float(), found.target), accuracy.detach())
 
     def sample(
-        self, text: Tensor, lengths: Tensor | None, *, sampling: Sampling, generator: torch.Generator
+        self,
+        text: Tensor,
+        lengths: Tensor | None,
+        *,
+        sampling: Sampling,
+        generator: torch.Generator,
+        given: Tensor | None = None,
     ) -> Tensor:
         """Sample codes of layer 0 by `generate`; raises ValueError without lengths, which it does not predict."""
         if lengths is None:
@@ -185,6 +191,7 @@ class MaskTransformer(BaseTransformer):
             temperature=sampling.temperature,
             top_k=sampling.top_k,
             generator=generator,
+            given=given,
         )
 
     @torch.no_grad()
@@ -199,13 +206,15 @@ class MaskTransformer(BaseTransformer):
         top_k: float = 0.9,
         generator: torch.Generator,
         noise: Tensor | None = None,
+        given: Tensor | None = None,
     ) -> Tensor:
         """Sample base codes by iterative masked decoding (Guo et al. 2024, section 3.4).
 
         text: [B, 1 + n, W]. lengths: [B] tokens, at least 1. steps: forward passes. top_k: share of codes cut away.
-        temperature: 0 = greedy. noise: [steps, B, T, K] Gumbel noise used instead of
-        `generator`. Returns [B, max length] int64, -1 at padding. A row's codes depend on the generator, its
-        place in the batch and its own length, never on the lengths of the others.
+        temperature: 0 = greedy. noise: [steps, B, T, K] Gumbel noise used instead of `generator`. given:
+        [B, max length] codes that stay, -1 where one is sampled, as in in-painting. Returns [B, max length] int64,
+        -1 at padding. A row's codes depend on the generator, its place in the batch and its own length, never on
+        the lengths of the others.
         """
         if steps < 1 or int(lengths.min()) < 1:
             raise ValueError(f"steps ({steps}) and every length ({lengths.tolist()}) must be at least 1")
@@ -222,8 +231,10 @@ class MaskTransformer(BaseTransformer):
             noise=noise,
             whole=whole,
         )
-        key = ("decode", tokens, steps, cfg_scale, temperature, top_k, id(self.negative))
-        inputs = (text, lengths, row_uniforms(steps, lengths, tokens, generator))
+        key = ("decode", tokens, steps, cfg_scale, temperature, top_k, id(self.negative), given is None)
+        inputs = [text, lengths, row_uniforms(steps, lengths, tokens, generator)]
+        if given is not None:
+            inputs.append(functional.pad(given.to(text.device), (0, tokens - longest), value=-1))
         with evaluating(self):
             if not whole:
                 return decode(*inputs)
@@ -234,6 +245,7 @@ class MaskTransformer(BaseTransformer):
         text: Tensor,
         lengths: Tensor,
         uniforms: Tensor,
+        given: Tensor | None = None,
         *,
         tokens: int,
         steps: int,
@@ -250,11 +262,15 @@ class MaskTransformer(BaseTransformer):
         """
         inside = inside_mask(lengths, tokens)
         ids = torch.where(inside, self.mask_id, self.pad_id)
-        scores = torch.where(inside, 0.0, torch.inf)
+        free, counted = inside, lengths
+        if given is not None:
+            free = inside & (given < 0)
+            ids, counted = torch.where(inside & ~free, given, ids), free.sum(dim=1)
+        scores = torch.where(free, 0.0, torch.inf)
         for step, ratio in enumerate(cosine_schedule(torch.linspace(0, 1, steps, device=text.device))):
             # The least confident tokens of the last round are masked again; a stable sort breaks ties by position.
             ranks = scores.argsort(dim=1, stable=True).argsort(dim=1)
-            masked = ranks < mask_counts(lengths, ratio)[:, None]
+            masked = ranks < mask_counts(counted, ratio)[:, None]
             places = Places(masked, whole=whole)
             ids = torch.where(masked, self.mask_id, ids)
             logits = self._guided(ids, text, inside, None if whole else masked, cfg_scale)

@@ -95,6 +95,23 @@ class TextToMotion(ABC):
         del first, text, sampling, streams
         return None
 
+    def proceed(
+        self,
+        given: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        *,
+        sampling: Sampling,
+        streams: Mapping[str, torch.Generator],
+    ) -> Tensor | None:
+        """Go on from given codes of layer 0, [B, longest] with -1 where one is to be sampled -> [B, longest, Q].
+
+        At least one code of each row is sampled. None, the default, says that the model cannot. Other arguments are
+        those of `sample`.
+        """
+        del given, text, lengths, sampling, streams
+        return None
+
     @property
     def predicts_lengths(self) -> bool:
         """Whether the model predicts the length of a motion if none is given."""
@@ -237,6 +254,45 @@ class TextToMotion(ABC):
                 return None
             for i, row in zip(rows, full, strict=True):
                 found[i] = row[: lengths[i]]
+        return found
+
+    @torch.no_grad()
+    def continued_codes(
+        self,
+        beginnings: Sequence[np.ndarray],
+        text: Tensor,
+        frames: Sequence[int],
+        *,
+        sampling: Sampling,
+        generator: torch.Generator,
+        batch: int = 128,
+    ) -> list[np.ndarray] | None:
+        """Sample motions that begin with given codes of layer 0, [T_i] each, shorter than the motions.
+
+        Other arguments and the result are those of `generate_codes`; None as for `proceed`.
+        """
+        tokens = np.array([f // UNIT for f in frames])
+        text = rows_of(text)
+        found: list[np.ndarray] = [np.empty(0)] * len(tokens)
+        streams = self._streams(generator)
+
+        def proceed(rows: Sequence[int]) -> np.ndarray | None:
+            given = torch.full((len(rows), int(tokens[rows].max())), -1)
+            for b, i in enumerate(rows):
+                given[b, : len(beginnings[i])] = torch.from_numpy(beginnings[i])
+            chosen, lengths = self._as_read(text[rows]), torch.from_numpy(tokens[rows]).to(text.device)
+            with mixed_precision(text.device):
+                full = self.proceed(
+                    given.to(text.device), chosen, lengths, sampling=sampling, streams=streams
+                )
+            return None if full is None else full.cpu().numpy()
+
+        batches = Batches(suited(batch, text.device), what="prompts", rewind=list(streams.values()))
+        for rows, full in batches.over(np.argsort(tokens, kind="stable").tolist(), proceed):
+            if full is None:
+                return None
+            for i, row in zip(rows, full, strict=True):
+                found[i] = row[: tokens[i]]
         return found
 
     def generate(

@@ -95,11 +95,18 @@ class BaseTransformer(CodeTransformer):
 
     @abstractmethod
     def sample(
-        self, text: Tensor, lengths: Tensor | None, *, sampling: Sampling, generator: torch.Generator
+        self,
+        text: Tensor,
+        lengths: Tensor | None,
+        *,
+        sampling: Sampling,
+        generator: torch.Generator,
+        given: Tensor | None = None,
     ) -> Tensor:
         """Sample the codes of layer 0: text [B, 1 + n, W] -> [B, longest] int64, -1 beyond a length.
 
-        lengths: [B] tokens; None makes a model predict them, or raise ValueError if it cannot.
+        lengths: [B] tokens; None makes a model predict them, or raise ValueError if it cannot. given: [B, longest]
+        codes that stay, -1 where one is sampled, at least one in each row.
         """
 
     @abstractmethod

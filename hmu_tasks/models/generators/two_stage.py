@@ -39,6 +39,19 @@ class TwoStage(TextToMotion):
         ids = self.base.sample(text, lengths, sampling=sampling, generator=streams["base"])
         return self.refine(ids, text, sampling=sampling, streams=streams)
 
+    def proceed(
+        self,
+        given: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        *,
+        sampling: Sampling,
+        streams: Mapping[str, torch.Generator],
+    ) -> Tensor:
+        """Sample what is not given of layer 0, and all of the further layers."""
+        ids = self.base.sample(text, lengths, sampling=sampling, generator=streams["base"], given=given)
+        return self.refine(ids, text, sampling=sampling, streams=streams)
+
     def refine(
         self,
         first: Tensor,

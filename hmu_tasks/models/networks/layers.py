@@ -118,8 +118,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, attend: Tensor | None) -> Tensor:
         """x: [B, S, width]; attend: [B, 1, 1, S] true where a key may be read, None = everywhere."""
         batch, length, width = x.shape
-        packed = functional.linear(x, self.in_proj_weight, self.in_proj_bias)
-        q, k, v = packed.view(batch, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = self.project(x)
         if self.training and self.dropout.share > 0.0 and x.device.type == "cpu":
             scores = q @ k.transpose(-1, -2) * (q.shape[-1] ** -0.5)
             if attend is not None:
@@ -130,6 +129,13 @@ class SelfAttention(nn.Module):
             mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=attend, dropout_p=dropout)
         out: Tensor = self.out_proj(mixed.transpose(1, 2).reshape(batch, length, width))
         return out
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of x [B, S, width], each [B, heads, S, width / heads]."""
+        batch, length, width = x.shape
+        packed = functional.linear(x, self.in_proj_weight, self.in_proj_bias)
+        q, k, v = packed.view(batch, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        return q, k, v
 
 
 class EncoderLayer(nn.Module):
@@ -151,13 +157,52 @@ class EncoderLayer(nn.Module):
         out: Tensor = self.norm2(x + self.dropout(self.linear2(wide)))
         return out
 
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the layer's input; see `SelfAttention.project`."""
+        return self.self_attn.project(x)
+
+    def finish(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """Give the output of the layer without dropout, from its input x [B, S, width] and what its heads read."""
+        read = self.self_attn.out_proj(mixed.transpose(1, 2).reshape(x.shape))
+        x = self.norm1(x + read)
+        out: Tensor = self.norm2(x + self.linear2(functional.gelu(self.linear1(x))))
+        return out
+
+
+class PreNormLayer(EncoderLayer):
+    """Pre-norm layer with GELU: norms stand before attention and feed-forward part, and none after them."""
+
+    def forward(self, x: Tensor, attend: Tensor | None) -> Tensor:
+        """x: [B, S, width] -> [B, S, width]."""
+        x = x + self.dropout(self.self_attn(self.norm1(x), attend))
+        out: Tensor = x + self.dropout(self.linear2(functional.gelu(self.linear1(self.norm2(x)))))
+        return out
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the layer's input, after its norm."""
+        return self.self_attn.project(self.norm1(x))
+
+    def finish(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """Give the output of the layer without dropout; see `EncoderLayer.finish`."""
+        x = x + self.self_attn.out_proj(mixed.transpose(1, 2).reshape(x.shape))
+        out: Tensor = x + self.linear2(functional.gelu(self.linear1(self.norm2(x))))
+        return out
+
 
 class Encoder(nn.Module):
-    """A stack of encoder layers."""
+    """A stack of encoder layers; kind: their class."""
 
-    def __init__(self, layers: int, width: int, heads: int, feedforward: int, dropout: float) -> None:
+    def __init__(
+        self,
+        layers: int,
+        width: int,
+        heads: int,
+        feedforward: int,
+        dropout: float,
+        kind: type[EncoderLayer] = EncoderLayer,
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(EncoderLayer(width, heads, feedforward, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(kind(width, heads, feedforward, dropout) for _ in range(layers))
 
     def forward(self, x: Tensor, attend: Tensor | None) -> Tensor:
         """x: [B, S, width] -> [B, S, width]."""
@@ -208,5 +253,5 @@ def initialise(module: nn.Module) -> None:
     """BERT's initialisation of linear layers, embeddings and norms, as the published transformers use it."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
-        if isinstance(module, nn.Linear):
+        if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
