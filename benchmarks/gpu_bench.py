@@ -59,7 +59,7 @@ class Bench:
         self.sizes: dict[str, Any] = {**small, "feedforward": 16, "text_width": 32} if size.toy else {}
         self.base = MaskTransformerConfig(**self.sizes)
         rng = np.random.default_rng(0)
-        self.frames = 4 * rng.integers(10, 50, size.clips)
+        self.frames = 4 * rng.integers(10, 16 if size.toy else 50, size.clips)
         self.features = [
             (0.1 * rng.standard_normal((frames, 263))).cumsum(0).astype(np.float32) for frames in self.frames
         ]

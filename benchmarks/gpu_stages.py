@@ -7,6 +7,7 @@ is watched from outside, ten times a second: of the host that of the process, of
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,9 @@ import psutil
 import torch
 from gpu_bench import Bench
 
+from hmu_tasks import evaluate
 from hmu_tasks.config.params import parse
+from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.yaml_files import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -170,11 +173,6 @@ def _inside(root: Path) -> Iterator[None]:
 
 def _cell(bench: Bench, values: dict[str, Any]) -> float:
     """Seconds of an evaluation with all caches empty, in a process whose libraries and device have started."""
-    import shutil
-
-    from hmu_tasks import evaluate
-    from hmu_tasks.runtime import paths
-
     params = parse(values, "params.yaml")
     evaluate.run(params, "momask", "original")
     shutil.rmtree(paths.CACHE)

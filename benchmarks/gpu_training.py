@@ -22,6 +22,7 @@ def trained(
     network = bench.network(name, seed)
     for part in (network.encoder, network.decoder) if name == "tokenizer" else (network.seqTransEncoder,):
         if compiled:
+            torch._dynamo.config.recompile_limit = 64  # one for each width of a batch
             part.compile(dynamic=False, backend="eager" if bench.size.toy else "inductor")
     batch = bench.size.tokenizer_batch if name == "tokenizer" else bench.size.batch
     warming, marks = steps // 3, {}

@@ -83,7 +83,7 @@ REFUSED: list[tuple[Callable[[Params], object], dict[str, Any], str, dict[str, A
     (
         parsed,
         {"probe.embedding.radius": [1e6]},
-        r"radius: Input should be less than or equal to 10",
+        r"radius\.0: Input should be less than or equal to 10",
         {"probe.embedding.radius": [10]},
     ),
     (
