@@ -104,9 +104,11 @@ def _advice(file: Path) -> str:
 
 
 def _text(raw: bytes) -> str:
-    """Decode a file: UTF-8, UTF-16 by its mark, or else Windows' Latin alphabet, which only names can need."""
+    """Decode a file: UTF-8, UTF-16 by its mark or its zeros, or else Windows' Latin alphabet, which only names need."""
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return raw.decode("utf-16", errors="replace")
+    if b"\0" in raw[:2] and raw[:2] != b"\0\0":
+        return raw.decode("utf-16-be" if raw[:1] == b"\0" else "utf-16-le", errors="replace")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
