@@ -8,7 +8,7 @@ how the released code is driven. Prints card, versions and tables that are ready
 measured over whole calls of the training loop: with recorded graphs, without, and with layers by `torch.compile`;
 `scatter` compares the loss of the first steps with the plain path of ragged batches, over seeds; `stages` runs every
 stage of a pipeline as a process and watches its memory (`gpu_stages.py`).
-NAMES: train, sample, encode, evaluate, scatter, stages.
+NAMES: train, sample, encode, evaluate, figures, scatter, stages.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from gpu_bench import TOY, Bench, Size
 from gpu_released import Released
-from gpu_sampling import encoding, evaluating, sampling
+from gpu_sampling import encoding, evaluating, figures, sampling
 from gpu_stages import stages
 from gpu_training import scattered, training
 
@@ -31,6 +31,7 @@ SECTIONS = {
     "sample": sampling,
     "encode": encoding,
     "evaluate": evaluating,
+    "figures": figures,
     "scatter": scattered,
     "stages": stages,
 }

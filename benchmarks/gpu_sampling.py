@@ -1,6 +1,6 @@
-"""Sections `sample`, `encode` and `evaluate` of `gpu.py`: what trained networks are used for."""
+"""Sections `sample`, `encode`, `evaluate` and `figures` of `gpu.py`: what trained networks are used for."""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -8,10 +8,15 @@ from gpu_bench import Bench
 from torch import Tensor
 
 from hmu_tasks.evaluation.evaluators import joints_in_batches
-from hmu_tasks.metrics.bootstrap import influence_replicates, split_weights
-from hmu_tasks.metrics.distribution import frechet_distance
-from hmu_tasks.metrics.motion import jerk_figures
-from hmu_tasks.metrics.retrieval import r_precision
+from hmu_tasks.metrics.bootstrap import mean_replicates, split_weights
+from hmu_tasks.metrics.distribution import (
+    frechet_distance,
+    frechet_influence,
+    kernel_distance,
+    kernel_influence,
+)
+from hmu_tasks.metrics.motion import foot_skate, jerk_figures
+from hmu_tasks.metrics.retrieval import first_marked_ranks, r_precision
 from hmu_tasks.models.evaluators.evaluator import Evaluator, EvaluatorConfig
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.generators.two_stage import TwoStage
@@ -95,32 +100,40 @@ def evaluating(bench: Bench) -> None:
         config = EvaluatorConfig(features=263, movement_width=8, motion_hidden=8, text_hidden=8, width=8)
     network = Evaluator(config).to(bench.device).eval()
     clips = (bench.features * (bench.size.prompts // bench.size.clips + 1))[: bench.size.prompts]
-    made: dict[str, Any] = {}
 
     def embed() -> None:
-        parts = []
         for length in sorted({len(clip) for clip in clips}):
-            same = np.stack([clip for clip in clips if len(clip) == length])
+            same = torch.from_numpy(np.stack([clip for clip in clips if len(clip) == length]))
             with torch.no_grad():
-                found = network.embed_motion(
-                    torch.from_numpy(same).to(bench.device), torch.full((len(same),), length)
-                )
-            parts.append(found.cpu().numpy())
-        made["embedded"] = np.concatenate(parts)
+                network.embed_motion(same.to(bench.device), torch.full((len(same),), length)).cpu()
 
     def joints() -> None:
-        made["joints"] = joints_in_batches(clips, bench.device, batch=512)
+        joints_in_batches(clips, bench.device, batch=512)
 
-    def figures() -> None:
-        embedded = made["embedded"].astype(np.float64)
-        jerk_figures(made["joints"], fps=20.0)
-        frechet_distance(embedded, embedded[::-1] + 0.1)
-        whole = len(embedded) // 32 * 32 or len(embedded)
-        r_precision(embedded[:whole], embedded[:whole], batch=min(32, whole), order=np.arange(whole))
-        weights = split_weights("forget", clusters=len(embedded), repeats=20, seed=0)
-        influence_replicates(np.zeros(20), np.ones((20, len(embedded))), np.arange(len(embedded)), weights)
-
-    for name, work in (("embedding", embed), ("joints", joints), ("figures, on the host", figures)):
+    for name, work in (("embedding", embed), ("joints", joints)):
         bench.add(
             f"evaluation of {len(clips):,} motions: {name}{bench.peak()}", None, bench.seconds(work), "s"
         )
+
+
+def figures(bench: Bench) -> None:
+    """Seconds of each metric of one repeat on the motions of a split, and of their bootstrap; numpy on the host."""
+    n, width = bench.size.prompts, 8 if bench.size.toy else 512
+    rng = np.random.default_rng(0)
+    text, made, real = (rng.standard_normal((n, width)) + shift for shift in (0.0, 0.1, 0.2))
+    forget = n // 12 or 1
+    joints = [rng.standard_normal((frames, 22, 3)) for frames in np.resize(bench.frames, n)]
+    weights = split_weights("forget", clusters=n, repeats=20, seed=0)
+    works: dict[str, Callable[[], object]] = {
+        "FID": lambda: frechet_distance(made, real),
+        "FID, for the interval": lambda: frechet_influence(made, real),
+        "KID": lambda: kernel_distance(made, real),
+        "KID, for the interval": lambda: kernel_influence(made, real),
+        "R@1, R@2, R@3": lambda: r_precision(text, made, batch=min(32, n), order=np.arange(n)),
+        f"NCS of {forget:,}": lambda: first_marked_ranks(made[:forget], real, np.arange(n) < forget),
+        "jerk": lambda: jerk_figures(joints, fps=20.0),
+        "foot skating": lambda: foot_skate(joints, fps=20.0),
+        "bootstrap of 20 repeats": lambda: mean_replicates(np.ones((20, n)), np.arange(n), weights),
+    }
+    for name, work in works.items():
+        bench.add(f"figures of {n:,} motions: {name}", None, bench.seconds(work, repeats=1), "s")

@@ -32,7 +32,8 @@ def lines_of(table: str) -> list[str]:
     [
         ("sample", ["MoMask, 196 frames", "MoMask, 10 captions", "BAMM, 196 frames", "BAMM, 10 captions"]),
         ("encode", ["codes of 6 clips"]),
-        ("evaluate", ["embedding", "joints", "figures, on the host"]),
+        ("evaluate", ["embedding", "joints"]),
+        ("figures", ["FID", "FID, for", "KID", "KID, for", "R@1", "NCS of", "jerk", "skating", "bootstrap"]),
         ("scatter", ["tokenizer, 12 steps", "base, 12 steps", "residual, 12 steps"]),
     ],
 )
@@ -49,6 +50,7 @@ def test_a_section_measures_at_toy_size(
     assert all(part in line for part, line in zip(work, found, strict=True))
 
 
+@pytest.mark.slow
 def test_training_is_measured_plain_and_compiled() -> None:
     """A process of its own: torch's compiler changes the one that loads it."""
     command = [sys.executable, str(FOLDER / "gpu.py"), "--toy", "--device", "cpu", "--only", "train"]
