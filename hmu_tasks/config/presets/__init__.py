@@ -16,7 +16,7 @@ from hmu_tasks.runtime.yaml_files import read_yaml
 FOLDER = Path(__file__).parent
 
 
-class _Written(RoundTripRepresenter):
+class _Written(RoundTripRepresenter):  # type: ignore[misc]  # ruamel has no types
     """Writes null as the project's files do, not as nothing."""
 
     def represent_none(self, data: None) -> ScalarNode:
