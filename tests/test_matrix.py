@@ -76,7 +76,7 @@ def test_cell(matrix: Path, model: str, method: str) -> None:
         report = json.loads((folder / "edit.json").read_text())
         assert (report["method"], report["seed"]) == (method, 0)
         tuned = issubclass(method_of(method).section, TunedKnobs)
-        steps = 2 * strength if tuned else 0  # of base and residual transformer
+        steps = len(model_named(model).networks) * strength if tuned else 0
         assert report["cost"]["gradient_steps"] == steps
         assert report["cost"]["extra_sampling"] == (EXTRA_SAMPLING.get(method, 1.0) if strength else 1.0)
         after = motions(bundle)

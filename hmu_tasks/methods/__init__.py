@@ -14,6 +14,7 @@ METHODS: dict[str, str] = {
     "prune": "hmu_tasks.methods.prune",
     "uce": "hmu_tasks.methods.uce",
     "rece": "hmu_tasks.methods.rece",
+    "speed": "hmu_tasks.methods.speed",
     "erasure": "hmu_tasks.methods.erasure",
     "refusal": "hmu_tasks.methods.refusal",
     "guidance": "hmu_tasks.methods.guidance",

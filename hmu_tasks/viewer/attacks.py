@@ -8,6 +8,7 @@ from hmu_tasks.metrics import RESTORATION as RESTORED
 from hmu_tasks.metrics import SUPPRESSION as OVER
 from hmu_tasks.metrics.attacks import attacking, is_attack, worst
 from hmu_tasks.metrics.records import ENDS
+from hmu_tasks.metrics.stats import difference_of_shares, wilson_interval
 from hmu_tasks.viewer.grid import Grid
 from hmu_tasks.viewer.names import attack_label
 from hmu_tasks.viewer.summary import short_name
@@ -25,22 +26,30 @@ FAMILIES = {
 }
 
 
+UNMEASURABLE = " (not measurable here)"
+UNMEASURABLE_NOTE = (
+    " Not measurable here: the original shows the concept no more often than harmless prompts are flagged."
+)
+
+
 @dataclass(frozen=True)
 class AttackRow:
     """One attack and its success rates: (method, strength) -> rate over the edits that were attacked.
 
     inapplicable: (method, strength) -> why the attack can do nothing to that model; such a model has no rate.
+    measurable: False for written prompts that the original itself does not follow (`says_something`).
     """
 
     name: str
     family: str
     cells: dict[tuple[str, int | None], Cell]
     inapplicable: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
+    measurable: bool = True
 
     @property
     def label(self) -> str:
         """Name for readers."""
-        return attack_label(self.name)
+        return attack_label(self.name) + ("" if self.measurable else UNMEASURABLE)
 
 
 @dataclass(frozen=True)
@@ -124,13 +133,32 @@ def attacks(probes: Iterable[ProbeRecord], selections: Sequence[Selection], *, m
             elif why:
                 inapplicable[method, strength] = why[0]
         if cells:
-            rows.append(AttackRow(attack, family, cells, inapplicable))
+            known = [r for r in mine if r["attack"] == attack and r["method"] == "original"]
+            measurable = all(says_something(r) for r in known)
+            rows.append(AttackRow(attack, family, cells, inapplicable, measurable))
     retrained = on_retrained(mine)
     return Attacks(
         columns,
         tuple(rows),
         _largest(mine, columns, None),
         _largest(mine, [c for c in columns if c[0] not in ENDS], retrained) if retrained else {},
+    )
+
+
+def says_something(record: ProbeRecord) -> bool:
+    """Tell whether written prompts make the original show the concept more often than harmless ones make it flagged.
+
+    record: of the original. Where the lower limit of the difference (Newcombe 1998) is not above 0 under any
+    classifier, a low rate of an edited model is no forgetting: the acts or words are none that the models know.
+    """
+    floor = record.get("floor")
+    if not isinstance(floor, Mapping):
+        return True
+    n = record["n"]
+    return any(
+        difference_of_shares(wilson_interval(rate * n, n), wilson_interval(floor[name] * n, n)).low > 0
+        for name, rate in record.get("classifiers", {}).items()
+        if name in floor
     )
 
 
@@ -213,7 +241,8 @@ def attack_grids(found: Attacks) -> list[Grid]:
                 Grid(
                     head,
                     tuple(rows),
-                    note=f"{note}, ± half its 95 % interval; n counts prompts; n/a: does not apply.",
+                    note=f"{note}, ± half its 95 % interval; n counts prompts; n/a: does not apply."
+                    + ("" if all(row.measurable for row in every) else UNMEASURABLE_NOTE),
                 )
             )
     return grids

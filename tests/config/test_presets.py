@@ -33,6 +33,16 @@ def preset(request: pytest.FixtureRequest, tmp_path: Path) -> Params:
     return applied(request.param, tmp_path)
 
 
+def test_a_preset_changes_its_own_lines_alone(tmp_path: Path) -> None:
+    before = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
+    applied("seeds", tmp_path)
+    after = (tmp_path / "params.yaml").read_text(encoding="utf-8").splitlines()
+    changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
+    ((was, now),) = changed
+    assert "trainings: [0, 1, 2, 3, 4]" in now
+    assert now.partition("#")[2] == was.partition("#")[2]
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_length_limits_are_those_of_the_official_loader(name: str, tmp_path: Path) -> None:
     preset = applied(name, tmp_path)

@@ -54,6 +54,23 @@ def test_tables_are_aligned_and_leave_out_columns_without_figures():
     assert "27 ±10" in grid_text(first)
 
 
+def test_prompts_that_the_original_does_not_follow_are_marked():
+    floor = {"convolution": 0.04}
+    rows = [
+        {**row, "attack": attack, "floor": floor, "classifiers": {"convolution": rate}, "mean": rate}
+        for row in make_probes()
+        if row["attack"] == "none" and row["model"] == "momask"
+        for attack, rate in (("synonym", 0.06), ("implicit", 0.5))
+    ]
+    found = attacks(make_probes() + rows, [SELECTION], model="momask")
+    marked = {row.name for row in found.rows if not row.measurable}
+    assert marked == {"synonym"}
+    first, second = attack_grids(found)
+    assert "synonym (not measurable here)" in grid_text(first)
+    assert "no more often than harmless prompts are flagged" in first.note
+    assert "flagged" not in second.note
+
+
 def test_costs_leave_out_what_nobody_told():
     grid = cost_grid(COSTS, model="momask")
     assert grid.rows[0] == ("D_r (retrained)", "–", "–", "3,520", "10,560", "1 ×")

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, RoundTripRepresenter
+from ruamel.yaml.comments import CommentedSeq
+from ruamel.yaml.nodes import ScalarNode
 
 from hmu_tasks.config import params
 from hmu_tasks.runtime.errors import ConfigError
@@ -12,6 +14,18 @@ from hmu_tasks.runtime.foreign import SETTINGS, read_text
 from hmu_tasks.runtime.yaml_files import read_yaml
 
 FOLDER = Path(__file__).parent
+
+
+class _Written(RoundTripRepresenter):  # type: ignore[misc]  # ruamel has no types
+    """Writes null as the project's files do, not as nothing."""
+
+    def represent_none(self, data: None) -> ScalarNode:
+        del data
+        found: ScalarNode = self.represent_scalar("tag:yaml.org,2002:null", "null")
+        return found
+
+
+_Written.add_representer(type(None), _Written.represent_none)
 
 
 def names() -> list[str]:
@@ -28,6 +42,7 @@ def apply(name: str, path: Path) -> None:
         raise ConfigError(f"unknown preset {name!r}; choose one of {', '.join(names())}")
     read_yaml(path)
     yaml = YAML()
+    yaml.Representer = _Written
     yaml.width = 120
     values = yaml.load(read_text(path, limit=SETTINGS))
     _overlay(values, read_yaml(FOLDER / f"{name}.yaml"), name)
@@ -45,5 +60,8 @@ def _overlay(values: dict[str, Any], changes: dict[str, Any], where: str) -> Non
             raise ConfigError(f"preset {where}: {key!r} is a section in one file and a value in the other")
         if isinstance(change, dict):
             _overlay(values[key], change, f"{where}.{key}")
+        elif isinstance(change, list):
+            values[key] = CommentedSeq(change)
+            values[key].fa.set_flow_style()  # on one line, where the comment behind it stays
         else:
             values[key] = change
