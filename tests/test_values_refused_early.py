@@ -82,12 +82,6 @@ REFUSED: list[tuple[Callable[[Params], object], dict[str, Any], str, dict[str, A
     ),
     (
         parsed,
-        {"probe.precision": ["bf16"]},
-        r"names int8, which `probe` does not run as it is set: no version could pass; take it out",
-        {"register.probes": ["bf16", "precision"]},
-    ),
-    (
-        parsed,
         {"probe.embedding.radius": [1e6]},
         r"radius\.0: Input should be less than or equal to 10",
         {"probe.embedding.radius": [10]},
@@ -133,6 +127,13 @@ def test_a_value_is_refused_at_once_and_the_remedy_works(
     with pytest.raises(HmuError, match=f"(?s){match}"):
         step(tiny_params(nested(changes)))
     step(tiny_params(nested({**changes, **remedy})))
+
+
+def test_a_gate_may_ask_for_attacks_that_are_left_out_for_now() -> None:
+    knobs = tiny_params(nested({"probe.precision": [], "probe.revival": [], "probe.relearning.rows": 0}))
+    assert {"int8", "precision"} <= set(knobs.probe.left_out) - set(knobs.probe.attacks)
+    assert "revival-nearest" in knobs.probe.left_out
+    assert not {"int8", "revival-predicted", "regrowth-2x1"} & set(knobs.probe.attacks)
 
 
 def test_only_methods_that_are_run_are_checked(world: Path) -> None:

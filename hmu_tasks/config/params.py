@@ -123,12 +123,12 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _gate_asks_for_attacks_that_are_run(self) -> "Params":
-        run = self.probe.attacks
-        idle = [name for name in self.register_.probes if name not in run]
+        known = (*self.probe.attacks, *self.probe.left_out)
+        idle = [name for name in self.register_.probes if name not in known]
         if idle:
             raise ValueError(
-                f"register.probes names {', '.join(idle)}, which `probe` does not run as it is set: no version could "
-                f"pass; take it out, or choose from {', '.join(run)}"
+                f"register.probes names {', '.join(idle)}, which `probe` never runs as it is set: no version could "
+                f"pass; take it out, or choose from {', '.join(dict.fromkeys(known))}"
             )
         return self
 
