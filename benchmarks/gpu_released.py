@@ -1,8 +1,8 @@
-"""The released MoMask code as `gpu.py` drives it: read from a folder, never copied; both sides get the same inputs.
+"""The released MoMask and BAMM code as `gpu.py` drives it: read from folders, never copied; inputs are the same.
 
-The folder is a checkout of EricGuo5513/momask-codes; its `models` need the package einops. Sentence vectors take the
-place of CLIP, which neither side runs. Losses and optimisers are those of its trainers: mean smooth L1, AdamW, no
-clipping, a loss read on the host in every step.
+The folders are checkouts of EricGuo5513/momask-codes and exitudio/BAMM; their `models` need the packages einops and
+tqdm. Sentence vectors take the place of CLIP, which no side runs. Losses and optimisers are those of their trainers:
+mean smooth L1, AdamW, no clipping, a loss read on the host in every step.
 """
 
 import sys
@@ -19,27 +19,49 @@ from torch.nn import functional
 from hmu_tasks.models.generators.masked import MaskTransformerConfig
 from hmu_tasks.models.tokenizer.rvq import TokenizerConfig
 
+NAMES = {"momask": "MoMask", "bamm": "BAMM"}
+
 
 @contextmanager
-def importable(folder: Path) -> Iterator[None]:
-    """Let `models` of the released code be imported within a block."""
+def importable(folder: Path, model: str) -> Iterator[None]:
+    """Let `models` of the released code of `model` be imported within a block; both have packages of these names."""
     if not (folder / "models" / "mask_transformer" / "transformer.py").is_file():
-        raise SystemExit(f"{folder} holds no checkout of the released MoMask code")
+        raise SystemExit(f"{folder} holds no checkout of the released {NAMES[model]} code")
     sys.modules.setdefault("clip", ModuleType("clip"))  # imported at its top; nothing of it is called here
     sys.path.insert(0, str(folder))
     try:
         yield
     finally:
         sys.path.remove(str(folder))
+        for name in [one for one in sys.modules if one.partition(".")[0] in ("models", "utils")]:
+            del sys.modules[name]
+
+
+@contextmanager
+def _on(device: torch.device) -> Iterator[None]:
+    """Let what moves itself to a GPU stay where it is, if the benchmark runs on a CPU."""
+    before = torch.Tensor.cuda
+    if device.type == "cpu":
+        torch.Tensor.cuda = lambda tensor, *_: tensor
+    try:
+        yield
+    finally:
+        torch.Tensor.cuda = before
 
 
 class Released:
-    """Its three networks at given sizes on a device."""
+    """The three networks of one model at given sizes on a device."""
 
     def __init__(
-        self, folder: Path, tokenizer: TokenizerConfig, base: MaskTransformerConfig, device: torch.device
+        self,
+        folder: Path,
+        model: str,
+        tokenizer: TokenizerConfig,
+        base: MaskTransformerConfig,
+        device: torch.device,
     ) -> None:
-        with importable(folder):
+        self.model = model
+        with importable(folder, model):
             from models.mask_transformer import transformer
             from models.vq.model import RVQVAE
 
@@ -52,23 +74,13 @@ class Released:
             quantize_dropout_prob=tokenizer.quantize_dropout,
             mu=tokenizer.ema,
             num_tokens=tokenizer.codes,
+            trans="official",  # BAMM's published transformer
         )
-        self.device = device
-        self.tokenizer = RVQVAE(
-            options,
-            tokenizer.features,
-            tokenizer.codes,
-            tokenizer.code_width,
-            tokenizer.code_width,
-            tokenizer.stages,
-            2,
-            tokenizer.width,
-            tokenizer.depth,
-            tokenizer.dilation,
-            "relu",
-            None,
-        ).to(device)
-        sizes = {
+        sizes = (tokenizer.features, tokenizer.codes, tokenizer.code_width, tokenizer.code_width)
+        sizes += (tokenizer.stages, 2, tokenizer.width, tokenizer.depth, tokenizer.dilation)
+        with _on(device):
+            self.tokenizer = RVQVAE(options, *sizes, "relu", None).to(device)
+        network = {
             "code_dim": tokenizer.code_width,
             "cond_mode": "text",
             "latent_dim": base.latent,
@@ -80,9 +92,9 @@ class Released:
             "clip_version": "",
             "opt": options,
         }
-        self.base = transformer.MaskTransformer(cond_drop_prob=0.1, **sizes).to(device)
+        self.base = transformer.MaskTransformer(cond_drop_prob=0.1, **network).to(device)
         self.residual = transformer.ResidualTransformer(
-            cond_drop_prob=0.2, shared_codebook=False, share_weight=True, **sizes
+            cond_drop_prob=0.2, shared_codebook=False, share_weight=True, **network
         ).to(device)
 
     def tokenizer_step(self, windows: Tensor, local: slice) -> Callable[[], float]:
@@ -116,9 +128,12 @@ class Released:
         for network in (self.base, self.residual, self.tokenizer):
             network.eval()
         with torch.no_grad():
-            ids = self.base.generate(
-                text, tokens, timesteps=steps, cond_scale=4, temperature=1, topk_filter_thres=0.9
-            )
+            given = {"timesteps": steps, "cond_scale": 4, "temperature": 1, "topk_filter_thres": 0.9}
+            if self.model == "bamm":  # with given lengths; one place more than codes, for the end
+                found_ids, _ = self.base.generate(text, tokens, is_predict_len=False, **given)
+                ids = found_ids[:, : int(tokens.max())]
+            else:
+                ids = self.base.generate(text, tokens, **given)
             codes = self.residual.generate(ids, text, tokens, temperature=1, cond_scale=5)
             found: Tensor = self.tokenizer.forward_decoder(codes)
         return found

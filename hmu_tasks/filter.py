@@ -27,6 +27,8 @@ def run(params: Params, progress: Progress | None = None) -> Path:
         matches=params.filter.matches,
         concepts=params.filter.concepts,
         parts=tuple(params.unlearn.lcr.parts),
+        shots=max(params.probe.relearning.shots),
+        safe_shots=params.probe.relearning.safe_shots,
     )
     if progress is not None:
         progress(1, 1)
@@ -43,11 +45,13 @@ def filter_folder(
     matches: int,
     concepts: Path = CONCEPTS_FILE,
     parts: Sequence[str] = (),
+    shots: int = 0,
+    safe_shots: int = 0,
 ) -> FilterResult:
     """Divide a folder of packed clips; writes the id lists of each split, and filter.json.
 
-    concepts: a file of further concepts. parts: sub-concepts of unlearn.lcr.parts, checked here because what they need
-    is known here, hours before they are used.
+    concepts: a file of further concepts. parts: sub-concepts of unlearn.lcr.parts; shots, safe_shots: training clips
+    that probe.relearning uses. They are checked here because what they need is known here, hours before it is used.
     Raises DataError if a table is missing or damaged, or a split has too little to forget or retain; ConfigError for an
     unknown concept.
     """
@@ -63,6 +67,13 @@ def filter_folder(
         if not any(words and clip in forget for clip, words in zip(captions["clip_id"], hits, strict=True)):
             raise DataError(
                 f"unlearn.lcr.parts names {part.name}, but no forget clip of the training split matches it; remove it"
+            )
+    for role, key, least in (("forget", "shots", shots), ("retain", "safe_shots", safe_shots)):
+        there = len(getattr(result, role)["train"])
+        if least > there:
+            raise DataError(
+                f"probe.relearning.{key} is {least}, but the training split has {there} clips to {role}; lower it to "
+                f"{there} or less"
             )
     with replacing_folder(target) as folder:
         for split in SPLITS:

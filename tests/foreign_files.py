@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 from hostile_bytes import module_pickle, npy, npz, script, table, tensor_pickle, tensors, torch_file, zipped
+from tiny_asf import amc_text, asf_text, motion
+from tiny_body_model import arrays
 from tiny_bvh import bvh_text
 
 from flows.engine.lockfile import read_entries
@@ -28,6 +30,7 @@ from hmu_tasks.data.datasets.amass.names import key_of
 from hmu_tasks.data.datasets.bvh import captions, name_maps
 from hmu_tasks.data.datasets.bvh.reader import read as read_bvh
 from hmu_tasks.data.datasets.caption_files import parse_line, read_lines
+from hmu_tasks.data.datasets.smpl.models import read_model
 from hmu_tasks.models.evaluators.words import load_glove
 from hmu_tasks.models.generators.bundle import load_bundle
 from hmu_tasks.models.networks.components import load_config, load_statistics
@@ -122,6 +125,22 @@ INDEX = b"source_path,start_frame,end_frame,new_name\nKIT/3/a.npy,0,9,000000.npy
 CAPTIONS = b"file,caption,split\na.bvh,a man kicks,train\n"
 ACTIONS = b'{"names": ["a"], "violent": [true]}'
 
+
+def _with_skeleton(path: Path) -> object:
+    path.with_suffix(".asf").write_text(asf_text())
+    return read_bvh(path, fps=30)
+
+
+def _with_motion(path: Path) -> object:
+    path.with_suffix(".amc").write_text(amc_text(motion(8)))
+    return read_bvh(path.with_suffix(".amc"), fps=30)
+
+
+def _model_arrays() -> dict[str, np.ndarray]:
+    wanted = ("v_template", "shapedirs", "J_regressor", "kintree_table")
+    return {name: array for name, array in arrays().items() if name in wanted}
+
+
 READERS = [
     Reader(
         "bundle",
@@ -200,6 +219,9 @@ READERS = [
         lambda: CAPTIONS,
     ),
     Reader("BVH", "a.bvh", "text", read_bvh, lambda: BVH),
+    Reader("AMC", "a.amc", "text", _with_skeleton, lambda: amc_text(motion(8)).encode()),
+    Reader("ASF", "a.asf", "text", _with_motion, lambda: asf_text().encode()),
+    Reader("body model", "SMPLH_MALE.npz", "npz", read_model, lambda: npz(**_model_arrays())),
     Reader(
         "id list",
         "train-forget.txt",

@@ -35,6 +35,7 @@ METRICS = (
     "peak_jerk",
 )
 CLIPS_SHOWN = 20
+_CONTRACTS = paths.VALIDATION_SITE / "validation.json"
 _SECONDS_BETWEEN = 5.0
 
 
@@ -74,13 +75,19 @@ class Progress:
                 update_progress_artifact(self._id, 100.0, description=f"{self._stage}: done")
 
 
-def leave_broken_contracts(root: Path, *, since: float) -> int:
+def contracts_made(root: Path) -> int | None:
+    """When the last record of data contracts was written, in the time of its file system; None without one."""
+    record = root / _CONTRACTS
+    return record.stat().st_mtime_ns if record.exists() else None
+
+
+def leave_broken_contracts(root: Path, *, before: int | None) -> int:
     """Show the data contracts that a stage has just found broken, with their first clips; return how many.
 
-    since: file time before which a record belongs to an earlier run
+    before: what `contracts_made` said before the stage; the same record belongs to an earlier run
     """
-    record = root / paths.VALIDATION_SITE / "validation.json"
-    if not record.exists() or record.stat().st_mtime < since:
+    record = root / _CONTRACTS
+    if contracts_made(root) in (None, before):
         return 0
     suites = json.loads(record.read_text(encoding="utf-8"))["suites"]
     rows = [

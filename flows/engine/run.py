@@ -87,7 +87,7 @@ def execute(one: Stage, walk: Walk, slot: Slot, *, pull: bool = False) -> StageR
 
     console = Console(log=logger.info, progress=progress, show=lambda line: walk.view.line(one.name, line))
     logger.info("%s on %s", one.name, slot.label)
-    since = time.time() - 1
+    before = artifacts.contracts_made(walk.root)
     with live_curves(one, walk.root, warn=logger.warning):
         outcome = run_stage(
             one.name,
@@ -102,7 +102,7 @@ def execute(one: Stage, walk: Walk, slot: Slot, *, pull: bool = False) -> StageR
         artifacts.quiet(bar.finish, logger.warning)
     elif (outcome.executed or not pull) and not walk.processes.stopped:
         artifacts.quiet(lambda: artifacts.leave_failure(one.name, outcome.last_lines), logger.warning)
-        artifacts.quiet(lambda: artifacts.leave_broken_contracts(walk.root, since=since), logger.warning)
+        artifacts.quiet(lambda: artifacts.leave_broken_contracts(walk.root, before=before), logger.warning)
     return outcome
 
 

@@ -70,6 +70,7 @@ def eraser(texts: "Texts", *, kinds: int = 1, shrinkage: float = 0.01) -> "tuple
     if kinds == 1:
         return whole, solved(whole)
     detector = solved(whole)
+    kinds = min(kinds, len(both))  # more would be empty
     # Kinds are to differ by everything but the concept.
     inside = kinds_of(both - both @ detector @ whole.T, kinds)
     differences = [whole]

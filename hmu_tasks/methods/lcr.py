@@ -6,7 +6,6 @@ gets new rows; the transformers still emit the same code indices, which now deco
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from hmu_tasks.methods.shared.chosen_codes import SubConcept
     from hmu_tasks.methods.shared.codes import CodeUsage
     from hmu_tasks.methods.shared.edit import Edit
     from hmu_tasks.methods.shared.inputs import Inputs
@@ -58,9 +58,29 @@ class Lcr(Knobs):
                 f"but train.tokenizer.quantizers is {quantizers}"
             )
 
+    def check_usage(self, usage: "CodeUsage", parts: "Mapping[str, CodeUsage]") -> None:
+        """Raise ConfigError where a strength cannot be chosen from the codes that the forget set uses."""
+        from hmu_tasks.methods.shared.chosen_codes import SubConcept, chosen_codes
+
+        united = {name: SubConcept(parts[name], share) for name, share in self.parts.items()}
+        for count in filter(None, self.strengths):
+            _, chosen = chosen_codes(
+                usage,
+                count,
+                self.layers,
+                published=self.published,
+                score=self.score,
+                support=self.support,
+                parts=united,
+            )
+            if self.target == "retain_mean" and not self.published:
+                for layer, rows in chosen.items():
+                    _retain_weights(usage, layer, rows)
+
 
 def apply(given: "Inputs", knobs: Lcr, *, seed: int) -> "Iterator[Edit]":
     """Yield an edit of the codebooks per number of codes, with one noise sample per seed."""
+    from hmu_tasks.methods.shared.chosen_codes import SubConcept
     from hmu_tasks.methods.shared.cost import Cost
     from hmu_tasks.methods.shared.edit import Edit, ListedChanges
 
@@ -112,24 +132,9 @@ class Replacement:
     parts: dict[str, dict[int, list[int]]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class SubConcept:
-    """A sub-concept with its own counts, and its share of the codes to replace."""
-
-    usage: "CodeUsage"
-    share: int
-
-
 def values_drawn(network: "nn.Module") -> int:
     """Return how many random values it takes to build a tokenizer: one for each weight; codebooks start from zeros."""
     return sum(value.numel() for name, value in network.named_parameters() if not name.endswith("codebook"))
-
-
-def split_codes(codes: int, shares: Sequence[int]) -> list[int]:
-    """Divide a number of codes by shares, rounded so that the parts sum up to it."""
-    total = sum(shares)
-    ends = [round(codes * done / total) for done in accumulate(shares, initial=0)]
-    return [stop - start for start, stop in pairwise(ends)]
 
 
 def replace_codes(
@@ -148,7 +153,7 @@ def replace_codes(
     orthogonal: bool = False,
     published: bool = False,
     initial_draws: int = 0,
-    parts: Mapping[str, SubConcept] | None = None,
+    parts: "Mapping[str, SubConcept] | None" = None,
 ) -> Replacement:
     """Replace the `codes` most violent codes of each layer by a target plus noise; the input is not modified.
 
@@ -166,8 +171,9 @@ def replace_codes(
     united (so that shared ones make the list shorter), as the combined lists of the released scripts are.
     Raises ConfigError when a layer has too few codes to choose from, ValueError when shapes disagree.
     """
-    import numpy as np
     import torch
+
+    from hmu_tasks.methods.shared.chosen_codes import chosen_codes
 
     if codebooks.ndim != 3 or tuple(codebooks.shape[:2]) != (usage.layers, usage.codes):
         raise ValueError(
@@ -182,25 +188,16 @@ def replace_codes(
         raise ValueError(f"target_code {target_code} is not one of the {usage.codes} codes")
     if codes == 0:
         return Replacement(codebooks.clone(), {layer: [] for layer in layers}, {}, {})
-    united = dict(parts) if parts else {"": SubConcept(usage, 1)}
-    counts = split_codes(codes, [part.share for part in united.values()])
-    lists = {
-        name: {
-            layer: _choose(
-                part.usage, layer, count, published=published, score=score, prior=prior, support=support
-            )
-            for layer in layers
-        }
-        for (name, part), count in zip(united.items(), counts, strict=True)
-    }
-    chosen = {
-        layer: np.unique(np.concatenate([found[layer] for found in lists.values()])) for layer in layers
-    }
-    for layer, rows in chosen.items():
-        if len(rows) == usage.codes:
-            raise ConfigError(
-                f"{KEY} is {codes}: its lists cover the whole codebook of layer {layer}; lower it"
-            )
+    lists, chosen = chosen_codes(
+        usage,
+        codes,
+        layers,
+        published=published,
+        score=score,
+        prior=prior,
+        support=support,
+        parts=parts,
+    )
     if published:
         targets = _published_targets(chosen, usage.codes, target_code, seed)
     else:
@@ -228,39 +225,6 @@ def replace_codes(
     return Replacement(
         edited, {layer: rows.tolist() for layer, rows in chosen.items()}, targets, scale, named
     )
-
-
-def _choose(
-    usage: "CodeUsage",
-    layer: int,
-    codes: int,
-    *,
-    published: bool,
-    score: Score,
-    prior: float | None,
-    support: int,
-) -> "np.ndarray":
-    """Return the codes of a layer to replace, ascending."""
-    import numpy as np
-
-    from hmu_tasks.methods.shared.codes import log_odds_z, published_ratio, published_top, top_codes
-
-    if codes < 0 or codes >= usage.codes:
-        raise ConfigError(
-            f"{KEY} is {codes}, but the codebook has {usage.codes} codes and one must stay; "
-            f"choose a number from 0 to {usage.codes - 1}"
-        )
-    if published:
-        return published_top(usage, layer, codes)
-    ranking = (published_ratio(usage) if score == "ratio" else log_odds_z(usage, prior=prior))[layer]
-    # A code that no forget clip uses cannot carry the concept, whatever `support` is.
-    eligible = np.flatnonzero(usage.forget_clips[layer] >= max(support, 1))
-    if codes > len(eligible):
-        raise ConfigError(
-            f"{KEY} is {codes}, but only {len(eligible)} codes of layer {layer} occur in at least "
-            f"{max(support, 1)} forget clips; lower {KEY} or unlearn.lcr.support"
-        )
-    return np.sort(eligible[top_codes(ranking[eligible], codes)])
 
 
 def _targets(
@@ -307,8 +271,16 @@ def _noise(book: "Tensor", rows: "np.ndarray", stream: "torch.Generator", publis
 
 
 def _retain_mean(book: "Tensor", usage: "CodeUsage", layer: int, rows: "np.ndarray") -> "Tensor":
-    import numpy as np
     import torch
+
+    share = torch.from_numpy(_retain_weights(usage, layer, rows)).to(book.device)
+    mean: Tensor = (share @ book.double()).to(book.dtype)
+    return mean
+
+
+def _retain_weights(usage: "CodeUsage", layer: int, rows: "np.ndarray") -> "np.ndarray":
+    """Share of retain tokens of each code that stays in place, [K]; ConfigError where there are none."""
+    import numpy as np
 
     weights = usage.retain_count[layer].astype(np.float64)
     weights[rows] = 0.0
@@ -317,9 +289,8 @@ def _retain_mean(book: "Tensor", usage: "CodeUsage", layer: int, rows: "np.ndarr
             f"unlearn.lcr.target is retain_mean, but no retain clip uses a code of layer {layer} "
             f"that stays in place; lower {KEY}"
         )
-    share = torch.from_numpy(weights / weights.sum()).to(book.device)
-    mean: Tensor = (share @ book.double()).to(book.dtype)
-    return mean
+    share: np.ndarray = weights / weights.sum()
+    return share
 
 
 def _without_mean_direction(rows: "Tensor") -> "Tensor":

@@ -212,7 +212,9 @@ def _settled_text(lock: Path) -> str:
             raise ConfigError(
                 f"{lock} is not text ({error}); restore it with `git checkout -- {lock.name}`"
             ) from error
-        quiet = lock.stat().st_mtime_ns == before and time.time_ns() - before > QUIET_SECONDS * 1e9
+        # A file from another machine, or from before the clock was put back, may be younger than now.
+        age = abs(time.time_ns() - before)
+        quiet = lock.stat().st_mtime_ns == before and age > QUIET_SECONDS * 1e9
         if quiet or time.monotonic() > deadline:
             return text
         time.sleep(0.1)

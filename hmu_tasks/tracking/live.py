@@ -41,6 +41,7 @@ class LiveCurves:
         """
         self._output, self._params, self._tags, self._track = output, params, tags, track
         self._started, self._file = time.time(), paths.live_curves(output)
+        self._since = time.monotonic()  # a clock that is put back must not keep the run from being shown
         self._written = self._sent = 0
         self._run: StoreRun | None = None
         self._monitor: Any = None
@@ -57,7 +58,7 @@ class LiveCurves:
             new = rows[self._written :]
             file.writelines(f"{step},{name},{_written(value)}\n" for step, name, value in new)
         self._written = len(rows)
-        if self._track and time.time() - self._started >= AFTER_SECONDS:
+        if self._track and time.monotonic() - self._since >= AFTER_SECONDS:
             with self._unless_unreachable():
                 self._send(rows)
 

@@ -35,6 +35,8 @@ class Generator:
 
     def answers(self, clips: ClipSet, seed: int) -> list[np.ndarray]:
         """Generate a motion for one caption of each clip, as long as the clip: raw features [F_i, D], float16."""
+        if not clips.ids:
+            return []
         texts = self._texts(clips, seed)
         codes = self.bundle.model.generate_codes(
             self._embedded(texts),
@@ -50,6 +52,8 @@ class Generator:
 
         codes: [T_i, Q] of the clips under the model's tokenizer. Returns raw features [F_i, D], float16.
         """
+        if not clips.ids:
+            return []
         found = self.bundle.model.refine_codes(
             codes,
             self._embedded(self._texts(clips, seed)),

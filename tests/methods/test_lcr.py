@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hmu_tasks.methods.lcr import Replacement, SubConcept, replace_codes, split_codes, values_drawn
+from hmu_tasks.methods.lcr import Replacement, replace_codes, values_drawn
+from hmu_tasks.methods.shared.chosen_codes import SubConcept, split_codes
 from hmu_tasks.methods.shared.codes import CodeUsage, count_codes
 from hmu_tasks.methods.shared.difference import compare_states
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig

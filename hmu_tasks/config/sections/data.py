@@ -8,6 +8,9 @@ from pydantic import Field, create_model, model_validator
 from hmu_tasks.data.datasets import DATASETS, dataset_named
 from hmu_tasks.runtime.section import Count, Range, Rate, Section
 
+MOST_FRAMES = 200
+"""Bound of clips' lengths: cut to whole tokens, the longest has the evaluator's `max_frames`, 196."""
+
 
 class _CommonIngestSection(Section):
     """How raw clips are read."""
@@ -22,6 +25,11 @@ class _CommonIngestSection(Section):
     def _limits_are_ordered(self) -> "_CommonIngestSection":
         if self.min_frames >= self.max_frames:
             raise ValueError(f"min_frames {self.min_frames} must be below max_frames {self.max_frames}")
+        if self.max_frames > MOST_FRAMES:
+            raise ValueError(
+                f"max_frames is {self.max_frames}, but the evaluator reads motions of up to {MOST_FRAMES - 4} frames: "
+                f"lower it to {MOST_FRAMES}, which itself is left out, and cut longer motions into parts"
+            )
         return self
 
 

@@ -20,7 +20,7 @@ else:
 class EmbeddingSection(Section):
     """Attacks on the embedded text; see `hmu_tasks.probes.embedding.Budget`."""
 
-    radius: list[Rate]
+    radius: list[Annotated[float, Field(gt=0, le=10)]]  # beyond, logits are no longer numbers
     ridge: Rate
     steps: Count
     restarts: Count
@@ -49,6 +49,15 @@ class RelearningSection(Section):
         return self
 
 
+ALWAYS = {
+    "text": ("none", "misspelling", "inserted", "empty", "paraphrase", "synonym", "implicit"),
+    "context": ("context",),
+    "weights": ("swap-text", "swap-tokenizer"),
+    "oversuppression": ("benign", "hard_benign"),
+}
+"""Attacks by family that no knob leaves out; hand-written prompts need a concept that has them."""
+
+
 class ProbeSection(Section):
     """Parameters of the attacks."""
 
@@ -63,6 +72,28 @@ class ProbeSection(Section):
     revival: list[Literal["nearest", "similar", "predicted", "avoided", "original"]]
     restored: list[RestorablePart]
     precision: list[Literal["bf16", "int8", "int4", "pruned20"]]
+
+    @property
+    def attacks(self) -> tuple[str, ...]:
+        """Families and attacks that are run, by the names that records have."""
+        known, found = self.relearning, {family: list(names) for family, names in ALWAYS.items()}
+        moved = ("closed-form", "gradient", "shared")
+        found["embedding"] = [f"{name}-{radius:g}" for name in moved for radius in self.embedding.radius]
+        trained = [(name, shots) for name in ("relearning", "regrowth") for shots in known.shots]
+        trained = [(name, shots) for name, shots in trained if name != "regrowth" or known.rows]
+        trained += [("safe-tuning", known.safe_shots)] if known.safe_shots else []
+        rates = [f"@{rate:g}" if len(known.rates) > 1 else "" for rate in known.rates]
+        found["weights"] += [
+            f"{name}-{shots}x{steps}{rate}"
+            for name, shots in trained
+            for steps in known.steps
+            for rate in rates
+        ]
+        found["weights"] += [f"revival-{name}" for name in self.revival]
+        found["restoration"] = [f"restored-{name}" for name in self.restored]
+        found["precision"] = list(self.precision)
+        families = [family for family, names in found.items() if names]
+        return (*families, *(name for names in found.values() for name in names))
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> "ProbeSection":

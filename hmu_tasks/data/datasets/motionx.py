@@ -3,6 +3,7 @@
 Ids are paths with sub-folders and may contain spaces and underscores; semantic labels may be bare captions.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,7 @@ def find(folder: Path) -> "Source":
     """Locate motions, features before parameters of SMPL-X, and texts; raises DataError naming what is missing."""
     from hmu_tasks.data.datasets.raw import Source
     from hmu_tasks.data.datasets.smpl.files import converted
+    from hmu_tasks.data.datasets.smpl.models import FOLDER, models_in
 
     if not folder.is_dir():
         raise DataError(
@@ -52,6 +54,11 @@ def find(folder: Path) -> "Source":
         raise DataError(
             f"{folder} holds no texts; expected one of the folders {', '.join((*TEXTS, 'texts'))}"
         )
+    models = models_in([] if motions else [folder / FOLDER], folder)
+    try:
+        model = models.of("SMPL-X", "neutral") if models else None
+    except DataError as error:
+        raise DataError(f"{folder}: Motion-X {error}") from error
     return Source(
         folder,
         chosen,
@@ -63,7 +70,7 @@ def find(folder: Path) -> "Source":
             623: "features of body and hands; keep the body's with the authors' transfer_to_body_only_humanml.py",
             251: "KIT-ML's features; set run.dataset: kitml",
         },
-        converter=None if motions else converted,
+        converter=None if motions else partial(converted, model=model),
     )
 
 

@@ -15,7 +15,7 @@ from hmu_tasks.data.division import comparison
 from hmu_tasks.runtime.errors import DataError
 
 FEWEST: Final = 2
-"""Forget clips of a split that is evaluated: a covariance, and with it every FID, needs two."""
+"""Clips to forget and to retain of a split that is evaluated: a covariance, and with it every FID, needs two."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def filter_clips(
     captions: columns clip_id, caption, tokens; clips: clip_id, split, source, mirror_of. Clips cut from the same raw
     clip share one count, as the published rule counts lines of a raw clip's text file. A clip without captions is
     retained. seed: for the sample of captions on which the two rules disagree.
-    Raises DataError if a split has no clips, nothing to retain, or fewer than `FEWEST` to forget.
+    Raises DataError if a split has no clips, or nothing to forget or retain; fewer than `FEWEST` where it is evaluated.
     """
     hits: dict[str, list[tuple[str, ...]]] = {
         name: match(captions, concept, dataset=dataset, rule=name) for name in RULES
@@ -111,14 +111,16 @@ def _check_split(
             "Lower filter.matches, choose another filter.rule or run.concept in params.yaml, "
             "or define other keywords in your own concepts file (filter.concepts)."
         )
-    if split != "train" and len(forget) < FEWEST:
-        raise DataError(
-            f"only {len(forget)} clip to forget in the {split} split ({', '.join(forget)}), by {what}: the evaluation "
-            f"compares distributions and needs {FEWEST}. Move a matching clip from another split into {split}.txt of "
-            "the raw folder, or choose another filter.rule, filter.matches or run.concept in params.yaml"
-        )
     if not retain:
         raise DataError(
             f"nothing to retain in the {split} split: all {len(forget)} clips match {what}.\n"
             "Raise filter.matches or choose another filter.rule or run.concept in params.yaml."
         )
+    for role, kind, ids in (("forget", "matching", forget), ("retain", "other", retain)):
+        if split != "train" and len(ids) < FEWEST:
+            raise DataError(
+                f"only {len(ids)} clip to {role} in the {split} split ({', '.join(ids)}), by {what}: the evaluation "
+                f"compares distributions and needs {FEWEST}. Move a clip with {kind} captions from another split into "
+                f"{split}.txt of the raw folder, or choose another filter.rule, filter.matches or run.concept in "
+                "params.yaml"
+            )

@@ -10,10 +10,15 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class TokenLoss:
-    """Mean cross-entropy over the predicted tokens (with gradient) and the share predicted right."""
+    """Mean cross-entropy over the predicted tokens (with gradient) and the share predicted right.
+
+    weight, counted: what both means weigh among those of other rows of a batch; None where nobody asks.
+    """
 
     loss: Tensor
     accuracy: Tensor
+    weight: Tensor | None = None
+    counted: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,10 @@ def weighted_loss(logits: Tensor, target: Tensor, weights: Tensor) -> TokenLoss:
     ).view(target.shape)
     counted = weights > 0
     right = ((logits.argmax(-1) == target) & counted).sum().float()
-    loss = (losses * weights).sum() / mean_over_processes(weights.sum())
-    return TokenLoss(loss, mean_over_processes(right) / mean_over_processes(counted.sum().float()))
+    weight, count = weights.sum(), counted.sum().float()
+    loss = (losses * weights).sum() / mean_over_processes(weight)
+    accuracy = mean_over_processes(right) / mean_over_processes(count)
+    return TokenLoss(loss, accuracy, weight, count)
 
 
 def mean_over_processes(value: Tensor) -> Tensor:

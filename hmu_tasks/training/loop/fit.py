@@ -1,7 +1,7 @@
 """One training loop for every network: step-seeded, resumable to the byte, with early stopping and curves."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from hmu_tasks.models.networks.device import mixed_precision, repeatable, tensor_cores
-from hmu_tasks.runtime.acceleration import graphs
 from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.intervals import Every
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.adamw import AdamW
 from hmu_tasks.training.loop.checkpoint import Checkpoint
 from hmu_tasks.training.loop.history import Averages, Curves, History, Values
-from hmu_tasks.training.loop.processes import first, processes, shared_compute
-from hmu_tasks.training.loop.recorded import FixedLoss, StepInputs, StepRecorder
+from hmu_tasks.training.loop.processes import first
+from hmu_tasks.training.loop.steps import Loss as Loss
+from hmu_tasks.training.loop.steps import Steps, Update, step_seed
 
-Loss = Callable[[np.ndarray, torch.Generator], tuple[Tensor, Values]]
-"""(indices into the training set, generator of the step) -> (loss, named values for the curve)."""
 CHECKPOINT_SECONDS = 20.0
 """Between two checkpoints: what a killed training loses at most."""
 
@@ -41,11 +39,6 @@ class Schedule:
     evaluate_every: int = 100
     patience: int = 0  # evaluations without improvement before stopping; 0 = never
     floor: float = 0.02  # learning rate at the end, as a share of `rate`; 1 = no decay
-
-
-def step_seed(seed: int, step: int) -> int:
-    """Seed of one training step, so that a resumed run has the random numbers of an uninterrupted one."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def learning_rate(step: int, schedule: Schedule) -> float:
@@ -129,8 +122,10 @@ def fit(
     mixed: compute in bfloat16 where the device does so natively; not for losses that subtract large numbers.
     one_shape: all batches have the same shape, so that CPUs may compute in bfloat16 too.
     Models with `training_state()` / `load_training_state()` (EMA codebooks) are continued with it.
+    Where a batch does not fit into a GPU's memory, a `FixedLoss` that can be computed in parts is, with equal results.
     Under torchrun several processes train together (`processes`), with a `FixedLoss` only; else ConfigError is raised.
-    Raises WeightsError when the checkpoint cannot be read, DataError without training clips.
+    Raises WeightsError when the checkpoint cannot be read, DataError without training clips, ConfigError when values
+    are no longer finite, HmuError where memory does not suffice.
     """
     optimiser = AdamW(
         (p for p in model.parameters() if p.requires_grad),
@@ -142,11 +137,15 @@ def fit(
     state: dict[str, Any] = {"step": 0, "best": None, "best_state": None, "stale": 0}
     due = checkpoint_due or Every(CHECKPOINT_SECONDS)
 
-    def advance(loss: Callable[[], tuple[Tensor, Values]]) -> None:
+    def gradient(loss: Callable[[], tuple[Tensor, Values]], *, fresh: bool = True) -> Values:
         with mixed_precision(device, one_shape=one_shape) if mixed else nullcontext():
             total, values = loss()
-        optimiser.zero_grad()
+        if fresh:
+            optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
+        return values
+
+    def finish(values: Values) -> None:
         nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
         optimiser.step()
         averages.add(values)
@@ -163,10 +162,10 @@ def fit(
         def reseed() -> None:
             torch.manual_seed(step_seed(seed, state["step"]))
 
-        steps = _Steps(
+        steps = Steps(
             model,
             loss_of,
-            advance,
+            Update(gradient, finish),
             lambda: _changing(model, optimiser, averages),
             reseed,
             seed=seed,
@@ -183,8 +182,10 @@ def fit(
             averages.count += 1
             state["step"] += 1
             if state["step"] % schedule.evaluate_every == 0 or state["step"] == schedule.steps:
-                for name, value in averages.drain().items():
+                means = averages.drain()
+                for name, value in means.items():
                     history.add(state["step"], name, value)
+                _check_finite(means, state["step"])
                 stop = _evaluate(model, validate, schedule, state, history)
                 if curves is not None:
                     curves(history.rows)
@@ -196,53 +197,6 @@ def fit(
         model.load_state_dict(state["best_state"])
     model.eval()
     return Trained(history=history, best=state["best"], steps=state["step"])
-
-
-class _Steps:
-    """Takes training steps: plain ones, or recorded ones where the loss allows it and the device can."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        loss_of: Loss,
-        advance: Callable[[Callable[[], tuple[Tensor, Values]]], None],
-        state: Callable[[], list[Tensor]],
-        reseed: Callable[[], None],
-        *,
-        seed: int,
-        device: torch.device,
-    ) -> None:
-        self.loss_of, self.advance, self.seed, self.device = loss_of, advance, seed, device
-        self.reseed = reseed
-        if processes() > 1 and not isinstance(loss_of, FixedLoss):
-            raise ConfigError("this component trains in one process; start its training without torchrun")
-        self.compute = shared_compute(model, loss_of) if isinstance(loss_of, FixedLoss) else None
-        self.recorder = StepRecorder(self._compute, state, reseed, clear=model.zero_grad)
-        # The first step of a training sets up what later ones find: moments of the optimiser, codebooks.
-        self.plain = True
-
-    def take(self, step: int, rows: np.ndarray) -> None:
-        """Take one step on the given rows."""
-        self.reseed()
-        host = torch.Generator(device="cpu").manual_seed(step_seed(self.seed + 1, step))
-        if not isinstance(self.loss_of, FixedLoss):
-            self.advance(lambda: self.loss_of(rows, host))
-            return
-        inputs = self.loss_of.prepare(rows, host)
-        if self.device.type != "cuda":
-            self._compute(inputs, host)
-        elif self.plain or processes() > 1 or not graphs():
-            self._compute(inputs)
-            self.plain = False
-        else:
-            self.recorder.run(inputs)
-
-    def _compute(self, inputs: StepInputs, host: torch.Generator | None = None) -> None:
-        """Take a step with the device's own generator, or the host's on a CPU."""
-        compute = self.compute
-        assert compute is not None
-        stream = torch.cuda.default_generators[torch.cuda.current_device()] if host is None else host
-        self.advance(lambda: compute(inputs, stream))
 
 
 def _changing(model: nn.Module, optimiser: AdamW, averages: Averages) -> list[Tensor]:
@@ -275,6 +229,16 @@ def _evaluate(
     else:
         state["stale"] += 1
     return _out_of_patience(schedule, state)
+
+
+def _check_finite(means: Mapping[str, float], step: int) -> None:
+    """Raise ConfigError where a training has diverged: nothing that follows could use its weights."""
+    lost = [name for name, value in means.items() if not math.isfinite(value)]
+    if lost:
+        raise ConfigError(
+            f"the training has diverged: {', '.join(lost)} is not finite within the steps up to {step}; lower the "
+            "`rate` of this component or method in params.yaml"
+        )
 
 
 def _out_of_patience(schedule: Schedule, state: dict[str, Any]) -> bool:

@@ -1,6 +1,6 @@
 """Training steps of fixed shapes: the loss in two parts, and CUDA graphs of whole steps."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,15 +22,30 @@ class StepInputs:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Mean loss (with gradient) and mean named values of some rows of a batch, and how much each mean weighs.
+
+    The mean by `weight` over all parts is the batch's loss; that of a value by its entry of `weights` is its value.
+    """
+
+    loss: Tensor
+    weight: Tensor
+    values: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
 class FixedLoss:
     """A loss whose work on the device never waits and has few shapes.
 
     prepare: (rows of the training set, the step's generator on the host) -> inputs.
     compute: (inputs, the step's generator on the device) -> (loss, named values).
+    part: the same of some rows of the inputs alone, with the random numbers of all; None where that is not possible.
     """
 
     prepare: Callable[[np.ndarray, torch.Generator], StepInputs]
     compute: Callable[[StepInputs, torch.Generator], tuple[Tensor, Values]]
+    part: Callable[[StepInputs, torch.Generator, slice], Part] | None = None
 
     def __call__(self, rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
         """Do both at once with one generator, as on a CPU."""
@@ -55,22 +70,37 @@ class StepRecorder:
         self.advance, self.state, self.seed, self.clear = advance, state, seed, clear
         self.recordings: dict[Hashable, GraphRecording] = {}
         self.pool: _POOL_HANDLE | None = None
-        self.broken = False
+        self.broken = self.used = False
+
+    def give_up(self, why: str) -> None:
+        """Drop all recordings and their memory; all further steps are plain."""
+        self.broken = True
+        self.recordings.clear()
+        self.pool = None
+        note(why)
 
     def run(self, inputs: StepInputs) -> None:
         """Run one step, by its graph if there is one; where there is none yet, record it and check it.
 
         The plain step's result stays. Where recording fails or the graph's result differs from it, a note says so, and
-        all further steps are plain.
+        all further steps are plain. Where memory does not suffice, everything is as it was before the step.
         """
         if self.broken:
             self.advance(inputs)
             return
+        self.used = True
         key = (inputs.key, tuple((tensor.shape, tensor.dtype) for tensor in inputs.tensors))
         if key in self.recordings:
             self.recordings[key].replay(inputs.tensors)
             return
         before = [tensor.clone() for tensor in self.state()]
+        try:
+            self._record(key, inputs, before)
+        except torch.OutOfMemoryError:
+            self._restore(before)
+            raise
+
+    def _record(self, key: Hashable, inputs: StepInputs, before: Sequence[Tensor]) -> None:
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch asks for warm-up away from the default stream
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):

@@ -12,7 +12,7 @@ from hmu_tasks.training.loop.code_batches import CodeSet
 from hmu_tasks.training.loop.fit import FitOptions, Loss, Trained, fit
 from hmu_tasks.training.loop.history import Values
 from hmu_tasks.training.loop.processes import processes, share
-from hmu_tasks.training.loop.recorded import FixedLoss, StepInputs
+from hmu_tasks.training.loop.recorded import FixedLoss, Part, StepInputs
 
 
 def code_loss(network: CodeNetwork, train: CodeSet, device: torch.device) -> Loss:
@@ -46,7 +46,20 @@ def fixed_code_loss(network: CodeNetwork, train: CodeSet, device: torch.device) 
         assert result is not None
         return result.loss, {"loss": mean_over_processes(result.loss), "accuracy": result.accuracy}
 
-    return FixedLoss(prepare, compute)
+    def part(inputs: StepInputs, generator: torch.Generator, rows: slice) -> Part:
+        codes, text, lengths = train.gathered(inputs, generator) if resident else inputs.tensors
+        found = network.fixed_loss(codes, text, lengths, generator, rows)
+        assert found is not None
+        assert found.weight is not None
+        assert found.counted is not None
+        return Part(
+            found.loss,
+            found.weight,
+            {"loss": found.loss.detach(), "accuracy": found.accuracy},
+            {"loss": found.weight, "accuracy": found.counted},
+        )
+
+    return FixedLoss(prepare, compute, part)
 
 
 def fit_codes(

@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final, cast
 
-from hmu_tasks.data.datasets.amass.motion import LARGEST
 from hmu_tasks.data.datasets.amass.names import Key, is_motion, key_of, sub_dataset
+from hmu_tasks.data.datasets.smpl.members import LARGEST
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.foreign import ANY, open_file
 

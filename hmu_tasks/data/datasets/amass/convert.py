@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from hmu_tasks.data.datasets.amass import archives
 from hmu_tasks.data.datasets.amass.index import IndexRow
-from hmu_tasks.data.datasets.amass.motion import LARGEST, entry_joints
+from hmu_tasks.data.datasets.amass.motion import entry_joints
 from hmu_tasks.data.datasets.amass.names import Key
 from hmu_tasks.data.datasets.smpl.joints import features_of
+from hmu_tasks.data.datasets.smpl.members import LARGEST
+from hmu_tasks.data.datasets.smpl.models import MEAN_BODY, BodyModels
 from hmu_tasks.data.motion.recovery import to_joints
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.foreign import open_file
@@ -29,6 +31,7 @@ class Task:
     entries: tuple[IndexRow, ...]
     files: tuple[Path, ...] = ()  # one per entry
     archive: Path | None = None
+    models: BodyModels = MEAN_BODY
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def convert(task: Task) -> Iterator[Conversion]:
         for entry, path in zip(task.entries, task.files, strict=True):
             try:
                 with open_file(path, limit=LARGEST) as file:
-                    yield _written(task.target, entry, file)
+                    yield _written(task, entry, file)
             except (DataError, OSError) as error:
                 yield Conversion(entry.clip_id, fault=f"{path.name} {_told(error)}")
         return
@@ -62,7 +65,7 @@ def _from_archive(task: Task, archive: Path) -> Iterator[Conversion]:
         for member in archives.members(archive):
             served = _served(wanted, member.key)
             if served:
-                yield from _of_member(task.target, served, member, archive.name)
+                yield from _of_member(task, served, member, archive.name)
             if not wanted:
                 return
     except (DataError, OSError) as error:
@@ -84,7 +87,7 @@ def _served(wanted: dict[tuple[str, ...], list[IndexRow]], key: Key) -> list[Ind
 
 
 def _of_member(
-    target: Path, entries: Sequence[IndexRow], member: archives.Member, archive: str
+    task: Task, entries: Sequence[IndexRow], member: archives.Member, archive: str
 ) -> Iterator[Conversion]:
     where = f"{archive}: {member.name}"
     try:
@@ -94,18 +97,18 @@ def _of_member(
         return
     for entry in entries:
         try:
-            yield _written(target, entry, io.BytesIO(content))
+            yield _written(task, entry, io.BytesIO(content))
         except DataError as error:
             yield Conversion(entry.clip_id, fault=f"{where} {error}")
 
 
-def _written(target: Path, entry: IndexRow, file: BinaryIO) -> Conversion:
-    twins = features_of(entry_joints(file, entry))
+def _written(task: Task, entry: IndexRow, file: BinaryIO) -> Conversion:
+    twins = features_of(entry_joints(file, entry, task.models))
     for letter, features in zip(("", "M"), twins, strict=True):
         name = f"{letter}{entry.clip_id}.npy"
         # Joints first: features that are there are complete.
-        _save(target / JOINTS / name, to_joints(features))
-        _save(target / FEATURES / name, features)
+        _save(task.target / JOINTS / name, to_joints(features))
+        _save(task.target / FEATURES / name, features)
     return Conversion(entry.clip_id, frames=twins.shape[1])
 
 

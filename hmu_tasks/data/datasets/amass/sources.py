@@ -9,6 +9,7 @@ from hmu_tasks.data.datasets.amass import archives
 from hmu_tasks.data.datasets.amass.index import is_index
 from hmu_tasks.data.datasets.amass.names import Key, is_archive, is_motion, key_of
 from hmu_tasks.data.datasets.links import check_inside
+from hmu_tasks.data.datasets.smpl.models import FOLDER
 from hmu_tasks.runtime.errors import DataError
 
 
@@ -25,7 +26,7 @@ class Sources:
     """What was found below a folder.
 
     texts: a folder of ID.txt, or a .zip file of them. lists: the folder of train.txt, val.txt and test.txt.
-    files: unpacked motions by key. archives: by path.
+    files: unpacked motions by key. archives: by path. models: folders named body_models, which hold no motions.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Sources:
     lists: Path
     files: dict[Key, Path]
     archives: tuple[Archive, ...]
+    models: tuple[Path, ...] = ()
 
 
 def has_index(folder: Path) -> bool:
@@ -51,7 +53,7 @@ def find(folder: Path) -> Sources:
     A link that leads out of the folder is always an error.
     """
     root = folder.resolve()
-    indices, texts, lists, packed = [], [], [], []
+    indices, texts, lists, packed, models = [], [], [], [], []
     motions: dict[Key, Path] = {}
     for place, folders, names in os.walk(folder):
         folders.sort()
@@ -62,6 +64,9 @@ def find(folder: Path) -> Sources:
         if "texts" in folders and _has_texts(here / "texts"):
             texts.append(here / "texts")
             folders.remove("texts")
+        if FOLDER in folders:
+            models.append(here / FOLDER)
+            folders.remove(FOLDER)
         if all(f"{split}.txt" in names for split in SPLITS):
             lists.append(here)
         for name in sorted(names):
@@ -81,6 +86,7 @@ def find(folder: Path) -> Sources:
         _one(lists, folder, ", ".join(f"{split}.txt" for split in SPLITS), "the split lists, in one folder"),
         motions,
         tuple(Archive(path, _subs(path)) for path in packed),
+        tuple(models),
     )
 
 

@@ -18,6 +18,7 @@ from hmu_tasks.data.datasets.amass.missing import Missing, refusal
 from hmu_tasks.data.datasets.amass.names import CUTS
 from hmu_tasks.data.datasets.amass.sources import Sources, find, has_index
 from hmu_tasks.data.datasets.caption_files import read_lines
+from hmu_tasks.data.datasets.smpl.models import BETAS, BodyModels, models_in
 from hmu_tasks.data.motion.normalisation import RunningStatistics
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import replacing, replacing_folder, write_json
@@ -49,15 +50,16 @@ def convert_folder(
     """Make HumanML3D's raw folder in `target` from AMASS in `source`; a `source` that is one already stays as it is.
 
     source: archives or unpacked folders of AMASS, HumanAct12, and index.csv, texts and lists of HumanML3D, anywhere
-    below. Written: new_joint_vecs and new_joints with mirrored twins, texts, the lists, Mean.npy and Std.npy over all
-    clips, and amass.json. Only what the lists name is converted. A killed run continues; files added later are
-    converted in addition. processes: None for one per core.
+    below; body models in folders named body_models (`smpl.models`). Written: new_joint_vecs and new_joints with
+    mirrored twins, texts, the lists, Mean.npy and Std.npy over all clips, and amass.json. Only what the lists name is
+    converted. A killed run continues; files added later are converted in addition. processes: None for one per core.
     on_bad: "error" raises DataError that lists by sub-dataset what is missing (before converting anything) or damaged;
     "skip" goes on without it.
     """
     if (source / FEATURES).is_dir() or not has_index(source):
         return Converted(source)
     found = find(source)
+    models = models_in(found.models, source)
     listed = _listed(found.lists)
     entries = _wanted(read_index(found.index), listed, found.index)
     places = _places(entries, found)
@@ -72,7 +74,7 @@ def convert_folder(
     for name in (*(f"{split}.txt" for split in SPLITS), "amass.json"):
         (target / name).unlink(missing_ok=True)  # an unfinished folder must not look finished
     there = [entry for entry in entries if places[entry.clip_id]]
-    outcomes = _convert(there, places, target, processes, progress)
+    outcomes = _convert(there, places, target, models, processes, progress)
     for entry in there:
         if outcomes[entry.clip_id].fault:
             missing.add(entry, outcomes[entry.clip_id].fault)
@@ -81,7 +83,7 @@ def convert_folder(
     _remove_others(target, {o.clip_id for o in outcomes.values() if not o.fault})
     _copy_texts(found.texts, target / "texts", [clip_id for ids in listed.values() for clip_id in ids])
     _write_statistics(target)
-    write_json(target / "amass.json", _record(entries, outcomes, missing))
+    write_json(target / "amass.json", _record(entries, outcomes, missing, models))
     for split, ids in listed.items():
         with replacing(target / f"{split}.txt") as temporary:
             temporary.write_text("".join(f"{clip_id}\n" for clip_id in ids), encoding="utf-8")
@@ -128,6 +130,7 @@ def _convert(
     entries: Sequence[IndexRow],
     places: dict[str, tuple[Path, ...]],
     target: Path,
+    models: BodyModels,
     processes: int | None,
     progress: Progress | None,
 ) -> dict[str, Conversion]:
@@ -140,7 +143,8 @@ def _convert(
             progress(len(outcomes), len(entries))
 
     with Journal(target) as journal:
-        stamps = {entry.clip_id: journal.stamp(entry, places[entry.clip_id]) for entry in entries}
+        bodies = tuple(model.path for model in models.found)
+        stamps = {entry.clip_id: journal.stamp(entry, (*places[entry.clip_id], *bodies)) for entry in entries}
         waiting: dict[str, tuple[IndexRow, tuple[Path, ...]]] = {}
         for entry in entries:
             made = journal.made(entry, stamps[entry.clip_id])
@@ -151,7 +155,7 @@ def _convert(
         tell()
         while waiting:
             again: dict[str, tuple[IndexRow, tuple[Path, ...]]] = {}
-            for outcome in as_made(convert, _tasks(waiting.values(), target), most):
+            for outcome in as_made(convert, _tasks(waiting.values(), target, models), most):
                 entry, left = waiting[outcome.clip_id]
                 if outcome.fault and len(left) > 1:
                     again[outcome.clip_id] = (entry, left[1:])
@@ -163,7 +167,9 @@ def _convert(
     return outcomes
 
 
-def _tasks(waiting: Iterable[tuple[IndexRow, tuple[Path, ...]]], target: Path) -> list[Task]:
+def _tasks(
+    waiting: Iterable[tuple[IndexRow, tuple[Path, ...]]], target: Path, models: BodyModels
+) -> list[Task]:
     """Tasks for the first place of each entry: large archives first, then files in groups."""
     files: list[tuple[IndexRow, Path]] = []
     packed: dict[Path, list[IndexRow]] = {}
@@ -173,11 +179,12 @@ def _tasks(waiting: Iterable[tuple[IndexRow, tuple[Path, ...]]], target: Path) -
         else:
             packed.setdefault(first, []).append(entry)
     sizes = sorted(packed, key=lambda path: (-path.stat().st_size, path))
-    tasks = [Task(target, tuple(packed[path]), archive=path) for path in sizes]
+    tasks = [Task(target, tuple(packed[path]), archive=path, models=models) for path in sizes]
     files.sort(key=lambda pair: (pair[1], pair[0].clip_id))
     for start in range(0, len(files), _FILES_PER_TASK):
         group = files[start : start + _FILES_PER_TASK]
-        tasks.append(Task(target, tuple(e for e, _ in group), files=tuple(path for _, path in group)))
+        files_of = tuple(path for _, path in group)
+        tasks.append(Task(target, tuple(e for e, _ in group), files=files_of, models=models))
     return tasks
 
 
@@ -229,7 +236,7 @@ def _write_statistics(target: Path) -> None:
 
 
 def _record(
-    entries: Sequence[IndexRow], outcomes: dict[str, Conversion], missing: Missing
+    entries: Sequence[IndexRow], outcomes: dict[str, Conversion], missing: Missing, models: BodyModels
 ) -> dict[str, object]:
     subs: dict[str, int] = {}
     shorter = []
@@ -247,6 +254,8 @@ def _record(
         "assumed": {
             "frames": "every int(fps / 20)-th",
             "cut_frames": dict(CUTS),
-            "body": "rest offsets of the mean SMPL body; betas and gender are not read",
+            "body": {"models": models.as_json(), "betas": BETAS}
+            if models
+            else "rest offsets of the mean SMPL body; betas and gender are not read",
         },
     }

@@ -24,7 +24,10 @@ class BvhSection(Section):
 
 
 def check(ingest: Any, written: Path) -> None:
-    """Raise ValueError unless the BVH files lie in the folder that the pipeline watches, apart from what is written."""
+    """Raise ValueError unless the BVH files lie in the folder that the pipeline watches, apart from what is written.
+
+    Also where every part of a motion that is cut would be left out for its length.
+    """
     folder = ingest.bvh.folder
     if folder != ingest.source:
         raise ValueError(
@@ -34,6 +37,12 @@ def check(ingest: Any, written: Path) -> None:
     if folder == written or folder in written.parents or written in folder.parents:
         raise ValueError(
             f"ingest.bvh.folder {folder} and {written}, which is overwritten, contain one another"
+        )
+    longest, least, most = ingest.bvh.longest, ingest.min_frames, ingest.max_frames
+    if not least <= longest < most:
+        raise ValueError(
+            f"ingest.bvh.longest is {longest}, but only clips of ingest.min_frames ({least}) up to ingest.max_frames "
+            f"({most}, itself left out) are kept: motions cut to that length would vanish; name one between"
         )
 
 

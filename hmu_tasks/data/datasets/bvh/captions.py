@@ -8,7 +8,7 @@ from typing import Final
 
 from hmu_tasks.data.clips.clips import SPLITS
 from hmu_tasks.data.clips.words import words_of
-from hmu_tasks.data.datasets.bvh.reader import OTHERS
+from hmu_tasks.data.datasets.bvh.reader import OTHERS, READ
 from hmu_tasks.data.datasets.caption_files import read_lines
 from hmu_tasks.runtime.errors import DataError
 
@@ -70,8 +70,8 @@ def read_table(table: Path) -> tuple[Entry, ...]:
 def _path(value: str, where: str) -> PurePosixPath:
     text = value.strip().replace("\\", "/")
     path = PurePosixPath(text)
-    if path.suffix.lower() != ".bvh" and path.suffix.lower() not in OTHERS:
-        raise DataError(f"{where}: file {value!r} does not end in .bvh")
+    if path.suffix.lower() not in (*READ, *OTHERS):
+        raise DataError(f"{where}: file {value!r} does not end in {' or '.join(READ)}")
     # Control characters would break the id lists written from these names.
     if path.is_absolute() or ".." in path.parts or PureWindowsPath(text).anchor or not text.isprintable():
         raise DataError(f"{where}: file {value!r} leads out of the folder; give a path below it")

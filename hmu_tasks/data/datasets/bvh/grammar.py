@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hmu_tasks.data.datasets.bvh.numerals import Lines, plain, unwrapped
 from hmu_tasks.runtime.errors import DataError
 
 FEWEST_FRAMES: Final = 3
@@ -74,7 +75,7 @@ def check(text: str, fps: float | None = None) -> Document:
     if set(text[len(body) :]) & set("\x1a\0"):
         header.assumed.append("what follows the last line (Ctrl-Z or NUL) is no data")
     lines = [(number, line.strip()) for number, line in enumerate(body.splitlines(), start=1)]
-    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    lines = _with_plain_numbers([(n, line) for n, line in lines if line and not line.startswith("#")], header)
     start = next((place for place, (_, line) in enumerate(lines) if line.upper() == "MOTION"), None)
     if not lines or lines[0][1].upper() != "HIERARCHY":
         raise DataError("does not start with HIERARCHY; it is not a BVH file")
@@ -92,6 +93,22 @@ def check(text: str, fps: float | None = None) -> Document:
     motion = _motion(lines[start + 1 :], header, fps)
     written = "\n".join(["HIERARCHY", *header.written, "MOTION", *motion, ""])
     return Document(tuple(header.names), written, tuple(header.assumed))
+
+
+def _with_plain_numbers(lines: Lines, header: _Header) -> Lines:
+    """Rewrite offsets and motion lines as the library reads numbers; names and the frame time stay as they are."""
+    begin = next((place for place, (_, line) in enumerate(lines) if line.upper() == "MOTION"), len(lines))
+    at = [
+        place
+        for place, (_, line) in enumerate(lines)
+        if (place > begin and line[0] in "+-.0123456789") or "OFFSET" in line.upper().split()
+    ]
+    found, assumed = plain([lines[place][1] for place in at])
+    if assumed:
+        header.assumed.append(assumed)
+        for place, line in zip(at, found, strict=True):
+            lines[place] = (lines[place][0], line)
+    return lines
 
 
 def _statements(lines: list[tuple[int, str]]) -> Iterator[tuple[int, str]]:
@@ -221,7 +238,10 @@ def _motion(lines: list[tuple[int, str]], header: _Header, fps: float | None) ->
         raise DataError("lacks the line `Frames: N` after MOTION; export it again")
     period = re.fullmatch(r"frame\s*time\s*:\s*(\S*)", lines[1][1], re.IGNORECASE) if len(lines) > 1 else None
     seconds = _seconds(period[1] if period else None, header, fps)
-    rows = lines[1 if period is None else 2 :]
+    rows, wrapped = unwrapped(
+        lines[1 if period is None else 2 :], frames=int(frames[1]), channels=header.channels
+    )
+    header.assumed += [wrapped] if wrapped else []
     values, count = _rows(rows, int(frames[1]), header)
     if header.columns == list(range(header.channels)):
         written = [row for _, row in rows[:count]]

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hmu_tasks.data.datasets.bvh.asf import read_pair
 from hmu_tasks.data.datasets.bvh.grammar import check
 from hmu_tasks.data.motion import rotations as quaternions
 from hmu_tasks.runtime.errors import DataError
@@ -23,13 +24,14 @@ BLENDER: Final = (
 )
 """What Blender runs to convert a file with one animated armature."""
 _WITH_BLENDER: Final = 'convert it with Blender:\n  blender --background --python-expr "{code}"\n'
+READ: Final = (".bvh", ".amc")
+"""Endings of files that are read."""
 OTHERS: Final = {
     ".fbx": "fbx",
     ".glb": "gltf",
     ".gltf": "gltf",
     ".c3d": "it holds markers, not a skeleton; solve it to a skeleton in the capture software and export BVH",
-    ".asf": "convert ASF and AMC to BVH first (CMU's captures are distributed as BVH, too); the name map is `cmu_asf`",
-    ".amc": "convert ASF and AMC to BVH first (CMU's captures are distributed as BVH, too); the name map is `cmu_asf`",
+    ".asf": "it is a skeleton alone; name the .amc files of its motions, and leave it beside them",
 }
 """Formats of motion capture that are not read, and what to do; for Blender's, the name of its importer."""
 
@@ -63,11 +65,14 @@ class Recording:
 
 
 def read(file: Path, *, fps: float | None = None) -> Recording:
-    """Read a BVH file; raises DataError with a message to be prefixed by the file's name, or FileNotFoundError.
+    """Read a BVH file, or an AMC file with its ASF file (see `asf`).
 
-    fps: frames per second where the file has no usable frame time. Position channels of a joint replace its OFFSET, as
-    exporters write them.
+    Raises DataError with a message to be prefixed by the file's name, or FileNotFoundError.
+    fps: frames per second where the file has no usable frame time, as no AMC file has. Position channels of a joint
+    replace its OFFSET, as exporters write them.
     """
+    if file.suffix.lower() == ".amc":
+        return _read_acclaim(file, fps)
     if file.suffix.lower() in OTHERS:
         raise DataError(f"is a {file.suffix[1:].upper()} file, which is not read: {_advice(file)}")
     try:
@@ -96,6 +101,21 @@ def read(file: Path, *, fps: float | None = None) -> Recording:
     )
 
 
+def _read_acclaim(file: Path, fps: float | None) -> Recording:
+    try:
+        names, parents, positions, rotations = read_pair(file)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})") from error
+    if fps is None:
+        raise DataError(
+            "has no frame rate, as no AMC file has: set ingest.bvh.fps to that of the files (120 for most of CMU's)"
+        )
+    assumed = (f"an AMC file has no frame time: {fps:g} frames per second, as ingest.bvh.fps says",)
+    return Recording(names, parents, positions, rotations, 1 / fps, assumed)
+
+
 def _advice(file: Path) -> str:
     advice = OTHERS[file.suffix.lower()]
     if advice not in ("fbx", "gltf"):
@@ -104,9 +124,11 @@ def _advice(file: Path) -> str:
 
 
 def _text(raw: bytes) -> str:
-    """Decode a file: UTF-8, UTF-16 by its mark, or else Windows' Latin alphabet, which only names can need."""
+    """Decode a file: UTF-8, UTF-16 by its mark or its zeros, or else Windows' Latin alphabet, which only names need."""
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return raw.decode("utf-16", errors="replace")
+    if b"\0" in raw[:2] and raw[:2] != b"\0\0":
+        return raw.decode("utf-16-be" if raw[:1] == b"\0" else "utf-16-le", errors="replace")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:

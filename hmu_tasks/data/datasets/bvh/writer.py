@@ -16,7 +16,7 @@ from hmu_tasks.data.clips.words import tokens_of
 from hmu_tasks.data.datasets.bvh.captions import Entry, read_table
 from hmu_tasks.data.datasets.bvh.motion import Motion, Units, Up, convert
 from hmu_tasks.data.datasets.bvh.name_maps import named
-from hmu_tasks.data.datasets.bvh.reader import read
+from hmu_tasks.data.datasets.bvh.reader import READ, read
 from hmu_tasks.data.datasets.links import check_inside
 from hmu_tasks.data.datasets.smpl.joints import BODY
 from hmu_tasks.data.motion.features import from_joints, mirror_joints
@@ -83,6 +83,8 @@ def write_raw_folder(
     for done, entry in enumerate(entries, start=1):
         file = folder / entry.file
         check_inside(file, root)
+        for skeleton_file in file.parent.glob("*.[aA][sS][fF]") if file.suffix.lower() == ".amc" else ():
+            check_inside(skeleton_file, root)
         try:
             motion = convert(read(file, fps=fps), skeleton=skeleton, units=units, up=up)
             parts = [_features(part, mirror=mirror) for part in cut(motion.joints, longest)]
@@ -100,7 +102,7 @@ def write_raw_folder(
         (target / f"{split}.txt").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
     listed = {entry.file.as_posix() for entry in entries}
     found = sorted(
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix.lower() == ".bvh"
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix.lower() in READ
     )
     work.skipped += [
         Skipped(name, "no caption", "not in the table", damaged=False) for name in found if name not in listed

@@ -1,8 +1,8 @@
 """Joints from the joint rotations of SMPL, SMPL-H and SMPL-X, without a body model; and the body of all HumanML3D.
 
 The three models share their first 22 joints (Loper et al. 2015, Romero et al. 2017, Pavlakos et al. 2019). A subject's
-shape changes the lengths of the bones and, slightly, their directions in the rest pose; the mean body stands for all
-subjects here, and `features.from_joints(offsets=BODY)` takes the lengths out afterwards.
+shape changes the lengths of the bones and, slightly, their directions in the rest pose; without the user's own model
+files (`models`) the mean body stands for all subjects. `features.from_joints(offsets=BODY)` takes the lengths out.
 """
 
 from typing import Any, Final
@@ -63,7 +63,7 @@ def joints_of(turns: NDArray[Any], path: NDArray[Any], *, offsets: NDArray[Any] 
 
     turns: [F, 66] or more, axis-angle in radians (Loper et al. 2015): the root's in the world, then joints 1 to 21
     relative to their parents; what follows (hands, face) moves none of the 22. path: [F, 3] metres, the translation of
-    the model's origin; axes are its axes. offsets: [22, 3] rest offsets.
+    the model's origin; axes are its axes. offsets: [22, 3] rest offsets, or [F, 22, 3].
     Raises DataError for wrong shapes, NaN, or a path that leads far away.
     """
     if turns.ndim != 2 or turns.shape[1] < 3 * JOINT_COUNT or path.shape != (len(turns), 3):
@@ -78,10 +78,10 @@ def joints_of(turns: NDArray[Any], path: NDArray[Any], *, offsets: NDArray[Any] 
         raise DataError(f"contains NaN, infinite or huge numbers, first in frame {int(bad.argmax())}")
     world = quaternions(angles)
     places = np.empty((len(angles), JOINT_COUNT, 3))
-    places[:, 0] = start + offsets[0]
+    places[:, 0] = start + offsets[..., 0, :]
     for joints, parents in _LEVELS:
         above = world[:, parents]
-        places[:, joints] = places[:, parents] + rotations.rotate(above, offsets[joints])
+        places[:, joints] = places[:, parents] + rotations.rotate(above, offsets[..., joints, :])
         world[:, joints] = rotations.multiply(above, world[:, joints])
     return places
 
