@@ -1,14 +1,12 @@
 """Artifacts of a flow run: progress of a stage, failures, broken contracts, metrics, the location of the report."""
 
 import json
-import os
 import re
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from prefect.artifacts import (
     create_markdown_artifact,
@@ -20,8 +18,6 @@ from prefect.artifacts import (
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.markdown import code, fenced, plain
 
-REPORTS_URL_VARIABLE = "HMU_REPORTS_URL"
-"""URL at which runs/side/reports is served, for the link to the report: browsers follow no file:."""
 SIDES = ("forget", "retain")
 METRICS = (
     "fid",
@@ -151,15 +147,14 @@ def metric_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: SIDES.index(row["prompts"]))
 
 
-def leave_report(page: Path, *, how: str, served: str | None = None) -> None:
-    """Show where the report is, with a link if it is served.
+def leave_report(page: Path, *, how: str, link: str | None = None) -> None:
+    """Show where the report is, with a link where it is served.
 
-    served: path of the page below HMU_REPORTS_URL; None for one outside of the served folder
+    link: address of the page; None where nothing serves it
     """
     text = f"# Report\n\n{code(page)}\n\n{plain(how)}\n"
-    base = os.environ.get(REPORTS_URL_VARIABLE)
-    if base and served and base.startswith(("http://", "https://")):
-        text += f"\n[Open the report]({base.rstrip('/')}/{quote(served)})\n"
+    if link is not None:
+        text += f"\n[Open the report]({link})\n"
     create_markdown_artifact(text, key="report", description="Location of the report")
 
 
