@@ -4,7 +4,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,17 @@ def artifact_key(prefix: str, name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"{prefix}-{name}".lower()).strip("-")
 
 
+def leave_table(rows: Sequence[Mapping[str, object]], *, key: str, description: str) -> None:
+    """Show a table. Prefect's page reads cells and descriptions as Markdown, so both are escaped."""
+    shown = [{name: plain(cell) for name, cell in row.items()} for row in rows]
+    create_table_artifact(shown, key=key, description=plain(description))
+
+
+def leave_markdown(text: str, *, key: str, description: str) -> None:
+    """Show a text of ours, in which whatever was filled in is escaped already."""
+    create_markdown_artifact(text, key=key, description=plain(description))
+
+
 class Progress:
     """A live progress artifact of one stage; it appears with the first state of the stage's bar."""
 
@@ -56,7 +67,7 @@ class Progress:
             if (percent, label) == self._shown or (percent < 100 and now - self._last < _SECONDS_BETWEEN):
                 return
             self._shown, self._last = (percent, label), now
-            text = f"{label or self._stage}: {percent} %"
+            text = plain(f"{label or self._stage}: {percent} %")
             if self._id is None:
                 key = artifact_key("progress", self._stage)
                 self._id = create_progress_artifact(float(percent), key=key, description=text)
@@ -67,7 +78,7 @@ class Progress:
         """Show a stage that succeeded as done, even if its last bar was too quick to be shown."""
         with self._lock:
             if self._id is not None:
-                update_progress_artifact(self._id, 100.0, description=f"{self._stage}: done")
+                update_progress_artifact(self._id, 100.0, description=plain(f"{self._stage}: done"))
 
 
 def leave_broken_contracts(root: Path, *, since: float) -> int:
@@ -94,15 +105,13 @@ def leave_broken_contracts(root: Path, *, since: float) -> int:
         if not contract["success"]
     ]
     if rows:
-        create_table_artifact(
-            rows, key="broken-contracts", description="Broken data contracts and their clips"
-        )
+        leave_table(rows, key="broken-contracts", description="Broken data contracts and their clips")
     return len(rows)
 
 
 def leave_failure(stage: str, lines: tuple[str, ...]) -> None:
     """Show the end of a failed stage's output."""
-    create_markdown_artifact(
+    leave_markdown(
         f"# {plain(stage)} failed\n\n{fenced(chr(10).join(lines))}\n",
         key=artifact_key("failure", stage),
         description=f"The last lines of {stage}",
@@ -114,10 +123,10 @@ def leave_metrics(root: Path) -> None:
     summary, records = root / paths.REPORTS / "summary.txt", root / paths.REPORTS / "benchmark.json"
     if summary.exists():
         text = summary.read_text(encoding="utf-8").rstrip()
-        create_markdown_artifact(f"{fenced(text)}\n", key="summary", description="Result table of the report")
+        leave_markdown(f"{fenced(text)}\n", key="summary", description="Result table of the report")
     if records.exists():
         rows = metric_rows(json.loads(records.read_text(encoding="utf-8")))
-        create_table_artifact(rows, key="metrics", description="Metrics of the report on the test prompts")
+        leave_table(rows, key="metrics", description="Metrics of the report on the test prompts")
 
 
 def metric_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -155,7 +164,7 @@ def leave_report(page: Path, *, how: str, link: str | None = None) -> None:
     text = f"# Report\n\n{code(page)}\n\n{plain(how)}\n"
     if link is not None:
         text += f"\n[Open the report]({link})\n"
-    create_markdown_artifact(text, key="report", description="Location of the report")
+    leave_markdown(text, key="report", description="Location of the report")
 
 
 def quiet(show: Callable[[], object], warn: Callable[[str], object]) -> None:
