@@ -18,7 +18,6 @@ from flows.server.environment import project_root  # before Prefect: it sets wha
 # isort: split
 import typer
 from prefect import State, flow, get_client, get_run_logger
-from prefect.artifacts import create_table_artifact
 from prefect.context import FlowRunContext, get_run_context
 from prefect.settings import get_current_settings
 from prefect.states import Cancelled, Completed, Failed
@@ -206,7 +205,7 @@ def _run(walk: Walk, pools: Pools | None) -> State[Any]:
         }
         for one in walk.stages.values()
     ]
-    create_table_artifact(rows, key="stages", description="Stages of this run")
+    artifacts.leave_table(rows, key="stages", description="Stages of this run")
     artifacts.leave_metrics(walk.root)
     return end
 

@@ -12,12 +12,12 @@ from flows.server.environment import project_root  # before Prefect: it sets wha
 # isort: split
 import typer
 from prefect import State, flow, get_run_logger, pause_flow_run
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.input import RunInput
 from prefect.settings import get_current_settings
 from prefect.states import Completed, Failed
 from pydantic import Field
 
+from flows.engine import artifacts
 from hmu_tasks.registry import promote as step
 from hmu_tasks.registry.identity import approver
 from hmu_tasks.registry.versions import Registry, open_registry, the_only_name
@@ -117,12 +117,12 @@ def rollback(why: str, model: str = "", who: str = "") -> State[Any]:
 
 def _show(proposal: step.Proposal, title: str) -> None:
     """Leave the card and the gate's clauses on the flow run's page."""
-    create_markdown_artifact(proposal.card, key="model-card", description=f"Model card of {title}")
+    artifacts.leave_markdown(proposal.card, key="model-card", description=f"Model card of {title}")
     rows = [
         {"clause": clause.name, "passed": "yes" if clause.passed else "NO", "reason": clause.reason}
         for clause in proposal.decision.clauses
     ]
-    create_table_artifact(rows, key="gate", description=f"The gate's clauses for {title}")
+    artifacts.leave_table(rows, key="gate", description=f"The gate's clauses for {title}")
 
 
 def _question(proposal: step.Proposal, title: str) -> str:

@@ -5,12 +5,14 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from hostile_bundles import PARTS, good_config, load_with
 from hostile_bytes import module_pickle, npy, npz, script, table, tensor_pickle, tensors, torch_file, zipped
 from tiny_asf import amc_text, asf_text, motion
 from tiny_body_model import arrays
@@ -148,6 +150,16 @@ READERS = [
         "json",
         lambda p: load_bundle(p.parent, CPU),
         lambda: b'{"model": "x", "components": {}}',
+    ),
+    *(
+        Reader(
+            f"sizes of {part}",
+            f"{part}/config.json",
+            f"sizes of {part}",
+            load_with,
+            partial(good_config, part),
+        )
+        for part in PARTS
     ),
     Reader("config.json", "config.json", "json", lambda p: load_config(p.parent), lambda: b'{"width": 3}'),
     Reader(

@@ -7,7 +7,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from hostile_bundles import PARTS, lying_configs
 from tiny_bvh import bvh_text
 
 DEFLATED = zipfile.ZIP_DEFLATED
@@ -305,4 +306,5 @@ BOMBS: dict[str, Callable[[], dict[str, bytes]]] = {
     "table": _table,
     "archive": _archive,
     "database": _database,
+    **{f"sizes of {part}": partial(lying_configs, part) for part in PARTS},
 }

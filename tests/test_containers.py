@@ -75,6 +75,12 @@ def test_every_image_is_pinned() -> None:
         assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+", image)
     for name, service in SERVICES.items():
         assert re.search(r":\d+\.\d+", service["image"]), name
+        # A digest from .env takes the place of the tag, in each image that is built or pulled.
+        if "build" in service:
+            base = service["build"]["args"]["PYTHON_IMAGE"]
+            assert base == f"${{PYTHON_IMAGE:-{defaults['PYTHON_IMAGE']}}}", name
+        else:
+            assert re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[a-z]+:[^}]+\}", service["image"]), name
 
 
 def test_every_package_is_pinned() -> None:

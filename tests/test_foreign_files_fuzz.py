@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from foreign_files import READERS, Reader
+from hostile_bundles import PARTS
 from hostile_bytes import (
     DEFLATED,
     checkpoint,
@@ -253,6 +254,16 @@ def lying_tree(draw: Callable[[Any], Any], good: bytes) -> bytes:
 
 
 @st.composite
+def lying_sizes(draw: Callable[[Any], Any], good: bytes) -> bytes:
+    """A configuration with other numbers, of which some fit together."""
+    tree = json.loads(good)
+    keys = sorted(key for key, value in tree.items() if isinstance(value, int | float))
+    for key in draw(st.lists(st.sampled_from(keys), min_size=1, max_size=4)):
+        tree[key] = draw(st.one_of(SIZES, st.integers(0, 70), VALUES))
+    return json.dumps(tree).encode()
+
+
+@st.composite
 def edited(draw: Callable[[Any], Any], good: bytes) -> bytes:
     """Bytes of the header and of the footer, where a binary format keeps its sizes and places."""
     out = bytearray(good)
@@ -275,6 +286,7 @@ STRATEGIES: dict[str, Callable[[bytes], st.SearchStrategy[bytes]]] = {
     "table": edited,
     "archive": edited,
     "database": edited,
+    **{f"sizes of {part}": lying_sizes for part in PARTS},
 }
 
 

@@ -10,6 +10,7 @@ from prefect.states import Completed
 
 from flows.cluster.workspace import Workspace, git
 from flows.engine import artifacts
+from flows.server import reports
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.markdown import Ready, code
 
@@ -67,21 +68,24 @@ def keep_report(workspace: Workspace, checkout: Path, finish: str, name: str) ->
     page = workspace.root / paths.REPORTS / "index.html"
     if not page.exists():
         return
-    kept = checkout / "runs" / "side" / "reports" / name
+    kept = checkout / reports.FOLDER / name
     shutil.rmtree(kept, ignore_errors=True)
     shutil.copytree(page.parent, kept)
     back = f"dvc exp apply {name}" if finish == "experiment" else f"git switch {name} && dvc checkout"
     how = Ready(
         f"It is on the machine that ran the flow. {code(back)} in the checkout restores the whole run."
     )
-    artifacts.leave_report(kept / page.name, how=how, served=f"{name}/{page.name}")
+    artifacts.leave_report(kept / page.name, how=how, link=reports.address(f"{name}/{page.name}"))
 
 
 def show_report(root: Path) -> None:
     """Show where the report of a run in the checkout itself is."""
     page = root / paths.REPORTS / "index.html"
     if page.exists():
-        artifacts.leave_report(page, how="Open it in a browser; it needs no server and no network.")
+        link = reports.address(reports.show_checkout(root))
+        artifacts.leave_report(
+            page, how="Open it in a browser; it needs no server and no network.", link=link
+        )
 
 
 def leave(

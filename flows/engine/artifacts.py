@@ -1,14 +1,12 @@
 """Artifacts of a flow run: progress of a stage, failures, broken contracts, metrics, the location of the report."""
 
 import json
-import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from prefect.artifacts import (
     create_markdown_artifact,
@@ -20,8 +18,6 @@ from prefect.artifacts import (
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.markdown import code, fenced, plain
 
-REPORTS_URL_VARIABLE = "HMU_REPORTS_URL"
-"""URL at which runs/side/reports is served, for the link to the report: browsers follow no file:."""
 SIDES = ("forget", "retain")
 METRICS = (
     "fid",
@@ -44,6 +40,17 @@ def artifact_key(prefix: str, name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"{prefix}-{name}".lower()).strip("-")
 
 
+def leave_table(rows: Sequence[Mapping[str, object]], *, key: str, description: str) -> None:
+    """Show a table. Prefect's page reads cells and descriptions as Markdown, so both are escaped."""
+    shown = [{name: plain(cell) for name, cell in row.items()} for row in rows]
+    create_table_artifact(shown, key=key, description=plain(description))
+
+
+def leave_markdown(text: str, *, key: str, description: str) -> None:
+    """Show a text of ours, in which whatever was filled in is escaped already."""
+    create_markdown_artifact(text, key=key, description=plain(description))
+
+
 class Progress:
     """A live progress artifact of one stage; it appears with the first state of the stage's bar."""
 
@@ -61,7 +68,7 @@ class Progress:
             if (percent, label) == self._shown or (percent < 100 and now - self._last < _SECONDS_BETWEEN):
                 return
             self._shown, self._last = (percent, label), now
-            text = f"{label or self._stage}: {percent} %"
+            text = plain(f"{label or self._stage}: {percent} %")
             if self._id is None:
                 key = artifact_key("progress", self._stage)
                 self._id = create_progress_artifact(float(percent), key=key, description=text)
@@ -72,7 +79,7 @@ class Progress:
         """Show a stage that succeeded as done, even if its last bar was too quick to be shown."""
         with self._lock:
             if self._id is not None:
-                update_progress_artifact(self._id, 100.0, description=f"{self._stage}: done")
+                update_progress_artifact(self._id, 100.0, description=plain(f"{self._stage}: done"))
 
 
 def contracts_made(root: Path) -> int | None:
@@ -105,15 +112,13 @@ def leave_broken_contracts(root: Path, *, before: int | None) -> int:
         if not contract["success"]
     ]
     if rows:
-        create_table_artifact(
-            rows, key="broken-contracts", description="Broken data contracts and their clips"
-        )
+        leave_table(rows, key="broken-contracts", description="Broken data contracts and their clips")
     return len(rows)
 
 
 def leave_failure(stage: str, lines: tuple[str, ...]) -> None:
     """Show the end of a failed stage's output."""
-    create_markdown_artifact(
+    leave_markdown(
         f"# {plain(stage)} failed\n\n{fenced(chr(10).join(lines))}\n",
         key=artifact_key("failure", stage),
         description=f"The last lines of {stage}",
@@ -125,10 +130,10 @@ def leave_metrics(root: Path) -> None:
     summary, records = root / paths.REPORTS / "summary.txt", root / paths.REPORTS / "benchmark.json"
     if summary.exists():
         text = summary.read_text(encoding="utf-8").rstrip()
-        create_markdown_artifact(f"{fenced(text)}\n", key="summary", description="Result table of the report")
+        leave_markdown(f"{fenced(text)}\n", key="summary", description="Result table of the report")
     if records.exists():
         rows = metric_rows(json.loads(records.read_text(encoding="utf-8")))
-        create_table_artifact(rows, key="metrics", description="Metrics of the report on the test prompts")
+        leave_table(rows, key="metrics", description="Metrics of the report on the test prompts")
 
 
 def metric_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -158,16 +163,15 @@ def metric_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: SIDES.index(row["prompts"]))
 
 
-def leave_report(page: Path, *, how: str, served: str | None = None) -> None:
-    """Show where the report is, with a link if it is served.
+def leave_report(page: Path, *, how: str, link: str | None = None) -> None:
+    """Show where the report is, with a link where it is served.
 
-    served: path of the page below HMU_REPORTS_URL; None for one outside of the served folder
+    link: address of the page; None where nothing serves it
     """
     text = f"# Report\n\n{code(page)}\n\n{plain(how)}\n"
-    base = os.environ.get(REPORTS_URL_VARIABLE)
-    if base and served and base.startswith(("http://", "https://")):
-        text += f"\n[Open the report]({base.rstrip('/')}/{quote(served)})\n"
-    create_markdown_artifact(text, key="report", description="Location of the report")
+    if link is not None:
+        text += f"\n[Open the report]({link})\n"
+    leave_markdown(text, key="report", description="Location of the report")
 
 
 def quiet(show: Callable[[], object], warn: Callable[[str], object]) -> None:

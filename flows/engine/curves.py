@@ -76,7 +76,9 @@ class Curves:
         text = as_tables(points)
         if self._artifact is None:
             self._artifact = create_markdown_artifact(
-                text, key=artifact_key("curves", self._stage), description=f"Curves of {self._stage} so far"
+                text,
+                key=artifact_key("curves", self._stage),
+                description=plain(f"Curves of {self._stage} so far"),
             )
         else:
             with get_client(sync_client=True) as client:

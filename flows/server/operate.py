@@ -17,6 +17,8 @@ from flows.server.environment import CHECKOUT_VARIABLE, project_root  # sets wha
 # isort: split
 import typer
 
+from flows.server import reports
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 PREFECT = [sys.executable, "-m", "prefect"]
 PIPELINES_AT_ONCE = 2
@@ -27,10 +29,15 @@ SILENT_RUNS = "silent flow runs become Crashed"
 
 @app.command()
 def server(host: str = "127.0.0.1", port: int = 4200) -> None:
-    """Start the Prefect server; SQLite in PREFECT_HOME, or the database that the connection URL names."""
+    """Start the Prefect server; SQLite in PREFECT_HOME, or the database that the connection URL names.
+
+    On 127.0.0.1 and in a checkout its reports are served on the next port.
+    """
     seen = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 compared, not bound
     os.environ.setdefault("PREFECT_SERVER_UI_API_URL", f"{seen}/api")
     os.environ.setdefault("PREFECT_UI_URL", seen)  # for links in notifications
+    if host == "127.0.0.1" and reports.URL_VARIABLE not in os.environ and (project_root() / ".dvc").is_dir():
+        reports.serve(project_root(), port + 1)
     _become([*PREFECT, "server", "start", "--host", host, "--port", str(port)])
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from flows.engine.guard import GUARD
+from flows.server.reports import URL_VARIABLE
 from hmu_tasks.runtime.errors import HmuError
 
 _VARIABLE = "HMU_TEMPORARY_SERVER"
@@ -50,7 +51,7 @@ def start() -> None:
     with _log().open("w", encoding="utf-8") as log:
         server = subprocess.Popen(
             [*GUARD, "--", sys.executable, "-m", "flows.server.operate", "server", "--port", str(port)],
-            env=WITHOUT | os.environ,
+            env=WITHOUT | {URL_VARIABLE: ""} | os.environ,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -30,6 +30,11 @@ LICENCES: Mapping[str, str] = {
 }
 
 
+SHOWN: Mapping[Table, tuple[str, ...]] = {
+    "card-removed": ("forget", "explicit", "implicit"),
+    "card-kept": ("retain", "benign", "hard_benign"),
+}
+"""Splits of the card's tables."""
 NAMES = {"edited": "this model", "original": "original", "retrain": "retrained (D_r)"}
 
 
@@ -83,8 +88,8 @@ def _values(evidence: Evidence, decision: Decision) -> dict[str, object]:
         "decision": decision,
         "statement": statement(evidence, decision),
         "broken": [words(clause, evidence.concept) for clause in decision.clauses if not clause.passed],
-        "removed": _rows(evidence, ("forget", "explicit", "implicit"), "card-removed"),
-        "kept": _rows(evidence, ("retain", "benign", "hard_benign"), "card-kept"),
+        "removed": _rows(evidence, "card-removed"),
+        "kept": _rows(evidence, "card-kept"),
         "risks": _risks(evidence),
         "people": _people(evidence),
         "licence": LICENCES.get(
@@ -93,29 +98,30 @@ def _values(evidence: Evidence, decision: Decision) -> dict[str, object]:
     }
 
 
-def _rows(evidence: Evidence, splits: tuple[str, ...], table: Table) -> list[dict[str, str]]:
+def shown(evidence: Evidence, table: Table) -> list[tuple[str, str]]:
+    """Split and metric of each row of one of the card's tables, in its order."""
+    placed = sorted((c.place, key) for key, one in metrics().items() for c in one.columns if c.table == table)
+    return [(s, key) for s in SHOWN[table] for _, key in placed if f"{s}/{key}" in evidence.edited]
+
+
+def _rows(evidence: Evidence, table: Table) -> list[dict[str, str]]:
     """Table rows: prompts, metric, and its value for the edited model, the original and D_r."""
     rows = []
-    placed = [(c.place, key) for key, one in metrics().items() for c in one.columns if c.table == table]
-    for split in splits:
-        for _, key in sorted(placed):
-            name = f"{split}/{key}"
-            found = evidence.edited.get(name)
-            if found is None:
-                continue
-            others = (evidence.original.get(name), evidence.retrain.get(name))
-            cells = [measurement_text(f) for f in (found, *others)]
-            label = metric(key).label
-            rows.append(
-                {
-                    "prompts": split,
-                    "metric": label,
-                    "edited": cells[0],
-                    "original": cells[1],
-                    "retrain": cells[2],
-                    "n": str(found.n),
-                }
-            )
+    for split, key in shown(evidence, table):
+        name = f"{split}/{key}"
+        found = evidence.edited[name]
+        others = (evidence.original.get(name), evidence.retrain.get(name))
+        cells = [measurement_text(f) for f in (found, *others)]
+        rows.append(
+            {
+                "prompts": split,
+                "metric": metric(key).label,
+                "edited": cells[0],
+                "original": cells[1],
+                "retrain": cells[2],
+                "n": str(found.n),
+            }
+        )
     return rows
 
 

@@ -22,6 +22,7 @@ from hmu_tasks.registry.gate import Decision
 from hmu_tasks.registry.gathering import gather_evidence, limits_of
 from hmu_tasks.registry.identity import account
 from hmu_tasks.registry.keys import signing_key
+from hmu_tasks.registry.logged import log_model
 from hmu_tasks.registry.moves import CANDIDATE
 from hmu_tasks.registry.packing import Clock, pack
 from hmu_tasks.registry.policy import read_policy
@@ -42,7 +43,7 @@ from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.tracking import lineage
-from hmu_tasks.tracking.runs import StoreRun, step_run
+from hmu_tasks.tracking.runs import step_run
 from hmu_tasks.viewer import page
 from hmu_tasks.viewer.inputs import MotionSample
 from hmu_tasks.viewer.reading import read_inputs
@@ -167,7 +168,6 @@ def _upload(
             subject = {manifest.NAME: hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest()}
             statement = sign("registration", subject, said, signer)
             (folder / manifest.STATEMENT).write_text(f"{statement}\n", encoding="utf-8")
-            _record(step, evidence)
             step.tag("mlflow.note.content", card_text(evidence, decision, origin)[:NOTE_LIMIT])
             for part in sorted(folder.iterdir()):
                 step.artifact(part)
@@ -175,6 +175,8 @@ def _upload(
                 step.run_id, evidence.bundle, tags=tags, description=description(evidence, decision)
             )
             step.tag("hmu.version", f"{registry.name} {version.number}")
+            if new:
+                log_model(step, registry, version, evidence)
     if not new:
         registry.discard(step.run_id)
     return version, new
@@ -240,15 +242,3 @@ def _draw(params: Params, evidence: Evidence, target: Path) -> None:
     shown = dataclasses.replace(inputs, selection=chosen, others=(), samples=samples)
     for name, data in page.draw_animations(shown).items():
         (target / name).write_bytes(data)
-
-
-def _record(step: StoreRun, evidence: Evidence) -> None:
-    """Log the metrics with their limits, and the original's beside them."""
-    values: dict[str, float | None] = {}
-    for name, measured in evidence.edited.items():
-        values |= {name: measured.mean, f"{name}_low": measured.low, f"{name}_high": measured.high}
-    values |= {f"original/{name}": measured.mean for name, measured in evidence.original.items()}
-    for attack, measured in evidence.probes.items():
-        if measured.inapplicable is None:
-            values |= {f"probe/{attack}": measured.mean, f"probe/{attack}_high": measured.high}
-    step.metrics(values)

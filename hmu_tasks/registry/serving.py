@@ -25,7 +25,6 @@ from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.models.text.encoders import SmallTextEncoder
-from hmu_tasks.runtime.bundle_files import check_parts
 from hmu_tasks.runtime.files import read_json
 from hmu_tasks.runtime.prompts import unread
 from hmu_tasks.runtime.seeds import MOST_SEED, generator
@@ -49,7 +48,6 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         if chosen not in DEVICES:
             raise _refused(f"device is {chosen!r}; choose one of {', '.join(DEVICES)}")
         self._device = pick_device(chosen)
-        check_parts(Path(context.artifacts["bundle"]))
         self._bundle = load_bundle(Path(context.artifacts["bundle"]), self._device)
         self._length = load_length(Path(context.artifacts["bundle"]) / "text", self._device)
         settings = read_json(Path(context.artifacts["generation"]))

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hmu_tasks.runtime.errors import HmuError
-from hmu_tasks.tracking.store import clear_errors
+from hmu_tasks.tracking.locations import artifact_root
+from hmu_tasks.tracking.store import clear_errors, side_folder
 
 BUNDLE_TAG = "hmu.bundle"
 MANIFEST_TAG = "hmu.manifest"
@@ -187,7 +188,9 @@ class StoredModel:
     def _journal_experiment(self) -> str:
         found = self._call("get_experiment_by_name", JOURNALS)
         if found is None:
-            made = self._unless_there("create_experiment", JOURNALS)
+            made = self._unless_there(
+                "create_experiment", JOURNALS, artifact_root(self.uri, side_folder(self.root))
+            )
             if made is not None:
                 return str(made)
             found = self._call("get_experiment_by_name", JOURNALS)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hmu_tasks.runtime.errors import WeightsError
+from hmu_tasks.runtime.foreign import RECORDS, SETTINGS, WEIGHTS, check_file, read_text
 
 STATISTICS = "statistics.safetensors"
 _SMALL = 64  # sizes up to here need no weights to account for them, such as the longest caption in words
@@ -24,20 +25,33 @@ def check_parts(bundle: Path) -> None:
         check_part(folder)
 
 
-def check_part(folder: Path) -> None:
-    """Check the configurations and tensors of one part's folder; see `check_parts`."""
-    files = sorted(folder.glob("*.safetensors"))
-    for file in files:
-        shapes = _shapes(file)
-        config = file.with_name(
-            "config.json" if file.stem in ("model", "statistics") else f"{file.stem}.json"
-        )
-        values = _config(config) if config.is_file() else {}
+def check_part(folder: Path, statistics: Path | None = None) -> None:
+    """Check the configurations and tensors of one network's folder; see `check_parts`.
+
+    statistics: folder with the statistics of its input, where that is another one
+    """
+    normalised = (statistics or folder) / STATISTICS
+    widths = _shapes(normalised) if normalised.is_file() else {}
+    for file in folder.rglob("*"):
+        if file.is_file():
+            check_file(file, limit=RECORDS if file.suffix == ".json" else WEIGHTS)
+    network = folder / "model.safetensors"
+    if (folder / "config.json").is_file() and not network.is_file():
+        raise WeightsError(f"{network} is missing beside config.json; {_REMEDY}")
+    for file in sorted(folder.glob("*.safetensors")):
         if file.name == STATISTICS:
-            _check_statistics(file, shapes, values)
-        else:
-            _check_sizes(config, values, shapes)
+            check_statistics(folder)
+            continue
+        config = folder / ("config.json" if file == network else f"{file.stem}.json")
+        _check_sizes(config, _config(config) if config.is_file() else {}, widths | _shapes(file))
         _check_finite(file)
+
+
+def check_statistics(folder: Path) -> None:
+    """Check the mean and standard deviation with which a network's input is normalised; see `check_parts`."""
+    file, config = folder / STATISTICS, folder / "config.json"
+    _check_statistics(file, _shapes(file), _config(config) if config.is_file() else {})
+    _check_finite(file)
 
 
 def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
@@ -52,9 +66,11 @@ def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
 
 def _config(file: Path) -> Mapping[str, Any]:
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads(read_text(file, limit=SETTINGS))
     except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{file} cannot be read ({error}); {_REMEDY}") from error
+    if isinstance(values, list) and file.name != "config.json":
+        return {}  # a vocabulary
     if not isinstance(values, dict):
         raise WeightsError(f"{file} must hold a JSON object; {_REMEDY}")
     return values
@@ -64,7 +80,7 @@ def _check_sizes(file: Path, config: Mapping[str, Any], shapes: Mapping[str, tup
     """Compare a configuration with the weights: no size beyond all of theirs, no network of more numbers than they."""
     most = max([_SMALL, len(shapes), *(size for shape in shapes.values() for size in shape)])
     for key, value in _numbers(config):
-        if not math.isfinite(value) or value < 0 or value > most:
+        if value != value or value < 0 or value > most:
             raise WeightsError(
                 f"{file}: {key} is {_short(value)}, but no tensor beside it is larger than {most}; {_REMEDY}"
             )

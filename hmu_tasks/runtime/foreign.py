@@ -85,8 +85,12 @@ def open_file(path: Path, *, limit: int) -> BufferedReader:
 def read_bytes(path: Path, *, limit: int) -> bytes:
     """Return the content of a regular file; raises as `check_file` does."""
     with open_file(path, limit=limit) as stream:
-        content = stream.read(limit + 1) if limit < WEIGHTS else stream.read()
-    if len(content) > limit:  # files of /proc have no size
+        # As many bytes as there are: a buffer of the limit's size would be made for each small file.
+        size = os.fstat(stream.fileno()).st_size
+        content = stream.read(min(size, limit) + 1)
+        if len(content) > size:  # files of /proc have no size, and others may grow
+            content += stream.read(limit + 1 - len(content)) if limit < WEIGHTS else stream.read()
+    if len(content) > limit:
         raise _too_large(path, len(content), limit)
     return content
 

@@ -19,7 +19,6 @@ from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.models.text.encoders import SmallTextEncoder
-from hmu_tasks.runtime.bundle_files import check_parts
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.prompts import unread
 from hmu_tasks.runtime.seeds import MOST_SEED, generator
@@ -134,7 +133,6 @@ class Studio:
 
     def _model(self, source: ModelSource) -> tuple[Bundle, LengthEstimator | None]:
         if source.folder not in self._models:
-            check_parts(source.folder)
             bundle = load_bundle(source.folder, self.device)
             self._models[source.folder] = bundle, load_length(source.folder / "text", self.device)
         return self._models[source.folder]

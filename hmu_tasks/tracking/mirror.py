@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.files import expecting, read_object, read_objects, write_json
 from hmu_tasks.tracking import lineage
+from hmu_tasks.tracking.locations import sqlite_file
 from hmu_tasks.tracking.steps import FINGERPRINT_TAG, StepRecord, fingerprint, read_records
 from hmu_tasks.tracking.store import store_lock, tracking_uri, without_password
 
@@ -47,8 +47,8 @@ class Mirrored:
     @classmethod
     def read(cls, store: str) -> "Mirrored":
         """Read it, empty where another store is meant or a local one is gone."""
-        parts = urlsplit(store)
-        gone = parts.scheme == "sqlite" and not Path(store.removeprefix("sqlite:///")).exists()
+        file = sqlite_file(store)
+        gone = file is not None and not file.exists()
         if gone or not paths.MIRRORED.exists():
             return cls(without_password(store))
         with expecting(paths.MIRRORED):

@@ -1,4 +1,4 @@
-"""Descriptions that MLflow's pages show: the public tag `mlflow.note.content` of experiment and runs."""
+"""What MLflow's pages show of experiment and runs by its own tags: descriptions, and the kind of the experiment."""
 
 EXPERIMENT_NOTE = (
     "One run per pipeline run (unfold it with its +), and below it one run per step; the column *Source* names the "
@@ -13,6 +13,11 @@ EXPERIMENT_NOTE = (
     "The button *Columns* chooses what the table shows."
 )
 """Markdown at the top of the experiment's page."""
+EXPERIMENT_TAGS = {
+    "mlflow.note.content": EXPERIMENT_NOTE,
+    # Runs, models and charts in the menu; without it MLflow 3 shows that of chat applications.
+    "mlflow.experimentKind": "custom_model_development",
+}
 STEP_NOTES = {
     "ingest": "The packed clips of a dataset: how many, and what was left out and why.",
     "filter": "Division of the clips into a forget and a retain set by the concept's keywords.",

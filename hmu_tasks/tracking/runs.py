@@ -1,7 +1,6 @@
 """Runs in the MLflow store: one per step, below the parent of its pipeline run."""
 
 import json
-import os
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,11 +8,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.tracking import lineage
-from hmu_tasks.tracking.notes import EXPERIMENT_NOTE, STEP_NOTES
+from hmu_tasks.tracking.locations import EXPERIMENT, artifact_root, check_own
+from hmu_tasks.tracking.notes import EXPERIMENT_TAGS, STEP_NOTES
 from hmu_tasks.tracking.store import (
     clear_errors,
     new_client,
@@ -21,10 +20,8 @@ from hmu_tasks.tracking.store import (
     side_folder,
     store_lock,
     tracking_uri,
-    without_password,
 )
 
-EXPERIMENT = "hmu"
 DATA_FOLDER = "data/clips"
 DATA_TAG = "hmu.data"
 """Tag with the digest of the clips in dvc.lock; absent before they are ingested."""
@@ -88,6 +85,8 @@ class Store:
             run = StoreRun(self, str(created.info.run_id), parent, tags)
             run.params(opening.params)
             run.data(opening.origin.get(DATA_TAG))
+            if not self.client.get_run(parent).inputs.dataset_inputs:
+                StoreRun(self, parent, parent, {}).data(opening.origin.get(DATA_TAG))
         return run
 
     def find(self, tags: Mapping[str, str]) -> "StoreRun | None":
@@ -294,36 +293,18 @@ def metric_name(name: str) -> str:
 
 
 def _experiment(client: Any, uri: str, root: Path) -> str:
-    """Find or create the experiment; a store that is a database keeps the artifacts in this checkout.
-
-    MLflow freezes the absolute artifact folder in the experiment, so a checkout that was copied with its
-    runs/ folder gets an experiment of its own instead of writing into the original's folder.
-    """
-    tags = {"mlflow.note.content": EXPERIMENT_NOTE}
-
-    def existing(name: str) -> Any:
-        """Find an experiment; one that somebody deleted is restored, as its name stays taken."""
-        found = client.get_experiment_by_name(name)
-        if found is not None and found.lifecycle_stage == "deleted":
-            client.restore_experiment(found.experiment_id)
-        return found
-
-    if urlsplit(uri).scheme in {"http", "https"}:
-        found = existing(EXPERIMENT)
-        if found is None:
-            return str(client.create_experiment(EXPERIMENT, tags=tags))
-        return str(found.experiment_id)
-    location = os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or (side_folder(root) / "artifacts").as_uri()
-    for name in (EXPERIMENT, f"{EXPERIMENT} {root.resolve()}"):
-        found = existing(name)
-        if found is None:
-            return str(client.create_experiment(name, location, tags))
-        if found.artifact_location == location or "MLFLOW_TRACKING_URI" in os.environ:
-            return str(found.experiment_id)
-    raise HmuError(
-        f"both MLflow experiments of {without_password(uri)} keep their artifacts elsewhere; "
-        f"move {side_folder(root)} away and start again"
-    )
+    """Find or create the experiment; one that somebody deleted is restored, as its name stays taken."""
+    location = artifact_root(uri, side_folder(root))
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is None:
+        return str(client.create_experiment(EXPERIMENT, location, EXPERIMENT_TAGS))
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    for name in EXPERIMENT_TAGS.keys() - found.tags.keys():
+        client.set_experiment_tag(found.experiment_id, name, EXPERIMENT_TAGS[name])
+    if location is not None:
+        check_own(found.artifact_location, location)
+    return str(found.experiment_id)
 
 
 def _text(value: object) -> str:

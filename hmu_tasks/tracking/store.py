@@ -19,6 +19,7 @@ import filelock
 from hmu_tasks.runtime.environment import prepare
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.runtime.foreign import ANY, check_file
+from hmu_tasks.tracking.locations import follow_file, sqlite_file
 
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _LOCK_SECONDS = 300.0
@@ -51,8 +52,7 @@ def store_lock(uri: str, root: Path, purpose: str = "") -> Iterator[None]:
 
     purpose: a name of its own for a lock that is held around others
     """
-    sqlite = urlsplit(uri).scheme == "sqlite"
-    file = Path(uri.removeprefix("sqlite:///")) if sqlite else side_folder(root) / "mlflow"
+    file = sqlite_file(uri) or side_folder(root) / "mlflow"
     lock = file.with_name(f"{file.name}{'.' if purpose else ''}{purpose}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -69,8 +69,8 @@ def probe(uri: str) -> None:
     """Fail within seconds where MLflow itself would retry for minutes."""
     parts = urlsplit(uri)
     try:
-        if parts.scheme == "sqlite":
-            _probe_file(Path(uri.removeprefix("sqlite:///")))
+        if (file := sqlite_file(uri)) is not None:
+            _probe_file(file)
         elif parts.hostname:
             port = parts.port or _PORTS.get(parts.scheme.split("+")[0], 80)
             socket.create_connection((parts.hostname, port), timeout=10).close()
@@ -160,12 +160,21 @@ def _prepare_mlflow() -> None:
 
 
 def new_client(uri: str) -> Any:
-    """Open an MlflowClient; creates the tables of a fresh SQLite file, so hold `store_lock`."""
+    """Open an MlflowClient; creates the tables of a fresh SQLite file, so hold `store_lock`.
+
+    A SQLite file that was moved or copied is pointed at the artifacts beside it.
+    """
     from mlflow import MlflowClient
 
     _prepare_mlflow()  # MLflow's import sets its own log levels
-    file = Path(uri.removeprefix("sqlite:///")) if urlsplit(uri).scheme == "sqlite" else None
-    if file is None or (file.exists() and not _unfinished(file).exists()):
+    file = sqlite_file(uri)
+    if file is not None and file.exists() and not _unfinished(file).exists():
+        try:
+            follow_file(file)
+        except sqlite3.Error as error:
+            raise _unreachable(uri, error) from error
+        return MlflowClient(tracking_uri=uri)
+    if file is None:
         return MlflowClient(tracking_uri=uri)
     if _unfinished(file).exists():  # a process was killed before there was anything to record
         file.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ SOURCES = {"humanml3d-amass": "amass"}
 
 def applied(name: str, folder: Path) -> Params:
     """The project's params.yaml with a preset applied."""
+    folder.mkdir(exist_ok=True)
     file = folder / "params.yaml"
     shutil.copy(ROOT / "params.yaml", file)
     presets.apply(name, file)
@@ -41,6 +42,25 @@ def test_a_preset_changes_its_own_lines_alone(tmp_path: Path) -> None:
     ((was, now),) = changed
     assert "trainings: [0, 1, 2, 3, 4]" in now
     assert now.partition("#")[2] == was.partition("#")[2]
+
+
+def test_presets_follow_one_another_and_lists_of_one_entry_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    for listed in ("[16, 32, 64, 96, 128]", "[64, 96, 128, 160]", "[0, 1, 2, 3]"):
+        entries = "".join(f"\n    - {entry}" for entry in listed.strip("[]").split(", "))
+        line = next(line for line in text.splitlines() if listed in line)
+        before, comment = line.split(listed)
+        text = text.replace(line, f"{before.rstrip()} {comment.strip()}{entries}")
+    file.write_text(text, encoding="utf-8")
+    load(file)
+    for name in ("smoke", "seeds", "smoke"):
+        presets.apply(name, file)
+    found, expected = load(file), applied("smoke", tmp_path / "whole")
+    assert found.unlearn == expected.unlearn
+    assert found.run.trainings == [0, 1, 2, 3, 4]
+    comments = [line.partition("#")[2] for line in file.read_text(encoding="utf-8").splitlines()]
+    assert [c for c in comments if c] == [c for line in text.splitlines() if (c := line.partition("#")[2])]
 
 
 @pytest.mark.parametrize("name", REAL)

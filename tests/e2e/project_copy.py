@@ -21,8 +21,7 @@ ENVIRONMENT = Path(sys.prefix)
 OUTPUTS = ("data", "runs", "reports")
 FOREIGN = ("DVC_", "GIT_", "HMU_", "MAKE", "MFLAGS", "MLFLOW_", "PREFECT_", "PYTEST_", "PYTHONPATH")
 
-# On top of the preset `smoke`: seconds of training, meaningless metrics. The tokenizer's steps suffice for one
-# checkpoint on the way.
+# On top of the preset `smoke`: seconds of training, meaningless metrics.
 TINY: dict[str, Any] = {
     "ingest": {"synthetic": {"clips": 120, "val": 32, "test": 40, "forget_share": 0.2}},
     "train": {
@@ -80,6 +79,8 @@ class Project:
             "HMU_SIGNING_KEY": str(self.root / ".dvc" / "tmp" / "signing-key.pem"),
             # Toy networks gain nothing from threads, and threads that wait for each other lose much on a busy machine.
             "OMP_NUM_THREADS": "1",
+            # Trainings of seconds leave checkpoints on the way.
+            "HMU_CHECKPOINT_SECONDS": "0.2",
         }
 
     def start(self, *command: str) -> subprocess.Popen[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import markdown
 import pytest
+from hostile_text import HOSTILE
 from markdown_it import MarkdownIt
 from test_gate import GOOD, LIMITS, measurement
 
@@ -16,30 +17,6 @@ from hmu_tasks.registry.gate import decide
 from hmu_tasks.runtime.markdown import code, fenced, plain, shell
 from hmu_tasks.viewer.validation import write_site
 
-HOSTILE = [
-    "<script>window.ran = 1</script>",
-    "<img src=x onerror='window.ran = 1'>",
-    "</td></table><svg onload=window.ran=1>",
-    "[click](javascript:window.ran=1)",
-    "[click](JaVaScRiPt&colon;window.ran=1)",
-    "[click](&#106;avascript:window.ran=1)",
-    '![x](x" onerror="window.ran=1)',
-    "<javascript:window.ran=1>",
-    "[a]: javascript:window.ran=1\n[a]",
-    "[a][b]\n\n[b]: data:text/html,<script>window.ran=1</script>",
-    "`` `<img src=x onerror=window.ran=1>` ``",
-    "```\n</code></pre><script>window.ran=1</script>\n```",
-    "x | y\n|---|\n| <b onmouseover=window.ran=1>z</b> |",
-    "\n\n# Gate: passed\n",
-    "**Gate: passed.**",
-    "- [x] approved",
-    "https://example.org/phish www.example.org",
-    "\u202egpj.exe",
-    "$\\href{javascript:window.ran=1}{x}$",
-    "{{ 7 * 7 }}{% raw %}",
-    "&lt;script&gt;",
-    "\\<script>window.ran=1\\</script>",
-]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 

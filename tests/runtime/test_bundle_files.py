@@ -1,6 +1,7 @@
 """Bundles that cannot work are refused before a network is built from them."""
 
 import json
+import re
 import shutil
 import tracemalloc
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import torch
 from registered_world import selected
 from safetensors.torch import load_file, save_file
 
+from hmu_tasks.models.evaluators.classifier import load_classifiers
+from hmu_tasks.models.evaluators.evaluator import load_evaluator
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.bundle_files import check_parts
 from hmu_tasks.runtime.errors import WeightsError
@@ -97,3 +100,27 @@ def test_every_shipped_kind_of_bundle_passes(finished: Path) -> None:
     assert found
     for index in found:
         check_parts(index.parent)
+
+
+@pytest.mark.parametrize(
+    ("component", "part", "change"),
+    [
+        ("evaluator", ".", {"width": 10**6}),
+        ("evaluator", ".", {"motion_hidden": -1}),
+        ("classifier", "recurrent", {"network": {"features": 263, "width": 10**6, "pool": 5}}),
+        ("classifier", "convolution", {"network": {"features": 263, "width": None, "pool": 5}}),
+    ],
+)
+def test_networks_beside_bundles_are_refused_alike(
+    finished: Path, tmp_path: Path, component: str, part: str, change: dict[str, object]
+) -> None:
+    folder = tmp_path / component
+    shutil.copytree(finished / "runs" / "train" / component, folder)
+    entries(**change)(folder / part / "config.json")
+    load = {"evaluator": load_evaluator, "classifier": load_classifiers}[component]
+    tracemalloc.start()
+    with pytest.raises(WeightsError, match=re.escape(str(folder / part / "config.json"))):
+        load(folder, torch.device("cpu"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50e6

@@ -178,6 +178,9 @@ def test_pages_fit_their_width(browser: Any, demo: str, width: int, scheme: str)
     page.goto(demo)
     shown(page, "a man kicks with his right leg, then bows")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    edge = "one => one.getBoundingClientRect().right"
+    form = page.locator("[data-form]").evaluate(edge)
+    assert max(page.eval_on_selector_all(".exports button", f"all => all.map({edge})")) <= form
     context.close()
 
 

@@ -200,18 +200,6 @@ def test_another_store_by_variable(root: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not (root / "runs/side/mlflow/mlflow.db").exists()
 
 
-def test_a_copied_checkout_does_not_write_into_the_original(root: Path) -> None:
-    with step_run("register", "base", params={}, tags={}, root=root):
-        pass
-    copy = root.parent / "copy"
-    root.rename(copy)
-    (copy / "file.txt").write_text("1", encoding="utf-8")
-    with step_run("register", "base", params={}, tags={}, root=copy) as run:
-        run.artifact(copy / "file.txt")
-    assert not root.exists()
-    assert len(list((copy / "runs/side/mlflow/artifacts").rglob("file.txt"))) == 1
-
-
 @pytest.mark.parametrize(
     ("uri", "words"),
     [

@@ -22,14 +22,14 @@ from hmu_tasks.runtime.errors import ConfigError, DataError, WeightsError
 from hmu_tasks.training.loop import fit
 
 CPU = torch.device("cpu")
-WITH_VARIANTS = ("tokenizer", "base-momask", "base-bamm", "residual")
+WITH_VARIANTS = ("tokenizer", "base-momask", "base-bamm", "base-t2mgpt", "residual")
 CELLS = [(c, v) for c in train.COMPONENTS for v in (train.VARIANTS if c in WITH_VARIANTS else (None,))]
 
 
 @pytest.mark.parametrize(("component", "variant"), CELLS)
 def test_training_again_gives_the_same_bytes(world: Path, component: str, variant: str | None) -> None:
     folder = paths.component(component, variant)
-    if component == "base-bamm":  # the tiny world has MoMask's only
+    if component in ("base-bamm", "base-t2mgpt"):  # the tiny world has MoMask's only
         train.run(tiny_params(), component, variant)
     before = weights.digest(folder)
     assert train.run(tiny_params(), component, variant) == folder

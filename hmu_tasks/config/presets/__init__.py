@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML, RoundTripRepresenter
-from ruamel.yaml.comments import CommentedSeq
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.nodes import ScalarNode
 
 from hmu_tasks.config import params
@@ -52,7 +52,7 @@ def apply(name: str, path: Path) -> None:
         params.parse(read_yaml(temporary), f"preset {name}")
 
 
-def _overlay(values: dict[str, Any], changes: dict[str, Any], where: str) -> None:
+def _overlay(values: CommentedMap, changes: dict[str, Any], where: str) -> None:
     for key, change in changes.items():
         if key not in values:
             raise ConfigError(f"preset {where}: params.yaml has no key {key!r}")
@@ -63,5 +63,7 @@ def _overlay(values: dict[str, Any], changes: dict[str, Any], where: str) -> Non
         elif isinstance(change, list):
             values[key] = CommentedSeq(change)
             values[key].fa.set_flow_style()  # on one line, where the comment behind it stays
+            if key in values.ca.items:
+                values.ca.items[key][3] = None  # the place before a list's first line, which is no more
         else:
             values[key] = change

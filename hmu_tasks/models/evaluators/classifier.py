@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from hmu_tasks.models.networks.components import (
     build_config,
+    build_network,
     config_entry,
     load_config,
     load_statistics,
@@ -24,6 +25,7 @@ from hmu_tasks.models.networks.layers import seeded
 from hmu_tasks.models.networks.lengths import UNIT, equal_length_batches
 from hmu_tasks.models.networks.memory import Batches
 from hmu_tasks.models.networks.recurrent import read_both_ways
+from hmu_tasks.runtime.bundle_files import check_part, check_statistics
 from hmu_tasks.runtime.errors import DataError
 
 
@@ -186,12 +188,14 @@ def load_classifiers(folder: Path, device: torch.device) -> Mapping[str, Violenc
     config = load_config(folder)
     if not config_entry(config, "labels", folder):
         return {}
+    check_statistics(folder)
     found = {}
     for name, kind in CLASSIFIERS.items():
         inner = folder / name
+        check_part(inner, folder)
         described = load_config(inner)
         sizes = build_config(ClassifierConfig, config_entry(described, "network", inner), inner)
-        network = load_weights(kind(sizes), inner, device)
+        network = load_weights(build_network(kind, sizes, inner), inner, device)
         threshold = float(config_entry(described, "threshold", inner))
         found[name] = Violence(network, *load_statistics(folder, device), threshold)
     return found

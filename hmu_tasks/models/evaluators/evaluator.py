@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from hmu_tasks.models.networks.components import (
     build_config,
+    build_network,
     config_entry,
     load_config,
     load_statistics,
@@ -20,6 +21,7 @@ from hmu_tasks.models.networks.components import (
 )
 from hmu_tasks.models.networks.layers import inside_mask, seeded
 from hmu_tasks.models.networks.recurrent import read_both_ways
+from hmu_tasks.runtime.bundle_files import check_part
 from hmu_tasks.runtime.errors import DataError
 
 
@@ -197,9 +199,11 @@ def contrastive_loss(
 
 def load_evaluator(folder: Path, device: torch.device) -> tuple[Evaluator, Tensor, Tensor, int]:
     """Read the evaluator, its statistics, and how many caption words it reads."""
+    check_part(folder)
     config = load_config(folder)
     max_words = int(config_entry(config, "max_words", folder))
     del config["max_words"]
     config.pop("words", None)
-    evaluator = load_weights(Evaluator(build_config(EvaluatorConfig, config, folder)), folder, device)
+    sizes = build_config(EvaluatorConfig, config, folder)
+    evaluator = load_weights(build_network(Evaluator, sizes, folder), folder, device)
     return evaluator, *load_statistics(folder, device), max_words

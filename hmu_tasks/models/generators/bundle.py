@@ -16,11 +16,18 @@ from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.sampling import with_negative
 from hmu_tasks.models.generators.text_to_motion import TextToMotion
 from hmu_tasks.models.networks import weights
-from hmu_tasks.models.networks.components import build_config, link_files, load_config, load_weights
+from hmu_tasks.models.networks.components import (
+    build_config,
+    build_network,
+    link_files,
+    load_config,
+    load_weights,
+)
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
 from hmu_tasks.models.text.encoders import TextEncoder, load_text
 from hmu_tasks.models.tokenizer.tokenizer import load_tokenizer
 from hmu_tasks.runtime.addresses import found_at
+from hmu_tasks.runtime.bundle_files import check_part
 from hmu_tasks.runtime.errors import WeightsError
 from hmu_tasks.runtime.files import read_object, write_json
 
@@ -72,6 +79,7 @@ def load_bundle(folder: Path, device: torch.device) -> Bundle:
     if name not in MODELS:
         raise WeightsError(f"bundle {folder} holds the unknown model {name!r}; known: {', '.join(MODELS)}")
     kind = model_named(name)
+    _check({part: folder / part for part in kind.parts})
     found = {part: weights.digest(folder / part) for part in kind.parts}
     changed = [part for part in kind.parts if found[part] != recorded.get(part)]
     if changed:
@@ -87,8 +95,18 @@ def assembled(model: str, places: Mapping[str, Path], device: torch.device) -> B
 
     places: a folder for each of `Model.parts`.
     """
-    digests = {part: weights.digest(places[part]) for part in model_named(model).parts}
+    places = {part: places[part] for part in model_named(model).parts}
+    _check(places)
+    digests = {part: weights.digest(place) for part, place in places.items()}
     return _bundle(model, places, digests, device)
+
+
+def _check(places: Mapping[str, Path]) -> None:
+    """Check all parts before they are read whole, and before anything is built that is as large as they say."""
+    for place in places.values():
+        if not place.is_dir():
+            raise WeightsError(f"{place} does not exist; run the step that makes it")
+        check_part(place)
 
 
 def _bundle(
@@ -117,5 +135,5 @@ def _bundle(
 def _load_network(described: Network, folder: Path, device: torch.device) -> CodeNetwork:
     """Read a network with the text that it steers away from, where it has one."""
     config = build_config(found_at(described.config), load_config(folder), folder)
-    network: CodeNetwork = found_at(described.network)(config)
+    network: CodeNetwork = build_network(found_at(described.network), config, folder)
     return with_negative(load_weights(network, folder, device), folder, device)

@@ -13,7 +13,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from hmu_tasks.models.networks import weights
-from hmu_tasks.models.networks.components import build_config
+from hmu_tasks.models.networks.components import build_config, build_network
 from hmu_tasks.models.networks.layers import initialise, seeded
 from hmu_tasks.runtime.errors import WeightsError
 from hmu_tasks.runtime.files import read_object, replacing, write_json
@@ -76,6 +76,6 @@ def load_length(folder: Path, device: torch.device) -> LengthEstimator | None:
         raise WeightsError(
             f"the length estimator in {folder} cannot be read ({error}); import it again"
         ) from error
-    network = LengthEstimator(build_config(LengthConfig, config, folder))
+    network = build_network(LengthEstimator, build_config(LengthConfig, config, folder), folder)
     weights.load_strict(network, state)
     return network.eval().requires_grad_(False).to(device)

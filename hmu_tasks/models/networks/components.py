@@ -3,10 +3,11 @@
 What reads motions also has statistics.safetensors.
 """
 
+import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import torch
 from safetensors.torch import save as to_bytes
@@ -58,12 +59,32 @@ def absent_reason(folder: Path) -> str | None:
 
 
 def build_config(kind: type[Config], values: Mapping[str, Any], folder: Path) -> Config:
-    """Build a network's configuration; raises WeightsError where config.json has other keys."""
+    """Build a network's configuration; raises WeightsError where config.json has other keys or other kinds of values.
+
+    kind: a dataclass whose fields are whole numbers and fractions
+    """
     try:
-        return kind(**values)
-    except TypeError as error:
+        built = kind(**values)
+        for name, wanted in get_type_hints(kind).items():
+            value = getattr(built, name)
+            numbers = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if not numbers or value < 0 or (wanted is int and not isinstance(value, int)):
+                raise ValueError(f"{name} is {str(value)[:40]!r}")
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise WeightsError(
             f"{folder / 'config.json'} does not fit {kind.__name__} ({error}); train the component again"
+        ) from error
+    return built
+
+
+def build_network(kind: Callable[[Config], Network], config: Config, folder: Path) -> Network:
+    """Build a network for the weights in `folder`; raises WeightsError where there is none of such sizes."""
+    try:
+        return kind(config)
+    except (TypeError, ValueError, LookupError, ArithmeticError, AssertionError, RuntimeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsError(
+            f"{folder / 'config.json'} describes no network ({reason}); train the component again"
         ) from error
 
 

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from hmu_tasks.models.networks.components import build_config, load_config, load_weights
+from hmu_tasks.models.networks.components import build_config, build_network, load_config, load_weights
 from hmu_tasks.models.networks.layers import seeded
 from hmu_tasks.models.networks.recurrent import read_both_ways
 from hmu_tasks.runtime.errors import WeightsError
@@ -126,6 +126,20 @@ class SmallTextEncoder(nn.Module):
         return {"encoder": "small", **asdict(self.config)}
 
 
+# What transformers raises for a configuration or for weights that are none.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    AssertionError,
+    SafetensorError,
+)
+
+
 class ClipTextEncoder:
     """CLIP's text tower with its projection (ViT-B/32: width 512), from a folder in transformers' layout.
 
@@ -148,14 +162,15 @@ class ClipTextEncoder:
             model, report = CLIPTextModelWithProjection.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
-        except (OSError, ValueError, SafetensorError) as error:
+        except _UNREADABLE as error:
             raise WeightsError(
-                f"CLIP folder {folder} cannot be read ({error}); it must hold config.json, model.safetensors, "
-                "vocab.json and merges.txt"
+                f"CLIP folder {folder} cannot be read ({str(error)[:300]}); it must hold config.json, "
+                "model.safetensors, vocab.json and merges.txt"
             ) from error
-        if report["missing_keys"]:  # transformers would fill them with random numbers
+        if missing := sorted(report["missing_keys"]):  # transformers would fill them with random numbers
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             raise WeightsError(
-                f"CLIP weights in {folder} lack {', '.join(sorted(report['missing_keys']))}; get the files again"
+                f"CLIP weights in {folder} lack {', '.join(missing[:3])}{more}; get the files again"
             )
         self.model = model.eval()
         self.folder = folder
@@ -185,7 +200,8 @@ def load_text(folder: Path, device: torch.device) -> TextEncoder:
     if kind == "clip":
         return ClipTextEncoder(folder)
     if kind == "small":
-        return load_weights(SmallTextEncoder(build_config(SmallTextConfig, config, folder)), folder, device)
+        sizes = build_config(SmallTextConfig, config, folder)
+        return load_weights(build_network(SmallTextEncoder, sizes, folder), folder, device)
     raise WeightsError(
         f"{folder / 'config.json'} names the unknown text encoder {kind!r}; train the component `text` again"
     )

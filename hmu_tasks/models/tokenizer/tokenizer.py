@@ -8,7 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmu_tasks.models.networks.components import build_config, load_config, load_statistics, load_weights
+from hmu_tasks.models.networks.components import (
+    build_config,
+    build_network,
+    load_config,
+    load_statistics,
+    load_weights,
+)
 from hmu_tasks.models.networks.lengths import UNIT, equal_length_batches
 from hmu_tasks.models.networks.memory import Batches, suited
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
@@ -81,6 +87,7 @@ class Tokenizer:
 
 def load_tokenizer(folder: Path, device: torch.device) -> Tokenizer:
     """Read a tokenizer with its statistics."""
-    network = load_weights(RVQVAE(build_config(TokenizerConfig, load_config(folder), folder)), folder, device)
+    sizes = build_config(TokenizerConfig, load_config(folder), folder)
+    network = load_weights(build_network(RVQVAE, sizes, folder), folder, device)
     mean, std = load_statistics(folder, device)
     return Tokenizer(network, mean, std)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hmu_tasks.models.networks.device import mixed_precision, repeatable, tensor_cores
 from hmu_tasks.runtime.errors import ConfigError, DataError
-from hmu_tasks.runtime.intervals import Every
+from hmu_tasks.runtime.intervals import Every, interval
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.adamw import AdamW
 from hmu_tasks.training.loop.checkpoint import Checkpoint
@@ -23,7 +23,7 @@ from hmu_tasks.training.loop.steps import Loss as Loss
 from hmu_tasks.training.loop.steps import Steps, Update, step_seed
 
 CHECKPOINT_SECONDS = 20.0
-"""Between two checkpoints: what a killed training loses at most."""
+"""Between two checkpoints, unless HMU_CHECKPOINT_SECONDS says otherwise: what a killed training loses at most."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def fit(
     )
     history, averages = History(), Averages(device)
     state: dict[str, Any] = {"step": 0, "best": None, "best_state": None, "stale": 0}
-    due = checkpoint_due or Every(CHECKPOINT_SECONDS)
+    due = checkpoint_due or Every(interval("HMU_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS))
 
     def gradient(loss: Callable[[], tuple[Tensor, Values]], *, fresh: bool = True) -> Values:
         with mixed_precision(device, one_shape=one_shape) if mixed else nullcontext():
