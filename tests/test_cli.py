@@ -94,6 +94,7 @@ def raw(project: Path) -> Path:
     for name, ids in (("train", clips[:8]), ("val", clips[8:12]), ("test", clips[12:])):
         (folder / f"{name}.txt").write_text("\n".join(ids) + "\n", encoding="utf-8")
     change(project, run__dataset="humanml3d", ingest__source="data/raw/humanml3d")
+    change(project, probe__relearning__shots=[2], probe__relearning__safe_shots=2)
     return folder
 
 

@@ -166,12 +166,12 @@ def test_probes_of_this_bundle_are_read(measured: Path) -> None:
     strict = easy_params(
         probe_excess={"text": 0.1, "weights": 0.1},
         probe_success={"text": 0.1, "weights": 0.1},
-        probes=["text", "weights", "gradient"],
+        probes=["text", "weights", "gradient-0.5"],
     )
     register.run(strict, "momask", "lcr")
     reasons = json.loads((PLACE / "decision.json").read_text(encoding="utf-8"))["reasons"]
     assert reasons == [
-        "probe gradient: this attack was not run",
+        "probe gradient-0.5: this attack was not run",
         "probe paraphrase: success at most 0.3 (95 %), 0.1 is allowed where D_r was not attacked",
     ]
     assert "n/a: no codebook was changed" in (PLACE / "card.md").read_text(encoding="utf-8")

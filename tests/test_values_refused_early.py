@@ -51,34 +51,34 @@ REFUSED: list[tuple[Callable[[Params], object], dict[str, Any], str, dict[str, A
     ),
     (parsed, {"train.tokenizer.window": 200}, r"window is 200, .* lower it", {"train.tokenizer.window": 196}),
     (
-        parsed,
+        divide.run,
         {"register.forget": {"forget/violence_correct": 0.3}},
-        r"forget/violence_correct, which is never measured; .* violence_corrected",
+        r"register\.forget names 'forget/violence_correct'; it must be .* violence_corrected",
         {"register.forget": {"forget/violence_corrected": 0.3}},
     ),
     (
-        parsed,
+        divide.run,
         {"register.retain": {"retained/r1": 0.05}},
-        r"retained/r1, which is never measured; .* retain,",
+        r"register\.retain names 'retained/r1'; .* one of the splits retain,",
         {"register.retain": {"retain/r1": 0.05}},
     ),
     (
-        parsed,
+        divide.run,
         {"register.induced": {"harmless": 0.1}},
-        r"harmless/induced, which is never measured; .* hard_benign",
+        r"register\.induced names 'harmless'; .* hard_benign",
         {"register.induced": {"benign": 0.1}},
+    ),
+    (
+        divide.run,
+        {"register.retain": {"retain/diversity": 0.1}},
+        r"register\.retain names 'retain/diversity'; it must be <split>/<metric>",
+        {"register.retain": {"retain/fid": 0.1}},
     ),
     (
         parsed,
         {"register.probes": ["mispelling", "relearning-16x10"]},
         r"names mispelling, relearning-16x10, which .* or choose from .*misspelling.*relearning-2x1",
         {"register.probes": ["misspelling", "relearning-2x1"]},
-    ),
-    (
-        parsed,
-        {"probe.precision": ["bf16"]},
-        r"names int8, which `probe` does not run as it is set: no version could pass; take it out",
-        {"register.probes": ["bf16", "precision"]},
     ),
     (
         parsed,
@@ -127,6 +127,13 @@ def test_a_value_is_refused_at_once_and_the_remedy_works(
     with pytest.raises(HmuError, match=f"(?s){match}"):
         step(tiny_params(nested(changes)))
     step(tiny_params(nested({**changes, **remedy})))
+
+
+def test_a_gate_may_ask_for_attacks_that_are_left_out_for_now() -> None:
+    knobs = tiny_params(nested({"probe.precision": [], "probe.revival": [], "probe.relearning.rows": 0}))
+    assert {"int8", "precision"} <= set(knobs.probe.left_out) - set(knobs.probe.attacks)
+    assert "revival-nearest" in knobs.probe.left_out
+    assert not {"int8", "revival-predicted", "regrowth-2x1"} & set(knobs.probe.attacks)
 
 
 def test_only_methods_that_are_run_are_checked(world: Path) -> None:

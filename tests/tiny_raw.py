@@ -94,11 +94,13 @@ def write_motionx(folder: Path) -> Path:
             "game_motion/subset_0015/Katana_Rip_clip_8",
             "game_motion/subset_0015/Katana_Rip_clip_9",
             "GRAB/s4/stanfordbunny_lift",
+            "GRAB/s4/stanfordbunny_pass_1",
         ],
         "test": [
             "HAA500/subset_0004/Punching Bag_clip_4",
             "HAA500/subset_0004/Punching Bag_clip_5",
             "aist/subset_0004/Dance_Krump_Stomp_clip_3",
+            "aist/subset_0004/Dance_Krump_Stomp_clip_4",
         ],
     }
     said = {

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hmu_tasks.metrics import METRICS, NO_ATTACK, ROLES, metric
+from hmu_tasks.metrics import NO_ATTACK
 from hmu_tasks.metrics.comparisons import CLASSIFIERS, CLOSURE, GAP_LEFT, LOSS
+from hmu_tasks.metrics.limits import better
 from hmu_tasks.registry.evidence import Evidence, Measurement, rounded
 from hmu_tasks.registry.limits import GateLimits, HumanLimits
 
@@ -306,13 +307,6 @@ def _against(evidence: Evidence, champion: Evidence, limits: GateLimits) -> Iter
         )
         values = {"edited": ends[0], "champion": ends[1], "allowed": allowed}
         yield Clause(f"champion {name}", worse <= allowed, said, values)
-
-
-def better(name: str) -> str | None:
-    """Return which direction is better for `<split>/<metric>`; None for an unknown name."""
-    split, _, key = name.partition("/")
-    role = ROLES.get(split)
-    return metric(key).better.get(role) if key in METRICS and role is not None else None
 
 
 def _missing(measured: Measurement | None) -> str:

@@ -10,8 +10,8 @@ from hmu_tasks.data.clips import packed
 from hmu_tasks.data.motion.layout import layout_of
 from hmu_tasks.evaluation.record_files import read_records
 from hmu_tasks.evaluation.selected import selected_edits
-from hmu_tasks.metrics import ROLES, metrics
-from hmu_tasks.metrics.comparisons import CLASSIFIERS, CLOSURE, gap_left, with_comparisons
+from hmu_tasks.metrics.comparisons import CLOSURE, gap_left, with_comparisons
+from hmu_tasks.metrics.limits import check_limits
 from hmu_tasks.metrics.records import ENDS, ProbeRecord, Record
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.networks.lengths import UNIT
@@ -23,7 +23,6 @@ from hmu_tasks.registry.evidence import (
     of_edit,
     success_rates,
 )
-from hmu_tasks.registry.gate import better
 from hmu_tasks.registry.limits import GateLimits
 from hmu_tasks.reviews.answers import read_answers
 from hmu_tasks.reviews.summary import HumanJudgement, judge
@@ -42,35 +41,10 @@ def limits_of(params: Params) -> GateLimits:
 
 def gate_limits(knobs: RegisterSection, named: str) -> GateLimits:
     """Check limits against the metrics that there are; ConfigError names the entry, below `named`."""
-    induced = {one.induced for one in CLASSIFIERS}  # has limits of its own, for it is a loss already
-    rates = {one.rate for one in CLASSIFIERS}  # their loss on harmless prompts is the induced violence
-    refused = {"forget": induced, "retain": induced | rates}
-    for role, table in (("forget", knobs.forget), ("retain", knobs.retain)):
-        for name in table:
-            split, _, key = name.partition("/")
-            wanted = ("lower", "retrain") if role == "forget" else ("higher", "lower")
-            if ROLES.get(split) != role or better(name) not in wanted or key in refused[role]:
-                splits = [split for split, other in ROLES.items() if other == role]
-                known = [
-                    name
-                    for name, one in metrics().items()
-                    if one.better.get(ROLES[splits[0]]) in wanted and name not in refused[role]
-                ]
-                instead = (
-                    f"; violence on harmless prompts is limited by {named}.induced, <split>: <limit>"
-                    if role == "retain" and key in refused[role]
-                    else ""
-                )
-                raise ConfigError(
-                    f"{named}.{role} names {name!r}; it must be <split>/<metric> with one of the splits "
-                    f"{', '.join(splits)} and one of the metrics {', '.join(known)}{instead}"
-                )
-    for split in knobs.induced:
-        if ROLES.get(split) != "retain":
-            known = [split for split, role in ROLES.items() if role == "retain"]
-            raise ConfigError(
-                f"{named}.induced names {split!r}; it must be one of the splits {', '.join(known)}"
-            )
+    try:
+        check_limits(forget=knobs.forget, retain=knobs.retain, induced=knobs.induced, named=named)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     return GateLimits.from_json(knobs.model_dump())
 
 

@@ -28,6 +28,7 @@ def settings_of(dataset: str, **ingesting: Any) -> dict[str, Any]:
         "ingest": {"source": f"data/raw/{dataset}", "min_frames": 24, **ingesting},
         "filter": {"rule": "substring", "concepts": str(ROOT / "hmu_tasks/data/concepts/concepts.yaml")},
         "validate": {"forget_share": [0.1, 0.6]},
+        "probe": {"relearning": {"shots": [1]}},
     }
 
 

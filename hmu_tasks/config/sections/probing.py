@@ -1,6 +1,6 @@
 """Section of params.yaml: probe."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -94,6 +94,16 @@ class ProbeSection(Section):
         found["precision"] = list(self.precision)
         families = [family for family, names in found.items() if names]
         return (*families, *(name for names in found.values() for name in names))
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Families and attacks that a list of choices may leave out for the sake of time; a gate may ask for them."""
+        fields = {"weights": "revival", "restoration": "restored", "precision": "precision"}
+        found: list[str] = []
+        for family, name in fields.items():
+            (choice,) = get_args(type(self).model_fields[name].annotation)
+            found += [family, *(one if name == "precision" else f"{name}-{one}" for one in get_args(choice))]
+        return tuple(found)
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> "ProbeSection":
