@@ -313,7 +313,8 @@ def test_the_experiment_explains_itself(root: Path) -> None:
         pass
     tags = run.client.get_experiment_by_name(mlflow_runs.EXPERIMENT).tags
     assert "tags.\"hmu.step\" = 'evaluate'" in tags["mlflow.note.content"]
-    assert {name for name in tags if name.startswith("mlflow.")} == {"mlflow.note.content"}
+    own = {"mlflow.note.content", "mlflow.experimentKind"}
+    assert {name for name in tags if name.startswith("mlflow.")} == own
 
 
 def test_what_steps_import_does_not_import_mlflow() -> None:
