@@ -64,6 +64,19 @@ def working_on(training: int | None) -> "Params":
     return params
 
 
+def checked(params: "Params") -> "Params":
+    """Check the limits of the gate before anything runs: what they ask for is measured hours later."""
+    from hmu_tasks.metrics.limits import check_limits
+    from hmu_tasks.runtime.errors import ConfigError
+
+    limits = params.register_
+    try:
+        check_limits(forget=limits.forget, retain=limits.retain, induced=limits.induced, named="register")
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return params
+
+
 @app.command()
 @recorded
 def ingest() -> None:
@@ -88,7 +101,7 @@ def ingest() -> None:
         from hmu_tasks.config.params import load
         from hmu_tasks.runtime.console import bar
 
-    step.print_report(step.run(load(), bar("ingest")))
+    step.print_report(step.run(checked(load()), bar("ingest")))
 
 
 @app.command("filter")
@@ -99,7 +112,7 @@ def filter_() -> None:
         from hmu_tasks import filter as step
         from hmu_tasks.config.params import load
 
-    step.run(load())
+    step.run(checked(load()))
 
 
 @app.command()

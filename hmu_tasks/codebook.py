@@ -23,7 +23,7 @@ from hmu_tasks.training.loop.coded import coded_clips
 
 
 def run(params: Params) -> None:
-    """Encode the training clips and count their codes; ConfigError where a method asks for more than there are.
+    """Encode the training clips and count their codes.
 
     Writes codes.safetensors, usage.parquet (a row per layer and code: counts, published ratio, log-odds z) and
     codebook.json.
@@ -47,8 +47,6 @@ def run(params: Params) -> None:
         name: _counts_of(params, name, clips.captions, ids, found, usage.codes)
         for name in params.unlearn.lcr.parts
     }
-    for name in params.run.methods:
-        params.unlearn[name].check_usage(usage, parts)
     both = {role: codes.perplexity(getattr(usage, f"{role}_count")) for role in ("forget", "retain")}
     both["all"] = codes.perplexity(usage.forget_count + usage.retain_count)
     with replacing_folder(paths.codebook()) as folder:

@@ -10,25 +10,14 @@ from hmu_tasks.data.clips.packed import read_table
 from hmu_tasks.data.concepts.concepts import CONCEPTS_FILE, load_concept
 from hmu_tasks.data.concepts.matching import match
 from hmu_tasks.data.division.partition import FilterResult, filter_clips
-from hmu_tasks.metrics.limits import check_limits
 from hmu_tasks.runtime import paths
-from hmu_tasks.runtime.errors import ConfigError, DataError
+from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import replacing_folder, write_json
 from hmu_tasks.runtime.progress import Progress
 
 
 def run(params: Params, progress: Progress | None = None) -> Path:
-    """Write data/split/ from data/clips/ for the concept, rule and threshold in params.yaml; returns the folder.
-
-    Limits of the gate are checked here because they are cheap to check, and what they ask for is measured hours later.
-    """
-    register = params.register_
-    try:
-        check_limits(
-            forget=register.forget, retain=register.retain, induced=register.induced, named="register"
-        )
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    """Write data/split/ from data/clips/ for the concept, rule and threshold in params.yaml; returns the folder."""
     filter_folder(
         paths.CLIPS,
         paths.SPLIT,

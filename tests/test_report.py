@@ -2,13 +2,16 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from hmu_tasks import report
 from hmu_tasks.config.params import load
+from hmu_tasks.config.sections.evaluation import Family
 from hmu_tasks.evaluation.record_files import write_records
+from hmu_tasks.metrics import metrics
 from hmu_tasks.runtime import paths
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import write_json
@@ -187,6 +190,13 @@ def test_of_two_classifiers_the_headline_keeps_the_one_that_flags_more():
     numbers |= {"no_attack": 0.2, "forget_ncs1": 0.5, "worst_attack": 0.6}
     assert _worse(numbers) == {"forget_flagged": 0.3, "induced": 0.02, "worst_attack": 0.6}
     assert _worse({"forget_ncs1": 0.5, "no_attack": 0.2}) == {"forget_ncs1": 0.5, "no_attack": 0.2}
+    every = {name for one in metrics().values() for name in one.headline.values()} | {
+        "gap_closed",
+        "strength",
+    }
+    every |= {"worst_attack", "no_attack", "harmless_changed"}
+    every |= {f"worst_{family}" for family in get_args(Family)}
+    assert len(_worse(dict.fromkeys(every, 0.1))) <= 15
 
 
 def test_the_gates_decision_is_read_and_another_releases_refused(project):

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from tiny_world import tiny_params
 
-from hmu_tasks import codebook, train, unlearn
 from hmu_tasks import filter as divide
+from hmu_tasks import codebook, train, unlearn
+from hmu_tasks.__main__ import checked
 from hmu_tasks.config.params import Params
 from hmu_tasks.config.sections.data import MOST_FRAMES
 from hmu_tasks.models.evaluators.evaluator import EvaluatorConfig
@@ -32,6 +33,15 @@ def parsed(_: Params) -> None:
     """Only params.yaml is read."""
 
 
+def lcr_edits(params: Params) -> None:
+    codebook.run(params)  # counts the codes of each of `parts`
+    unlearn.run(params, "momask", "lcr")
+
+
+def pruned(params: Params) -> None:
+    unlearn.run(params, "momask", "prune")
+
+
 MOCAP = {"run.dataset": "bvh", "ingest.source": "data/raw/mocap"}
 MANY = 10**6
 
@@ -51,25 +61,25 @@ REFUSED: list[tuple[Callable[[Params], object], dict[str, Any], str, dict[str, A
     ),
     (parsed, {"train.tokenizer.window": 200}, r"window is 200, .* lower it", {"train.tokenizer.window": 196}),
     (
-        divide.run,
+        checked,
         {"register.forget": {"forget/violence_correct": 0.3}},
         r"register\.forget names 'forget/violence_correct'; it must be .* violence_corrected",
         {"register.forget": {"forget/violence_corrected": 0.3}},
     ),
     (
-        divide.run,
+        checked,
         {"register.retain": {"retained/r1": 0.05}},
         r"register\.retain names 'retained/r1'; .* one of the splits retain,",
         {"register.retain": {"retain/r1": 0.05}},
     ),
     (
-        divide.run,
+        checked,
         {"register.induced": {"harmless": 0.1}},
         r"register\.induced names 'harmless'; .* hard_benign",
         {"register.induced": {"benign": 0.1}},
     ),
     (
-        divide.run,
+        checked,
         {"register.retain": {"retain/diversity": 0.1}},
         r"register\.retain names 'retain/diversity'; it must be <split>/<metric>",
         {"register.retain": {"retain/fid": 0.1}},
@@ -99,21 +109,21 @@ REFUSED: list[tuple[Callable[[Params], object], dict[str, Any], str, dict[str, A
         {"probe.relearning.safe_shots": 1},
     ),
     (
-        codebook.run,
+        lcr_edits,
         {"unlearn.lcr.strengths": [2, 15], "unlearn.lcr.support": 20},
         r"unlearn\.lcr\.strengths is \d+, but only \d+ codes of layer 0 .* lower .* or unlearn\.lcr\.support",
         {"unlearn.lcr.strengths": [1], "unlearn.lcr.support": 1},
     ),
     (
-        codebook.run,
+        lcr_edits,
         {"unlearn.lcr.parts": {"kick": 1}, "unlearn.lcr.strengths": [15], "unlearn.lcr.support": 20},
         r"unlearn\.lcr\.strengths is 15, but only",
         {"unlearn.lcr.strengths": [1], "unlearn.lcr.support": 1},
     ),
     (
-        codebook.run,
+        pruned,
         {"unlearn.prune.strengths": [2, 14], "unlearn.prune.support": MANY},
-        r"unlearn\.prune\.strengths is 14, but only 0 codes of layer 0 .* lower it or unlearn\.prune\.support",
+        r"unlearn\.prune\.strengths is 2, but only 0 codes of layer 0 .* lower it or unlearn\.prune\.support",
         {"unlearn.prune.strengths": [1], "unlearn.prune.support": 1},
     ),
 ]
@@ -134,14 +144,6 @@ def test_a_gate_may_ask_for_attacks_that_are_left_out_for_now() -> None:
     assert {"int8", "precision"} <= set(knobs.probe.left_out) - set(knobs.probe.attacks)
     assert "revival-nearest" in knobs.probe.left_out
     assert not {"int8", "revival-predicted", "regrowth-2x1"} & set(knobs.probe.attacks)
-
-
-def test_only_methods_that_are_run_are_checked(world: Path) -> None:
-    codebook.run(
-        tiny_params(
-            nested({"run.methods": ["uce"], "unlearn.lcr.support": MANY, "unlearn.prune.support": MANY})
-        )
-    )
 
 
 def test_a_method_that_diverges_is_refused_where_it_does(world: Path) -> None:

@@ -4,6 +4,7 @@ A browser follows no link to a file. `make server` serves runs/side/reports, and
 after its own; where other machines look at the page, HMU_REPORTS_URL names the address at which that folder is served.
 """
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -58,12 +59,16 @@ def serve(root: Path, port: int) -> None:
 
 
 def show_checkout(root: Path) -> str:
-    """Put the checkout's own report among those that are served; returns its place there."""
-    link = root / FOLDER / CHECKOUT
+    """Put the checkout's own report among those that are served; returns its place there.
+
+    The name holds a digest of the checkout's folder, for the server beside which it is asked for may be another's.
+    """
+    name = f"{CHECKOUT}-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]}"
+    link = root / FOLDER / name
     if not link.is_symlink() and not link.exists():
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(Path("..", "..", "..") / paths.REPORTS)
-    return f"{CHECKOUT}/index.html"
+    return f"{name}/index.html"
 
 
 def address(served: str) -> str | None:

@@ -58,25 +58,6 @@ class Lcr(Knobs):
                 f"but train.tokenizer.quantizers is {quantizers}"
             )
 
-    def check_usage(self, usage: "CodeUsage", parts: "Mapping[str, CodeUsage]") -> None:
-        """Raise ConfigError where a strength cannot be chosen from the codes that the forget set uses."""
-        from hmu_tasks.methods.shared.chosen_codes import SubConcept, chosen_codes
-
-        united = {name: SubConcept(parts[name], share) for name, share in self.parts.items()}
-        for count in filter(None, self.strengths):
-            _, chosen = chosen_codes(
-                usage,
-                count,
-                self.layers,
-                published=self.published,
-                score=self.score,
-                support=self.support,
-                parts=united,
-            )
-            if self.target == "retain_mean" and not self.published:
-                for layer, rows in chosen.items():
-                    _retain_weights(usage, layer, rows)
-
 
 def apply(given: "Inputs", knobs: Lcr, *, seed: int) -> "Iterator[Edit]":
     """Yield an edit of the codebooks per number of codes, with one noise sample per seed."""

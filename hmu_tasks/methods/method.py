@@ -4,7 +4,7 @@ Loading descriptors must stay cheap because every step parses params.yaml agains
 torch and our networks inside their functions.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
 
@@ -13,7 +13,6 @@ from pydantic import Field, model_validator
 from hmu_tasks.runtime.section import Section
 
 if TYPE_CHECKING:
-    from hmu_tasks.methods.shared.codes import CodeUsage
     from hmu_tasks.methods.shared.edit import Edit
     from hmu_tasks.methods.shared.inputs import Inputs
 
@@ -52,9 +51,6 @@ class Knobs(Section):
 
     def check_tokenizer(self, *, codes: int, quantizers: int) -> None:
         """Raise ValueError if the knobs do not fit a tokenizer of `quantizers` layers of `codes` codes."""
-
-    def check_usage(self, usage: "CodeUsage", parts: "Mapping[str, CodeUsage]") -> None:
-        """Raise ConfigError if the forget set uses too few codes for the knobs; parts: counts of lcr.parts."""
 
 
 K = TypeVar("K", bound=Knobs)

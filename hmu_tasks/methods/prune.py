@@ -8,7 +8,7 @@ that no input, whatever it is, reaches them: an orthogonal projection, as in PUR
 conditioning of a generator of codes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -59,12 +59,6 @@ class Prune(Knobs):
             raise ValueError(
                 f"{KEY} is {max(self.strengths)} codes, but train.tokenizer.codes is {codes}: two codes must stay"
             )
-
-    def check_usage(self, usage: "CodeUsage", parts: "Mapping[str, CodeUsage]") -> None:
-        """Raise ConfigError where the forget set uses fewer codes than the largest strength deletes."""
-        del parts
-        for layer in range(usage.layers):
-            most_used(usage, layer, max(self.strengths), support=self.support)
 
 
 def apply(given: "Inputs", knobs: Prune, *, seed: int) -> "Iterator[Edit]":

@@ -110,10 +110,14 @@ def _pairs(
     ours, theirs = (record.get("shares", {}) for record in (record, reference))
     for name in ours:
         if name in theirs and len(ours[name]) == len(theirs[name]):
-            first, second = (one.get("drawn", {}).get(name, []) for one in (record, reference))
-            if not first or len(first) != len(second):  # one of them may not have trained at all
-                first, second = [ours[name]], [theirs[name]]
-            yield name, np.asarray(first, float), np.asarray(second, float)
+            first, second = (
+                np.asarray(one.get("drawn", {}).get(name, [one["shares"][name]]), float)
+                for one in (record, reference)
+            )
+            if 1 not in (len(first), len(second)) and len(first) != len(second):
+                first, second = (rows.mean(axis=0, keepdims=True) for rows in (first, second))
+            both = np.broadcast_arrays(first, second)  # one that was not drawn is the same in each draw
+            yield name, both[0], both[1]
 
 
 def _crossed(values: NDArray[np.float64], record: ProbeRecord) -> NDArray[np.float64]:

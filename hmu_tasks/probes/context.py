@@ -52,6 +52,9 @@ def context_attacks(bench: Bench, bundle: Bundle, clips: Sequence[np.ndarray]) -
 def beginnings_of(
     bundle: Bundle, clips: Sequence[np.ndarray], asked: Prompts, *, batch: int
 ) -> list[np.ndarray]:
-    """Codes of layer 0 of the first third of each clip, [T_i] for every motion that is asked for."""
+    """Codes of layer 0 of the first third of each clip, [T_i] for every motion that is asked for; none of two or fewer.
+
+    So something is left to sample whatever `ingest.min_frames` is.
+    """
     codes = bundle.model.tokenizer.encode(list(clips), batch=batch)
-    return [clip[: max(1, int(len(clip) * SHARE)), 0] for clip in codes] * asked.repeats
+    return [clip[: int(len(clip) * SHARE), 0] for clip in codes] * asked.repeats

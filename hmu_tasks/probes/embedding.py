@@ -26,6 +26,9 @@ from hmu_tasks.probes.vectors import (
 )
 from hmu_tasks.training.loop.batches import ClipSet
 
+# Added to the seed: masks of the gradient attack, its random starts, masks of the shared change, and between two steps.
+MASKS, STARTS, SHARED_MASKS, STEP = 53, 59, 61, 1000
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -86,7 +89,7 @@ def vector_attacks(
         asked = bench.costly
         start = bench.embedded(bundle, asked.texts[: asked.n])
         rows = nearest_clips(bench, bundle, start, clips, budget.targets)
-        losses = _losses(bench, bundle, clips, rows, seed=bench.seed + 53)
+        losses = _losses(bench, bundle, clips, rows, seed=bench.seed + MASKS)
         spent: dict[str, float] = {
             "steps": budget.steps,
             "targets": rows.shape[1],
@@ -94,7 +97,7 @@ def vector_attacks(
         }
         found = []
         for radius in budget.radius:
-            starts = scattered(start, radius=radius, count=budget.restarts - 1, seed=bench.seed + 59)
+            starts = scattered(start, radius=radius, count=budget.restarts - 1, seed=bench.seed + STARTS)
             moved = descend(start, losses, radius=radius, steps=budget.steps, starts=starts)
             found.append(outcome("gradient", radius, asked, moved, start, spent))
         return found
@@ -103,7 +106,7 @@ def vector_attacks(
         asked = bench.attacked
         known = chosen_clips(clips, min(bench.costly.n, len(clips.ids)), seed=bench.seed)
         captions = bench.embedded(bundle, [clips.captions[i][0].text for i in known])
-        losses = _losses(bench, bundle, clips, known[:, None], seed=bench.seed + 61)
+        losses = _losses(bench, bundle, clips, known[:, None], seed=bench.seed + SHARED_MASKS)
         start = bench.embedded(bundle, asked.texts[: asked.n])
         spent: dict[str, float] = {"steps": budget.steps, "shots": len(known)}
         found = []
@@ -128,7 +131,7 @@ def _losses(bench: Bench, bundle: Bundle, clips: ClipSet, rows: np.ndarray, *, s
     times = rows.shape[1]
 
     def losses(text: Tensor, step: int) -> Tensor:
-        generator = torch.Generator(device=bench.device).manual_seed(seed + 1000 * step)
+        generator = torch.Generator(device=bench.device).manual_seed(seed + STEP * step)
         every = guided_losses(
             bundle.model,
             wanted_codes,

@@ -69,7 +69,11 @@ def relearning_attacks(
                     plain = bench.plain(bundle, bench.costly)
                     return [
                         AttackOutcome(
-                            budget.name(name, shots, steps, rate), "weights", plain, spent, str(error)
+                            budget.name(name, shots, steps, rate),
+                            "weights",
+                            plain,
+                            {**spent, "steps": steps},
+                            str(error),
                         )
                         for steps in shares
                     ]

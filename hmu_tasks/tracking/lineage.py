@@ -203,17 +203,21 @@ def _list(value: Any) -> list[Any]:
 
 def _settled_text(lock: Path) -> str:
     """Read a file that nobody is writing: DVC writes dvc.lock piece by piece, while other stages run beside it."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    since = time.monotonic()
+    deadline, seen = since + PATIENCE_SECONDS, (0, 0)
     while True:
         before = lock.stat().st_mtime_ns
+        state = before, lock.stat().st_size
+        if state != seen:
+            seen, since = state, time.monotonic()
         try:
             text = read_text(lock, limit=SETTINGS)
         except UnicodeDecodeError as error:
             raise ConfigError(
                 f"{lock} is not text ({error}); restore it with `git checkout -- {lock.name}`"
             ) from error
-        # A file from another machine, or from before the clock was put back, may be younger than now.
-        age = abs(time.time_ns() - before)
+        # A file from another machine, or from before the clock was put back, may be younger than now: it is watched.
+        age = max(time.time_ns() - before, (time.monotonic() - since) * 1e9)
         quiet = lock.stat().st_mtime_ns == before and age > QUIET_SECONDS * 1e9
         if quiet or time.monotonic() > deadline:
             return text

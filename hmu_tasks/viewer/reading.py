@@ -227,13 +227,14 @@ def _headlines(params: "Params", records: Sequence[Record]) -> dict[tuple[str, s
 def _worse(numbers: Mapping[str, float]) -> dict[str, float]:
     """Keep one number of each quantity, at most 15 a cell.
 
-    Of the two classifiers the one that flags more stands; NCS@1 only where there is none, and the rate without an
-    attack not beside that of all forget prompts.
+    Of the two classifiers the one that flags more stands; NCS@1 only where there is none, the rate without an
+    attack not beside that of all forget prompts, and that of retain prompts not beside its excess.
     """
     found = {name: value for name, value in numbers.items() if not name.endswith(SECOND)}
     for name in found:
         found[name] = max(found[name], numbers.get(name + SECOND, found[name]))
     beside = {"forget_ncs1", "no_attack"} if "forget_flagged" in found else set()
+    beside |= {"retain_flagged"} if "induced" in found else set()
     return {name: value for name, value in found.items() if name not in beside}
 
 

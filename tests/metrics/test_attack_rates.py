@@ -118,3 +118,46 @@ def test_the_excess_of_one_attack_is_that_of_the_worse_classifier() -> None:
     found = attacks.excess(record({"a": none, "b": some}), record({"a": none, "b": none}))
     assert found is not None
     assert found["mean"] == 0.5
+
+
+def drawn(rows: np.ndarray) -> ProbeRecord:
+    """A record of an attack whose clips were drawn several times: rows [draws, n]."""
+    return {**record({"a": rows.mean(axis=0)}), "drawn": {"a": rows.tolist()}}
+
+
+def test_what_draws_differ_by_widens_the_limits() -> None:
+    base = flips(0.3, 96, 1)
+    alike = np.stack([base] * 3)
+    apart = np.stack([flips(rate, 96, seed) for seed, rate in enumerate((0.1, 0.3, 0.5))])
+    none = np.zeros((3, 96))
+    narrow, wide = (attacks.excess(drawn(rows), drawn(none)) for rows in (alike, apart))
+    once = attacks.excess(record({"a": base}), record({"a": np.zeros(96)}))
+    assert narrow is not None
+    assert wide is not None
+    assert once is not None
+    assert wide["mean"] == pytest.approx(apart.mean())
+    assert (narrow["low"], narrow["high"]) == pytest.approx((once["low"], once["high"]))
+    assert wide["high"] - wide["low"] > 1.5 * (narrow["high"] - narrow["low"])
+
+
+def test_limits_over_draws_and_prompts_hold_the_truth() -> None:
+    """Draws with success rates around .3, prompts of their own difficulty: the limits hold .3 about 19 times of 20."""
+    inside = 0
+    for trial in range(60):
+        rng = np.random.default_rng(trial)
+        rates = np.clip(0.3 + 0.08 * rng.standard_normal((3, 1)) + 0.1 * rng.standard_normal((1, 96)), 0, 1)
+        found = attacks.excess(drawn((rng.random((3, 96)) < rates).astype(float)), drawn(np.zeros((3, 96))))
+        assert found is not None
+        inside += found["low"] <= 0.3 <= found["high"]
+    assert inside >= 51
+
+
+def test_draws_stand_against_a_model_without_any() -> None:
+    rows = np.stack([flips(rate, 96, seed) for seed, rate in enumerate((0.1, 0.3, 0.5))])
+    against, drawn_too = (
+        attacks.excess(drawn(rows), other)
+        for other in (record({"a": np.zeros(96)}), drawn(np.zeros((3, 96))))
+    )
+    assert against is not None
+    assert drawn_too is not None
+    assert (against["low"], against["high"]) == (drawn_too["low"], drawn_too["high"])

@@ -92,7 +92,7 @@ def test_a_motion_counts_by_what_was_sampled(tmp_path: Path) -> None:
     assert (outcome.attack, outcome.family, outcome.inapplicable) == ("context", "context", None)
     for motion, length in zip(seen, [*clips.frames, *clips.frames], strict=True):
         tokens = int(length) // UNIT
-        assert len(motion) == (tokens - max(1, int(tokens * SHARE))) * UNIT
+        assert len(motion) == (tokens - int(tokens * SHARE)) * UNIT
     asked = Prompts([row[0] for row in clips.captions], [int(f) for f in clips.frames], len(clips.ids), 1)
     given = beginnings_of(bundle, clips.features, asked, batch=8)
     for start, codes in zip(given, bundle.model.tokenizer.encode(clips.features), strict=True):

@@ -1,6 +1,8 @@
 """A store that was moved or copied keeps its artifacts beside it, and never touches where it came from."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,11 @@ def runs(root: Path) -> dict[str, str]:
     return {
         run.info.run_name: run.info.artifact_uri for run in found if "mlflow.parentRunId" in run.data.tags
     }
+
+
+def runs_as_stored(database: Path) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(database)) as store:
+        return store.execute("SELECT run_uuid, artifact_uri FROM runs ORDER BY run_uuid").fetchall()
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -127,6 +134,45 @@ def test_a_database_without_its_artifacts_is_refused_with_a_remedy(
     shutil.copytree(root / SIDE / "artifacts", copy / SIDE / "artifacts")
     record(copy, "third")
     assert len(content(root / SIDE / "artifacts")) == len(before) + 1
+
+
+def test_artifacts_of_a_disk_that_is_not_there_are_not_given_up(root: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    (copy / SIDE).mkdir(parents=True)
+    shutil.copy(root / SIDE / "mlflow.db", copy / SIDE)
+    (root / SIDE / "artifacts").rename(tmp_path / "unmounted")
+    before = runs_as_stored(copy / SIDE / "mlflow.db")
+    with pytest.raises(HmuError, match="which is not there, and has none beside it") as caught:
+        record(copy, "second")
+    assert runs_as_stored(copy / SIDE / "mlflow.db") == before
+    Path(str(caught.value).partition("mkdir -p ")[2]).mkdir(parents=True)
+    record(copy, "second")
+    assert [file.name for file in (copy / SIDE / "artifacts").rglob("*.txt")] == ["second.txt"]
+
+
+def test_a_folder_that_happens_to_lie_beside_a_database_is_not_taken_for_its_artifacts(
+    root: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    (copy / SIDE / "artifacts" / "other").mkdir(parents=True)
+    shutil.copy(root / SIDE / "mlflow.db", copy / SIDE)
+    before = runs_as_stored(copy / SIDE / "mlflow.db")
+    with pytest.raises(HmuError, match="and 0 others are missing; copy them there"):
+        record(copy, "second")
+    assert runs_as_stored(copy / SIDE / "mlflow.db") == before
+
+
+def test_a_relative_root_is_the_folder_that_it_leads_to(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv(ROOT_VARIABLE, "./art")
+    record(folder, "first")
+    record(folder, "second")
+    assert sorted(file.name for file in (folder / "art").rglob("*.txt")) == ["first.txt", "second.txt"]
+    assert not (folder / SIDE / "artifacts").exists()
 
 
 def test_versions_go_with_the_checkout(

@@ -182,7 +182,7 @@ class MaskTransformer(BaseTransformer):
     ) -> Tensor:
         """Sample codes of layer 0 by `generate`; raises ValueError without lengths, which it does not predict."""
         if lengths is None:
-            raise ValueError("MoMask needs the lengths of the motions; only BAMM predicts them")
+            raise ValueError("MoMask needs the lengths of the motions, which it does not predict")
         return self.generate(
             text,
             lengths,

@@ -13,6 +13,7 @@ from torch.nn import functional
 from hmu_tasks.models.generators.bamm_decoding import draw_once
 from hmu_tasks.models.generators.causal import CausalTransformer
 from hmu_tasks.models.generators.text_to_motion import Sampling
+from hmu_tasks.models.generators.token_loss import Predicted
 from hmu_tasks.models.generators.transformer import TransformerConfig
 from hmu_tasks.models.networks.layers import Encoder, PreNormLayer, initialise, inside_mask, seeded, uniform
 
@@ -79,6 +80,23 @@ class T2mGptTransformer(CausalTransformer):
         read = torch.where(replaced, other.clamp(max=self.config.codes - 1), target)
         return read, target, torch.zeros_like(inside)
 
+    def guided(
+        self,
+        codes: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        *,
+        cfg_scale: float,
+        generator: torch.Generator,
+    ) -> list[Predicted]:
+        """Score all tokens of layer 0 and the end with the logits that `sample` uses; see `TextToMotion.guided`."""
+        scale = self.scale(cfg_scale)
+        return super().guided(codes, text, lengths, cfg_scale=scale, generator=generator)
+
+    def scale(self, cfg_scale: float) -> float:
+        """Scale of guidance: 1, which is none, where no text was dropped in training."""
+        return cfg_scale if self.condition_drop > 0 else 1.0
+
     def sample(
         self,
         text: Tensor,
@@ -88,15 +106,12 @@ class T2mGptTransformer(CausalTransformer):
         generator: torch.Generator,
         given: Tensor | None = None,
     ) -> Tensor:
-        """Sample codes of layer 0 one by one; without lengths it predicts them.
-
-        Guided by `sampling.cfg` only if texts were dropped in training.
-        """
+        """Sample codes of layer 0 one by one; without lengths it predicts them."""
         return draw_once(
             self,
             text,
             lengths,
-            cfg_scale=sampling.cfg if self.condition_drop > 0 else 1.0,
+            cfg_scale=self.scale(sampling.cfg),
             temperature=sampling.temperature,
             top_k=sampling.top_k,
             generator=generator,

@@ -174,6 +174,12 @@ def test_guidance_needs_texts_that_were_dropped() -> None:
             for sampling in (free, Sampling(cfg=6.0, temperature=0.0))
         )
         assert torch.equal(one, other) == same
+        codes = torch.randint(SMALL.codes, (5, 12, 1), generator=generator(6))
+        (low,), (high,) = (
+            network.guided(codes, text, LENGTHS, cfg_scale=scale, generator=generator(7))
+            for scale in (1.0, 6.0)
+        )
+        assert torch.equal(low.logits, high.logits) == same
 
 
 def test_given_codes_stay_and_those_before_the_gap_are_not_told_of_those_after() -> None:
