@@ -5,7 +5,8 @@
 Serves the version of this checkout's store on 127.0.0.1. Of each line's requests every fifth is malformed, in eight
 ways by turns; the others ask for one motion of four seconds. Meanwhile slow clients connect and send a byte per
 second, in the headers or in the body. A tenth of the motions are compared with what the server gave for the row alone.
-Prints the machine, its load before the test, and the table of docs/serving.md; run it on idle cores.
+Prints the machine, its load before the test, and a table, from which those of docs/serving.md and docs/security.md
+are taken; run it on idle cores.
 """
 
 import argparse

@@ -1,6 +1,8 @@
 """A whole tiny bundle on disk, for files that lie about the sizes of its networks."""
 
+import atexit
 import json
+import shutil
 import tempfile
 from dataclasses import asdict
 from functools import cache
@@ -22,8 +24,9 @@ PARTS = model_named("momask").parts
 
 @cache
 def _written() -> Path:
-    """The folder of the bundle's parts, written once; the system's temporary folder keeps it."""
+    """The folder of the bundle's parts, written once in a process."""
     root = Path(tempfile.mkdtemp(prefix="hmu-tiny-bundle-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     bundle = tiny_bundle()
     model = bundle.model
     for name, network in {"tokenizer": model.tokenizer.network, **model.networks}.items():

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tiny_world import tiny_params
 
-from hmu_tasks import filter as divide
 from hmu_tasks import codebook, train, unlearn
+from hmu_tasks import filter as divide
 from hmu_tasks.__main__ import checked
 from hmu_tasks.config.params import Params
 from hmu_tasks.config.sections.data import MOST_FRAMES
