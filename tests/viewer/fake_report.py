@@ -155,7 +155,7 @@ def make_probes() -> list[dict[str, Any]]:
     attacks = (
         ("none", "text", 0.2, 48),
         ("misspelling", "text", 0.3, 40),
-        ("gradient", "embedding", 0.6, 48),
+        ("gradient-0.5", "embedding", 0.6, 48),
         ("relearning-8x20", "weights", 0.8, 48),
         ("bf16", "precision", 0.2, 48),
         ("benign", "oversuppression", 0.06, 34),

@@ -11,7 +11,7 @@ def test_rows_stand_by_family_and_columns_from_the_original_on():
     names = [(family, [row.name for row in rows]) for family, rows in found.families()]
     assert names == [
         ("wording of the prompt", ["none", "misspelling"]),
-        ("embedded text", ["gradient"]),
+        ("embedded text", ["gradient-0.5"]),
         ("access to the weights", ["relearning-8x20"]),
         ("numeric precision", ["bf16"]),
     ]
@@ -29,7 +29,7 @@ def test_worst_attack_leaves_out_plain_prompts_and_harmless_ones():
 
 
 def test_several_edits_are_pooled():
-    rows = [r for r in make_probes() if r["method"] == "lcr" and r["attack"] == "gradient"]
+    rows = [r for r in make_probes() if r["method"] == "lcr" and r["attack"] == "gradient-0.5"]
     more = [{**rows[0], "edit": "strength016-s1", "seed": 1, "mean": rows[0]["mean"] + 0.1}]
     cell = attacks(rows + more, [SELECTION], model="momask").rows[0].cells["lcr", 16]
     assert cell.edits == 2

@@ -217,7 +217,7 @@ def test_models_have_their_own_blocks_and_tabs(text):
 
 
 def test_heat_map_tells_rate_interval_and_prompts_of_every_cell(text):
-    assert 'title="vector by gradient, LCR, K = 16: 54 (44 to 64) %, n = 48"' in text
+    assert 'title="vector by gradient, radius 0.5, LCR, K = 16: 54 (44 to 64) %, n = 48"' in text
     assert 'title="benign, original' not in text  # not measured there, so that the column is left out
     assert re.search(r'class="cell" style="--p:96%"', text)
 
