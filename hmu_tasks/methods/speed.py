@@ -96,5 +96,5 @@ METHOD = Method(
     changes=(NETWORKS,),
     apply=apply,
     colour=Colour("#bcbd22", "#d9da5a"),
-    marker="P",
+    marker="8",
 )
