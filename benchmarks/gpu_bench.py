@@ -22,7 +22,7 @@ from hmu_tasks.training.loop.code_batches import CodeSet
 from hmu_tasks.training.loop.fit import Loss
 from hmu_tasks.training.loop.history import Values
 from hmu_tasks.training.loop.transformers import fixed_code_loss
-from hmu_tasks.training.tokenizer import window_loss, windows
+from hmu_tasks.training.tokenizer import window_loss
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Bench:
     def _plain_tokenizer(
         self, network: RVQVAE, rows: np.ndarray, stream: torch.Generator
     ) -> tuple[Tensor, Values]:
-        cut = windows(self.clips, rows, 64, stream, self.mean, self.std).to(self.device)
+        cut = self.clips.windows(rows, 64, stream, self.mean, self.std).to(self.device)
         found = network.training_loss(cut, generator=stream)
         return found.loss, {"loss": found.loss}
 

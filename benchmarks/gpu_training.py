@@ -9,7 +9,6 @@ from gpu_bench import Bench
 
 from hmu_tasks.runtime.acceleration import GRAPHS
 from hmu_tasks.training.loop.fit import Schedule, fit
-from hmu_tasks.training.tokenizer import windows
 
 
 def trained(
@@ -71,7 +70,7 @@ def _released_step(bench: Bench, name: str, model: str) -> Callable[[], float]:
     rows = np.arange(size.tokenizer_batch if name == "tokenizer" else size.batch) % size.clips
     if name == "tokenizer":
         stream = torch.Generator().manual_seed(0)
-        cut = windows(bench.clips, rows, 64, stream, bench.mean, bench.std).to(bench.device)
+        cut = bench.clips.windows(rows, 64, stream, bench.mean, bench.std).to(bench.device)
         return released.tokenizer_step(cut, slice(4, 67))
     motions, frames = bench.clips.padded(rows, bench.mean, bench.std)
     part = "residual" if name == "residual" else "base"

@@ -43,7 +43,9 @@ def changed(one: Path, other: Path) -> set[str]:
 
 def test_methods_are_named_as_they_are_stored(world: Path) -> None:
     assert {p.name for p in paths.edits(MODEL, "lcr").parent.iterdir()} >= set(METHODS)
-    with pytest.raises(ConfigError, match=r"'rewrite'; choose one of original, retrain, lcr, prune, uce"):
+    with pytest.raises(
+        ConfigError, match=r"'rewrite'; choose one of original, retrain, lcr, prune, distill, uce"
+    ):
         unlearn.run(tiny_params(), MODEL, "rewrite")
     with pytest.raises(ConfigError, match=r"'gpt'; choose one of momask, bamm, t2mgpt"):
         unlearn.run(tiny_params(), "gpt", "lcr")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 METHODS: dict[str, str] = {
     "lcr": "hmu_tasks.methods.lcr",
     "prune": "hmu_tasks.methods.prune",
+    "distill": "hmu_tasks.methods.distill",
     "uce": "hmu_tasks.methods.uce",
     "rece": "hmu_tasks.methods.rece",
     "speed": "hmu_tasks.methods.speed",

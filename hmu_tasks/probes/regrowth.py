@@ -6,7 +6,6 @@ of the clips' latents; networks get random rows for them, and learn them on thes
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hmu_tasks.methods.shared.centroids import centroids
-from hmu_tasks.methods.shared.code_tables import NEW, codebook_rows, network_rows, with_rows
+from hmu_tasks.methods.shared.code_tables import NEW, codebook_rows, network_rows, rebuilt, with_rows
 from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 from hmu_tasks.probes.attacked import exchanged
@@ -32,18 +31,15 @@ def grown(bundle: Bundle, clips: Sequence[np.ndarray], *, rows: int, seed: int) 
     ids = torch.cat([torch.arange(count), torch.full((books.shape[1] - count,), NEW)])
     kept = [ids] * len(books)
     generator = torch.Generator().manual_seed(seed)
-    network: Any = type(tokenizer.network)(replace(tokenizer.network.config, codes=books.shape[1]))
     state = tokenizer.network.state_dict()
-    network.load_state_dict(with_rows(state, codebook_rows(state, kept), generator))
-    network = network.to(books.device).with_codebooks(books).eval().requires_grad_(False)
+    state = with_rows(state, codebook_rows(state, kept), generator)
+    network = rebuilt(tokenizer.network, state, codes=books.shape[1]).to(books.device).with_codebooks(books)
     found: dict[str, Any] = {"tokenizer": Tokenizer(network, tokenizer.mean, tokenizer.std)}
     for name, one in bundle.model.networks.items():
-        kind: Any = type(one)
-        config: Any = one.config
-        other = kind(replace(config, codes=books.shape[1]))
-        other.load_state_dict(with_rows(one.state_dict(), network_rows(one, kept, codes=count), generator))
+        state = with_rows(one.state_dict(), network_rows(one, kept, codes=count), generator)
+        other = rebuilt(one, state, codes=books.shape[1])
         other.negative = copy.copy(one.negative)
-        found[name] = other.to(books.device).eval().requires_grad_(False)
+        found[name] = other.to(books.device)
     return exchanged(bundle, **found)
 
 

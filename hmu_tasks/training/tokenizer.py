@@ -20,25 +20,10 @@ from hmu_tasks.training.loop.recorded import FixedLoss, StepInputs
 from hmu_tasks.training.loop.resident import Ragged, fits, pinned
 
 
-def windows(
-    clips: ClipSet, rows: np.ndarray, window: int, generator: torch.Generator, mean: Tensor, std: Tensor
-) -> Tensor:
-    """Cut one random window from each clip (a shorter clip is repeated at its last frame): [B, window, D]."""
-    starts = torch.rand(len(rows), generator=generator).tolist()
-    cut = np.empty((len(rows), window, len(mean)), np.float32)
-    for b, (i, place) in enumerate(zip(rows, starts, strict=True)):
-        clip = clips.features[i]
-        start = int(place * (max(len(clip) - window, 0) + 1))
-        piece = clip[start : start + window]
-        cut[b, : len(piece)] = piece
-        cut[b, len(piece) :] = piece[-1]
-    return (torch.from_numpy(cut) - mean) / std
-
-
 def resident_windows(
     clips: Ragged, which: Tensor, window: int, generator: torch.Generator, mean: Tensor, std: Tensor
 ) -> Tensor:
-    """Cut the windows of `windows` where the clips are kept, by the step's generator there: [B, window, D].
+    """Cut the windows of `ClipSet.windows` where the clips are kept, by the step's generator there: [B, window, D].
 
     which: [B] numbers of the clips. All tensors are on one device.
     """
@@ -66,7 +51,7 @@ def window_loss(
 
     if device.type == "cpu":
         return lambda rows, generator: scored(
-            windows(train, rows, window, generator, mean, std).to(device), generator
+            train.windows(rows, window, generator, mean, std).to(device), generator
         )
     clips = Ragged(train.features, device) if fits(train.features, device, what="clips") else None
     own_mean, own_std = mean.to(device), std.to(device)
@@ -76,7 +61,7 @@ def window_loss(
         all_layers = network.config.quantizers
         active = network.sample_active(generator) if network.quantizer.started else all_layers
         if clips is None:
-            return StepInputs((pinned(windows(train, rows, window, generator, mean, std), device),), active)
+            return StepInputs((pinned(train.windows(rows, window, generator, mean, std), device),), active)
         return StepInputs((pinned(torch.from_numpy(rows), device),), active)
 
     def compute(inputs: StepInputs, generator: torch.Generator) -> tuple[Tensor, Values]:
@@ -104,7 +89,7 @@ def train_tokenizer(
 
     def validate() -> float:
         generator = torch.Generator().manual_seed(options["seed"])
-        cut = windows(val, np.arange(len(val.ids)), window, generator, mean, std).to(device)
+        cut = val.windows(np.arange(len(val.ids)), window, generator, mean, std).to(device)
         restored = network.decode(network.encode(cut))
         return float((restored - cut).abs().mean())
 

@@ -51,7 +51,7 @@ def test_readers_can_tell_methods_apart() -> None:
 
 
 def test_an_unknown_method_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"'lrc'; choose one of lcr, prune, uce"):
+    with pytest.raises(ConfigError, match=r"'lrc'; choose one of lcr, prune, distill, uce"):
         method_of("lrc")
 
 

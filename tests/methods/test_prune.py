@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from tiny_world import tiny_params
 
-from hmu_tasks.methods import prune
+from hmu_tasks.methods.shared import pruning
 from hmu_tasks.methods.shared.code_tables import codebook_rows, network_rows, with_rows
 from hmu_tasks.methods.shared.codes import CodeUsage
 from hmu_tasks.methods.shared.difference import compare_states
@@ -42,16 +42,17 @@ def kept() -> list[torch.Tensor]:
 def test_codes_are_ranked_by_their_smoothed_ratio() -> None:
     forget = np.array([[100, 30, 3, 2, 0, 9]])
     retain = np.array([[1000, 3, 0, 0, 5, 9]])
-    found = prune.scores(usage(forget, retain), 0)
+    found = pruning.scores(usage(forget, retain), 0)
     expected = (30 + 0.5) / (144 + 3) / ((3 + 2) / (1017 + 12))
     assert found[1] == pytest.approx(expected)
     # Code 2 is never used by retain clips but rarely by forget ones: less evidence than code 1.
     assert found[1] > found[2]
-    assert prune.most_used(usage(forget, retain), 0, 2, support=3) == [1, 2]
+    assert pruning.most_used(usage(forget, retain), 0, 2, support=3, key="unlearn.prune.strengths") == [1, 2]
     with pytest.raises(
-        ConfigError, match=r"only 4 codes of layer 0 occur at least 3 times.*unlearn\.prune\.support"
+        ConfigError,
+        match=r"unlearn\.prune\.strengths is 5, but only 4 codes of layer 0 occur at least 3 times.*`support`",
     ):
-        prune.most_used(usage(forget, retain), 0, 5, support=3)
+        pruning.most_used(usage(forget, retain), 0, 5, support=3, key="unlearn.prune.strengths")
 
 
 def network_of(model: str, part: str, codes: int = CODES) -> torch.nn.Module:
@@ -124,7 +125,7 @@ def test_no_input_reaches_the_directions_that_were_projected_out() -> None:
         torch.randn(2, 6, generator=generator).double(),
         torch.randn(6, generator=generator).double(),
     )
-    found = prune.project(weight, concept, rest)
+    found = pruning.project(weight, concept, rest)
     directions = weight.double() @ (concept - rest).T
     anything = torch.randn(100, 6, generator=generator).double()
     reached = (anything @ found.double().T) @ directions
@@ -156,7 +157,7 @@ def test_the_telling_word_is_found_in_each_text() -> None:
 
     forget, places = texts(50, odd=True)
     retain, _ = texts(200, odd=False)
-    chosen, others = prune.telling(forget, retain, shrinkage=0.01)
+    chosen, others = pruning.telling(forget, retain, shrinkage=0.01)
     assert others.shape == (200 * 5, 8)
     expected = torch.stack([forget[i, 1 + place] for i, place in enumerate(places)]).double()
     torch.testing.assert_close(chosen, expected)

@@ -10,7 +10,6 @@ from hmu_tasks.runtime import paths
 from hmu_tasks.training.evaluator import drop_words
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet, clip_set
 from hmu_tasks.training.loop.code_batches import CodeSet
-from hmu_tasks.training.tokenizer import windows
 
 CPU = torch.device("cpu")
 
@@ -73,7 +72,7 @@ def test_windows_lie_within_the_clip_and_short_clips_stand_still_at_the_end() ->
     mean, std = torch.zeros(5), torch.ones(5)
     starts = set()
     for seed in range(40):
-        cut = windows(three(), np.array([0, 1, 2]), 12, generator(seed), mean, std)
+        cut = three().windows(np.array([0, 1, 2]), 12, generator(seed), mean, std)
         assert cut.shape == (3, 12, 5)
         assert cut[0, :, 0].tolist() == [*range(8), *[7] * 4]
         assert cut[1, :, 0].tolist() == [1 + i for i in range(12)]

@@ -21,7 +21,7 @@ from hmu_tasks.training.loop.code_batches import CodeSet
 from hmu_tasks.training.loop.recorded import FixedLoss, StepInputs, agree
 from hmu_tasks.training.loop.resident import Ragged
 from hmu_tasks.training.loop.transformers import fixed_code_loss
-from hmu_tasks.training.tokenizer import resident_windows, windows
+from hmu_tasks.training.tokenizer import resident_windows
 
 CPU = torch.device("cpu")
 SIZES = {
@@ -75,7 +75,7 @@ def test_resident_windows_are_those_of_the_host() -> None:
     kept = Ragged(features, CPU)
     for seed in range(30):
         rows = np.random.default_rng(seed).permutation(4)
-        expected = windows(clips, rows, 12, generator(seed), mean, std)
+        expected = clips.windows(rows, 12, generator(seed), mean, std)
         found = resident_windows(kept, torch.from_numpy(rows), 12, generator(seed), mean, std)
         assert torch.equal(found, expected)
 

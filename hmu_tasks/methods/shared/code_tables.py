@@ -6,14 +6,15 @@ special ids after them. Nothing of a deleted code stays behind; special ids foll
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.runtime.errors import ConfigError
 
+Coded = TypeVar("Coded", bound=nn.Module)
 Kept = Sequence[Tensor]
 """The codes of each quantizer layer, [K'], as many in each: ids of codes that stay, NEW for one that comes."""
 NEW = -1
@@ -118,3 +119,12 @@ def with_rows(
         name: rows[name].of(tensor, generator).contiguous() if name in rows else tensor
         for name, tensor in state.items()
     }
+
+
+def rebuilt(network: Coded, state: Mapping[str, Tensor], *, codes: int) -> Coded:
+    """Return a tokenizer or network of the same kind and sizes, but for the number of codes, with its state; frozen."""
+    kind: Any = type(network)
+    config: Any = network.config
+    other: Coded = kind(replace(config, codes=codes))
+    other.load_state_dict(state)
+    return other.eval().requires_grad_(False)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from hmu_tasks.methods.method import Knobs, Sweep
-from hmu_tasks.runtime.section import Count, Rate
+from hmu_tasks.runtime.section import Count, Rate, Section
 
 Kind = Literal["captions", "keywords"]
 Target = Literal["nearest", "shifted", "empty"]
@@ -70,3 +70,45 @@ class TunedKnobs(Knobs):
 
     batch: Count
     rate: Rate
+
+
+class PruningKnobs(Section):
+    """Which codes may be deleted, and which directions of the texts are projected out.
+
+    support: codes that occur less often in forget clips are never deleted. directions: of the sentence vectors;
+    word_directions: of the words. captions: number from each of the forget and retain sets. shrinkage: of the words'
+    covariance, in mean squares.
+    """
+
+    support: Count
+    directions: Count
+    word_directions: Annotated[int, Field(ge=0)]
+    captions: Count
+    shrinkage: Rate
+
+
+def check_codes(count: int, *, codes: int, key: str) -> None:
+    """Raise ValueError where `count`, under `key` of params.yaml, is more codes than a tokenizer can lose."""
+    if count >= codes - 1:
+        raise ValueError(f"{key} is {count} codes, but train.tokenizer.codes is {codes}: two codes must stay")
+
+
+class LessonKnobs(Section):
+    """A training with warm-up and cosine decay: optimiser steps, clips per step, highest learning rate."""
+
+    steps: Count
+    batch: Count
+    rate: Rate
+
+
+class StudentKnobs(Knobs):
+    """How noised copies of a tokenizer and of networks learn from a teacher; strengths are per cent of noise.
+
+    window: frames of the tokenizer's training windows. latents: weight of the encoder's error beside the decoder's.
+    """
+
+    strengths: list[Annotated[int, Field(ge=0, le=100)]]
+    window: Annotated[int, Field(ge=8, multiple_of=4)]
+    latents: Rate
+    tokenizer: LessonKnobs
+    networks: LessonKnobs

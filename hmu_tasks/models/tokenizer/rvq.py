@@ -154,15 +154,20 @@ class RVQVAE(nn.Module):
                     latent.float().flatten(0, 1), active=active or config.quantizers, generator=sampler
                 )
             restored: Tensor = self.decoder(part.latents.view(*latent.shape[:2], -1).transpose(1, 2))
-        restored = restored.transpose(1, 2).float()
-        local = slice(config.positions_start, config.positions_stop)
-        reconstruction = functional.smooth_l1_loss(restored, x)
-        positions = functional.smooth_l1_loss(restored[..., local], x[..., local])
+        reconstruction, positions = self.errors(restored.transpose(1, 2).float(), x)
         loss = (
             reconstruction + config.positions_weight * positions + config.commitment_weight * part.commitment
         )
         return TokenizerLoss(
             loss, reconstruction.detach(), positions.detach(), part.commitment.detach(), part.perplexity
+        )
+
+    def errors(self, restored: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Smooth L1 on all features and on the local positions; restored, x: [B, F, D]."""
+        local = slice(self.config.positions_start, self.config.positions_stop)
+        return (
+            functional.smooth_l1_loss(restored, x),
+            functional.smooth_l1_loss(restored[..., local], x[..., local]),
         )
 
     def training_state(self) -> dict[str, Tensor]:

@@ -40,6 +40,20 @@ class ClipSet:
             out[b, : lengths[b]] = (torch.from_numpy(np.array(self.features[i])) - mean) / std
         return out, lengths
 
+    def windows(
+        self, rows: np.ndarray, window: int, generator: torch.Generator, mean: Tensor, std: Tensor
+    ) -> Tensor:
+        """Cut a random window from each clip, normalised, [B, window, D]; a short clip repeats its last frame."""
+        starts = torch.rand(len(rows), generator=generator).tolist()
+        cut = np.empty((len(rows), window, len(mean)), np.float32)
+        for b, (i, place) in enumerate(zip(rows, starts, strict=True)):
+            clip = self.features[i]
+            start = int(place * (max(len(clip) - window, 0) + 1))
+            piece = clip[start : start + window]
+            cut[b, : len(piece)] = piece
+            cut[b, len(piece) :] = piece[-1]
+        return (torch.from_numpy(cut) - mean) / std
+
     def sample_captions(
         self, rows: Sequence[int] | np.ndarray, generator: torch.Generator
     ) -> list[CaptionWords]:
