@@ -48,16 +48,11 @@ class TensorDifference:
 
 
 def compare_states(
-    before: Mapping[str, Tensor],
-    after: Mapping[str, Tensor],
-    *,
-    kept: Mapping[str, Rows] | None = None,
-    trained: bool = False,
+    before: Mapping[str, Tensor], after: Mapping[str, Tensor], *, kept: Mapping[str, Rows] | None = None
 ) -> TensorDifference:
     """Compare two state dicts of the same keys, shapes and dtypes, bit by bit (so -0.0 differs from 0.0).
 
-    kept: of tensors that lost rows, those that stay; they must keep their bytes, unless they are `trained` as well:
-    then they are compared with the same rows before.
+    kept: of tensors that lost rows, those that stay; they must keep their bytes.
     Raises ValueError when keys, shapes or dtypes differ otherwise: an edit replaces values and nothing else.
     """
     stay = kept or {}
@@ -69,10 +64,8 @@ def compare_states(
     deleted: dict[str, DeletedRows] = {}
     for name in sorted(before):
         old, new = before[name].detach().cpu(), after[name].detach().cpu()
-        rest = stay[name].of(old).contiguous() if name in stay else old
-        if trained:
-            old = rest
-        elif name in stay:
+        if name in stay:
+            rest = stay[name].of(old).contiguous()
             if rest.shape != new.shape or _digest(rest) != _digest(new):
                 raise ValueError(f"the rows of {name} that stay do not keep their bytes")
             deleted[name] = DeletedRows(

@@ -91,24 +91,3 @@ def check_codes(count: int, *, codes: int, key: str) -> None:
     """Raise ValueError where `count`, under `key` of params.yaml, is more codes than a tokenizer can lose."""
     if count >= codes - 1:
         raise ValueError(f"{key} is {count} codes, but train.tokenizer.codes is {codes}: two codes must stay")
-
-
-class LessonKnobs(Section):
-    """A training with warm-up and cosine decay: optimiser steps, clips per step, highest learning rate."""
-
-    steps: Count
-    batch: Count
-    rate: Rate
-
-
-class StudentKnobs(Knobs):
-    """How noised copies of a tokenizer and of networks learn from a teacher; strengths are per cent of noise.
-
-    window: frames of the tokenizer's training windows. latents: weight of the encoder's error beside the decoder's.
-    """
-
-    strengths: list[Annotated[int, Field(ge=0, le=100)]]
-    window: Annotated[int, Field(ge=8, multiple_of=4)]
-    latents: Rate
-    tokenizer: LessonKnobs
-    networks: LessonKnobs
