@@ -186,6 +186,7 @@ class ClipTextEncoder:
     """
 
     def __init__(self, folder: Path) -> None:
+        from huggingface_hub.errors import StrictDataclassError
         from transformers import CLIPTextModelWithProjection, CLIPTokenizer
         from transformers.utils import logging
 
@@ -200,7 +201,7 @@ class ClipTextEncoder:
             model, report = CLIPTextModelWithProjection.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
-        except _UNREADABLE as error:
+        except (*_UNREADABLE, StrictDataclassError) as error:
             raise WeightsError(
                 f"CLIP folder {folder} cannot be read ({str(error)[:300]}); it must hold config.json, "
                 "model.safetensors, vocab.json and merges.txt"
