@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from hmu_tasks.methods.method import Colour, Knobs, Method, Strength, require_distinct
+from hmu_tasks.methods.shared.scores import KEY, Score
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.runtime.section import Count
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from hmu_tasks.methods.shared.edit import Edit
     from hmu_tasks.methods.shared.inputs import Inputs
 
-KEY = "unlearn.lcr.strengths"
-Score = Literal["ratio", "log_odds"]
 Target = Literal["code", "retain_mean"]
 
 

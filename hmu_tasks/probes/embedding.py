@@ -54,42 +54,56 @@ def vector_attacks(
     prompts, found on the forget clips' own captions, the same. clips: forget clips of the training split. Records give
     the mean distance that the embedded texts moved, as a share of their norm.
     """
+    one = _VectorAttacks(bench, bundle, original, clips, budget)
+    return [
+        Attack("closed-form", one.closed_form),
+        Attack("gradient", one.gradient),
+        Attack("shared", one.shared),
+    ]
 
-    def outcome(
-        name: str, radius: float, asked: Prompts, found: Tensor, start: Tensor, spent: dict[str, float]
-    ) -> AttackOutcome:
-        moved = size(found - start) / size(start)
-        details = {"radius": radius, "distance": float(moved.mean()), **spent}
-        return AttackOutcome(f"{name}-{radius:g}", "embedding", bench.steered(bundle, asked, found), details)
 
-    def closed_form() -> list[AttackOutcome]:
-        asked = bench.attacked
-        projections = (bundle.model.text_projections, original.model.text_projections)
+@dataclass(frozen=True)
+class _VectorAttacks:
+    """The three attacks on one bundle; see `vector_attacks`."""
+
+    bench: Bench
+    bundle: Bundle
+    original: Bundle
+    clips: ClipSet
+    budget: Budget
+
+    def closed_form(self) -> list[AttackOutcome]:
+        """Make the edited projections give what the original's give for the prompt."""
+        asked, ridge = self.bench.attacked, self.budget.ridge
+        projections = (self.bundle.model.text_projections, self.original.model.text_projections)
         if same_projections(*projections):
             why = "the projections of the text are the original's"
             return [
-                AttackOutcome(f"closed-form-{radius:g}", "embedding", bench.plain(bundle), inapplicable=why)
-                for radius in budget.radius
+                AttackOutcome(
+                    f"closed-form-{radius:g}", "embedding", self.bench.plain(self.bundle), inapplicable=why
+                )
+                for radius in self.budget.radius
             ]
-        start = bench.embedded(bundle, asked.texts[: asked.n])
-        found = imitated_text(*projections, start, ridge=budget.ridge)
+        start = self._start(asked)
+        found = imitated_text(*projections, start, ridge=ridge)
         return [
-            outcome(
+            self._outcome(
                 "closed-form",
                 radius,
                 asked,
                 within_ball(found, start, radius=radius),
                 start,
-                {"ridge": budget.ridge},
+                {"ridge": ridge},
             )
-            for radius in budget.radius
+            for radius in self.budget.radius
         ]
 
-    def gradient() -> list[AttackOutcome]:
-        asked = bench.costly
-        start = bench.embedded(bundle, asked.texts[: asked.n])
-        rows = nearest_clips(bench, bundle, start, clips, budget.targets)
-        losses = _losses(bench, bundle, clips, rows, seed=bench.seed + MASKS)
+    def gradient(self) -> list[AttackOutcome]:
+        """Move each prompt towards the codes of the forget clips with the nearest captions."""
+        bench, budget, asked = self.bench, self.budget, self.bench.costly
+        start = self._start(asked)
+        rows = nearest_clips(bench, self.bundle, start, self.clips, budget.targets)
+        losses = _losses(bench, self.bundle, self.clips, rows, seed=bench.seed + MASKS)
         spent: dict[str, float] = {
             "steps": budget.steps,
             "targets": rows.shape[1],
@@ -99,24 +113,34 @@ def vector_attacks(
         for radius in budget.radius:
             starts = scattered(start, radius=radius, count=budget.restarts - 1, seed=bench.seed + STARTS)
             moved = descend(start, losses, radius=radius, steps=budget.steps, starts=starts)
-            found.append(outcome("gradient", radius, asked, moved, start, spent))
+            found.append(self._outcome("gradient", radius, asked, moved, start, spent))
         return found
 
-    def shared() -> list[AttackOutcome]:
-        asked = bench.attacked
-        known = chosen_clips(clips, min(bench.costly.n, len(clips.ids)), seed=bench.seed)
-        captions = bench.embedded(bundle, [clips.captions[i][0].text for i in known])
-        losses = _losses(bench, bundle, clips, known[:, None], seed=bench.seed + SHARED_MASKS)
-        start = bench.embedded(bundle, asked.texts[: asked.n])
+    def shared(self) -> list[AttackOutcome]:
+        """Move all prompts by one change, which makes forget clips' codes likely for their own captions."""
+        bench, budget, asked = self.bench, self.budget, self.bench.attacked
+        known = chosen_clips(self.clips, min(bench.costly.n, len(self.clips.ids)), seed=bench.seed)
+        captions = bench.embedded(self.bundle, [self.clips.captions[i][0].text for i in known])
+        losses = _losses(bench, self.bundle, self.clips, known[:, None], seed=bench.seed + SHARED_MASKS)
+        start = self._start(asked)
         spent: dict[str, float] = {"steps": budget.steps, "shots": len(known)}
         found = []
         for radius in budget.radius:
             change = shared_change(captions, losses, radius=radius, steps=budget.steps)
             moved = with_change(start, change, radius=radius)
-            found.append(outcome("shared", radius, asked, moved, start, spent))
+            found.append(self._outcome("shared", radius, asked, moved, start, spent))
         return found
 
-    return [Attack("closed-form", closed_form), Attack("gradient", gradient), Attack("shared", shared)]
+    def _start(self, asked: Prompts) -> Tensor:
+        return self.bench.embedded(self.bundle, asked.texts[: asked.n])
+
+    def _outcome(
+        self, name: str, radius: float, asked: Prompts, found: Tensor, start: Tensor, spent: dict[str, float]
+    ) -> AttackOutcome:
+        moved = size(found - start) / size(start)
+        details = {"radius": radius, "distance": float(moved.mean()), **spent}
+        shares = self.bench.steered(self.bundle, asked, found)
+        return AttackOutcome(f"{name}-{radius:g}", "embedding", shares, details)
 
 
 def _losses(bench: Bench, bundle: Bundle, clips: ClipSet, rows: np.ndarray, *, seed: int) -> Losses:

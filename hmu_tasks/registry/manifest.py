@@ -11,7 +11,7 @@ from hmu_tasks.runtime.errors import WeightsError
 NAME = "manifest.json"
 STATEMENT = "attestation.json"
 """The signed statement about that list."""
-# The files that a bundle may hold; .txt is for the merges of CLIP's tokenizer.
+# The files that a bundle may hold; .txt is for the tokenizers of CLIP and MiniLM, and for MiniLM's licence.
 BUNDLE_FILES = frozenset({".safetensors", ".json", ".txt"})
 
 

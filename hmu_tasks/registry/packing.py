@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hmu_tasks.registry import attestation, seal
 from hmu_tasks.registry.manifest import check_bundle_files
 from hmu_tasks.runtime.errors import HmuError
-from hmu_tasks.runtime.files import write_json
+from hmu_tasks.runtime.files import read_object, write_json
 from hmu_tasks.tracking.store import clear_errors
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def pack(
     _copy_code(target / "code" / "hmu_tasks")
     shutil.copy2(SERVED, target / SERVED.name)
     shutil.copy2(Path(str(seal.__file__)), target / "code" / f"{seal.MODULE}.py")
-    requirements = [f"{name}=={installed(name).partition('+')[0]}" for name in REQUIRED]
+    requirements = [f"{name}=={installed(name).partition('+')[0]}" for name in _required(bundle)]
     (target / "requirements.txt").write_text("\n".join(requirements) + "\n", encoding="utf-8")
     environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
     write_json(target / "python_env.yaml", environment)  # JSON is YAML
@@ -103,6 +103,12 @@ def pack(
     _check(target, [str(bundle.resolve()), str(PACKAGE.parent), str(Path.cwd()), str(Path.home())])
     sealed = attestation.sign("model", seal.digests(target), {}, signer)
     (target / seal.NAME).write_text(f"{sealed}\n", encoding="utf-8")
+
+
+def _required(bundle: Path) -> tuple[str, ...]:
+    """Packages that serving imports; transformers reads every text encoder but the small one."""
+    alone = read_object(bundle / "text" / "config.json").get("encoder") == "small"
+    return REQUIRED if alone else (*REQUIRED, "transformers")
 
 
 def _describe(target: Path) -> None:

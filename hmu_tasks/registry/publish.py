@@ -22,7 +22,7 @@ from hmu_tasks.registry.gate import Decision
 from hmu_tasks.registry.gathering import gather_evidence, limits_of
 from hmu_tasks.registry.identity import account
 from hmu_tasks.registry.keys import signing_key
-from hmu_tasks.registry.logged import log_model
+from hmu_tasks.registry.logged import complete_log, log_model
 from hmu_tasks.registry.moves import CANDIDATE
 from hmu_tasks.registry.packing import Clock, pack
 from hmu_tasks.registry.policy import read_policy
@@ -86,6 +86,10 @@ def run(
         new = version is None
         if version is None:
             version, new = _upload(params, evidence, decision, registry, signer, resting_on)
+        elif complete_log(registry, version):
+            sys.stdout.write(
+                f"version {version.number} was interrupted before it was on MLflow's page Models; it was added\n"
+            )
         _offer(registry, version)
     result = "passed the gate" if version.passed else "was refused by the gate"
     sys.stdout.write(
@@ -174,9 +178,8 @@ def _upload(
             version, new = registry.add(
                 step.run_id, evidence.bundle, tags=tags, description=description(evidence, decision)
             )
-            step.tag("hmu.version", f"{registry.name} {version.number}")
             if new:
-                log_model(step, registry, version, evidence)
+                log_model(registry, version, evidence)
     if not new:
         registry.discard(step.run_id)
     return version, new

@@ -24,7 +24,6 @@ from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
-from hmu_tasks.models.text.encoders import SmallTextEncoder
 from hmu_tasks.runtime.files import read_json
 from hmu_tasks.runtime.prompts import unread
 from hmu_tasks.runtime.seeds import MOST_SEED, generator
@@ -81,8 +80,8 @@ class ServedModel(PythonModel):  # type: ignore[misc]
     def _unread(self, prompt: str) -> str | None:
         """What the text encoder would leave out; CLIP's reads every script, in pieces, up to a number of them."""
         encoder = self._bundle.text
-        if isinstance(encoder, SmallTextEncoder):
-            return unread(prompt, most_words=encoder.config.max_words)
+        if encoder.most_words is not None:
+            return unread(prompt, most_words=encoder.most_words)
         tokenizer = getattr(encoder, "tokenizer", None)
         most = encoder.model.config.max_position_embeddings if tokenizer is not None else 0  # type: ignore[attr-defined]
         pieces = 0 if tokenizer is None else len(tokenizer(prompt)["input_ids"])

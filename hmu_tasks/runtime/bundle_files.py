@@ -15,8 +15,9 @@ from hmu_tasks.runtime.foreign import RECORDS, SETTINGS, WEIGHTS, check_file, re
 
 STATISTICS = "statistics.safetensors"
 _SMALL = 64  # sizes up to here need no weights to account for them, such as the longest caption in words
-# Widths of square matrices; the evaluator's `width` is that of its embeddings.
-_WIDTHS, _DEPTHS = ("latent", "hidden"), ("layers", "depth")
+# Widths of square matrices; the evaluator's `width` is that of its embeddings. The last of each: of CLIP and BERT.
+_WIDTHS = ("latent", "hidden", "hidden_size")
+_DEPTHS = ("layers", "depth", "num_hidden_layers")
 _REMEDY = "make or download the bundle again"
 
 

@@ -18,7 +18,6 @@ from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.networks.lengths import UNIT
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
-from hmu_tasks.models.text.encoders import SmallTextEncoder
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.prompts import unread
 from hmu_tasks.runtime.seeds import MOST_SEED, generator
@@ -117,9 +116,7 @@ class Studio:
         """Raise DataError for a typed prompt of which a model's text encoder would leave something out."""
         with self._lock:
             encoder = self._model(source)[0].text
-        if isinstance(encoder, SmallTextEncoder) and (
-            fault := unread(prompt, most_words=encoder.config.max_words)
-        ):
+        if encoder.most_words is not None and (fault := unread(prompt, most_words=encoder.most_words)):
             raise DataError(fault)
 
     def motion(self, source: ModelSource, features: NDArray[Any]) -> ScoredMotion:

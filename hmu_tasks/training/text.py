@@ -12,8 +12,11 @@ from hmu_tasks.models.evaluators.evaluator import MotionEncoderBiGRU, contrastiv
 from hmu_tasks.models.networks.components import save_network
 from hmu_tasks.models.networks.layers import seeded
 from hmu_tasks.models.official.clip import import_clip
-from hmu_tasks.models.text.encoders import SmallTextConfig, SmallTextEncoder
+from hmu_tasks.models.official.minilm import import_minilm
+from hmu_tasks.models.text.encoders import WITH_MINILM, SmallTextConfig, SmallTextEncoder
+from hmu_tasks.models.text.minilm import PrincipalDirections, SentenceEncoder
 from hmu_tasks.runtime import paths
+from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.training.loop.batches import ClipSet
 from hmu_tasks.training.loop.coded import tokenizer_with_codes
 from hmu_tasks.training.loop.fit import FitOptions, Trained, fit
@@ -103,14 +106,25 @@ def whiten(
 
 
 def train(job: Job) -> History:
-    """Train the small text encoder against the original tokenizer's latents, or copy CLIP from its folder."""
+    """Train the small text encoder against the original tokenizer's latents, or copy CLIP from its folder.
+
+    Beside the small encoder, with `small+minilm`, stand the principal directions of a frozen one's vectors of the
+    training captions. Raises WeightsError where its files cannot be used, DataError where the captions are too few.
+    """
     knobs = job.params.train.text
     if knobs.encoder == "clip":
         import_clip(knobs.clip_folder, job.folder)
         return History()
+    beside = knobs.encoder == WITH_MINILM
+    frozen = import_minilm(knobs.minilm_folder, knobs.minilm_sha256, job.folder) if beside else None
     clips = packed.load(paths.CLIPS)
-    coder, codes = tokenizer_with_codes(job, clips, "full")
     train, val = (split_of(clips, split, None) for split in ("train", "val"))
+    captions = [caption.text for row in train.captions for caption in row[:1]]
+    more: dict[str, str] = {}
+    if frozen is not None:
+        _main_directions(frozen, captions, knobs.minilm_directions).save(job.folder)
+        more = {"encoder": WITH_MINILM, "minilm_sha256": knobs.minilm_sha256}
+    coder, codes = tokenizer_with_codes(job, clips, "full")
     pair = TextWithMotion(
         SmallTextConfig(width=knobs.width, words=knobs.words, word_width=knobs.word_width),
         code_width=coder.codebooks.shape[2],
@@ -126,6 +140,16 @@ def train(job: Job) -> History:
         coder.latents([codes[i] for i in val.ids]),
         **job.common("text", knobs),
     )
-    whiten(pair.text, [caption.text for row in train.captions for caption in row[:1]])
-    save_network(pair.text.cpu(), pair.text.describe(), job.folder)
+    whiten(pair.text, captions)
+    save_network(pair.text.cpu(), pair.text.describe() | more, job.folder)
     return trained.history
+
+
+def _main_directions(frozen: SentenceEncoder, captions: Sequence[str], count: int) -> PrincipalDirections:
+    try:
+        return PrincipalDirections.of(frozen.vectors(captions), count)
+    except ValueError as error:
+        raise DataError(
+            f"train.text.minilm_directions is {count}: {error}, those of the training clips' first captions; lower "
+            "it, or set train.text.encoder to 'small'"
+        ) from error

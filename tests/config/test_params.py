@@ -83,7 +83,9 @@ def test_an_unknown_key_is_named_with_what_is_allowed(values: dict[str, Any], ke
         ("unlearn.lcr.target", "zero", "'code' or 'retain_mean'"),
         ("unlearn.lcr.noise", -0.5, "greater than or equal to 0"),
         ("train.mode", "official", "'scratch' or 'pretrained'"),
-        ("train.text.encoder", "bert", "'small' or 'clip'"),
+        ("train.text.encoder", "bert", "'small', 'clip' or 'small+minilm'"),
+        ("train.text.minilm_sha256", "53aa5117", "'^[0-9a-f]{64}$'"),
+        ("train.text.minilm_directions", 400, "less than or equal to 384"),
         ("train.tokenizer.window", 30, "multiple of 4"),
         ("train.tokenizer.steps", 0, "greater than or equal to 1"),
         ("train.tokenizer.rate", 0, "greater than 0"),
@@ -126,6 +128,16 @@ def test_more_codes_than_the_codebook_has(values: dict[str, Any], codes: list[in
 def test_clip_has_no_words(values: dict[str, Any]) -> None:
     message = refusal(put(values, "train.text.encoder", "clip"))
     assert "train.text: words is 28, but CLIP gives one vector for a caption; set words to 0" in message
+
+
+def test_published_models_read_clip_alone(values: dict[str, Any]) -> None:
+    message = refusal(put(put(values, "train.mode", "pretrained"), "train.text.encoder", "small+minilm"))
+    assert "train: mode pretrained needs text.encoder clip" in message
+
+
+def test_a_sentence_encoder_stands_beside_words_or_none(values: dict[str, Any]) -> None:
+    parse(put(values, "train.text.encoder", "small+minilm"), "params.yaml")
+    parse(put(values, "train.text.words", 0), "params.yaml")
 
 
 def test_a_layer_that_the_tokenizer_lacks(values: dict[str, Any]) -> None:

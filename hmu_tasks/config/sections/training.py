@@ -11,14 +11,18 @@ from hmu_tasks.runtime.section import Count, Drop, Rate, Section
 
 
 class TextSection(Training):
-    """The text encoder: a small one that is trained here, or CLIP from a folder.
+    """The text encoder: a small one that is trained here, alone or beside a frozen MiniLM, or CLIP from a folder.
 
     words: the most words of a caption that transformers read beside its sentence vector; the encoder's configuration
-    carries the number to them.
+    carries the number to them. minilm_sha256: of the weights in `minilm_folder`. minilm_directions: principal
+    directions of its sentence vectors that are read beside the small encoder's.
     """
 
-    encoder: Literal["small", "clip"]
+    encoder: Literal["small", "clip", "small+minilm"]
     clip_folder: Path
+    minilm_folder: Path
+    minilm_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    minilm_directions: Annotated[int, Field(ge=1, le=384)]
     width: Annotated[int, Field(ge=8, multiple_of=2)]
     words: Annotated[int, Field(ge=0, le=48)]
     word_width: Count

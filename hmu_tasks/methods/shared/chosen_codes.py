@@ -3,15 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Literal
 
 import numpy as np
 
 from hmu_tasks.methods.shared.codes import CodeUsage, log_odds_z, published_ratio, published_top, top_codes
+from hmu_tasks.methods.shared.scores import KEY, Score
 from hmu_tasks.runtime.errors import ConfigError
-
-KEY = "unlearn.lcr.strengths"
-Score = Literal["ratio", "log_odds"]
 
 
 @dataclass(frozen=True)

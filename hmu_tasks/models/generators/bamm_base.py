@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hmu_tasks.models.generators.bamm_decoding import generate
 from hmu_tasks.models.generators.causal import CausalTransformer
@@ -39,28 +38,19 @@ class BammTransformer(CausalTransformer):
         self.end_id, self.pad_id = config.codes, config.codes + 1
         self.condition_drop = config.condition_drop
 
-    def corrupt(
-        self, ids: Tensor, lengths: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Make one training example of each row (Pinyoanuntapong et al. 2024, section 3.2; released code).
+    def choose(self, lengths: Tensor, columns: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Choose what a training example shows (Pinyoanuntapong et al. 2024, section 3.2; released code).
 
-        ids: [B, T] codes, anything beyond the length; lengths: [B]. Half of the rows are causal;
-        in the others each token is known with probability 1/2. A share of the codes, uniform
-        between 0 and 1/2, becomes random; the share is sampled per row, not per batch as in the released code.
-        Returns input [B, T + 1], target [B, T + 1] (codes, the end, padding), and the known positions.
+        Half of the rows are causal; in the others each token is known with probability 1/2. A share of the codes,
+        uniform between 0 and 1/2, is replaced; the share is sampled per row, not per batch as in the released code.
         """
-        rows, columns = ids.shape[0], ids.shape[1] + 1
-        inside, with_end = inside_mask(lengths, columns), inside_mask(lengths + 1, columns)
-        target = torch.where(inside, functional.pad(ids, (0, 1)), self.pad_id)
-        target = target.scatter(1, lengths[:, None], self.end_id)
+        rows = len(lengths)
 
         def random(*shape: int) -> Tensor:
-            return uniform(shape, generator, ids.device)
+            return uniform(shape, generator, lengths.device)
 
-        known = (random(rows, 1) < 0.5) & (random(rows, columns) < 0.5) & with_end
-        replaced = (random(rows, columns) < 0.5 * random(rows, 1)) & inside
-        other = (random(rows, columns) * self.config.codes).long().clamp(max=self.config.codes - 1)
-        return torch.where(replaced, other, target), target, known
+        known = (random(rows, 1) < 0.5) & (random(rows, columns) < 0.5) & inside_mask(lengths + 1, columns)
+        return known, random(rows, columns) < 0.5 * random(rows, 1)
 
     def sample(
         self,

@@ -123,13 +123,9 @@ def draw_once(
     """Sample base codes from left to right in one pass; arguments and result are those of `generate`."""
     most = MOST_TOKENS if lengths is None else int(lengths.max())
     limits = (torch.full((len(text),), most) if lengths is None else lengths).to(text.device)
-    ids = torch.full((len(text), most + 1), network.pad_id, device=text.device)
-    nothing = torch.zeros_like(ids, dtype=torch.bool)
-    stays = nothing
     if given is not None:
         given = functional.pad(given.to(text.device), (0, 1), value=-1)
-        stays = given >= 0
-        ids = torch.where(stays, given, ids)
+    ids, stays = _started(network, text, most + 1, given)
     uniforms = row_uniforms(1, limits, most, generator)[0]
     how = _Pass(
         cfg_scale=cfg_scale,
@@ -143,9 +139,9 @@ def draw_once(
         grows=True,
     )
     with evaluating(network):
-        ids, _ = _draw(network, ids, text, nothing, how, stays)
+        ids, _ = _draw(network, ids, text, torch.zeros_like(stays), how, stays)
     if lengths is None:
-        limits = functional.pad(ids[:, :most] == network.end_id, (0, 1), value=True).int().argmax(dim=1)
+        limits = _ends(network, ids[:, :most])
     found = torch.where(inside_mask(limits, most), ids[:, :most], -1)
     return found[:, : int(limits.max())]
 
@@ -170,11 +166,7 @@ def _cascade(
 
     limits: [B] lengths, or with `predicts` the most tokens. uniforms: [2, B, tokens]. given: [B, tokens + 1].
     """
-    ids = torch.full((len(text), tokens + 1), network.pad_id, device=text.device)
-    stays = torch.zeros_like(ids, dtype=torch.bool)
-    if given is not None:
-        stays = given >= 0
-        ids = torch.where(stays, given, ids)
+    ids, stays = _started(network, text, tokens + 1, given)
     first = _Pass(
         cfg_scale=cfg_scales[0],
         top_k=top_k,
@@ -198,10 +190,7 @@ def _cascade(
         grows=False,
     )
     ids, certainty = _draw(network, ids, text, stays, first)
-    lengths = limits
-    if predicts:
-        ends = functional.pad(ids[:, :tokens] == network.end_id, (0, 1), value=True)
-        lengths = ends.int().argmax(dim=1)
+    lengths = _ends(network, ids[:, :tokens]) if predicts else limits
     inside = inside_mask(lengths, tokens + 1)
     ids = torch.where(inside, ids, network.pad_id).scatter(1, lengths[:, None], network.end_id)
     if published:
@@ -211,6 +200,22 @@ def _cascade(
     known = ((ranks >= freed[:, None]) & inside).scatter(1, lengths[:, None], True)
     again, _ = _draw(network, ids, text, known, second)
     return torch.where(inside, torch.where(known, ids, again), -1)[:, :tokens]
+
+
+def _started(
+    network: "CausalTransformer", text: Tensor, columns: int, given: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Ids [B, columns] before sampling, padding but for the codes given, [B, columns] or None; and which those are."""
+    ids = torch.full((len(text), columns), network.pad_id, device=text.device)
+    if given is None:
+        return ids, torch.zeros_like(ids, dtype=torch.bool)
+    stays = given >= 0
+    return torch.where(stays, given, ids), stays
+
+
+def _ends(network: "CausalTransformer", ids: Tensor) -> Tensor:
+    """Number of tokens before the first end, all where there is none: [B, T] -> [B]."""
+    return functional.pad(ids == network.end_id, (0, 1), value=True).int().argmax(dim=1)
 
 
 def _draw(

@@ -15,7 +15,7 @@ from hmu_tasks.models.generators.code_network import ALL_ROWS
 from hmu_tasks.models.generators.sampling import conditions, mixed
 from hmu_tasks.models.generators.token_loss import Predicted, TokenLoss, weighted_loss
 from hmu_tasks.models.generators.transformer import BaseTransformer
-from hmu_tasks.models.networks.layers import drop_rows, inside_mask, seeded
+from hmu_tasks.models.networks.layers import drop_rows, inside_mask, seeded, uniform
 
 
 class CausalTransformer(BaseTransformer):
@@ -31,14 +31,27 @@ class CausalTransformer(BaseTransformer):
     condition_drop: float
 
     @abstractmethod
+    def choose(self, lengths: Tensor, columns: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Choose what a training example shows: lengths [B] -> known and replaced positions, both [B, columns].
+
+        Known positions are read by all rows, none beyond the end; what is replaced beyond a length does not count.
+        """
+
     def corrupt(
         self, ids: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Make one training example of each row.
+        """Make one training example of each row, with the codes that `choose` replaces made random.
 
         ids: [B, T] codes, anything beyond the length; lengths: [B]. Returns input [B, T + 1], target [B, T + 1] (codes,
         the end, padding), and the known positions.
         """
+        columns = ids.shape[1] + 1
+        inside = inside_mask(lengths, columns)
+        target = torch.where(inside, functional.pad(ids, (0, 1)), self.pad_id)
+        target = target.scatter(1, lengths[:, None], self.end_id)
+        known, replaced = self.choose(lengths, columns, generator)
+        other = (uniform((len(ids), columns), generator, ids.device) * self.end_id).long()
+        return torch.where(replaced & inside, other.clamp(max=self.end_id - 1), target), target, known
 
     def sequence(self, ids: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
         """Put the text before the tokens: ids [B, T], text [B, 1 + n, W] -> [B, P + T, latent], readable [B, P].

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hmu_tasks.models.generators.bamm_decoding import draw_once
 from hmu_tasks.models.generators.causal import CausalTransformer
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.generators.token_loss import Predicted
 from hmu_tasks.models.generators.transformer import TransformerConfig
-from hmu_tasks.models.networks.layers import Encoder, PreNormLayer, initialise, inside_mask, seeded, uniform
+from hmu_tasks.models.networks.layers import Encoder, PreNormLayer, initialise, seeded, uniform
 
 
 @dataclass(frozen=True)
@@ -64,21 +63,13 @@ class T2mGptTransformer(CausalTransformer):
         self.end_id, self.pad_id = config.codes, config.codes + 1
         self.condition_drop = config.condition_drop
 
-    def corrupt(
-        self, ids: Tensor, lengths: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Make one training example of each row: half of the codes that are read become random (section 3.2).
+    def choose(self, lengths: Tensor, columns: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Choose what a training example shows: half of the codes that are read are replaced (section 3.2).
 
         Each code with probability 1/2, as in the released training; none is known in advance.
         """
-        rows, columns = ids.shape[0], ids.shape[1] + 1
-        inside = inside_mask(lengths, columns)
-        target = torch.where(inside, functional.pad(ids, (0, 1)), self.pad_id)
-        target = target.scatter(1, lengths[:, None], self.end_id)
-        replaced = (uniform((rows, columns), generator, ids.device) < 0.5) & inside
-        other = (uniform((rows, columns), generator, ids.device) * self.config.codes).long()
-        read = torch.where(replaced, other.clamp(max=self.config.codes - 1), target)
-        return read, target, torch.zeros_like(inside)
+        replaced = uniform((len(lengths), columns), generator, lengths.device) < 0.5
+        return torch.zeros_like(replaced), replaced
 
     def guided(
         self,

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hmu_tasks.models.generators.batched import in_batches, side_by_side
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.sampling import Negative
 from hmu_tasks.models.generators.token_loss import Predicted
-from hmu_tasks.models.networks.device import mixed_precision
 from hmu_tasks.models.networks.lengths import UNIT
-from hmu_tasks.models.networks.memory import Batches, suited
 from hmu_tasks.models.text.embeddings import rows_of, trimmed
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 from hmu_tasks.runtime.progress import Progress
@@ -199,26 +198,16 @@ class TextToMotion(ABC):
         batch; what is sampled for a prompt does not depend on the size of the batches.
         """
         tokens = None if frames is None else np.array([f // UNIT for f in frames])
-        text = rows_of(text)
-        order = np.arange(len(text)) if tokens is None else np.argsort(tokens, kind="stable")
-        codes: list[np.ndarray] = [np.empty(0)] * len(order)
-        streams = self._streams(generator)
-        done = 0
+        text, streams = rows_of(text), self._streams(generator)
 
-        def sample(rows: Sequence[int]) -> np.ndarray:
+        def sample(rows: Sequence[int]) -> Tensor:
             lengths = None if tokens is None else torch.from_numpy(tokens[rows]).to(text.device)
-            chosen = self._as_read(text[rows])
-            with mixed_precision(text.device):
-                full = self.sample(chosen, lengths, sampling=sampling, streams=streams)
-            return full.cpu().numpy()
+            return self.sample(self._as_read(text[rows]), lengths, sampling=sampling, streams=streams)
 
-        batches = Batches(suited(batch, text.device), what="prompts", rewind=list(streams.values()))
-        for rows, full in batches.over(order.tolist(), sample):
-            for i, row, length in zip(rows, full, (full[..., 0] >= 0).sum(axis=1), strict=True):
-                codes[i] = row[:length]
-            done += len(rows)
-            if progress is not None:
-                progress(done, len(order))
+        codes = in_batches(
+            sample, text, tokens, what="prompts", streams=streams, batch=batch, progress=progress
+        )
+        assert codes is not None  # `sample` always finds some
         return codes
 
     @torch.no_grad()
@@ -236,25 +225,13 @@ class TextToMotion(ABC):
         text: [B, 1 + n, W] of their captions. Content is that of the real motions, texture that of generated ones.
         """
         lengths = np.array([len(clip) for clip in codes])
-        order = np.argsort(lengths, kind="stable")
-        found: list[np.ndarray] = [np.empty(0)] * len(order)
         streams = self._streams(generator)
 
-        def refine(rows: Sequence[int]) -> np.ndarray | None:
-            first = torch.full((len(rows), int(lengths[rows].max())), -1)
-            for b, i in enumerate(rows):
-                first[b, : lengths[i]] = torch.from_numpy(codes[i][:, 0])
-            with mixed_precision(text.device):
-                full = self.refine(first.to(text.device), text[rows], sampling=sampling, streams=streams)
-            return None if full is None else full.cpu().numpy()
+        def refine(rows: Sequence[int]) -> Tensor | None:
+            first = side_by_side([codes[i][:, 0] for i in rows], int(lengths[rows].max()))
+            return self.refine(first.to(text.device), text[rows], sampling=sampling, streams=streams)
 
-        batches = Batches(suited(batch, text.device), what="motions", rewind=list(streams.values()))
-        for rows, full in batches.over(order.tolist(), refine):
-            if full is None:
-                return None
-            for i, row in zip(rows, full, strict=True):
-                found[i] = row[: lengths[i]]
-        return found
+        return in_batches(refine, text, lengths, what="motions", streams=streams, batch=batch)
 
     @torch.no_grad()
     def continued_codes(
@@ -272,28 +249,14 @@ class TextToMotion(ABC):
         Other arguments and the result are those of `generate_codes`; None as for `proceed`.
         """
         tokens = np.array([f // UNIT for f in frames])
-        text = rows_of(text)
-        found: list[np.ndarray] = [np.empty(0)] * len(tokens)
-        streams = self._streams(generator)
+        text, streams = rows_of(text), self._streams(generator)
 
-        def proceed(rows: Sequence[int]) -> np.ndarray | None:
-            given = torch.full((len(rows), int(tokens[rows].max())), -1)
-            for b, i in enumerate(rows):
-                given[b, : len(beginnings[i])] = torch.from_numpy(beginnings[i])
-            chosen, lengths = self._as_read(text[rows]), torch.from_numpy(tokens[rows]).to(text.device)
-            with mixed_precision(text.device):
-                full = self.proceed(
-                    given.to(text.device), chosen, lengths, sampling=sampling, streams=streams
-                )
-            return None if full is None else full.cpu().numpy()
+        def proceed(rows: Sequence[int]) -> Tensor | None:
+            given = side_by_side([beginnings[i] for i in rows], int(tokens[rows].max())).to(text.device)
+            lengths = torch.from_numpy(tokens[rows]).to(text.device)
+            return self.proceed(given, self._as_read(text[rows]), lengths, sampling=sampling, streams=streams)
 
-        batches = Batches(suited(batch, text.device), what="prompts", rewind=list(streams.values()))
-        for rows, full in batches.over(np.argsort(tokens, kind="stable").tolist(), proceed):
-            if full is None:
-                return None
-            for i, row in zip(rows, full, strict=True):
-                found[i] = row[: tokens[i]]
-        return found
+        return in_batches(proceed, text, tokens, what="prompts", streams=streams, batch=batch)
 
     def generate(
         self,

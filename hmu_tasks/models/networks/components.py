@@ -138,7 +138,12 @@ def link_files(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for file in sorted(source.iterdir()):
         if file.is_file() and file.name not in RECORDS:
-            try:
-                (target / file.name).hardlink_to(file.resolve())  # a download cache holds symbolic links
-            except OSError:
-                shutil.copyfile(file, target / file.name)
+            link_file(file, target / file.name)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Link a file; copies it where hard links are not possible."""
+    try:
+        target.hardlink_to(source.resolve())  # a download cache holds symbolic links
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,4 +1,4 @@
-"""Text encoders: a small one that is trained here, and CLIP from a local folder.
+"""Text encoders: a small one that is trained here, alone or beside a frozen sentence encoder, and CLIP from a folder.
 
 A text is embedded as rows [1 + n, W]: its sentence vector, then the states of its words, where the encoder gives any.
 """
@@ -13,13 +13,17 @@ from typing import Any, Protocol
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hmu_tasks.models.networks.components import build_config, build_network, load_config, load_weights
 from hmu_tasks.models.networks.layers import seeded
 from hmu_tasks.models.networks.recurrent import read_both_ways
+from hmu_tasks.models.text import minilm
+from hmu_tasks.models.text.minilm import PrincipalDirections, SentenceEncoder, read_sentence_encoder
 from hmu_tasks.runtime.errors import WeightsError
 
 WORD = re.compile(r"[a-z0-9']+")
+WITH_MINILM = "small+minilm"
 
 
 class TextEncoder(Protocol):
@@ -30,6 +34,11 @@ class TextEncoder(Protocol):
 
     width: int
     words: int
+
+    @property
+    def most_words(self) -> int | None:
+        """The most English words of a text that are read; None where every script is, in pieces of words."""
+        ...
 
     def encode(self, texts: Sequence[str]) -> list[Tensor]:
         """Return the rows [1 + n, width] of each text, n at most `words`."""
@@ -75,6 +84,7 @@ class SmallTextEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.width, self.words = config.width, config.words
+        self.most_words = config.max_words
         with seeded(seed):
             self.pieces = nn.EmbeddingBag(config.buckets, config.word_width, mode="mean", padding_idx=0)
             self.gru = nn.GRU(config.word_width, config.width // 2, batch_first=True, bidirectional=True)
@@ -126,6 +136,34 @@ class SmallTextEncoder(nn.Module):
         return {"encoder": "small", **asdict(self.config)}
 
 
+class SmallWithMinilm(nn.Module):
+    """The small encoder, and beside its sentence vector that of a frozen sentence encoder along its main directions.
+
+    Rows have the small encoder's columns first, then those of `principal`, in which the states of words are zero.
+    """
+
+    def __init__(
+        self, small: SmallTextEncoder, sentences: SentenceEncoder, principal: PrincipalDirections
+    ) -> None:
+        super().__init__()
+        self.small, self.sentences, self.principal = small, sentences, principal
+        self.width = small.width + len(principal.scale)
+        self.words = small.words
+        self.most_words = small.most_words
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str]) -> list[Tensor]:
+        """Return the rows [1 + n, width] of each text, without gradients or dropout."""
+        rows = self.small.encode(texts)
+        if not rows:
+            return rows
+        more = self.principal(self.sentences.vectors(texts))
+        beside = [
+            functional.pad(one[None], (0, 0, 0, len(row) - 1)) for row, one in zip(rows, more, strict=True)
+        ]
+        return [torch.cat(pair, dim=1) for pair in zip(rows, beside, strict=True)]
+
+
 # What transformers raises for a configuration or for weights that are none.
 _UNREADABLE = (
     OSError,
@@ -148,6 +186,7 @@ class ClipTextEncoder:
     """
 
     def __init__(self, folder: Path) -> None:
+        from huggingface_hub.errors import StrictDataclassError
         from transformers import CLIPTextModelWithProjection, CLIPTokenizer
         from transformers.utils import logging
 
@@ -162,7 +201,7 @@ class ClipTextEncoder:
             model, report = CLIPTextModelWithProjection.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
-        except _UNREADABLE as error:
+        except (*_UNREADABLE, StrictDataclassError) as error:
             raise WeightsError(
                 f"CLIP folder {folder} cannot be read ({str(error)[:300]}); it must hold config.json, "
                 "model.safetensors, vocab.json and merges.txt"
@@ -175,6 +214,7 @@ class ClipTextEncoder:
         self.model = model.eval()
         self.folder = folder
         self.words = 0
+        self.most_words = None
         self.width = int(self.model.config.projection_dim)
 
     @torch.no_grad()
@@ -194,14 +234,28 @@ class ClipTextEncoder:
 
 
 def load_text(folder: Path, device: torch.device) -> TextEncoder:
-    """Read a text encoder: the small one, or CLIP."""
+    """Read a text encoder: the small one, alone or with a frozen one beside it, or CLIP."""
     config = load_config(folder)
     kind = config.pop("encoder", "clip")  # a CLIP folder keeps the config.json of its makers
     if kind == "clip":
         return ClipTextEncoder(folder)
-    if kind == "small":
+    if kind in ("small", WITH_MINILM):
+        sha256 = str(config.pop("minilm_sha256", "")) if kind == WITH_MINILM else None
         sizes = build_config(SmallTextConfig, config, folder)
-        return load_weights(build_network(SmallTextEncoder, sizes, folder), folder, device)
+        small = load_weights(build_network(SmallTextEncoder, sizes, folder), folder, device)
+        return small if sha256 is None else _with_minilm(small, folder, sha256, device)
     raise WeightsError(
         f"{folder / 'config.json'} names the unknown text encoder {kind!r}; train the component `text` again"
     )
+
+
+def _with_minilm(small: SmallTextEncoder, folder: Path, sha256: str, device: torch.device) -> SmallWithMinilm:
+    sentences = read_sentence_encoder(
+        folder / minilm.WEIGHTS,
+        folder / minilm.SIZES,
+        folder / minilm.VOCABULARY,
+        sha256=sha256,
+        key=f"minilm_sha256 in {folder / 'config.json'}",
+    )
+    principal = PrincipalDirections.load(folder, sentences.width)
+    return SmallWithMinilm(small, sentences, principal).to(device).eval()

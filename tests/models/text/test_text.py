@@ -187,6 +187,28 @@ def test_clip_weights_that_are_damaged_or_incomplete_are_refused(clip: Path, tmp
         ClipTextEncoder(folder)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden_size": "x"},
+        {"hidden_size": -8},
+        {"num_hidden_layers": 1.5},
+        {"num_attention_heads": 3},
+        {"hidden_act": "nope"},
+        {"vocab_size": [3]},
+    ],
+)
+def test_clip_sizes_of_another_kind_are_refused(
+    clip: Path, tmp_path: Path, change: dict[str, object]
+) -> None:
+    folder = tmp_path / "clip"
+    shutil.copytree(clip, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(WeightsError, match=f"CLIP folder {folder} cannot be read"):
+        ClipTextEncoder(folder)
+
+
 def test_the_tiny_clip_is_what_it_says(clip: Path) -> None:
     config = json.loads((clip / "config.json").read_text())
     assert config["projection_dim"] == 12
