@@ -153,7 +153,9 @@ def _save(edit: Edit, method: AnyMethod, model: str, source: Path, folder: Path,
         link_files(source / name, parts[name])
     changes = {}
     for name, state in edit.states.items():
-        changes[name] = compare_states(weights.load_state(source / name), state, kept=edit.kept.get(name))
+        changes[name] = compare_states(
+            weights.load_state(source / name), state, kept=edit.kept.get(name), trained=edit.trained
+        )
         weights.save(state, {**load_config(source / name), **edit.configs.get(name, {})}, parts[name])
     for name, negative in beside.items():
         save_negative(negative, parts[name])

@@ -34,7 +34,12 @@ TINY: dict[str, Any] = {
     "unlearn": {
         "lcr": {"strengths": [0, 2], "seeds": [0], "layers": [0], "support": 1},
         "prune": {"strengths": [0, 2], "support": 1, "word_directions": 1},
-        "distill": {"strengths": [0, 2], "support": 1, "window": 16, "steps": 3, "batch": 4},
+        "distill": {
+            "strengths": [0, 2],
+            "support": 1,
+            "tokenizer": {"window": 16, "steps": 3, "batch": 4},
+            "networks": {"steps": 2, "batch": 4},
+        },
         **{name: {"strengths": [0, 100]} for name in ("uce", "rece", "erasure", "guidance")},
         **{name: {"strengths": [0, 1, 3]} for name in ("finetune", "npo")},
     },

@@ -48,11 +48,16 @@ class TensorDifference:
 
 
 def compare_states(
-    before: Mapping[str, Tensor], after: Mapping[str, Tensor], *, kept: Mapping[str, Rows] | None = None
+    before: Mapping[str, Tensor],
+    after: Mapping[str, Tensor],
+    *,
+    kept: Mapping[str, Rows] | None = None,
+    trained: bool = False,
 ) -> TensorDifference:
     """Compare two state dicts of the same keys, shapes and dtypes, bit by bit (so -0.0 differs from 0.0).
 
-    kept: of tensors that lost rows, those that stay; they must keep their bytes.
+    kept: of tensors that lost rows, those that stay; they must keep their bytes, unless they are `trained` as well:
+    then they are compared with the same rows before.
     Raises ValueError when keys, shapes or dtypes differ otherwise: an edit replaces values and nothing else.
     """
     stay = kept or {}
@@ -64,8 +69,10 @@ def compare_states(
     deleted: dict[str, DeletedRows] = {}
     for name in sorted(before):
         old, new = before[name].detach().cpu(), after[name].detach().cpu()
-        if name in stay:
-            rest = stay[name].of(old).contiguous()
+        rest = stay[name].of(old).contiguous() if name in stay else old
+        if trained:
+            old = rest
+        elif name in stay:
             if rest.shape != new.shape or _digest(rest) != _digest(new):
                 raise ValueError(f"the rows of {name} that stay do not keep their bytes")
             deleted[name] = DeletedRows(

@@ -1,11 +1,14 @@
-"""A tokenizer that learns from another one: a noised copy of encoder and decoder, trained on the retain set.
+"""Students of a pruned model: noised copies of its parts that learn from it on the retain set.
 
-UNDO, unlearn, noise, distil on outputs (Lee et al. 2025, arXiv 2506.06278), for an RVQ-VAE whose codebooks stay.
+UNDO, unlearn, noise, distil on outputs (Lee et al. 2025, arXiv 2506.06278), for a tokenizer and networks of codes.
 """
 
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,89 +18,183 @@ from torch.nn import functional
 from hmu_tasks.data.clips import packed
 from hmu_tasks.methods.shared.code_tables import rebuilt
 from hmu_tasks.methods.shared.inputs import Inputs
+from hmu_tasks.models.generators.code_network import CodeNetwork
+from hmu_tasks.models.generators.text_to_motion import TextToMotion
+from hmu_tasks.models.text.embeddings import embed_texts
 from hmu_tasks.models.tokenizer.rvq import RVQVAE
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.batches import ClipSet, clip_set
+from hmu_tasks.training.loop.code_batches import CodeSet
 from hmu_tasks.training.loop.fit import Loss, Schedule, fit
 from hmu_tasks.training.loop.history import Values
+
+Part = TypeVar("Part", RVQVAE, CodeNetwork)
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """How a student learns.
+    """How a student learns: share of noise in its first parameters, training with warm-up and cosine decay.
 
-    noise: share of its first parameters that is a random initialisation's. latents: weight of the encoder's error
-    beside the decoder's. window: frames. steps, batch, rate: of the training, with warm-up and cosine decay.
+    checkpoint: a killed training continues from it and ends with the same bytes.
     """
 
     noise: float
-    latents: float
-    window: int
     steps: int
     batch: int
     rate: float
+    seed: int
+    checkpoint: Path
+    progress: Progress
 
 
-def student(
-    given: Inputs, state: Mapping[str, Tensor], lesson: Lesson, *, seed: int, progress: Progress
-) -> dict[str, Tensor]:
-    """Train a student of the original's tokenizer with another `state`; returns its state, on the CPU.
+@dataclass(frozen=True)
+class Teacher:
+    """A pruned model: `model` with other `states` of tokenizer and networks, which have `codes` codes per layer."""
 
-    state: of the teacher, with any number of codes. A killed run continues and ends with the same bytes.
+    given: Inputs
+    model: TextToMotion
+    states: Mapping[str, Mapping[str, Tensor]]
+    codes: int
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """Its tokenizer, on the device."""
+        own, device = self.model.tokenizer, self.given.device
+        network = rebuilt(own.network, self.states["tokenizer"], codes=self.codes)
+        return Tokenizer(network.to(device), own.mean.to(device), own.std.to(device))
+
+    def network(self, name: str) -> CodeNetwork:
+        """One of its networks, on the device."""
+        found = rebuilt(self.model.networks[name], self.states[name], codes=self.codes)
+        return found.to(self.given.device)
+
+    @cached_property
+    def clips(self) -> ClipSet:
+        """The retain clips of the training split."""
+        return clip_set(packed.load(self.given.clips), self.given.ids["retain"])
+
+    @property
+    def captions(self) -> int:
+        """How many captions these have."""
+        return sum(len(row) for row in self.clips.captions)
+
+    @cached_property
+    def coded(self) -> CodeSet:
+        """The retain clips in the codes of its tokenizer, with their embedded captions."""
+        captions, bundle = self.given.clip_captions["retain"], self.given.bundle
+        texts = [text for row in captions for text in row]
+        rows = embed_texts(bundle.text, texts, cache=self.given.cache, digest=bundle.text_digest)
+        return CodeSet(self.tokenizer.encode(self.clips.features), captions, rows)
+
+
+def tokenizer_student(teacher: Teacher, lesson: Lesson, *, window: int, latents: float) -> dict[str, Tensor]:
+    """Train a student of the tokenizer, with its codebooks; returns its state, on the CPU.
+
+    window: frames of a training window. latents: weight of the encoder's error beside the decoder's.
     """
-    tokenizer, device = given.tokenizer, given.device
-    codes = next(len(tensor) for name, tensor in state.items() if name.endswith("codebook"))
-    teacher = rebuilt(tokenizer.network, state, codes=codes).to(device)
-    own = given.seed + 1000 * seed
-    learner = noised(teacher, lesson.noise, seed=own)
-    clips = clip_set(packed.load(given.clips), given.ids["retain"])
+    student = noised(teacher.tokenizer.network, lesson.noise, seed=lesson.seed)
+    loss = tokenizer_loss(student, teacher.tokenizer, teacher.clips, window=window, latents=latents)
+    return _taught(student, loss, np.zeros(len(teacher.clips.ids)), lesson, teacher.given.device)
+
+
+def network_student(teacher: Teacher, name: str, lesson: Lesson, *, imitation: float) -> dict[str, Tensor]:
+    """Train a student of a network; returns its state, on the CPU.
+
+    imitation: weight of the divergence from the teacher; the rest is that of the training loss.
+    """
+    own = teacher.network(name)
+    student = noised(own, lesson.noise, seed=lesson.seed)
+    loss = network_loss(student, own, teacher.coded, teacher.given.device, imitation=imitation)
+    return _taught(student, loss, teacher.coded.tokens, lesson, teacher.given.device)
+
+
+def _taught(
+    student: RVQVAE | CodeNetwork, loss: Loss, lengths: np.ndarray, lesson: Lesson, device: torch.device
+) -> dict[str, Tensor]:
     fit(
-        learner,
-        distillation_loss(learner, Tokenizer(teacher, tokenizer.mean, tokenizer.std), clips, lesson),
-        np.zeros(len(clips.ids)),
+        student,
+        loss,
+        lengths,
         schedule=Schedule(lesson.steps, lesson.batch, lesson.rate, evaluate_every=lesson.steps),
-        seed=own,
+        seed=lesson.seed,
         device=device,
-        checkpoint=given.scratch / f"s{seed}" / f"codes-{codes}" / "checkpoint.pt",
-        progress=progress,
+        checkpoint=lesson.checkpoint,
+        progress=lesson.progress,
     )
-    progress(lesson.steps, lesson.steps)  # a finished training that is taken up again reports nothing
-    return {name: tensor.cpu() for name, tensor in learner.state_dict().items()}
+    lesson.progress(lesson.steps, lesson.steps)  # a finished training that is taken up again reports nothing
+    return {name: tensor.cpu() for name, tensor in student.state_dict().items()}
 
 
-def noised(network: RVQVAE, share: float, *, seed: int) -> RVQVAE:
+def noised(network: Part, share: float, *, seed: int) -> Part:
     """Return a copy with parameters (1 - a) W + a N, where a is `share` and N the random initialisation of `seed`.
 
-    Codebooks, which are buffers, stay. The paper scales its noise by a second factor; here N has its natural size.
+    Buffers, such as codebooks, stay. The paper scales its noise by a second factor; here N has its natural size.
     """
     found = copy.deepcopy(network)
-    fresh = dict(RVQVAE(network.config, seed=seed).named_parameters())
+    kind: Any = type(network)
+    fresh = dict(kind(network.config, seed=seed).named_parameters())
     with torch.no_grad():
         for name, parameter in found.named_parameters():
             parameter.mul_(1.0 - share).add_(fresh[name].to(parameter), alpha=share)
     return found.requires_grad_(True)
 
 
-def distillation_loss(learner: RVQVAE, teacher: Tokenizer, clips: ClipSet, lesson: Lesson) -> Loss:
+def tokenizer_loss(
+    student: RVQVAE, teacher: Tokenizer, clips: ClipSet, *, window: int, latents: float
+) -> Loss:
     """Return the loss on random windows, of the encoder and of the decoder.
 
     The encoder's is the mean square distance to the teacher's latents, the decoder's the tokenizer's training loss
-    (Guo et al. 2024, equation 2) from the teacher's codes. teacher: its network is on the device of the learner; its
-    statistics normalise the windows.
+    (Guo et al. 2024, equation 2) from the teacher's codes. teacher: on the device of the student; its statistics
+    normalise the windows.
     """
     network, mean, std = teacher.network, teacher.mean.cpu(), teacher.std.cpu()
     device = network.codebooks.device
 
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
-        x = clips.windows(rows, lesson.window, generator, mean, std).to(device)
-        active = learner.sample_active(generator)
+        x = clips.windows(rows, window, generator, mean, std).to(device)
+        active = student.sample_active(generator)
         with torch.no_grad():
             wanted = network.latent(x).float()
             codes = network.quantizer.encode(wanted.flatten(0, 1)).view(*wanted.shape[:2], -1)
-        latents = functional.mse_loss(learner.latent(x).float(), wanted)
-        reconstruction, positions = learner.errors(learner.decode(codes[..., :active]).float(), x)
-        loss = reconstruction + learner.config.positions_weight * positions + lesson.latents * latents
-        return loss, {"loss": loss, "reconstruction": reconstruction, "latents": latents}
+        apart = functional.mse_loss(student.latent(x).float(), wanted)
+        reconstruction, positions = student.errors(student.decode(codes[..., :active]).float(), x)
+        loss = reconstruction + student.config.positions_weight * positions + latents * apart
+        return loss, {"loss": loss, "reconstruction": reconstruction, "latents": apart}
+
+    return loss_of
+
+
+def network_loss(
+    student: CodeNetwork, teacher: CodeNetwork, known: CodeSet, device: torch.device, *, imitation: float
+) -> Loss:
+    """Return the loss per token: the Kullback-Leibler divergence from the teacher, and the cross-entropy of the codes.
+
+    Both networks read the same random numbers: hidden tokens, dropped texts and dropout are equal.
+    """
+    teacher = copy.deepcopy(teacher).train()
+
+    def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
+        batch = known.batch(rows, generator, device)
+        again = torch.Generator(generator.device)
+        again.set_state(generator.get_state())
+        found = student.predicted(*batch, generator)
+        with torch.no_grad():
+            wanted = teacher.predicted(*batch, again)
+        tokens = sum(len(part.target) for part in found)
+        apart = [
+            functional.kl_div(
+                own.logits.float().log_softmax(-1),
+                one.logits.float().log_softmax(-1),
+                reduction="sum",
+                log_target=True,
+            )
+            for own, one in zip(found, wanted, strict=True)
+        ]
+        learned = [functional.cross_entropy(p.logits.float(), p.target, reduction="sum") for p in found]
+        divergence, entropy = torch.stack(apart).sum() / tokens, torch.stack(learned).sum() / tokens
+        loss = imitation * divergence + (1.0 - imitation) * entropy
+        return loss, {"loss": loss, "divergence": divergence, "cross-entropy": entropy}
 
     return loss_of

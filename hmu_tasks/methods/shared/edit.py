@@ -32,13 +32,15 @@ class Edit:
 
     strength: None where the method has none. states: whole new state dict of each edited component; tensors of the
     original's names, shapes and dtypes, but for those whose rows were deleted. kept: of these, the rows that stay, by
-    component and tensor; configs: entries of the components' config.json that change with them. negative: a text that
-    all networks steer away from. report: the method's own entries in edit.json.
+    component and tensor, with their bytes unless the edit is `trained`; configs: entries of the components' config.json
+    that change with them. negative: a text that all networks steer away from. report: the method's own entries in
+    edit.json.
     """
 
     strength: int | None
     states: "Mapping[str, Mapping[str, Tensor]]" = field(default_factory=dict)
     kept: "Mapping[str, Mapping[str, Rows]]" = field(default_factory=dict)
+    trained: bool = False
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     negative: "Negative | None" = None
     report: Mapping[str, Any] = field(default_factory=dict)

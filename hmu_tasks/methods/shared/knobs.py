@@ -91,3 +91,15 @@ def check_codes(count: int, *, codes: int, key: str) -> None:
     """Raise ValueError where `count`, under `key` of params.yaml, is more codes than a tokenizer can lose."""
     if count >= codes - 1:
         raise ValueError(f"{key} is {count} codes, but train.tokenizer.codes is {codes}: two codes must stay")
+
+
+class LessonKnobs(Section):
+    """How a student learns: with warm-up and cosine decay, at a highest learning rate of `rate`.
+
+    noise: share of its first parameters that is a random initialisation's; the rest is the teacher's.
+    """
+
+    noise: Annotated[float, Field(gt=0, le=1)]
+    steps: Count
+    batch: Count
+    rate: Rate
