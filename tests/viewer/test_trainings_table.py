@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_report import ERASURE, NPO, SELECTION, make_inputs, make_matrix, make_probes
+from fake_records import ERASURE, NPO, SELECTION, make_matrix, make_probes
+from fake_report import make_inputs
 from modules import ROOT
 
 from hmu_tasks.config.params import load
