@@ -43,10 +43,10 @@ review: $(BIN)/.installed  ## judge blind pairs of motions on a page of this mac
 	  $(if $(filter command line environment,$(origin PORT)),--port $(PORT))
 
 test: $(BIN)/.installed  ## all tests, two processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(BIN)/.installed  ## tests without servers and whole pipelines
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/flows -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/e2e --ignore tests/flows -m "not slow"
 
 check: $(BIN)/.installed  ## ruff, formatting, mypy, import contracts, tests: what CI runs
 	ruff check .

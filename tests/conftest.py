@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 from dvc_stages import stages, values
+from quick_stores import quick_stores
 from registered_world import measured
 from tiny_world import finished, world
 
-__all__ = ["finished", "measured", "shared", "stages", "values", "world"]
+__all__ = ["finished", "measured", "quick_stores", "shared", "stages", "values", "world"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: a long one that came last would leave the other process without work."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def register(params: "Params", model: str, method: str, edit: str | None = None)
 
 
 @pytest.fixture
-def measured(world: Path) -> Path:
+def measured(world: Path, quick_stores: None) -> Path:
     """The tiny world with what validation and report would have written; their content does not matter here."""
     (world / "data" / "validation.json").write_text('{"success": true}', encoding="utf-8")
     write_policy(world)

@@ -21,18 +21,8 @@ from hmu_tasks.viewer.reading import _worse, read_inputs
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(Path(__file__).parent / "viewer"))
 
-from fake_report import (  # noqa: E402
-    ERASURE,
-    NPO,
-    K,
-    make_filtering,
-    make_history,
-    make_joints,
-    make_matrix,
-    make_probes,
-    make_records,
-    make_usage,
-)
+from fake_records import ERASURE, NPO, K, make_matrix, make_probes, make_records  # noqa: E402
+from fake_report import make_filtering, make_history, make_joints, make_usage  # noqa: E402
 
 
 @pytest.fixture

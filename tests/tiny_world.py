@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from made_once import made_once
 
 if TYPE_CHECKING:
     from hmu_tasks.config.params import Params
@@ -116,11 +117,13 @@ def run_every_step(knobs: "Params") -> None:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every step has run; read only, `world` is a copy to change."""
-    root = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        run_every_step(tiny_params())
-    return root
+
+    def make(root: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(root)
+            run_every_step(tiny_params())
+
+    return made_once(tmp_path_factory, "finished", make)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from flows.server.environment import CHECKOUT_VARIABLE, project_root  # sets what Prefect reads at import
 
@@ -24,7 +24,6 @@ PREFECT = [sys.executable, "-m", "prefect"]
 PIPELINES_AT_ONCE = 2
 """Fewer than a worker's limit: a pipeline run waits for its stages, which need slots of their own."""
 AUTOMATIONS = Path(__file__).with_name("automations.yaml")
-SILENT_RUNS = "silent flow runs become Crashed"
 
 
 @app.command()
@@ -44,9 +43,12 @@ def server(host: str = "127.0.0.1", port: int = 4200) -> None:
 @app.command()
 def deploy() -> None:
     """Register pools, queues, automations and the deployments of prefect.yaml; can be repeated."""
+    from hmu_tasks.runtime.yaml_files import parse_yaml
+
     _use_local_server()
     _create_pools()
-    register_automations(["--from-file", str(AUTOMATIONS)], replaces=SILENT_RUNS)
+    for automation in parse_yaml(AUTOMATIONS.read_text(encoding="utf-8"), AUTOMATIONS):
+        register_automation(automation)
     description = Path(__file__).resolve().parents[2] / "prefect.yaml"
     run_prefect(["--no-prompt", "deploy", "--all", "--prefect-file", str(description)])
 
@@ -87,10 +89,10 @@ def worker(
 @app.command()
 def notify(url: str) -> None:
     """Call a webhook for every flow run that fails."""
-    from flows.server.webhook import FAILED_RUNS, failure_automation
+    from flows.server.webhook import failure_automation
 
     _use_local_server()
-    register_automations(["--from-json", failure_automation(url)], replaces=FAILED_RUNS)
+    register_automation(failure_automation(url))
 
 
 def _use_local_server() -> None:
@@ -124,11 +126,16 @@ def _create_pools() -> None:
             )
 
 
-def register_automations(source: list[str], *, replaces: str) -> None:
-    """Create automations through Prefect's command line, in place of an earlier one of that name."""
-    delete = [*PREFECT, "automation", "delete", replaces]
-    subprocess.run(delete, check=False, capture_output=True)  # fails if there is none
-    run_prefect(["automation", "create", *source])
+def register_automation(values: dict[str, Any]) -> None:
+    """Create an automation in place of earlier ones of its name."""
+    from prefect.client.orchestration import get_client
+    from prefect.events.schemas.automations import AutomationCore
+
+    automation = AutomationCore.model_validate(values)
+    with get_client(sync_client=True) as client:
+        for earlier in client.read_automations_by_name(automation.name):
+            client.delete_automation(earlier.id)
+        client.create_automation(automation)
 
 
 def run_prefect(arguments: list[str]) -> None:

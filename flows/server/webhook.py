@@ -1,6 +1,7 @@
 """The automation that calls a webhook for failed flow runs; its block has no command in Prefect's command line."""
 
 import json
+from typing import Any
 
 from prefect.blocks.webhook import Webhook
 from pydantic import SecretStr
@@ -9,8 +10,8 @@ FAILED_RUNS = "failed flow runs call a webhook"
 _BLOCK = "hmu-failures"
 
 
-def failure_automation(url: str) -> str:
-    """Save the address as a secret on the server; return the automation that calls it, as JSON.
+def failure_automation(url: str) -> dict[str, Any]:
+    """Save the address as a secret on the server; return the automation that calls it.
 
     The webhook gets a short JSON text for every flow run that fails or crashes.
     """
@@ -21,7 +22,7 @@ def failure_automation(url: str) -> str:
         "state": "{{ flow_run.state.name }}",
         "address": "{{ flow_run|ui_url }}",
     }
-    automation = {
+    return {
         "name": FAILED_RUNS,
         "description": "Says which flow run failed and where to look.",
         "trigger": {
@@ -36,4 +37,3 @@ def failure_automation(url: str) -> str:
             {"type": "call-webhook", "block_document_id": str(block), "payload": json.dumps(payload)}
         ],
     }
-    return json.dumps(automation)

@@ -1,14 +1,34 @@
-"""A run killed with SIGKILL and started again ends with the bytes of an undisturbed run."""
+"""A run killed with SIGKILL and started again, once even twice at a time, ends with the bytes of an undisturbed run."""
 
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from project_copy import Finished, executed, make_project
+from project_copy import Finished, Project, executed, make_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-def test_four_kills_change_no_byte_and_leave_nothing(finished: Finished, tmp_path: Path) -> None:
+def gives_way(project: Project, first: "subprocess.Popen[str]", at_work: Callable[[], bool]) -> None:
+    """While one `make repro` is at work, a second one says so and ends."""
+    while not at_work():
+        assert first.poll() is None, first.communicate()[0]
+        time.sleep(0.05)
+    started = time.monotonic()
+    status, output = project.run("make", "repro", seconds=60)
+    assert status != 0
+    said = [line for line in output.splitlines() if not line.startswith("make")]
+    assert said == ["another make is already at work in this folder; wait for it to end"]
+    assert time.monotonic() - started < 20
+    assert first.poll() is None
+
+
+def test_four_kills_and_a_second_make_change_no_byte_and_leave_nothing(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """Outputs of the same parameters in another folder: every byte is equal."""
     project = make_project(tmp_path / "project", source=finished.project.root)
     root = project.root
     clips, tokenizer = root / "data" / "clips", root / "runs" / "train" / "0" / "tokenizer-full"
@@ -47,7 +67,11 @@ def test_four_kills_change_no_byte_and_leave_nothing(finished: Finished, tmp_pat
     project.kill_when(lambda: bool(set(original.parent.glob(".*")) - known), "make", "repro", "JOBS=2")
     assert not original.exists()
 
-    project.good("make", "repro")
+    known = set(original.parent.glob(".*"))
+    last = project.start("make", "repro")
+    gives_way(project, last, lambda: original.exists() or bool(set(original.parent.glob(".*")) - known))
+    output, _ = last.communicate(timeout=1500)
+    assert last.returncode == 0, output[-6000:]
     assert project.digests() == finished.digests
     assert project.temporary() == []
     assert executed(project.good("dvc", "repro")) == []

@@ -101,21 +101,6 @@ def test_the_page_needs_no_network(finished: Finished) -> None:
     )
 
 
-def test_one_knob_of_lcr_runs_only_what_hangs_on_it(branch: Project) -> None:
-    before = branch.digests()
-    branch.change({"unlearn": {"lcr": {"noise": 0.5}}})
-    output = branch.good("dvc", "repro")
-    again = executed(output)
-    assert again[:2] == ["unlearn@momask-lcr-0", "evaluate@momask-lcr-0"]
-    assert set(again[2:]) == {"probe@momask-lcr-0", "register@momask-lcr", "report"}
-    after = branch.digests()
-    changed = {path for path in after if after[path] != before[path]}
-    cell = {f"runs/{step}/0/momask/lcr" for step in ("unlearn", "evaluate", "probe")} | {
-        "runs/register/momask/lcr"
-    }
-    assert changed == {*cell, "reports"}
-
-
 def test_each_step_is_a_run_below_one_parent(finished: Finished) -> None:
     (parent,) = parents(finished.project)
     assert parent["status"] == "FINISHED"
@@ -128,15 +113,21 @@ def test_each_step_is_a_run_below_one_parent(finished: Finished) -> None:
     assert all(run["tags"]["mlflow.source.git.commit"] for run in below)
 
 
-def test_the_flow_and_dvc_find_each_others_work(branch: Project) -> None:
-    stages = branch.stages()
-    assert f"{len(stages)} stages, {len(stages)} of them up to date" in branch.good(
-        "python", "-m", "flows.pipeline"
-    )
-    assert executed(branch.good("dvc", "repro")) == []
+def test_one_knob_of_lcr_runs_only_what_hangs_on_it_and_flow_and_dvc_find_each_others_work(
+    branch: Project,
+) -> None:
+    stages, before = branch.stages(), branch.digests()
     branch.change({"unlearn": {"lcr": {"noise": 0.5}}})
     output = branch.good("python", "-m", "flows.pipeline")
+    again = executed(output)
+    assert again[:2] == ["unlearn@momask-lcr-0", "evaluate@momask-lcr-0"]
+    assert set(again[2:]) == {"probe@momask-lcr-0", "register@momask-lcr", "report"}
     assert f"{len(stages)} stages, {len(stages) - 5} of them up to date" in output
+    after = branch.digests()
+    cell = {f"runs/{step}/0/momask/lcr" for step in ("unlearn", "evaluate", "probe")} | {
+        "runs/register/momask/lcr"
+    }
+    assert {path for path in after if after[path] != before[path]} == {*cell, "reports"}
     assert executed(branch.good("dvc", "repro")) == []
     flow = parents(branch)[-1]
     assert flow["tags"]["hmu.pipeline"].startswith("prefect-")
@@ -148,3 +139,14 @@ def test_the_flow_and_dvc_find_each_others_work(branch: Project) -> None:
     records = json.loads((branch.root / "reports" / "benchmark.json").read_text(encoding="utf-8"))
     assert len(records) > 0
     assert not Path(branch.root / "mlruns").exists()
+
+
+def test_dvc_alone_runs_what_one_knob_asks_for_and_restores_what_it_had(branch: Project) -> None:
+    before = branch.digests()
+    branch.change({"register": {"slack": 0.75}})
+    assert executed(branch.good("dvc", "repro", "register")) == ["register@momask-lcr"]
+    after = branch.digests()
+    assert {path for path in after if after[path] != before[path]} <= {"runs/register/momask/lcr"}
+    branch.change({"register": {"slack": 0.5}})
+    assert executed(branch.good("dvc", "repro")) == []
+    assert branch.digests() == before

@@ -15,7 +15,7 @@ from toy_project import Project
 
 from flows.server.operate import AUTOMATIONS
 
-TWENTY = """
+TEN = """
 stages:
   many:
     matrix: {{cell: [{cells}]}}
@@ -66,31 +66,14 @@ def test_a_remote_out_of_reach_is_a_clear_failure(project: Project, lab: Lab) ->
 
 
 @pytest.mark.slow
-def test_twenty_stages_that_end_at_once(project: Project, lab: Lab) -> None:
-    cells = ", ".join(f"c{number}" for number in range(20))
-    (project.root / "dvc.yaml").write_text(
-        TWENTY.format(cells=cells, python=sys.executable), encoding="utf-8"
-    )
-    status, output = project.run("--workers", "20", PREFECT_API_URL=lab.url)
+def test_ten_stages_that_end_at_once(project: Project, lab: Lab) -> None:
+    cells = ", ".join(f"c{number}" for number in range(10))
+    (project.root / "dvc.yaml").write_text(TEN.format(cells=cells, python=sys.executable), encoding="utf-8")
+    status, output = project.run("--workers", "10", PREFECT_API_URL=lab.url)
     assert status == 0, output
-    assert len(project.executed()) == len(set(project.executed())) == 20
+    assert len(project.executed()) == len(set(project.executed())) == 10
     assert "Running stage" not in project.dvc("repro")
-    assert len(project.log()) == 20
-
-
-def test_the_server_is_restarted_during_a_run(project: Project, lab: Lab) -> None:
-    project.flag("slow", "8")
-    process = project.flow("train@a", PREFECT_API_URL=lab.url)
-    wait_until(lambda: "train-a" in project.executed(), what="the stage")
-    lab.stop_server()
-    time.sleep(1)
-    lab.start_server()
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    assert project.executed() == ["prepare", "train-a"]
-    number = lab.runs_of("unlearning")[0]["id"]
-    assert lab.flow_run(number)["state_name"] == "Completed"
-    assert lab.task_states(number, 2) == {"prepare": "Completed", "train@a": "Completed"}
+    assert len(project.log()) == 10
 
 
 def start_on_the_gpu_pool(lab: Lab, machine: Project, *, seconds: int, rate: int, name: str) -> str:
@@ -112,16 +95,28 @@ def stage_run_of(lab: Lab, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_the_server_is_restarted_while_a_worker_runs_a_stage(
-    lab: Lab, machines: tuple[Project, Project]
+def test_the_server_is_restarted_while_a_checkout_and_a_worker_run_stages(
+    lab: Lab, project: Project, machines: tuple[Project, Project]
 ) -> None:
     first, second = machines
-    number = start_on_the_gpu_pool(lab, first, seconds=12, rate=41, name="restart")
-    wait_until(lambda: "train-a" in first.executed(), what="the stage")
-    child = stage_run_of(lab, "restart")
+    number = start_on_the_gpu_pool(lab, first, seconds=40, rate=41, name="restart")
+    wait_until(lambda: "train-a" in first.executed(), what="the stage on the worker")
+    project.flag("slow", "40")
+    process = project.flow("train@a", PREFECT_API_URL=lab.url)
+    wait_until(lambda: "train-a" in project.executed(), what="the stage in the checkout")
+    child, own = stage_run_of(lab, "restart"), lab.runs_of("unlearning")[0]["id"]
+    assert own != number
+    assert lab.flow_run(child["id"])["state_name"] == "Running"
     lab.stop_server()
     time.sleep(3)
     lab.start_server()
+    for one in (first, project):
+        one.flag("slow", "0")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert project.executed() == ["prepare", "train-a"]
+    assert lab.flow_run(own)["state_name"] == "Completed"
+    assert lab.task_states(own, 2) == {"prepare": "Completed", "train@a": "Completed"}
     run = lab.wait_for(number)
     assert run["state_name"] == "Completed", run["state"]["message"] + lab.log("cpu") + lab.log("gpu")
     assert lab.flow_run(child["id"])["state_name"] == "Completed"
@@ -153,14 +148,6 @@ def stage_processes(machine: Project) -> list[int]:
     return [one.pid for one in machine.processes() if Path(one.cwd()).is_relative_to(worktrees)]
 
 
-def test_a_run_that_falls_silent_becomes_crashed(lab: Lab) -> None:
-    flow = lab.deployment("stage/run")["flow_id"]
-    number = lab.api("/flow_runs/", {"flow_id": flow, "state": {"type": "RUNNING"}})["id"]
-    silence(lab, number)
-    run = wait_until(lambda: crashed(lab, number), what="the automation")
-    assert "no heartbeat" in run["state"]["message"]
-
-
 def silence(lab: Lab, number: str) -> None:
     """Let the server see one heartbeat of a flow run, the last one."""
     (automation,) = YAML(typ="safe").load(AUTOMATIONS.read_text(encoding="utf-8"))
@@ -180,13 +167,8 @@ def silence(lab: Lab, number: str) -> None:
     lab.api("/events", [beat])
 
 
-def crashed(lab: Lab, number: str) -> dict | None:
-    run = lab.flow_run(number)
-    return run if run["state_type"] == "CRASHED" else None
-
-
 @pytest.mark.slow
-def test_a_killed_machine_is_replaced_and_training_goes_on(
+def test_a_killed_machine_falls_silent_and_is_replaced_and_training_goes_on(
     lab: Lab, machines: tuple[Project, Project], tmp_path: Path
 ) -> None:
     first, second = machines
@@ -201,6 +183,9 @@ def test_a_killed_machine_is_replaced_and_training_goes_on(
     third = first.clone(tmp_path / "third")
     lab.start_worker("gpu", "gpu", third, limit=2, CUDA_VISIBLE_DEVICES="2,5")
     silence(lab, child["id"])
+    lost = lab.wait_for(child["id"])
+    assert lost["state_type"] == "CRASHED"
+    assert "no heartbeat" in lost["state"]["message"]
     run = lab.wait_for(number)
     assert run["state_name"] == "Completed", run["state"]["message"] + lab.log("cpu") + lab.log("gpu")
     (resumed,) = [line[0] for line in first.log() if " from " in line[0]]

@@ -29,28 +29,15 @@ def repro(project: Project) -> str:
     return output
 
 
-def test_the_first_run_makes_everything_and_says_why_git_shows_the_lock(other: Project) -> None:
+def test_the_first_run_makes_everything_and_its_own_results_come_back(
+    other: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "dvc.lock records outputs of 6 stages that this machine does not have" in repro(other)
     assert sorted(other.executed()) == sorted(name.replace("@", "-") for name in STAGES)
     assert "(1b)" in (other.root / "out" / "train-a").read_text(encoding="utf-8")
     assert other.git("status", "--porcelain") == "M dvc.lock"
 
-
-def test_with_the_committed_lock_its_own_results_come_back(other: Project) -> None:
-    repro(other)
-    other.forget_log()
-    other.git("checkout", "--", "dvc.lock")
-    repro(other)
-    assert other.executed() == []
-    assert "(1b)" in (other.root / "out" / "train-a").read_text(encoding="utf-8")
-    assert "up to date" in other.dvc("status")
-
-
-def test_a_worktree_at_the_committed_revision_runs_nothing(
-    other: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As each night: a fresh worktree of origin/main on a machine that ran it before."""
-    repro(other)
+    # As each night: a fresh worktree of origin/main on a machine that ran it before.
     other.forget_log()
     monkeypatch.setenv("TOY_SIDE", str(other.side))
     with worktree(other.root, "HEAD", key="night", scratch="s") as place:
@@ -59,6 +46,13 @@ def test_a_worktree_at_the_committed_revision_runs_nothing(
         night.dvc("repro", "-q")
         assert "(1b)" in (place.root / "out" / "report").read_text(encoding="utf-8")
     assert other.executed() == []
+
+    # With the committed lock.
+    other.git("checkout", "--", "dvc.lock")
+    repro(other)
+    assert other.executed() == []
+    assert "(1b)" in (other.root / "out" / "train-a").read_text(encoding="utf-8")
+    assert "up to date" in other.dvc("status")
 
 
 def test_what_is_at_hand_stays_in_the_lock(project: Project, other: Project) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from test_gate import GOOD, LIMITS, measurement
+from gate_evidence import GOOD, LIMITS, measurement
 
 from hmu_tasks.registry.card import DESCRIPTION_LIMIT, Origin, card_text, description, measurement_text
 from hmu_tasks.registry.gate import decide

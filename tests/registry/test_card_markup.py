@@ -8,9 +8,9 @@ from typing import Any
 
 import markdown
 import pytest
+from gate_evidence import GOOD, LIMITS, measurement
 from hostile_text import HOSTILE
 from markdown_it import MarkdownIt
-from test_gate import GOOD, LIMITS, measurement
 
 from hmu_tasks.registry.card import Origin, card_text, description
 from hmu_tasks.registry.gate import decide

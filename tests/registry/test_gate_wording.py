@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from test_gate import GOOD, LIMITS, attacked, measurement, with_metric
+from gate_evidence import GOOD, LIMITS, attacked, measurement, with_metric
 
 from hmu_tasks.registry.card import card_text
 from hmu_tasks.registry.evidence import Evidence, Measurement

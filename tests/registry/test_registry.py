@@ -26,30 +26,46 @@ from hmu_tasks.runtime.errors import HmuError
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 NAME = model_name("momask", "synthetic", "violence")
 
-RACER = """
-import sys, time
+# One process imports MLflow; the racers are forks of it that open the store themselves.
+RACERS = """
+import os, sys, time
 from pathlib import Path
+import mlflow
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.registry.moves import Move
 from hmu_tasks.registry.versions import open_registry
-what, me, root = sys.argv[1], sys.argv[2], Path(sys.argv[3])
-registry = open_registry(root, "hmu-momask-synthetic-violence")
-registry.exists()  # everything is imported and the store is open
-print("ready", flush=True)
-while not (root / "go").exists():
-    time.sleep(0.001)
-if what == "add":
-    registry.create("several at once")
-    run = registry.client.create_run("0").info.run_id
-    version, new = registry.add(run, "digest", tags={"hmu.gate": "passed"}, description=me)
-    print(version.number, new)
-else:
+what, count, root = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+
+def run(me):
+    registry = open_registry(root, "hmu-momask-synthetic-violence")
+    registry.exists()  # everything is imported and the store is open
+    (root / f"ready-{me}").touch()
+    while not (root / "go").exists():
+        time.sleep(0.001)
+    if what == "add":
+        registry.create("several at once")
+        run = registry.client.create_run("0").info.run_id
+        version, new = registry.add(run, "digest", tags={"hmu.gate": "passed"}, description=str(me))
+        return f"{version.number} {new}"
     try:
-        registry.append(Move(1, "promote", None, int(me), f"racer {me}", "now", "race", me))
+        registry.append(Move(1, "promote", None, me, f"racer {me}", "now", "race", str(me)))
         registry.follow()
-        print("won", me)
+        return f"won {me}"
     except HmuError as error:
-        print("lost", error)
+        return f"lost {error}"
+
+racers = range(1, count + 1)
+for me in racers:
+    if os.fork() == 0:
+        try:
+            (root / f"said-{me}").write_text(run(me))
+        finally:
+            os._exit(0)
+while not all((root / f"ready-{me}").exists() for me in racers):
+    time.sleep(0.01)
+(root / "go").touch()
+for me in racers:
+    os.wait()
 """
 
 
@@ -84,22 +100,11 @@ def move(number: int, start: int | None, end: int, kind: str = "promote", nonce:
 
 
 def race(root: Path, what: str, count: int) -> list[str]:
-    """Let processes do the same at the same moment; returns the last line of each."""
+    """Let processes do the same at the same moment; returns what each said at its end."""
     env = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACER, what, str(number + 1), str(root)],
-            text=True,
-            env=env,
-            stdout=subprocess.PIPE,
-        )
-        for number in range(count)
-    ]
-    for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    (root / "go").touch()
-    return [racer.communicate(timeout=240)[0].strip() for racer in racers]
+    command = [sys.executable, "-c", RACERS, what, str(count), str(root)]
+    subprocess.run(command, env=env, check=True, timeout=240)
+    return [(root / f"said-{number + 1}").read_text() for number in range(count)]
 
 
 def test_the_same_bundle_is_one_version(registry: Registry) -> None:

@@ -1,16 +1,7 @@
 """The served model: the evaluated motions come out, by seed, alone or in company; what is not allowed is told."""
 
 import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from registered_world import selected
+from served import ROWS, SAMPLING, model, packed
 
 from hmu_tasks.models.networks import weights
 from hmu_tasks.runtime import paths
 
+__all__ = ["model", "packed"]
 # MLflow 3.17 warns about its own type hints when its models are imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")
-SAMPLING = {"steps": 2, "cfg": 4.0, "residual_cfg": 5.0, "temperature": 1.0, "top_k": 0.9}
-ROWS = {"prompt": ["a person walks", "a man kicks"], "seconds": [2.0, 3.1], "seed": [0, 7]}
-
-
-@pytest.fixture(scope="module")
-def packed(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model folder of the tiny world's selected edit."""
-    from hmu_tasks.registry.packing import Clock, pack
-
-    target = tmp_path_factory.mktemp("packed") / "model"
-    pack(finished / paths.edits("momask", "lcr") / selected(finished), SAMPLING, Clock(20.0, 40, 196), target)
-    return target
-
-
-@pytest.fixture(scope="module")
-def model(packed: Path) -> Any:
-    import mlflow
-
-    return mlflow.pyfunc.load_model(str(packed), model_config={"device": "cpu"})
 
 
 def test_a_motion_says_its_rate_and_its_joints(model: Any) -> None:
@@ -227,78 +201,6 @@ def test_an_unknown_device_is_told(packed: Path) -> None:
         mlflow.pyfunc.load_model(str(packed), model_config={"device": "gpu"})
 
 
-FOREIGN = "\nimport pathlib; pathlib.Path(r'{marker}').touch()\n"
-CHANGES = [
-    ("artifacts/bundle/base/model.safetensors", None, "was changed"),
-    ("artifacts/generation.json", '"cfg": 4.0', "was changed"),
-    ("MLmodel", "device: auto", "was changed"),
-    ("serving.py", FOREIGN, "was changed"),
-    ("code/hmu_tasks/models/generators/bundle.py", FOREIGN, "was changed"),
-    ("code/hmu_seal.py", FOREIGN, "was changed"),
-    ("code/sitecustomize.py", FOREIGN, "was added"),
-    ("code/hmu_tasks/models/__pycache__/__init__.cpython-311.pyc", "planted", "was added"),
-    ("artifacts/bundle/text/config.json", "", "is missing"),
-]
-
-
-@pytest.mark.parametrize(("name", "change", "words"), CHANGES, ids=[one[0] for one in CHANGES])
-def test_what_was_changed_is_not_loaded(
-    packed: Path, tmp_path: Path, name: str, change: str | None, words: str
-) -> None:
-    """A clean process without a checkout: no change passes, and no code that was put in runs."""
-    folder, marker = tmp_path / "model", tmp_path / "ran"
-    shutil.copytree(packed, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    file = folder / name
-    if change is None:
-        data = file.read_bytes()
-        file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    elif change == "":
-        file.unlink()
-    elif change in (FOREIGN, "planted"):
-        file.parent.mkdir(exist_ok=True)
-        before = file.read_text(encoding="utf-8") if file.exists() else ""
-        file.write_text(before + change.replace("{marker}", str(marker)), encoding="utf-8")
-    else:
-        text = file.read_text(encoding="utf-8")
-        assert change in text
-        file.write_text(
-            text.replace(change, change.replace("4.0", "9.0").replace("auto", "cpu")), encoding="utf-8"
-        )
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys, mlflow.pyfunc; mlflow.pyfunc.load_model(sys.argv[1], suppress_warnings=True)",
-            str(folder),
-        ],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
-        cwd=tmp_path,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert f"{name} {words} after registration" in done.stderr, done.stderr[-2000:]
-    assert not marker.exists()
-
-
-def test_who_sealed_a_model_counts_where_keys_are_named(
-    packed: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from hmu_tasks.registry import seal
-    from hmu_tasks.registry.keys import signing_key
-    from hmu_tasks.registry.packing import Clock, pack
-
-    monkeypatch.setenv("HMU_SIGNING_KEY", str(tmp_path / "key.pem"))
-    signer = signing_key(tmp_path)
-    monkeypatch.setenv("HMU_TRUSTED_KEYS", str(tmp_path / "trusted-keys.json"))
-    with pytest.raises(seal.SealError, match=r"seal\.json is not signed by a key of"):
-        seal.check(packed)
-    bundle = finished / paths.edits("momask", "lcr") / selected(finished)
-    pack(bundle, SAMPLING, Clock(20.0, 40, 196), tmp_path / "model", signer)
-    seal.check(tmp_path / "model")
-
-
 def test_other_models_keep_mlflows_own_check(model: Any) -> None:
     import mlflow
     from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
@@ -324,140 +226,6 @@ def test_bvh_says_where_the_joints_are(model: Any, tmp_path: Path) -> None:
     assert recording.positions.shape[0] == len(joints)
     pelvis = recording.world()[:, recording.names.index(JOINTS[0])] / 100
     np.testing.assert_allclose(pelvis, joints[:, 0], atol=1e-5)
-
-
-def test_nothing_is_pickled_and_no_place_of_this_machine_is_named(packed: Path, finished: Path) -> None:
-    import yaml
-
-    described = yaml.safe_load((packed / "MLmodel").read_text(encoding="utf-8"))
-    flavor = described["flavors"]["python_function"]
-    assert flavor["model_code_path"] == "serving.py"
-    assert flavor["loader_module"] == "hmu_seal"
-    assert {part["uri"] for part in flavor["artifacts"].values()} == {
-        "artifacts/bundle",
-        "artifacts/generation.json",
-    }
-    assert "python_model" not in flavor
-    for file in packed.rglob("*"):
-        assert file.suffix not in {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".npz", ".npy"}
-        if file.is_file() and file.suffix != ".safetensors":
-            text = file.read_text(encoding="utf-8")
-            assert str(finished) not in text
-            assert str(paths.RUNS.resolve()) not in text
-            if file.suffix != ".py":
-                assert "cloudpickle" not in text, file
-    assert "mlflow==" in (packed / "requirements.txt").read_text(encoding="utf-8")
-
-
-def test_pickle_may_be_forbidden(packed: Path) -> None:
-    """A client that forbids MLflow every pickle, and has no checkout, loads the version all the same."""
-    code = (
-        "import warnings; warnings.simplefilter('ignore')\n"
-        "import sys, pickle\n"
-        "def refuse(*a, **k): raise SystemExit('something was unpickled')\n"
-        "import mlflow, pandas as pd, cloudpickle, torch, mlflow.pyfunc\n"
-        "pickle.load = pickle.loads = cloudpickle.load = cloudpickle.loads = refuse\n"
-        "pickle.Unpickler = pickle._Unpickler = refuse\n"
-        "model = mlflow.pyfunc.load_model(sys.argv[1])\n"
-        "print(model.predict(pd.DataFrame({'prompt': ['a'], 'seconds': [2.0], 'seed': [1]}))[0].shape)\n"
-        "import hmu_tasks.models.generators.bundle as used; print(used.__file__)\n"
-    )
-    env = os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "PYTHONSAFEPATH": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(packed)],
-        capture_output=True,
-        text=True,
-        env=env,
-        cwd=packed,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    shape, used = done.stdout.splitlines()[-2:]
-    assert shape == "(40, 22, 3)"
-    assert Path(used).is_relative_to(packed)
-
-
-@pytest.fixture(scope="module")
-def server(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of `mlflow models serve`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("server")
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(packed), "--env-manager", "local"]
-    command += ["--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
-    env = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
-    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
-        )
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 180
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/ping", timeout=5).close()  # noqa: S310
-                break
-            except (urllib.error.URLError, ConnectionError):
-                assert process.poll() is None, (folder / "log").read_text()
-                assert time.monotonic() < deadline, (folder / "log").read_text()
-                time.sleep(0.3)
-        yield url
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def post(url: str, body: Any, kind: str = "application/json") -> tuple[int, Any]:
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(f"{url}/invocations", data=data, headers={"Content-Type": kind})  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-@pytest.mark.slow
-def test_over_rest(server: str, packed: Path, model: Any) -> None:
-    """Good and bad requests to one server; after all of the bad ones it still answers."""
-    wanted = model.predict(pd.DataFrame(ROWS))
-    table = {"columns": list(ROWS), "data": [list(row) for row in zip(*ROWS.values(), strict=True)]}
-    status, answer = post(server, {"dataframe_split": table})
-    assert status == 200
-    for got, joints in zip(answer["predictions"], wanted, strict=True):
-        np.testing.assert_allclose(np.array(got), joints, atol=1e-5)
-    status, answer = post(server, {"dataframe_split": table, "params": {"output": "bvh"}})
-    assert status == 200
-    assert all(text.startswith("HIERARCHY\n") for text in answer["predictions"])
-    example = json.loads((packed / "serving_input_example.json").read_text(encoding="utf-8"))
-    assert post(server, example)[0] == 200
-    many = {"columns": list(ROWS), "data": table["data"] * 5000}
-    bad = [
-        ({"dataframe_split": table, "params": {"otput": "bvh"}}, "unknown parameter 'otput'"),
-        ({"dataframe_split": table, "params": {"output": "mp4"}}, "choose one of joints"),
-        ({"dataframe_split": table | {"columns": ["prompt", "second", "seed"]}}, "unknown column 'second'"),
-        ({"dataframe_records": [{"prompt": "", "seconds": 2, "seed": 0}]}, "the prompt is empty"),
-        ({"dataframe_records": [{"prompt": {"a": 1}, "seconds": 2, "seed": 0}]}, "row 0"),
-        ({"dataframe_split": many}, "10000 prompts were given"),
-        ({"rows": []}, ""),
-        ([], ""),
-        (b"{", ""),
-    ]
-    for body, words in bad:
-        status, answer = post(server, body)
-        assert status == 400, body
-        assert words in answer, answer
-    assert post(server, b"a,b", "text/html")[0] == 415
-    status, answer = post(server, {"dataframe_split": table})
-    assert status == 200
 
 
 @pytest.mark.gpu

@@ -3,14 +3,11 @@
 import hashlib
 import json
 import os
-import shutil
-import subprocess
-import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from mirrored_project import attempt, root
 from tiny_world import tiny_params
 from written_project import HISTORY, Written, children_of, curve, runs_of, write_params
 
@@ -19,32 +16,11 @@ from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.runtime.files import write_json
 from hmu_tasks.tracking import lineage, mirror
 from hmu_tasks.tracking.content import Finished, content_of
-from hmu_tasks.tracking.steps import StepRecord, record_file
+from hmu_tasks.tracking.steps import record_file
 
+__all__ = ["root"]
 # MLflow 3.17 declares a mapper in a way that SQLAlchemy 2.1 announces to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-SOURCE = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "a project"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(lineage, "QUIET_SECONDS", 0.0)
-    for name in ("MLFLOW_TRACKING_URI", "DVC_STAGE", lineage.PIPELINE_VARIABLE):
-        monkeypatch.delenv(name, raising=False)
-    write_params(folder)
-    return folder
-
-
-def attempt(
-    stage: str, *, status: str = "FINISHED", pipeline: str = "dvc-host-1", start: float = 1e9
-) -> None:
-    """Leave the record of an attempt."""
-    tags = lineage.origin(Path()) | {"hmu.process": "1-2-3"}
-    record = StepRecord(stage, pipeline, tags, start, status, "", start + 2, {"seconds": 2.0})
-    write_json(record_file(stage), asdict(record))
 
 
 def test_children_share_one_parent_and_show_what_the_files_hold(root: Path) -> None:
@@ -199,33 +175,6 @@ def test_outputs_that_are_not_here_or_not_those_of_the_lock_wait(root: Path) -> 
     assert mirror.run().written == 2
 
 
-def test_in_a_clone_without_outputs_every_step_is_skipped(root: Path) -> None:
-    project = Written(root)
-    project.tokenizer()
-    project.evaluation()
-    project.stage("unlearn@momask-lcr-0", "unlearn momask lcr --training 0", "runs/unlearn/0/momask/lcr", {})
-    project.stage(
-        "unlearn@momask-npo-0",
-        "unlearn momask npo --training 0",
-        "runs/unlearn/0/momask/npo",
-        {"s0/edit.json": "{}"},
-    )
-    shutil.rmtree(root / "runs")
-    shutil.rmtree(root / "data")
-    (root / "runs/unlearn/0/momask/npo").mkdir(parents=True)  # a folder whose files are not here
-    done = subprocess.run(
-        [sys.executable, "-m", "hmu_tasks", "mirror"],
-        env=os.environ | {"PYTHONPATH": str(SOURCE)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "5 steps skipped: no output here, or not the one of dvc.lock\n"
-    project.tokenizer()
-    assert mirror.run() == mirror.Outcome(written=2, skipped=3)
-
-
 def test_what_cannot_be_read_is_named_and_left_out(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Written(root)
     project.stage("own", "report", "notes", {"a.txt": "a stage that is not mirrored"})
@@ -266,53 +215,6 @@ def test_another_store_gets_everything(root: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
     assert mirror.run().written == 2
     assert other.exists()
-
-
-def test_without_news_the_command_is_quick_and_does_not_load_mlflow(root: Path) -> None:
-    Written(root).tokenizer()
-    mirror.run()
-    code = (
-        "import resource, runpy, sys\n"
-        "sys.argv = ['hmu', 'mirror']\n"
-        "try:\n"
-        "    runpy.run_module('hmu_tasks', run_name='__main__')\n"
-        "except SystemExit as end:\n"
-        "    assert not end.code\n"
-        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
-        "heavy = {'mlflow', 'torch', 'numpy', 'pandas', 'ruamel'} & set(sys.modules)\n"
-        "print(sorted(heavy), used.ru_utime + used.ru_stime)\n"
-    )
-    seconds = []
-    for _ in range(3):
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env=os.environ | {"PYTHONPATH": str(SOURCE)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        loaded, _, used = done.stdout.rpartition(" ")
-        assert loaded == "[]"
-        seconds.append(float(used))
-    assert min(seconds) < 0.5
-
-
-@pytest.mark.slow
-def test_mirrors_at_once_write_once(root: Path) -> None:
-    project = Written(root)
-    project.tokenizer()
-    project.evaluation()
-    command = [sys.executable, "-m", "hmu_tasks", "mirror"]
-    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
-    processes = [
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    outputs = [process.communicate(timeout=240) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], outputs
-    assert sorted(output for output, _ in outputs) == ["", "", "3 new runs in MLflow\n"]
-    assert {error for _, error in outputs} == {""}  # quiet: no chatter of alembic or MLflow
-    assert len(children_of(root)) == 3
 
 
 def test_the_content_of_what_steps_write(world: Path) -> None:

@@ -114,15 +114,15 @@ def test_a_raising_step_ends_failed_and_a_repeat_mends_the_parent(
 
 
 @pytest.mark.slow
-def test_four_processes_may_start_a_fresh_store_at_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_processes_may_start_a_fresh_store_at_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(lineage.PIPELINE_VARIABLE, "flow")
-    processes = [start(root, f"part-{index}", fail=index == 3) for index in range(4)]
+    processes = [start(root, f"part-{index}", fail=index == 2) for index in range(3)]
     messages = [process.communicate(timeout=240)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0, 1], messages
-    assert messages == ["", "", "", "broken on purpose\n"]  # quiet: no chatter of alembic or MLflow
+    assert [process.returncode for process in processes] == [0, 0, 1], messages
+    assert messages == ["", "", "broken on purpose\n"]  # quiet: no chatter of alembic or MLflow
     runs = runs_of(root)
     assert runs["parent"].isna().sum() == 1
-    assert runs["parent"].notna().sum() == 4
+    assert runs["parent"].notna().sum() == 3
     assert runs[runs["parent"].isna()].iloc[0]["status"] == "FAILED"
     assert sorted(path.name for path in root.iterdir()) == ["runs"]
 

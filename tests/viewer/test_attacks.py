@@ -1,4 +1,5 @@
-from fake_report import COSTS, ERASURE, NPO, SELECTION, make_probes
+from fake_records import ERASURE, NPO, SELECTION, make_probes
+from fake_report import COSTS
 
 from hmu_tasks.viewer.attacks import attack_grids, attacks
 from hmu_tasks.viewer.costs import CostRow, cost_grid, cost_of, cost_words

@@ -3,7 +3,8 @@
 import dataclasses
 
 import pytest
-from fake_report import SELECTION, make_inputs
+from fake_records import SELECTION
+from fake_report import make_inputs
 
 from hmu_tasks.viewer import page
 from hmu_tasks.viewer.brief import LINES, WIDTH, brief

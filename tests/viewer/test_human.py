@@ -3,7 +3,8 @@
 import dataclasses
 
 import pytest
-from fake_report import SELECTION, make_inputs
+from fake_records import SELECTION
+from fake_report import make_inputs
 
 from hmu_tasks.reviews.summary import Concordance, HumanJudgement, JudgedShare, ModelJudgement
 from hmu_tasks.viewer import page, view

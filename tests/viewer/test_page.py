@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from fake_report import SELECTION, make_history, make_inputs, make_records
+from fake_records import SELECTION, make_records
+from fake_report import make_history, make_inputs
 
 from hmu_tasks.metrics.comparisons import with_comparisons
 from hmu_tasks.report import write_report

@@ -1,7 +1,8 @@
 import xml.etree.ElementTree as ET
 
 import pytest
-from fake_report import ERASURE, SELECTION, make_history, make_records, make_usage
+from fake_records import ERASURE, SELECTION, make_records
+from fake_report import make_history, make_usage
 
 from hmu_tasks.metrics.comparisons import with_comparisons
 from hmu_tasks.viewer import codeplots, drawing, plots

@@ -1,5 +1,5 @@
 import numpy as np
-from fake_report import ERASURE, SELECTION, make_matrix, make_probes
+from fake_records import ERASURE, SELECTION, make_matrix, make_probes
 
 from hmu_tasks.metrics.comparisons import with_comparisons
 from hmu_tasks.viewer.attacks import attacks

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from fake_report import SELECTION, K, make_records
+from fake_records import SELECTION, K, make_records
 
 from hmu_tasks.metrics.comparisons import with_comparisons
 from hmu_tasks.viewer import summary, table

@@ -1,4 +1,4 @@
-"""HumanML3D from AMASS: the released script's steps, archives and names as people have them, gaps, resuming."""
+"""AMASS as downloaded becomes what HumanML3D's scripts leave, however it lies there and also after a kill."""
 
 import io
 import json
@@ -8,72 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amass_folder import MOTIONS, act12, clips_of, close, entry, unpacked, world
 from tiny_amass import Recorded, npz_bytes, parameters, write_archive, write_repository
 
-from hmu_tasks.data.clips.clips import Clip
 from hmu_tasks.data.datasets.amass import writer
-from hmu_tasks.data.datasets.amass.index import IndexRow, read_index
+from hmu_tasks.data.datasets.amass.index import IndexRow
 from hmu_tasks.data.datasets.amass.motion import entry_joints
 from hmu_tasks.data.datasets.amass.names import CUTS, key_of, sub_dataset
 from hmu_tasks.data.datasets.amass.writer import convert_folder
-from hmu_tasks.data.datasets.humanml3d import find
-from hmu_tasks.data.datasets.raw import RawFolder
 from hmu_tasks.data.datasets.smpl.joints import BODY, joints_of
 from hmu_tasks.data.datasets.synthetic.writer import sample_clip
 from hmu_tasks.data.motion.features import from_joints, mirror_joints, to_joints
-from hmu_tasks.ingest import ingest
-from hmu_tasks.runtime.errors import DataError
-
-MOTIONS = [sample_clip(1, "train", number).joints[:62] for number in range(4)]
-
-
-def entry(path: str = "KIT/3/kick", start: int = 0, end: int = 10_000) -> IndexRow:
-    return IndexRow("000000", key_of(f"{path}_poses.npy".split("/")), path, start, end)
-
-
-def world(folder: Path, *, skip: tuple[str, ...] = ()) -> dict[str, Recorded | str]:
-    """A clone of the repository with five clips of four sub-datasets and HumanAct12, and no motion yet."""
-    clips: dict[str, Recorded | str] = {
-        "000000": Recorded("KIT/3/kick high left02", MOTIONS[0], fps=100, start=2),
-        "000001": "humanact12/humanact12/P11G01R02F1812T1847A0402.npy",
-        "000002": Recorded("MPI_HDM05/bk/HDM_bk_04-01_02_120", MOTIONS[1], fps=120, cut=60, after=5),
-        "000003": Recorded("BioMotionLab_NTroje/rub001/0000_treadmill_norm", MOTIONS[2], fps=60),
-        "000004": Recorded("SSM_synced/20161014_50033/punch_kick_sync", MOTIONS[3], fps=250, start=7),
-    }
-    write_repository(
-        folder, clips, {"train": ["000000", "000001", "000002"], "val": ["000003"], "test": ["000004"]}
-    )
-    return clips
-
-
-def act12(folder: Path) -> None:
-    place = folder / "pose_data" / "humanact12" / "humanact12"
-    place.mkdir(parents=True)
-    np.save(place / "P11G01R02F1812T1847A0402.npy", np.pad(MOTIONS[1], ((0, 0), (0, 2), (0, 0))))
-
-
-def unpacked(folder: Path, clips: dict[str, Recorded | str], names: dict[str, str] | None = None) -> None:
-    for motion in clips.values():
-        if isinstance(motion, Recorded):
-            path = motion.path
-            for old, new in (names or {}).items():
-                path = path.replace(old, new)
-            ending = "stageii" if motion.stageii else "poses"
-            file = folder / "amass_data" / f"{path}_{ending}.npz"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(npz_bytes(motion))
-
-
-def clips_of(folder: Path) -> dict[str, Clip]:
-    return {clip.clip_id: clip for clip in RawFolder(find(folder), min_frames=20).clips()}
-
-
-def close(found: np.ndarray, joints: np.ndarray) -> None:
-    want = from_joints(joints, offsets=BODY)
-    assert found.shape == want.shape
-    errors = np.linalg.norm(to_joints(found) - to_joints(want), axis=-1)
-    assert errors.mean() < 0.006
-    assert (found[:, -4:] == want[:, -4:]).all(axis=1).mean() >= 0.95
 
 
 def test_a_folder_of_unpacked_sub_datasets_gives_what_the_scripts_leave(tmp_path: Path) -> None:
@@ -252,31 +197,6 @@ def test_a_folder_of_an_unknown_name_is_matched_by_subject_and_file(tmp_path: Pa
     assert "000000" in clips_of(convert_folder(source, tmp_path / "out").folder)
 
 
-def test_missing_sub_datasets_are_listed_before_anything_is_converted(tmp_path: Path) -> None:
-    source, target = tmp_path / "amass", tmp_path / "out"
-    clips = world(source)
-    unpacked(source, {clip_id: clips[clip_id] for clip_id in ("000000", "000003", "000004")})
-    with pytest.raises(DataError, match=r"2 of 5 motions cannot be converted") as caught:
-        convert_folder(source, target)
-    assert "MPI_HDM05: 2 clips of 1 motions; get it from AMASS, https://amass.is.tue.mpg.de" in str(
-        caught.value
-    )
-    assert "humanact12: 2 clips of 1 motions; get it from pose_data/humanact12.zip" in str(caught.value)
-    assert "ingest.on_bad: skip" in str(caught.value)
-    assert not target.exists()
-    # The remedies: without them, and with what was missing.
-    converted = convert_folder(source, target, on_bad="skip")
-    assert [line.split(":")[0] for line in converted.notes] == ["MPI_HDM05", "humanact12"]
-    report = ingest(target, tmp_path / "clips", min_frames=20, on_bad="skip", notes=converted.notes)
-    assert report.packed.clips == 6
-    assert {entry.id for entry in report.skipped} == {"000001", "M000001", "000002", "M000002"}
-    assert json.loads((tmp_path / "clips" / "ingest.json").read_text())["notes"] == list(converted.notes)
-    act12(source)
-    unpacked(source, clips)
-    assert convert_folder(source, target).notes == ()
-    assert len(clips_of(target)) == 10
-
-
 def test_a_killed_run_continues_and_converts_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,79 +263,6 @@ def test_any_number_of_processes_gives_the_same_bytes(tmp_path: Path) -> None:
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
 
 
-def damaged(folder: Path, content: bytes) -> str:
-    """The reason why a motion is left out."""
-    write_repository(folder, {"000000": Recorded("KIT/3/kick", MOTIONS[0])}, {"train": ["000000"]})
-    file = folder / "KIT" / "3" / "kick_poses.npz"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(content)
-    with pytest.raises(DataError, match="1 of 1 motions") as caught:
-        convert_folder(folder, folder.parent / "out")
-    assert convert_folder(folder, folder.parent / "out", on_bad="skip").notes[1].strip() in str(caught.value)
-    return str(caught.value)
-
-
-def forged() -> bytes:
-    """A header that announces a terabyte."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, array in (("trans", np.zeros((1000, 3))), ("mocap_framerate", np.array(120.0))):
-            content = io.BytesIO()
-            np.save(content, array)
-            archive.writestr(
-                f"{name}.npy", content.getvalue().replace(b"(1000, 3), }      ", b"(99999999999, 3), }")
-            )
-    return buffer.getvalue()
-
-
-MOTION = Recorded("KIT/3/kick", MOTIONS[0])
-
-
-@pytest.mark.parametrize(
-    ("content", "match"),
-    [
-        (b"", "is damaged"),
-        (b"PK\x03\x04 not a zip", "is damaged"),
-        (npz_bytes(MOTION)[:-5000], "is damaged"),
-        (npz_bytes(MOTION, mocap_framerate=15.0), "frame rate 15; expected 20 to 1000"),
-        (npz_bytes(MOTION, mocap_framerate=np.nan), "frame rate nan"),
-        (npz_bytes(MOTION, mocap_framerate="120"), "type <U3"),
-        (npz_bytes(MOTION, trans=np.full((372, 3), np.nan)), "NaN"),
-        (npz_bytes(MOTION, trans=np.zeros((5, 3))), "frames"),
-        (npz_bytes(MOTION, poses=np.zeros((372, 60))), "expected"),
-        (npz_bytes(MOTION, poses=np.array([{}], dtype=object)), "type object"),
-        (forged(), "cut off"),
-    ],
-)
-def test_damaged_files_are_named_with_a_reason(tmp_path: Path, content: bytes, match: str) -> None:
-    message = damaged(tmp_path / "amass", content)
-    assert match in message
-    assert "kick_poses.npz" in message
-
-
-@pytest.mark.parametrize("cut", [20, 3000, 30_000])
-def test_a_truncated_archive_costs_what_follows_and_says_so(tmp_path: Path, cut: int) -> None:
-    source = tmp_path / "amass"
-    motions = {f"00000{n}": Recorded(f"KIT/3/kick{n}", MOTIONS[n]) for n in range(3)}
-    write_repository(source, motions, {"train": list(motions)})
-    file = write_archive(
-        source / "KIT.tar.bz2", {f"{m.path}_poses.npz": npz_bytes(m) for m in motions.values()}
-    )
-    file.write_bytes(file.read_bytes()[:-cut])
-    with pytest.raises(DataError, match=r"KIT\.tar\.bz2.* is damaged .*download (it|that) again"):
-        convert_folder(source, tmp_path / "out")
-
-
-def test_a_shorter_motion_than_the_index_wants_is_used_and_listed(tmp_path: Path) -> None:
-    source, target = tmp_path / "amass", tmp_path / "out"
-    motion = Recorded("KIT/3/kick", MOTIONS[0])
-    write_repository(source, {"000000": motion}, {"train": ["000000"]})
-    (source / "index.csv").write_text((source / "index.csv").read_text().replace(",0,62,", ",0,99,"))
-    unpacked(source, {"000000": motion})
-    convert_folder(source, target)
-    assert json.loads((target / "amass.json").read_text())["shorter_than_index"] == ["000000"]
-
-
 def test_texts_from_a_zip_file(tmp_path: Path) -> None:
     source, target = tmp_path / "amass", tmp_path / "out"
     clips = world(source)
@@ -431,43 +278,6 @@ def test_texts_from_a_zip_file(tmp_path: Path) -> None:
     assert len(list((target / "texts").iterdir())) == 10
     assert len(clips_of(target)) == 10
     assert not (tmp_path / "escaped.txt").exists()
-
-
-@pytest.mark.parametrize(
-    ("row", "match"),
-    [
-        ("./pose_data/KIT/3/x_poses.npy,0,10,../evil.npy", "new_name"),
-        ("./pose_data/KIT/3/x_poses.npy,0,10,.hidden.npy", "new_name"),
-        ("./pose_data/../x_poses.npy,0,10,000001.npy", "source_path"),
-        ("./pose_data/KIT/3/x_poses.npy,zero,10,000001.npy", "start_frame"),
-        ("./pose_data/KIT/3/x_poses.npy,0,10,000000.npy", "earlier line"),
-        ('"./pose_data/KIT,0', "line"),
-    ],
-)
-def test_a_faulty_index_names_the_line(tmp_path: Path, row: str, match: str) -> None:
-    file = tmp_path / "index.csv"
-    head = "source_path,start_frame,end_frame,new_name\n./pose_data/KIT/3/a_poses.npy,0,10,000000.npy\n"
-    file.write_text(f"{head}{row}\n")
-    with pytest.raises(DataError, match=match) as caught:
-        read_index(file)
-    assert f"{file} line " in str(caught.value)
-
-
-def test_what_the_repository_brings_is_asked_for(tmp_path: Path) -> None:
-    source = tmp_path / "amass"
-    world(source)
-    (source / "val.txt").unlink()
-    with pytest.raises(DataError, match=r"val\.txt.*missing.*github\.com/EricGuo5513/HumanML3D"):
-        convert_folder(source, tmp_path / "out")
-
-
-def test_a_link_that_leads_out_is_refused(tmp_path: Path) -> None:
-    source = tmp_path / "amass"
-    clips = world(source)
-    unpacked(tmp_path / "elsewhere", clips)
-    (source / "KIT").symlink_to(tmp_path / "elsewhere" / "amass_data" / "KIT")
-    with pytest.raises(DataError, match="leads out of its folder"):
-        convert_folder(source, tmp_path / "out")
 
 
 def test_humanml3d_itself_stays_as_it_is(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amass_folder import MOTIONS, entry, unpacked
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
-from test_amass import MOTIONS, entry, unpacked
 from test_motionx_parameters import read, write_motionx
 from tiny_amass import Recorded, npz_bytes, write_repository
 from tiny_body_model import arrays, write_model

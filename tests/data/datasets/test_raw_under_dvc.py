@@ -40,17 +40,18 @@ def files(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with this project's git and DVC ignore rules, and the documented raw folders added and pushed."""
-    folder = tmp_path / "project"
+    place = tmp_path_factory.mktemp("pushed")
+    folder = place / "project"
     (folder / ".dvc").mkdir(parents=True)
     for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
         shutil.copyfile(ROOT / name, folder / name)
     run(folder, "git", "init", "--quiet", "--initial-branch=main")
     run(folder, "git", "config", "user.name", "t")
     run(folder, "git", "config", "user.email", "t@localhost")
-    run(folder, "dvc", "remote", "add", "--default", "shared", str(tmp_path / "remote"))
+    run(folder, "dvc", "remote", "add", "--default", "shared", str(place / "remote"))
     for number, place in enumerate(documented()):
         (folder / place / "texts").mkdir(parents=True)
         (folder / place / "train.txt").write_text(f"{number:06d}\n", encoding="utf-8")
@@ -60,6 +61,12 @@ def project(tmp_path: Path) -> Path:
     run(folder, "git", "commit", "--quiet", "--message", "raw data")
     run(folder, "dvc", "push")
     return folder
+
+
+@pytest.fixture
+def project(pushed: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return Path(shutil.copytree(pushed, tmp_path / "project", symlinks=True))
 
 
 def test_pages_name_the_folders_of_every_dataset_and_checkpoint() -> None:
