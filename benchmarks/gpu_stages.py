@@ -113,6 +113,7 @@ def knobs(toy: bool, device: torch.device) -> dict[str, Any]:
         values["evaluate"]["sampling"]["steps"] = 2
         values["unlearn"]["lcr"] |= {"strengths": [2], "layers": [0]}
         values["unlearn"]["prune"]["strengths"] = [2]
+        values["unlearn"]["distill"]["strengths"] = [2]
         values["probe"]["relearning"] |= {"shots": [2], "safe_shots": 3}
     return values
 

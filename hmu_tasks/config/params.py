@@ -119,6 +119,8 @@ class Params(Section):
                 f"train.tokenizer.window is {window}, but ingest.max_frames {most} keeps every clip shorter: windows "
                 "would end in a frozen frame; lower it"
             )
+        for name in METHODS:
+            self.unlearn[name].check_clips(frames=most)
         return self
 
     @model_validator(mode="after")

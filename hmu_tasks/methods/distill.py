@@ -47,17 +47,27 @@ class Distill(PruningKnobs, Knobs):
         del quantizers
         check_codes(max(self.strengths), codes=codes, key=KEY)
 
+    def check_clips(self, *, frames: int) -> None:
+        """Raise ValueError where no clip is as long as a training window."""
+        if self.tokenizer.window >= frames:
+            raise ValueError(
+                f"unlearn.distill.tokenizer.window is {self.tokenizer.window}, but ingest.max_frames {frames} keeps "
+                "every clip shorter: windows would end in a frozen frame; lower it"
+            )
+
 
 def apply(given: "Inputs", knobs: Distill, *, seed: int) -> "Iterator[Edit]":
     """Yield an edit of tokenizer and networks per number of codes; strength 0 is the original."""
     from hmu_tasks.methods.shared.cost import Cost
     from hmu_tasks.methods.shared.distillation import Lesson, Teacher, network_student, tokenizer_student
     from hmu_tasks.methods.shared.edit import Edit, ListedChanges
-    from hmu_tasks.methods.shared.pruning import pruned, without_concept
+    from hmu_tasks.methods.shared.pruning import most_used, pruned, without_concept
 
     listed, counts = ListedChanges(rows=False), [count for count in knobs.strengths if count]
     if counts:
         usage = given.usage()
+        for layer in range(usage.layers):  # before anything is trained
+            most_used(usage, layer, max(counts), support=knobs.support, key=KEY)
         model, taken = without_concept(given, knobs, seed=seed)
         steps = knobs.tokenizer.steps + len(model.networks) * knobs.networks.steps
     for count in knobs.strengths:

@@ -52,6 +52,9 @@ class Knobs(Section):
     def check_tokenizer(self, *, codes: int, quantizers: int) -> None:
         """Raise ValueError if the knobs do not fit a tokenizer of `quantizers` layers of `codes` codes."""
 
+    def check_clips(self, *, frames: int) -> None:
+        """Raise ValueError if the knobs do not fit clips shorter than `frames`."""
+
 
 K = TypeVar("K", bound=Knobs)
 K_in = TypeVar("K_in", bound=Knobs, contravariant=True)

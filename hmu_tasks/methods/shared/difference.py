@@ -57,7 +57,7 @@ def compare_states(
     """Compare two state dicts of the same keys, shapes and dtypes, bit by bit (so -0.0 differs from 0.0).
 
     kept: of tensors that lost rows, those that stay; they must keep their bytes, unless they are `trained` as well:
-    then they are compared with the same rows before.
+    then they are compared with the same rows before, and values that are gone count as changed.
     Raises ValueError when keys, shapes or dtypes differ otherwise: an edit replaces values and nothing else.
     """
     stay = kept or {}
@@ -69,32 +69,32 @@ def compare_states(
     deleted: dict[str, DeletedRows] = {}
     for name in sorted(before):
         old, new = before[name].detach().cpu(), after[name].detach().cpu()
-        rest = stay[name].of(old).contiguous() if name in stay else old
-        if trained:
-            old = rest
-        elif name in stay:
-            if rest.shape != new.shape or _digest(rest) != _digest(new):
+        before_all, gone = _digest(old), 0
+        if name in stay:
+            rest = stay[name].of(old).contiguous()
+            gone = old.numel() - rest.numel()
+            if rest.shape == new.shape and _digest(rest) == _digest(new):
+                deleted[name] = DeletedRows(gone, list(old.shape), list(new.shape), _digest(new))
+                continue
+            if not trained:
                 raise ValueError(f"the rows of {name} that stay do not keep their bytes")
-            deleted[name] = DeletedRows(
-                old.numel() - new.numel(), list(old.shape), list(new.shape), _digest(new)
-            )
-            continue
+            old = rest
         if old.shape != new.shape or old.dtype != new.dtype:
             raise ValueError(
                 f"{name} changed from {list(old.shape)} {old.dtype} to {list(new.shape)} {new.dtype}"
             )
-        digests = _digest(old), _digest(new)
-        if digests[0] == digests[1]:
-            unchanged[name] = digests[0]
+        after_all = _digest(new)
+        if before_all == after_all:
+            unchanged[name] = after_all
             continue
         gap = (new.double() - old.double()).abs()
         changed[name] = TensorChange(
             rows=_changed_rows(old, new),
-            values=_changed_values(old, new),
+            values=_changed_values(old, new) + gone,
             shape=list(old.shape),
             max_abs_change=float(gap.max()),
-            sha256_before=digests[0],
-            sha256_after=digests[1],
+            sha256_before=before_all,
+            sha256_after=after_all,
         )
     return TensorDifference(changed, unchanged, deleted)
 

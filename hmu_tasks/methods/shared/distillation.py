@@ -116,7 +116,7 @@ def _taught(
         student,
         loss,
         lengths,
-        schedule=Schedule(lesson.steps, lesson.batch, lesson.rate, evaluate_every=lesson.steps),
+        schedule=Schedule(lesson.steps, lesson.batch, lesson.rate, evaluate_every=max(lesson.steps // 10, 1)),
         seed=lesson.seed,
         device=device,
         checkpoint=lesson.checkpoint,
@@ -155,8 +155,9 @@ def tokenizer_loss(
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
         x = clips.windows(rows, window, generator, mean, std).to(device)
         active = student.sample_active(generator)
-        with torch.no_grad():
-            wanted = network.latent(x).float()
+        # In full precision under autocast, too: a code is the nearest one, and the next layers start from it.
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            wanted = network.latent(x)
             codes = network.quantizer.encode(wanted.flatten(0, 1)).view(*wanted.shape[:2], -1)
         apart = functional.mse_loss(student.latent(x).float(), wanted)
         reconstruction, positions = student.errors(student.decode(codes[..., :active]).float(), x)

@@ -118,7 +118,8 @@ class Inputs:
     @cached_property
     def scratch(self) -> Path:
         """Folder of resumable training, named by all its inputs, so that it never continues with others."""
-        files = [self.original / "bundle.json", self.codebook / encoded.FILE, self.clips / "captions.parquet"]
+        files = [self.original / "bundle.json", self.codebook / encoded.FILE]
+        files += [self.clips / name for name in ("captions.parquet", "clips.parquet", "features.npy")]
         files += [id_list(self.split, "train", role) for role in ROLES]
         parts = [self.identity, str(self.device), *(weights.digest(file) for file in files)]
         return self.work.with_name(

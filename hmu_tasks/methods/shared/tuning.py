@@ -63,7 +63,9 @@ def tune(
         student,
         lambda rows, generator: objective.loss_of(student, rows, generator),
         objective.lengths,
-        schedule=Schedule(max(wanted), batch, rate, warmup=0, evaluate_every=max(wanted), floor=1.0),
+        schedule=Schedule(
+            max(wanted), batch, rate, warmup=0, evaluate_every=max(max(wanted) // 10, 1), floor=1.0
+        ),
         seed=seed,
         device=device,
         checkpoint=scratch / "checkpoint.pt",

@@ -22,8 +22,8 @@ PUBLISHED = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 KEY = "train.text.minilm_sha256"
 NAMES = {"model.safetensors": WEIGHTS, "config.json": SIZES, "vocab.txt": VOCABULARY}
 _NOTICE = (
-    f"{WEIGHTS}, {SIZES} and {VOCABULARY} are model.safetensors, config.json and vocab.txt of\n"
-    "sentence-transformers/all-MiniLM-L6-v2, unchanged, under this licence:\n\n"
+    f"{WEIGHTS} is model.safetensors of sentence-transformers/all-MiniLM-L6-v2, unchanged; {SIZES} and\n"
+    f"{VOCABULARY} are the config.json and vocab.txt that lay beside it. Their licence:\n\n"
 )
 
 
