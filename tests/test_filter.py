@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny_packed
+from unpacked import unpack
 
 from hmu_tasks.data.concepts.concepts import load_concept
 from hmu_tasks.data.division.partition import filter_clips
@@ -186,12 +187,9 @@ def test_missing_or_damaged_files_and_unknown_concepts_are_named(clips_folder: P
 
 @pytest.mark.parity
 def test_mirrored_twins_of_real_captions_stay_with_their_originals(shared: Path, tmp_path: Path) -> None:
-    import tarfile
-
     import pandas as pd
 
-    with tarfile.open(shared / "data" / "captions" / "kitml_texts_dev.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(shared / "data" / "captions" / "kitml_texts_dev.tar.gz", tmp_path)
     table = Path(__file__).resolve().parents[1] / "benchmarks" / "filter_table.py"
     rows = [
         (path.stem, *line.split("#")[:2])

@@ -2,13 +2,13 @@
 
 import importlib.util
 import sys
-import tarfile
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
+from unpacked import unpack
 
 BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
 STRATA = {"both", "substring-only", "lemma-only", "sibling", "strong", "weak", "rest"}
@@ -72,8 +72,7 @@ def test_precision_and_recall_on_real_captions(
     benchmark: ModuleType, annotated: pd.DataFrame, shared: Path, tmp_path: Path
 ) -> None:
     folder = shared / "data" / "captions"
-    with tarfile.open(folder / "kitml_texts_dev.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(folder / "kitml_texts_dev.tar.gz", tmp_path)
     sources = {"humanml3d": folder / "humanml3d_captions_dev.parquet", "kitml": tmp_path / "texts"}
     rows = benchmark.with_hits(
         annotated, {name: benchmark.read_texts(path) for name, path in sources.items()}

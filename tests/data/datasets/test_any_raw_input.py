@@ -1,12 +1,12 @@
 """Whatever bytes and lines a raw folder holds, they are read or refused."""
 
-import tarfile
 import unicodedata
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_folder import add, motion, read
+from unpacked import unpack
 
 from hmu_tasks.data.clips.arrays import as_features, read_array
 from hmu_tasks.data.clips.clips import Caption
@@ -73,8 +73,7 @@ def test_any_bytes_are_text_or_refused(tmp_path_factory, content):
 
 
 def test_real_caption_files(shared, tmp_path):
-    with tarfile.open(shared / "data/captions/kitml_texts_dev.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(shared / "data/captions/kitml_texts_dev.tar.gz", tmp_path)
     lines = [line for file in (tmp_path / "texts").iterdir() for line in read_lines(file) if line]
     captions = [parse_line(line) for line in lines]
     assert len(captions) == 11_140

@@ -1,12 +1,12 @@
 """The raw folders of KIT-ML and Motion-X: file locations, ids and texts."""
 
 import shutil
-import tarfile
 
 import numpy as np
 import pandas as pd
 import pytest
 from tiny_raw import WALKS, moving, write, write_kitml, write_motionx, write_splits
+from unpacked import unpack
 
 from hmu_tasks import ingest as step
 from hmu_tasks.data.clips import packed
@@ -60,9 +60,7 @@ def test_real_kit_captions(shared, tmp_path):
     listed = pd.read_csv(shared / "data/captions/kitml_ids_dev.csv", dtype={"id": str})
     listed = listed[listed["split"].isin(["train", "val"])].iloc[:200]
     wanted = {f"texts/{name}.txt" for name in listed["id"]}
-    with tarfile.open(shared / "data/captions/kitml_texts_dev.tar.gz") as archive:
-        members = [member for member in archive if member.name.removeprefix("./") in wanted]
-        archive.extractall(tmp_path, members, filter="data")
+    unpack(shared / "data/captions/kitml_texts_dev.tar.gz", tmp_path, wanted=wanted)
     (tmp_path / "new_joint_vecs").mkdir()
     longest = moving(KITML, 1000, 0)
     for name, frames in zip(listed["id"], listed["nframes"], strict=True):
