@@ -123,7 +123,7 @@ REFUSED: list[tuple[Callable[[Params], object], dict[str, Any], str, dict[str, A
     (
         pruned,
         {"unlearn.prune.strengths": [2, 14], "unlearn.prune.support": MANY},
-        r"unlearn\.prune\.strengths is 2, but only 0 codes of layer 0 .* lower it or `support`",
+        r"unlearn\.prune\.strengths is 14, but only 0 codes of layer 0 .* lower it or unlearn\.prune\.support",
         {"unlearn.prune.strengths": [1], "unlearn.prune.support": 1},
     ),
 ]

@@ -19,8 +19,9 @@ from hmu_tasks.runtime.section import Rate
 if TYPE_CHECKING:
     from hmu_tasks.methods.shared.edit import Edit
     from hmu_tasks.methods.shared.inputs import Inputs
+    from hmu_tasks.runtime.progress import Progress
 
-KEY = "unlearn.distill.strengths"
+SECTION = "unlearn.distill"
 
 
 class TokenizerLesson(LessonKnobs):
@@ -45,7 +46,7 @@ class Distill(PruningKnobs, Knobs):
     def check_tokenizer(self, *, codes: int, quantizers: int) -> None:
         """Raise ValueError where a strength is more than the tokenizer has codes."""
         del quantizers
-        check_codes(max(self.strengths), codes=codes, key=KEY)
+        check_codes(max(self.strengths), codes=codes, key=f"{SECTION}.strengths")
 
     def check_clips(self, *, frames: int) -> None:
         """Raise ValueError where no clip is as long as a training window."""
@@ -61,45 +62,43 @@ def apply(given: "Inputs", knobs: Distill, *, seed: int) -> "Iterator[Edit]":
     from hmu_tasks.methods.shared.cost import Cost
     from hmu_tasks.methods.shared.distillation import Lesson, Teacher, network_student, tokenizer_student
     from hmu_tasks.methods.shared.edit import Edit, ListedChanges
-    from hmu_tasks.methods.shared.pruning import most_used, pruned, without_concept
+    from hmu_tasks.methods.shared.pruning import pruned, ranked, without_concept
 
-    listed, counts = ListedChanges(rows=False), [count for count in knobs.strengths if count]
-    if counts:
-        usage = given.usage()
-        for layer in range(usage.layers):  # before anything is trained
-            most_used(usage, layer, max(counts), support=knobs.support, key=KEY)
-        model, taken = without_concept(given, knobs, seed=seed)
-        steps = knobs.tokenizer.steps + len(model.networks) * knobs.networks.steps
+    usage, listed = given.usage(), ListedChanges(rows=False)
+    ranking = ranked(given, knobs, max(knobs.strengths), section=SECTION)  # before anything is trained
+    model, taken = without_concept(given, knobs, seed=seed)
+    lessons: dict[str, LessonKnobs] = {"tokenizer": knobs.tokenizer} | dict.fromkeys(
+        model.networks, knobs.networks
+    )
+    steps = sum(own.steps for own in lessons.values())
+    todo = steps * sum(count > 0 for count in knobs.strengths)
+    done = 0
+
+    def progress_after(steps_done: int) -> "Progress":
+        return lambda here, _: given.progress(steps_done + here, todo)
+
     for count in knobs.strengths:
         if not count:
             yield Edit(strength=0, listed=listed)
             continue
-        found, done = pruned(model, usage, count, support=knobs.support, key=KEY), counts.index(count) * steps
+        found = pruned(model, ranking, count)
         teacher = Teacher(given, model, found.states, codes=usage.codes - count)
-
-        def lesson(name: str, section: LessonKnobs, done: int = done, count: int = count) -> Lesson:
-            return Lesson(
-                noise=section.noise,
-                steps=section.steps,
-                batch=section.batch,
-                rate=section.rate,
+        learned = {}
+        for name, own in lessons.items():
+            lesson = Lesson(
+                own,
                 seed=given.seed + 1000 * seed + sum(name.encode()),
                 checkpoint=given.scratch / f"s{seed}" / f"{count:03d}" / name / "checkpoint.pt",
-                progress=lambda here, _: given.progress(done + here, len(counts) * steps),
+                progress=progress_after(done),
             )
-
-        own = knobs.tokenizer
-        learned = {
-            "tokenizer": tokenizer_student(
-                teacher, lesson("tokenizer", own), window=own.window, latents=own.latents
+            learned[name] = (
+                tokenizer_student(
+                    teacher, lesson, window=knobs.tokenizer.window, latents=knobs.tokenizer.latents
+                )
+                if name == "tokenizer"
+                else network_student(teacher, name, lesson, imitation=knobs.networks.imitation)
             )
-        }
-        done += own.steps
-        for name in model.networks:
-            learned[name] = network_student(
-                teacher, name, lesson(name, knobs.networks, done), imitation=knobs.networks.imitation
-            )
-            done += knobs.networks.steps
+            done += own.steps
         yield Edit(
             strength=count,
             states=learned,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hmu_tasks.methods.shared.edit import Edit
     from hmu_tasks.methods.shared.inputs import Inputs
 
-KEY = "unlearn.prune.strengths"
+SECTION = "unlearn.prune"
 
 
 class Prune(PruningKnobs, Knobs):
@@ -42,23 +42,24 @@ class Prune(PruningKnobs, Knobs):
     def check_tokenizer(self, *, codes: int, quantizers: int) -> None:
         """Raise ValueError where a strength is more than the tokenizer has codes."""
         del quantizers
-        check_codes(max(self.strengths), codes=codes, key=KEY)
+        check_codes(max(self.strengths), codes=codes, key=f"{SECTION}.strengths")
 
 
 def apply(given: "Inputs", knobs: Prune, *, seed: int) -> "Iterator[Edit]":
     """Yield an edit of tokenizer and networks per number of codes; strength 0 is the original (`only` aside)."""
     from hmu_tasks.methods.shared.cost import Cost
     from hmu_tasks.methods.shared.edit import Edit, ListedChanges
-    from hmu_tasks.methods.shared.pruning import pruned, without_concept
+    from hmu_tasks.methods.shared.pruning import pruned, ranked, without_concept
 
     usage, model, captions = given.usage(), given.bundle.model, 0
+    ranking = ranked(given, knobs, max(knobs.strengths), section=SECTION)
     if knobs.only != "codes":
         model, taken = without_concept(given, knobs, seed=seed)
         captions = sum(taken.values())
     listed = ListedChanges(rows=False)
     for count in knobs.strengths:
         if count:
-            found = pruned(model, usage, count, support=knobs.support, key=KEY)
+            found = pruned(model, ranking, count)
             yield Edit(
                 strength=count,
                 states=found.states,

@@ -47,12 +47,12 @@ def test_codes_are_ranked_by_their_smoothed_ratio() -> None:
     assert found[1] == pytest.approx(expected)
     # Code 2 is never used by retain clips but rarely by forget ones: less evidence than code 1.
     assert found[1] > found[2]
-    assert pruning.most_used(usage(forget, retain), 0, 2, support=3, key="unlearn.prune.strengths") == [1, 2]
+    assert pruning.most_used(usage(forget, retain), 0, 2, support=3, section="unlearn.prune") == [1, 2]
     with pytest.raises(
         ConfigError,
-        match=r"unlearn\.prune\.strengths is 5, but only 4 codes of layer 0 occur at least 3 times.*`support`",
+        match=r"unlearn\.prune\.strengths is 5, but only 4 codes of layer 0 occur at least 3 .*unlearn\.prune\.support",
     ):
-        pruning.most_used(usage(forget, retain), 0, 5, support=3, key="unlearn.prune.strengths")
+        pruning.most_used(usage(forget, retain), 0, 5, support=3, section="unlearn.prune")
 
 
 def network_of(model: str, part: str, codes: int = CODES) -> torch.nn.Module:

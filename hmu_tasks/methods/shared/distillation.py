@@ -18,6 +18,7 @@ from torch.nn import functional
 from hmu_tasks.data.clips import packed
 from hmu_tasks.methods.shared.code_tables import rebuilt
 from hmu_tasks.methods.shared.inputs import Inputs
+from hmu_tasks.methods.shared.knobs import LessonKnobs
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.text_to_motion import TextToMotion
 from hmu_tasks.models.text.embeddings import embed_texts
@@ -34,15 +35,12 @@ Part = TypeVar("Part", RVQVAE, CodeNetwork)
 
 @dataclass(frozen=True)
 class Lesson:
-    """How a student learns: share of noise in its first parameters, training with warm-up and cosine decay.
+    """One training of a student: its knobs, the seed of noise and batches, and who is told of it.
 
     checkpoint: a killed training continues from it and ends with the same bytes.
     """
 
-    noise: float
-    steps: int
-    batch: int
-    rate: float
+    knobs: LessonKnobs
     seed: int
     checkpoint: Path
     progress: Progress
@@ -93,7 +91,7 @@ def tokenizer_student(teacher: Teacher, lesson: Lesson, *, window: int, latents:
 
     window: frames of a training window. latents: weight of the encoder's error beside the decoder's.
     """
-    student = noised(teacher.tokenizer.network, lesson.noise, seed=lesson.seed)
+    student = noised(teacher.tokenizer.network, lesson.knobs.noise, seed=lesson.seed)
     loss = tokenizer_loss(student, teacher.tokenizer, teacher.clips, window=window, latents=latents)
     return _taught(student, loss, np.zeros(len(teacher.clips.ids)), lesson, teacher.given.device)
 
@@ -104,7 +102,7 @@ def network_student(teacher: Teacher, name: str, lesson: Lesson, *, imitation: f
     imitation: weight of the divergence from the teacher; the rest is that of the training loss.
     """
     own = teacher.network(name)
-    student = noised(own, lesson.noise, seed=lesson.seed)
+    student = noised(own, lesson.knobs.noise, seed=lesson.seed)
     loss = network_loss(student, own, teacher.coded, teacher.given.device, imitation=imitation)
     return _taught(student, loss, teacher.coded.tokens, lesson, teacher.given.device)
 
@@ -112,17 +110,18 @@ def network_student(teacher: Teacher, name: str, lesson: Lesson, *, imitation: f
 def _taught(
     student: RVQVAE | CodeNetwork, loss: Loss, lengths: np.ndarray, lesson: Lesson, device: torch.device
 ) -> dict[str, Tensor]:
+    steps, batch, rate = lesson.knobs.steps, lesson.knobs.batch, lesson.knobs.rate
     fit(
         student,
         loss,
         lengths,
-        schedule=Schedule(lesson.steps, lesson.batch, lesson.rate, evaluate_every=max(lesson.steps // 10, 1)),
+        schedule=Schedule(steps, batch, rate, evaluate_every=max(steps // 10, 1)),
         seed=lesson.seed,
         device=device,
         checkpoint=lesson.checkpoint,
         progress=lesson.progress,
     )
-    lesson.progress(lesson.steps, lesson.steps)  # a finished training that is taken up again reports nothing
+    lesson.progress(steps, steps)  # a finished training that is taken up again reports nothing
     return {name: tensor.cpu() for name, tensor in student.state_dict().items()}
 
 

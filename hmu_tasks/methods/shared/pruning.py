@@ -1,5 +1,6 @@
 """Pruning of a generator of codes: which codes go, and projections that cannot give a concept's directions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,11 @@ from hmu_tasks.data.clips.id_lists import ROLES, Role
 from hmu_tasks.methods.shared.centroids import centroids
 from hmu_tasks.methods.shared.closed_form import scale_of, with_weight
 from hmu_tasks.methods.shared.code_tables import Rows, codebook_rows, network_rows, with_rows
-from hmu_tasks.methods.shared.codes import CodeUsage, top_codes
+from hmu_tasks.methods.shared.codes import CodeUsage, count_codes, top_codes
+from hmu_tasks.methods.shared.encoded import load_codes
 from hmu_tasks.methods.shared.inputs import Inputs
 from hmu_tasks.methods.shared.knobs import PruningKnobs
+from hmu_tasks.methods.shared.telling import telling_tokens
 from hmu_tasks.methods.shared.text_edits import sample, words_of
 from hmu_tasks.models.generators.text_to_motion import TextToMotion
 from hmu_tasks.models.text.embeddings import present
@@ -42,25 +45,43 @@ def without_concept(given: Inputs, knobs: PruningKnobs, *, seed: int) -> tuple[T
     return projected(given.bundle.model, forget, retain, knobs), taken
 
 
-def pruned(model: TextToMotion, usage: CodeUsage, count: int, *, support: int, key: str) -> Pruned:
-    """Delete the `count` most telling codes of each layer from tokenizer and networks.
+def ranked(given: Inputs, knobs: PruningKnobs, count: int, *, section: str) -> list[list[int]]:
+    """Return the `count` most telling codes of each layer, best first.
 
-    key: of params.yaml, under which `count` stands. Raises ConfigError where too few codes qualify.
+    section: of params.yaml, which the knobs are from. Raises ConfigError where too few codes qualify.
     """
-    deleted = {
-        layer: most_used(usage, layer, count, support=support, key=key) for layer in range(usage.layers)
-    }
-    keep = [torch.tensor(sorted({*range(usage.codes)} - {*codes})) for codes in deleted.values()]
+    usage = given.usage() if knobs.score == "ratio" else telling_usage(given)
+    return [
+        most_used(usage, layer, count, support=knobs.support, section=section)
+        for layer in range(usage.layers)
+    ]
+
+
+def pruned(model: TextToMotion, ranking: Sequence[Sequence[int]], count: int) -> Pruned:
+    """Delete the first `count` codes of each layer's ranking from tokenizer and networks."""
+    codes = model.codebooks.shape[1]
+    deleted = {layer: sorted(best[:count]) for layer, best in enumerate(ranking)}
+    keep = [torch.tensor(sorted({*range(codes)} - {*gone})) for gone in deleted.values()]
     states = {name: network.state_dict() for name, network in model.networks.items()}
     states["tokenizer"] = model.tokenizer.network.state_dict()
-    kept = {name: network_rows(network, keep, codes=usage.codes) for name, network in model.networks.items()}
+    kept = {name: network_rows(network, keep, codes=codes) for name, network in model.networks.items()}
     kept["tokenizer"] = codebook_rows(states["tokenizer"], keep)
     return Pruned(
         {name: with_rows(state, kept[name]) for name, state in states.items()},
-        {name: {"codes": usage.codes - count} for name in states},
+        {name: {"codes": codes - count} for name in states},
         kept,
         deleted,
     )
+
+
+def telling_usage(given: Inputs) -> CodeUsage:
+    """Count the codes of forget clips at the tokens that show the concept, and of retain clips at all tokens."""
+    size = len(given.ids["forget"])
+    codes = load_codes(given.codebook, size + len(given.ids["retain"]))
+    books = given.tokenizer.codebooks
+    shown = telling_tokens(codes[:size], codes[size:], books)
+    counted = [np.where(mark[:, None], clip, -1) for clip, mark in zip(codes[:size], shown, strict=True)]
+    return count_codes(counted + codes[size:], np.arange(len(codes)) < size, books.shape[1])
 
 
 def scores(usage: CodeUsage, layer: int) -> np.ndarray:
@@ -76,16 +97,15 @@ def scores(usage: CodeUsage, layer: int) -> np.ndarray:
     return found
 
 
-def most_used(usage: CodeUsage, layer: int, count: int, *, support: int, key: str) -> list[int]:
-    """Return the `count` codes of a layer with the highest scores, ascending; ConfigError where too few qualify."""
+def most_used(usage: CodeUsage, layer: int, count: int, *, support: int, section: str) -> list[int]:
+    """Return the `count` codes of a layer with the highest scores, best first; ConfigError where too few qualify."""
     eligible = np.flatnonzero(usage.forget_count[layer] >= support)
     if count > len(eligible):
         raise ConfigError(
-            f"{key} is {count}, but only {len(eligible)} codes of layer {layer} occur at least {support} times in "
-            "forget clips; lower it or `support` beside it"
+            f"{section}.strengths is {count}, but only {len(eligible)} codes of layer {layer} occur at least {support} "
+            f"times in forget clips; lower it or {section}.support"
         )
-    chosen = eligible[top_codes(scores(usage, layer)[eligible], count)]
-    return sorted(int(code) for code in chosen)
+    return [int(code) for code in eligible[top_codes(scores(usage, layer)[eligible], count)]]
 
 
 def projected(model: TextToMotion, forget: Tensor, retain: Tensor, knobs: PruningKnobs) -> TextToMotion:
