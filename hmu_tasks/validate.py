@@ -94,7 +94,7 @@ def _remembered(place: Path, results: Sequence[SuiteResult]) -> list[dict[str, A
         "rows": {suite.name: suite.rows for suite in results},
     }
     before = []
-    for line in place.read_text(encoding="utf-8").splitlines() if place.exists() else ():
+    for line in place.read_text(encoding="utf-8", errors="replace").splitlines() if place.exists() else ():
         try:
             found = json.loads(line)
         except ValueError:

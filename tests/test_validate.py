@@ -76,7 +76,7 @@ def test_the_site_says_what_columns_hold_and_when_they_were_checked(packed: Path
     assert "broken" in before  # the latest stands first
     assert "0 of " in latest
     history = packed / "site-history.jsonl"
-    history.write_text(history.read_text(encoding="utf-8") + "{torn\n[1]\n", encoding="utf-8")
+    history.write_bytes(history.read_bytes() + b"{torn\n[1]\n\xe9\n")
     run(packed)
     assert len(history.read_text(encoding="utf-8").splitlines()) == 3
 

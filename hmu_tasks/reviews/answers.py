@@ -84,7 +84,7 @@ def read_answers(folder: Path) -> list[Answer]:
     """
     found: dict[tuple[object, ...], Answer] = {}
     for file in sorted(folder.glob("*.jsonl")):
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(_text(file).splitlines(), 1):
             if line.strip():
                 answer = _parsed(line, f"{file}, line {number}")
                 found[answer.key] = answer
@@ -96,12 +96,19 @@ def add_answer(folder: Path, answer: Answer) -> Path:
     slug = re.sub(r"[\W_]+", "-", answer.reviewer.casefold()).strip("-")
     target = folder / f"{slug or 'reviewer'}.jsonl"
     with _locked(folder):
-        before = target.read_text(encoding="utf-8") if target.exists() else ""
+        before = _text(target) if target.exists() else ""
         if before and not before.endswith("\n"):
             before += "\n"
         with replacing(target) as temporary:
             temporary.write_text(before + answer.model_dump_json() + "\n", encoding="utf-8")
     return target
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8 text ({error}); restore it, or move it away") from error
 
 
 @contextmanager

@@ -84,6 +84,16 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: str, words: str) -> None:
         read_answers(tmp_path)
 
 
+def test_a_file_in_another_encoding_is_named_and_kept(tmp_path: Path) -> None:
+    file = tmp_path / "ann.jsonl"
+    file.write_bytes("é\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"ann\.jsonl is not UTF-8 text .*restore it"):
+        read_answers(tmp_path)
+    with pytest.raises(DataError, match=r"ann\.jsonl is not UTF-8 text"):
+        add_answer(tmp_path, answer(reviewer="ann"))
+    assert file.read_bytes() == b"\xe9\n"
+
+
 def test_a_line_without_end_is_no_trap_for_the_next(tmp_path: Path) -> None:
     (tmp_path / "ann.jsonl").write_text(answer().model_dump_json(), encoding="utf-8")
     add_answer(tmp_path, answer(prompt="a man bows"))

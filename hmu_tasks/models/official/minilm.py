@@ -64,4 +64,7 @@ def _licence(folder: Path, sha256: str) -> str:
             f"{own} is missing: {KEY} names another model than all-MiniLM-L6-v2, and a bundle carries the licence of "
             "what is in it; put its text there"
         )
-    return read_text(own, limit=SETTINGS)
+    try:
+        return read_text(own, limit=SETTINGS)
+    except UnicodeDecodeError as error:
+        raise WeightsError(f"{own} is not UTF-8 text ({error}); save it as UTF-8") from error

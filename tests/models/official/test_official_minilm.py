@@ -93,6 +93,11 @@ def test_a_missing_folder_or_licence_is_named(folder: Path) -> None:
     assert f"{folder} lacks model.safetensors and config.json and vocab.txt" in refusal(folder, PUBLISHED)
 
 
+def test_a_licence_in_another_encoding_is_named(folder: Path) -> None:
+    (folder / "LICENSE").write_bytes("© André".encode("latin-1"))
+    assert f"{folder / 'LICENSE'} is not UTF-8 text" in refusal(folder)
+
+
 def test_pickled_weights_are_not_read(folder: Path) -> None:
     sha256 = sha256_of(folder)
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
