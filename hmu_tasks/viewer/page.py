@@ -112,7 +112,7 @@ def render_page(inputs: ReportInputs, drawn: Mapping[str, str], animations: Mapp
             "ranking": any(len(view.ranking.methods) > 0 for view in found),
             "attacks": any(view.attacks.rows for view in found),
             "cost": any(view.cost_grid for view in found),
-            "trainings": any(view.trainings_grid for view in found),
+            "trainings": any(view.trainings_grids for view in found),
             "human": any(view.human_grids for view in found),
             **{
                 kind: any(name.startswith(f"{kind}-") for name in svgs)

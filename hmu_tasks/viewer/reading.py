@@ -22,9 +22,10 @@ from hmu_tasks.runtime.files import expecting, read_object, read_objects
 from hmu_tasks.runtime.tables import read_parquet
 from hmu_tasks.viewer.costs import CostRow, cost_of
 from hmu_tasks.viewer.inputs import MotionSample, ReportInputs
+from hmu_tasks.viewer.one_training import OneTraining
 from hmu_tasks.viewer.ranking import rank
 from hmu_tasks.viewer.table import ProbeRecord, Selection
-from hmu_tasks.viewer.trainings import OneTraining, Summary, recorded, summarise
+from hmu_tasks.viewer.trainings import Summary, recorded, summarise
 
 SECOND = "_second"  # ends the name of a number of the second classifier
 

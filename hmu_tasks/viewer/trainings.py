@@ -1,92 +1,40 @@
 """Several trainings of all models: values that cover training, the order of methods that they support, their bands.
 
-Each training selects its own strengths: what is averaged is a method as the selection rule applies it. The summary is
-plain JSON. Five trainings of the default parameters are recorded in trainings.json beside this module, so that a
-report of one training can show what others gave.
+The summary is plain JSON. Trainings of the default parameters are recorded in trainings.json beside this module, so
+that a report of one training can show what others gave.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hmu_tasks.metrics.comparisons import CLASSIFIERS, LOSS, Quantity, difference, gap_closure
+from hmu_tasks.metrics.comparisons import CLASSIFIERS, LOSS, difference, gap_closure
 from hmu_tasks.metrics.records import ENDS
-from hmu_tasks.metrics.trainings import over_trainings, spread
+from hmu_tasks.metrics.trainings import spread
 from hmu_tasks.runtime.files import read_object
-from hmu_tasks.viewer.attacks import on_retrained, worst_over_edits
+from hmu_tasks.viewer.attacks_over_trainings import attacks_grid, attacks_over_all
 from hmu_tasks.viewer.grid import Grid
+from hmu_tasks.viewer.one_training import OneTraining, OverTrainings, over_each
 from hmu_tasks.viewer.summary import name_of, short_name
-from hmu_tasks.viewer.table import Cell, ProbeRecord, Record, Selection, find
-
-
-@dataclass(frozen=True)
-class OneTraining:
-    """What one training of the models led to: records with comparisons, selections, success rates of attacks."""
-
-    number: int
-    records: Sequence[Record]
-    selections: Sequence[Selection]
-    probes: Sequence[ProbeRecord]
-
-    def strength(self, model: str, method: str) -> int | None:
-        """The strength that this training selected; None for the original, D_r, and methods without strengths."""
-        mine = (one.strength for one in self.selections if (one.model, one.method) == (model, method))
-        return next(mine, None)
-
-    def cell(self, model: str, method: str, split: str, metric: str) -> Cell | None:
-        """A metric of a method at the strength that this training selected."""
-        strength = self.strength(model, method)
-        return find(self.records, method=method, split=split, metric=metric, model=model, strength=strength)
-
-    def worst(self, model: str, method: str, *, excess: bool) -> Cell | None:
-        """The most successful attack on a method, corrected for the choice, or the largest excess over D_r."""
-        mine = [row for row in self.probes if row["model"] == model]
-        strength = self.strength(model, method)
-        return worst_over_edits(mine, method, strength, on_retrained(mine) if excess else None)
-
-
-@dataclass(frozen=True)
-class OverTrainings:
-    """One value over all trainings: mean with 95 % limits (None where unknown), and the value of each training."""
-
-    value: Quantity
-    each: tuple[float, ...]
-
 
 Read = Callable[[Sequence[OneTraining], str, str], OverTrainings | None]
 
 
-def _each(
-    read: Callable[[OneTraining], Cell | None], trainings: Sequence[OneTraining]
-) -> OverTrainings | None:
-    """Pool a value over trainings; None unless every training has it."""
-    cells = [cell for one in trainings if (cell := read(one)) is not None]
-    if len(cells) < len(trainings):
-        return None
-    value = over_trainings([Quantity.of(cell.mean, cell.replicates) for cell in cells])
-    if (
-        value.error == 0
-    ):  # shares of 0 or 1 in every training: their score intervals hold, not the bootstrap's
-        low, high = min(cell.low for cell in cells), max(cell.high for cell in cells)
-        value = replace(value, low=low, high=high)
-    return OverTrainings(value, tuple(cell.mean for cell in cells))
-
-
 def _metric(split: str, metric: str) -> Read:
-    return lambda trainings, model, method: _each(
+    return lambda trainings, model, method: over_each(
         lambda one: one.cell(model, method, split, metric), trainings
     )
 
 
 def _worst_attack(trainings: Sequence[OneTraining], model: str, method: str) -> OverTrainings | None:
-    return _each(lambda one: one.worst(model, method, excess=False), trainings)
+    return over_each(lambda one: one.worst(model, method, excess=False), trainings)
 
 
 def _excess(trainings: Sequence[OneTraining], model: str, method: str) -> OverTrainings | None:
-    return None if method in ENDS else _each(lambda one: one.worst(model, method, excess=True), trainings)
+    return None if method in ENDS else over_each(lambda one: one.worst(model, method, excess=True), trainings)
 
 
 def _larger(split: str, metrics: Sequence[str]) -> Read:
@@ -183,7 +131,7 @@ def _apart(one: OverTrainings, other: OverTrainings) -> bool:
 
 
 Summary = Mapping[str, Any]
-"""What the trainings of one model say: trainings, ranks, strengths, and values by method and column."""
+"""What the trainings of one model say: trainings, ranks, strengths, values by method and column, and attacks."""
 RECORDED = Path(__file__).with_name("trainings.json")
 
 
@@ -196,17 +144,9 @@ def summarise(trainings: Sequence[OneTraining], model: str) -> Summary:
         "ranks": ranks(rows),
         "strengths": {method: of for method, of in strengths.items() if None not in of},
         "values": {
-            method: {
-                key: {
-                    "mean": found.value.mean,
-                    "low": found.value.low,
-                    "high": found.value.high,
-                    "each": list(found.each),
-                }
-                for key, found in cells.items()
-            }
-            for method, cells in rows.items()
+            method: {key: found.written() for key, found in cells.items()} for method, cells in rows.items()
         },
+        "attacks": attacks_over_all(trainings, model, [method for method in rows if method not in ENDS]),
     }
 
 
@@ -230,6 +170,12 @@ def recorded(params: Mapping[str, Any], file: Path = RECORDED) -> dict[str, Summ
     """Read the recorded summaries by model; empty unless they were made with these parameters."""
     found = read_object(file, "models", "parameters") if file.exists() else {}
     return dict(found["models"]) if found.get("parameters") == parameters_digest(params) else {}
+
+
+def trainings_grids(summary: Summary) -> tuple[Grid, ...]:
+    """Lay out the values of all methods, and their attacks where these were run."""
+    attacks = attacks_grid(summary)
+    return (trainings_grid(summary),) if attacks is None else (trainings_grid(summary), attacks)
 
 
 def trainings_grid(summary: Summary) -> Grid:

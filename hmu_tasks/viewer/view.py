@@ -12,7 +12,7 @@ from hmu_tasks.viewer.ranking import Ranking, rank
 from hmu_tasks.viewer.ranking_table import ranking_grid
 from hmu_tasks.viewer.summary import Summary, fid_warning, model_label, note, summarise, summary_grids
 from hmu_tasks.viewer.table import Selection
-from hmu_tasks.viewer.trainings import trainings_grid
+from hmu_tasks.viewer.trainings import trainings_grids
 from hmu_tasks.viewer.verdict import Verdict, verdict
 
 
@@ -30,7 +30,7 @@ class ModelView:
     verdict: Verdict
     ranking_grid: Grid | None
     cost_grid: Grid | None
-    trainings_grid: Grid | None
+    trainings_grids: tuple[Grid, ...]
     human_grids: tuple[Grid, ...]
     note: str
     warning: str
@@ -43,8 +43,8 @@ class ModelView:
     @property
     def grids(self) -> list[Grid]:
         """All tables but the results, in the order of the texts."""
-        first = [grid for grid in (self.trainings_grid, self.ranking_grid, self.cost_grid) if grid]
-        return [*first, *self.human_grids, *attack_grids(self.attacks)]
+        first = [grid for grid in (self.ranking_grid, self.cost_grid) if grid]
+        return [*self.trainings_grids, *first, *self.human_grids, *attack_grids(self.attacks)]
 
 
 def views(inputs: ReportInputs) -> list[ModelView]:
@@ -85,7 +85,7 @@ def _view(inputs: ReportInputs, model: str) -> ModelView:
         ),
         ranking_grid=ranking_grid(ranking, found),
         cost_grid=cost_grid(costs, model=model),
-        trainings_grid=trainings_grid(inputs.trainings[model]) if model in inputs.trainings else None,
+        trainings_grids=trainings_grids(inputs.trainings[model]) if model in inputs.trainings else (),
         human_grids=tuple(
             human_grid(judged, one.method, one.strength, inputs.concept)
             for one in order

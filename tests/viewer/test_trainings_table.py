@@ -13,8 +13,8 @@ from hmu_tasks.config.params import load
 from hmu_tasks.metrics.comparisons import with_comparisons
 from hmu_tasks.report import write_report
 from hmu_tasks.viewer import trainings as several
+from hmu_tasks.viewer.one_training import OneTraining
 from hmu_tasks.viewer.trainings import (
-    OneTraining,
     over_all,
     parameters_digest,
     recorded,
