@@ -1,7 +1,10 @@
 """Fixtures that all tests share."""
 
+import gc
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from dvc_stages import stages, values
@@ -10,6 +13,15 @@ from registered_world import measured
 from tiny_world import finished, world
 
 __all__ = ["finished", "measured", "quick_stores", "shared", "stages", "values", "world"]
+
+
+gc.disable()  # imports make objects by the hundred thousand, all of which stay
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again from now on, but leave out what the imports made."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,6 +37,18 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of real data and official numbers is not there")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_stacks_for_cuda() -> Iterator[None]:
+    """Without a GPU, torch writes down the whole stack at each `manual_seed`, in case CUDA started and failed later."""
+    cuda = sys.modules.get("torch.cuda")
+    if cuda is None or cuda.is_available():
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda, "traceback", SimpleNamespace(format_stack=list))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
