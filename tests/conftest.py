@@ -25,9 +25,19 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first: a long one that came last would leave the other process without work."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Long files come first: one that came last would leave the other process without work.
+
+    Those are the files with slow tests, together with all that share the servers of tests/flows, then those that work
+    on a finished folder. One of these is the very first, so that the folder is made while the other process does
+    something else.
+    """
+    slow = {
+        item.path for item in items if item.get_closest_marker("slow") or item.path.parent.name == "flows"
+    }
+    finished = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: 0 if item.path in slow else 1 if item.path in finished else 2)
+    first = next((item.path for item in items if item.path in finished), None)
+    items.sort(key=lambda item: item.path != first)
 
 
 @pytest.fixture(scope="session")

@@ -39,9 +39,9 @@ def project(template: Path, tmp_path: Path) -> Iterator[Project]:
         process.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A Prefect server with the deployments of prefect.yaml, without workers."""
+    """A Prefect server with the deployments of prefect.yaml, without workers; it ends with the tests of this folder."""
     home = tmp_path_factory.mktemp("lab")
     polls_often = {
         "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "5",
@@ -56,13 +56,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         made.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prefect_api(lab: Lab) -> str:
     """Address of the server."""
     return lab.url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def clones(template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Project]:
     """Two clones of the toy project, with a folder as DVC remote."""
     folder = tmp_path_factory.mktemp("clones")

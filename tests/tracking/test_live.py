@@ -121,6 +121,7 @@ def test_a_failing_training_ends_failed(root: Path) -> None:
 
 
 def test_a_killed_training_is_settled_by_the_mirror(root: Path) -> None:
+    assert runs_of(root).empty  # and so the store is there, which the process would take seconds to make
     record = "from hmu_tasks.tracking.steps import recorded\nwith recorded():\n"
     code = record + "".join(f"    {line}\n" for line in KILLED.splitlines())
     process = subprocess.Popen(

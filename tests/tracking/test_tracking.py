@@ -128,6 +128,7 @@ def test_three_processes_may_start_a_fresh_store_at_once(root: Path, monkeypatch
 
 
 def test_a_killed_step_is_closed_by_the_next_one(root: Path) -> None:
+    assert runs_of(root).empty  # and so the store is there, which the process would take seconds to make
     process = start(root, "base", seconds=300)
     assert process.stdout is not None
     assert process.stderr is not None
