@@ -136,7 +136,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_once(tmp_path_factory, "finished", make)
 
 
-ARRAYS = (".npy", ".npz", ".safetensors")
+ARRAYS = (".npy", ".safetensors")
 
 
 def is_linked(file: str) -> bool:
