@@ -1,9 +1,12 @@
 """A project's folder, commands in it, and a small raw dataset, for tests of the command line."""
 
+import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -52,17 +55,23 @@ def error(done: subprocess.CompletedProcess[str]) -> str:
 
 def change(folder: Path, **values: object) -> None:
     """Set knobs of the folder's params.yaml: `run__seed=3`."""
-    yaml = YAML()
     file = folder / "params.yaml"
-    content = yaml.load(file.read_text(encoding="utf-8"))
-    for key, value in values.items():
+    file.write_text(_changed(file.read_text(encoding="utf-8"), json.dumps(values)), encoding="utf-8")
+
+
+@cache  # many tests begin with the same changes
+def _changed(text: str, values: str) -> str:
+    yaml = YAML()
+    content = yaml.load(text)
+    for key, value in json.loads(values).items():
         inner = content
         *path, last = key.split("__")
         for part in path:
             inner = inner[part]
         inner[last] = value
-    with file.open("w", encoding="utf-8") as stream:
-        yaml.dump(content, stream)
+    stream = io.StringIO()
+    yaml.dump(content, stream)
+    return stream.getvalue()
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
 """Fixtures that all tests share."""
 
+import gc
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from dvc_stages import stages, values
@@ -12,10 +15,30 @@ from tiny_world import finished, world
 __all__ = ["finished", "measured", "quick_stores", "shared", "stages", "values", "world"]
 
 
+gc.disable()  # imports make objects by the hundred thousand, all of which stay
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again from now on, though not as often, and leave out what the imports made."""
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+    gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first: a long one that came last would leave the other process without work."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Long files come first: one that came last would leave the other process without work.
+
+    Those are the files with slow tests, together with all that share the servers of tests/flows, then those that work
+    on a finished folder. One of these is the very first, so that the folder is made while the other process does
+    something else.
+    """
+    slow = {
+        item.path for item in items if item.get_closest_marker("slow") or item.path.parent.name == "flows"
+    }
+    finished = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: 0 if item.path in slow else 1 if item.path in finished else 2)
+    first = next((item.path for item in items if item.path in finished), None)
+    items.sort(key=lambda item: item.path != first)
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +48,18 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of real data and official numbers is not there")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_stacks_for_cuda() -> Iterator[None]:
+    """Without a GPU, torch writes down the whole stack at each `manual_seed`, in case CUDA started and failed later."""
+    cuda = sys.modules.get("torch.cuda")
+    if cuda is None or cuda.is_available():
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda, "traceback", SimpleNamespace(format_stack=list))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -45,7 +45,8 @@ def imported_names(file: Path, *, run_only: bool = False) -> frozenset[str]:
     return frozenset(names)
 
 
-def own_imports(file: Path, *, run_only: bool = False) -> set[Path]:
+@cache
+def own_imports(file: Path, *, run_only: bool = False) -> frozenset[Path]:
     """Files of ours that a file imports; the `__init__` of a package counts where something is taken from it."""
     found = set()
     for name in imported_names(file, run_only=run_only):
@@ -53,10 +54,11 @@ def own_imports(file: Path, *, run_only: bool = False) -> set[Path]:
             module = module_file(name) or module_file(name.rpartition(".")[0])
             assert module is not None, f"{file} imports {name}, which does not exist"
             found.add(module)
-    return found
+    return frozenset(found)
 
 
-def data_files(file: Path) -> set[Path]:
+@cache
+def data_files(file: Path) -> frozenset[Path]:
     """Files and folders beside a module that it names in a string, such as templates and YAML."""
     names = {
         node.value
@@ -64,7 +66,7 @@ def data_files(file: Path) -> set[Path]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     beside = {path for path in file.parent.iterdir() if path.suffix != ".py" and path.name in names}
-    return {path for path in beside if path.is_file() or not (path / "__init__.py").exists()}
+    return frozenset(path for path in beside if path.is_file() or not (path / "__init__.py").exists())
 
 
 def closure(file: Path, *, skip: frozenset[Path] = frozenset()) -> set[Path]:

@@ -197,12 +197,11 @@ def test_mirrored_twins_of_real_captions_stay_with_their_originals(shared: Path,
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
     captions = pd.DataFrame(rows, columns=["clip_id", "caption", "tokens"])
-    names = sorted(set(captions["clip_id"]))
+    known = set(captions["clip_id"])
+    names = sorted(known)
     clips = pd.DataFrame({"clip_id": names, "source": names})
     clips["split"] = [("train", "val", "test")[int(name.removeprefix("M")) % 3] for name in names]
-    clips["mirror_of"] = [
-        name[1:] if name.startswith("M") and name[1:] in set(names) else None for name in names
-    ]
+    clips["mirror_of"] = [name[1:] if name.startswith("M") and name[1:] in known else None for name in names]
     for rule in ("substring", "lemma"):
         result = filter_clips(captions, clips, load_concept("violence"), "kitml", rule=rule, matches=1)
         assert result.summary["twins_apart"] == []

@@ -310,6 +310,7 @@ def check_tampering(registry: Any, world: Path) -> None:
     assert clean.files == len([path for path in base.rglob("*") if path.is_file()]) - 2  # list and statement
     weights = base / "model" / "artifacts" / "bundle" / "base" / "model.safetensors"
     before = weights.read_bytes()
+    weights.unlink()  # it may share its content with the bundle's file
     weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
     (base / "evidence" / "extra.json").write_text("{}", encoding="utf-8")
     found = promote.verify(registry, version, _made(world / "v1")).faults

@@ -19,8 +19,12 @@ from hmu_tasks.viewer.reading import read_inputs
 CELLS = (*ENDS, "lcr")
 
 
+FEW_ATTACKS = {"precision": [], "revival": [], "relearning": {"steps": [1], "safe_shots": 0, "rows": 0}}
+
+
 def knobs(*trainings: int) -> Params:
-    return tiny_params({"run": {"methods": ["lcr"], "trainings": list(trainings)}})
+    run = {"methods": ["lcr"], "trainings": list(trainings)}
+    return tiny_params({"run": run, "probe": FEW_ATTACKS})
 
 
 @pytest.fixture(scope="module")

@@ -191,7 +191,7 @@ def test_the_published_edit_draws_as_the_released_script_does(world: Path) -> No
 
 def test_a_killed_training_is_continued(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)  # a checkpoint after every step
-    knobs = tiny_params({"unlearn": {"npo": {"strengths": [60]}}})
+    knobs = tiny_params({"unlearn": {"npo": {"strengths": [6]}}})
     unlearn.run(knobs, MODEL, "npo")
     undisturbed = weights.digest(paths.edits(MODEL, "npo"))
     assert not list(paths.SCRATCH.glob("unlearn-*"))
@@ -200,8 +200,8 @@ def test_a_killed_training_is_continued(world: Path, monkeypatch: pytest.MonkeyP
         """Stands for the end of the process."""
 
     def die(done: int, total: int) -> None:
-        assert total == 2 * 60
-        if done == 112:  # before the checkpoint of this step
+        assert total == 2 * 6
+        if done == 10:  # before the checkpoint of this step
             raise Killed
 
     with pytest.raises(Killed):
@@ -212,7 +212,7 @@ def test_a_killed_training_is_continued(world: Path, monkeypatch: pytest.MonkeyP
     (state,) = paths.SCRATCH.glob("unlearn-0-momask-npo-*/s0/residual/checkpoint.pt")
     steps: list[int] = []
     unlearn.run(knobs, MODEL, "npo", lambda done, _: steps.append(done))
-    assert steps == list(range(112, 121))
+    assert steps == list(range(10, 13))
     assert weights.digest(paths.edits(MODEL, "npo")) == undisturbed
     assert not state.exists()
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,19 +23,20 @@ from hmu_tasks.runtime.foreign import RECORDING
 from hmu_tasks.validate import validate_folders
 
 
-@pytest.fixture
-def packed(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def valid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with valid clips/ and split/."""
-    tiny_packed.write(tmp_path / "clips", *tiny_packed.tables(), tiny_packed.all_features())
-    filter_folder(
-        tmp_path / "clips",
-        tmp_path / "split",
-        dataset="synthetic",
-        concept="violence",
-        rule="lemma",
-        matches=1,
-    )
-    return tmp_path
+    folder = tmp_path_factory.mktemp("valid")
+    tiny_packed.write(folder / "clips", *tiny_packed.tables(), tiny_packed.all_features())
+    knobs = {"dataset": "synthetic", "concept": "violence", "rule": "lemma", "matches": 1}
+    filter_folder(folder / "clips", folder / "split", **knobs)
+    return folder
+
+
+@pytest.fixture
+def packed(valid: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return Path(shutil.copytree(valid, tmp_path, dirs_exist_ok=True))
 
 
 def run(folder: Path, limits: ContractLimits | None = None) -> dict[str, object]:
@@ -181,14 +183,21 @@ def test_features_of_another_width_are_refused(packed: Path) -> None:
         run(packed)
 
 
-@pytest.fixture
-def kit(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def valid_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """KIT-ML, ingested and filtered."""
-    raw = tiny_raw.write_kitml(tmp_path / "raw")
-    ingest(raw, tmp_path / "clips", dataset="kitml", min_frames=24)
+    folder = tmp_path_factory.mktemp("kit")
+    raw = tiny_raw.write_kitml(folder / "raw")
+    ingest(raw, folder / "clips", dataset="kitml", min_frames=24)
     knobs = {"dataset": "kitml", "concept": "violence", "rule": "substring", "matches": 1}
-    filter_folder(tmp_path / "clips", tmp_path / "split", **knobs)
-    return tmp_path
+    filter_folder(folder / "clips", folder / "split", **knobs)
+    return folder
+
+
+@pytest.fixture
+def kit(valid_kit: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return Path(shutil.copytree(valid_kit, tmp_path, dirs_exist_ok=True))
 
 
 KIT = ContractLimits(frames=(24, 200), fps=12.5, width=251, forget_share=(0.1, 0.5))

@@ -10,5 +10,6 @@ def unpack(archive: Path, folder: Path, *, wanted: Collection[str] | None = None
     # `filter` came with Python 3.11.4; Debian 12 has 3.11.2.
     safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     with tarfile.open(archive) as opened:
-        members = [one for one in opened if wanted is None or one.name.removeprefix("./") in wanted]
-        opened.extractall(folder, members, **safe)  # noqa: S202
+        for one in opened:  # each as it is read: going back would decompress everything again
+            if wanted is None or one.name.removeprefix("./") in wanted:
+                opened.extract(one, folder, **safe)

@@ -34,7 +34,7 @@ TINY: dict[str, Any] = {
             "steps": 10,
             "batch": 32,
         },
-        "tokenizer": {"width": 32, "code_width": 16, "codes": 32, "quantizers": 2, "steps": 300, "batch": 16},
+        "tokenizer": {"width": 32, "code_width": 16, "codes": 32, "quantizers": 2, "steps": 100, "batch": 16},
         "base": {
             name: {"latent": 32, "layers": 1, "feedforward": 64, "steps": 20, "batch": 16}
             for name in ("momask", "bamm")
@@ -112,15 +112,20 @@ class Project:
         assert status == 0, f"{' '.join(command)} ended with {status}:\n{output[-6000:]}"
         return output
 
-    def kill_when(self, condition: Callable[[], bool], *command: str, seconds: float = 900) -> str:
-        """Start a command, SIGKILL its whole process group as soon as `condition` holds; returns its output."""
+    def kill_when(
+        self, condition: Callable[[], bool], *command: str, every: float = 0.02, seconds: float = 900
+    ) -> str:
+        """Start a command, SIGKILL its whole process group as soon as `condition` holds; returns its output.
+
+        every: seconds between two looks
+        """
         process = self.start(*command)
         deadline = time.monotonic() + seconds
         try:
             while not condition():
                 assert process.poll() is None, f"ended before it could be killed:\n{process.stdout.read()}"
                 assert time.monotonic() < deadline, "the moment to kill never came"
-                time.sleep(0.002)
+                time.sleep(every)
         finally:
             with contextlib.suppress(
                 ProcessLookupError

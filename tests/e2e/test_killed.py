@@ -35,7 +35,7 @@ def test_four_kills_and_a_second_make_change_no_byte_and_leave_nothing(
     original = root / "runs" / "evaluate" / "0" / "momask" / "original"
 
     # While ingest writes: its half-written folder stays, nothing looks finished.
-    project.kill_when(lambda: any(clips.parent.glob(".clips.*/features.npy")), "dvc", "repro")
+    project.kill_when(lambda: any(clips.parent.glob(".clips.*/features.npy")), "dvc", "repro", every=0.002)
     assert not clips.exists()
     assert project.temporary() != []
 

@@ -39,9 +39,28 @@ def project(template: Path, tmp_path: Path) -> Iterator[Project]:
         process.kill()
 
 
-@pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+LABS: list[Lab] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Servers and workers, which poll every second, end with the tests of this folder."""
+    if nextitem is None or nextitem.path.parent != item.path.parent:
+        for made in LABS:
+            made.stop()
+
+
+@pytest.fixture
+def lab(deployed: Lab) -> Lab:
     """A Prefect server with the deployments of prefect.yaml, without workers."""
+    if deployed.server is None:  # tests of another folder came between
+        deployed.start_server()
+    return deployed
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The server that all tests share."""
     home = tmp_path_factory.mktemp("lab")
     polls_often = {
         "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "5",
@@ -51,12 +70,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     try:
         made.start_server()
         made.operate("deploy")
+        LABS.append(made)
         yield made
     finally:
         made.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def prefect_api(lab: Lab) -> str:
     """Address of the server."""
     return lab.url

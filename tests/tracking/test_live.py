@@ -11,6 +11,7 @@ from written_project import HISTORY, Written, children_of, curve, runs_of, write
 
 from hmu_tasks.runtime import paths
 from hmu_tasks.tracking import lineage, live, mirror
+from hmu_tasks.tracking import store as mlflow_store
 
 # MLflow 3.17 declares a mapper in a way that SQLAlchemy 2.1 announces to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -121,6 +122,8 @@ def test_a_failing_training_ends_failed(root: Path) -> None:
 
 
 def test_a_killed_training_is_settled_by_the_mirror(root: Path) -> None:
+    mlflow_store.side_folder(root).mkdir(parents=True)
+    assert runs_of(root).empty  # and so the store is there, which the process would take seconds to make
     record = "from hmu_tasks.tracking.steps import recorded\nwith recorded():\n"
     code = record + "".join(f"    {line}\n" for line in KILLED.splitlines())
     process = subprocess.Popen(

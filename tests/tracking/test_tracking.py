@@ -14,6 +14,7 @@ from written_project import runs_of
 from hmu_tasks.runtime.errors import HmuError
 from hmu_tasks.tracking import lineage
 from hmu_tasks.tracking import runs as mlflow_runs
+from hmu_tasks.tracking import store as mlflow_store
 from hmu_tasks.tracking.runs import step_run
 from hmu_tasks.tracking.steps import fingerprint, read_records, recorded
 
@@ -128,6 +129,8 @@ def test_three_processes_may_start_a_fresh_store_at_once(root: Path, monkeypatch
 
 
 def test_a_killed_step_is_closed_by_the_next_one(root: Path) -> None:
+    mlflow_store.side_folder(root).mkdir(parents=True)
+    assert runs_of(root).empty  # and so the store is there, which the process would take seconds to make
     process = start(root, "base", seconds=300)
     assert process.stdout is not None
     assert process.stderr is not None

@@ -55,6 +55,7 @@ def test_other_features_are_encoded_anew(world: Path, tmp_path: Path, encoded: l
     coded_clips(packed.load(paths.CLIPS), tokenizer, digest="a", cache=tmp_path)
     features = np.load(paths.CLIPS / "features.npy")
     features[0, 0] += 1.0
+    (paths.CLIPS / "features.npy").unlink()  # a link to the shared world's
     np.save(paths.CLIPS / "features.npy", features)
     coded_clips(packed.load(paths.CLIPS), tokenizer, digest="a", cache=tmp_path)
     assert len(encoded) == 2

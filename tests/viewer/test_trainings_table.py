@@ -12,6 +12,7 @@ from modules import ROOT
 from hmu_tasks.config.params import load
 from hmu_tasks.metrics.comparisons import with_comparisons
 from hmu_tasks.report import write_report
+from hmu_tasks.viewer import page
 from hmu_tasks.viewer import trainings as several
 from hmu_tasks.viewer.one_training import OneTraining
 from hmu_tasks.viewer.trainings import (
@@ -147,7 +148,8 @@ def test_a_report_of_one_training_shows_recorded_ones_of_its_parameters(found, t
     assert recorded(one, tmp_path / "none.json") == {}
 
 
-def test_the_report_writes_and_shows_the_table(found, tmp_path):
+def test_the_report_writes_and_shows_the_table(found, drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "draw_plots", lambda inputs: drawn)  # they do not show the table
     inputs = replace(make_inputs(), samples=[], usage=None, histories={})  # neither is in the table
     run = {**inputs.params["run"], "trainings": [0, 1, 2]}
     several_of = replace(

@@ -1,12 +1,13 @@
 """Raw data tracked with `dvc add`: every DVC command must see it, or checkout and gc would delete it."""
 
+import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import run_forked
 from modules import ROOT
 from raw_folder import add, read
 
@@ -26,8 +27,13 @@ def documented() -> list[str]:
 
 def run(folder: Path, *command: str) -> str:
     """Run git or this environment's dvc in a folder; returns its output."""
-    start = [sys.executable, "-m", "dvc", *command[1:]] if command[0] == "dvc" else list(command)
-    done = subprocess.run(start, cwd=folder, capture_output=True, text=True, check=False)
+    if command[0] == "dvc":
+        import dvc.cli.parser
+        import dvc.repo  # noqa: F401
+
+        done = run_forked(folder, list(command[1:]), os.environ, module="dvc")
+    else:
+        done = subprocess.run(list(command), cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
     return done.stdout + done.stderr
 

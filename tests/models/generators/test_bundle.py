@@ -90,6 +90,7 @@ def test_a_component_that_was_tampered_with_is_named(world: Path, name: str, dam
         case "weights":
             content = bytearray((folder / "model.safetensors").read_bytes())
             content[-1] ^= 1
+            (folder / "model.safetensors").unlink()  # a link to the shared world's
             (folder / "model.safetensors").write_bytes(content)
         case "config":
             with (folder / "config.json").open("a") as file:
@@ -174,6 +175,7 @@ def test_statistics_that_cannot_be_read_are_named(world: Path) -> None:
     folder = paths.component("tokenizer", "full")
     file = folder / STATISTICS
     for content in (b"", b"no tensors", file.read_bytes()[:50]):
+        file.unlink()  # at first a link to the shared world's
         file.write_bytes(content)
         with pytest.raises(WeightsError, match="tokenizer-full"):
             load_statistics(folder, CPU)
