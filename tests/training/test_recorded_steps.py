@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hmu_tasks.training.loop import recorded
-from hmu_tasks.training.loop.recorded import StepInputs, StepRecorder
+from hmu_tasks.training.loop.recorded import StepInputs, StepRecorder, copies
 
 
 class Rerun:
@@ -51,19 +51,24 @@ def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Training:
-    """A weight with a moment that comes into being in the first step, moved by inputs and random numbers."""
+    """A parameter with a moment that comes into being in the first step, moved by inputs and random numbers."""
 
     def __init__(self) -> None:
-        self.weight = torch.zeros(50)
+        self.weight = nn.Parameter(torch.zeros(50))
         self.moments: list[Tensor] = []
         self.step = 0
 
     def advance(self, inputs: StepInputs) -> None:
+        self.weight.grad = None
+        summing_node(self.weight).metadata["used"] = True
+        (self.weight * (inputs.tensors[0].sum() + torch.rand(50))).sum().backward()
+        assert self.weight.grad is not None
         if not self.moments:
             self.moments.append(torch.zeros(50))
         moment = self.moments[0]
-        moment.mul_(0.9).add_(inputs.tensors[0].sum() + torch.rand(50))
-        self.weight += moment * (2 if inputs.key == "b" else 1)
+        moment.mul_(0.9).add_(self.weight.grad)
+        with torch.no_grad():
+            self.weight += moment * (2 if inputs.key == "b" else 1)
 
     def state(self) -> list[Tensor]:
         return [self.weight, *self.moments]
@@ -79,6 +84,13 @@ class Training:
         return self.state()
 
 
+def summing_node(parameter: nn.Parameter) -> Any:
+    """The graph's node that adds up a parameter's gradient; it lives as long as some graph needs it."""
+    view = parameter.view_as(parameter).grad_fn
+    assert view is not None
+    return view.next_functions[0][0]
+
+
 def plain() -> list[Tensor]:
     training = Training()
     return training.run(training.advance)
@@ -91,6 +103,37 @@ def test_recorded_steps_end_where_plain_ones_do() -> None:
     assert all(torch.equal(one, other) for one, other in zip(found, plain(), strict=True))
     assert Rerun.made == len(recorder.recordings) == 2
     assert not recorder.broken
+
+
+def test_nothing_keeps_the_graph_of_a_plain_step_when_the_next_one_is_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """torch captures no backward pass through a node that was made on another stream."""
+    training = Training()
+    kept: list[bool] = []
+
+    class Watched(Rerun):
+        def __init__(self, *given: Any, **more: Any) -> None:
+            kept.append("used" in summing_node(training.weight).metadata)
+            super().__init__(*given, **more)
+
+    monkeypatch.setattr(recorded, "GraphRecording", Watched)
+    training.run(StepRecorder(training.advance, training.state, training.seed).run)
+    assert kept == [False, False]
+    graph = training.weight * 1
+    summing_node(training.weight).metadata["used"] = True
+    assert "used" in summing_node(training.weight).metadata  # what a graph that is kept would have shown
+    assert graph.grad_fn is not None
+
+
+def test_state_that_is_kept_has_no_graph() -> None:
+    parameter = nn.Parameter(torch.ones(3))
+    (copy,) = copies([parameter])
+    assert copy.grad_fn is None
+    assert not copy.requires_grad
+    with torch.no_grad():
+        parameter.zero_()
+    assert copy.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("fault", ["wrong", "idle", "refused"])

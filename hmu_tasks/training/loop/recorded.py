@@ -93,7 +93,7 @@ class StepRecorder:
         if key in self.recordings:
             self.recordings[key].replay(inputs.tensors)
             return
-        before = [tensor.clone() for tensor in self.state()]
+        before = copies(self.state())
         try:
             self._record(key, inputs, before)
         except torch.OutOfMemoryError:
@@ -109,7 +109,7 @@ class StepRecorder:
         self._restore(before)
         self.seed()
         self.advance(inputs)
-        plain = [tensor.clone() for tensor in self.state()]
+        plain = copies(self.state())
         self._restore(before)
         self.clear()
         self.seed()
@@ -152,6 +152,15 @@ class StepRecorder:
                     tensor.zero_()
 
 
+def copies(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Copy tensors without their gradients' graph.
+
+    With it, a copy would keep the node that sums a parameter's gradient, and with the node the stream that it was made
+    on: torch refuses to capture a backward pass on another one.
+    """
+    return [tensor.detach().clone() for tensor in tensors]
+
+
 def agree(before: Sequence[Tensor], plain: Sequence[Tensor], recorded: Sequence[Tensor]) -> bool:
     """Whether two steps from the same state lead to the same: they differ by less than 5 % of what a step changes.
 
@@ -159,6 +168,7 @@ def agree(before: Sequence[Tensor], plain: Sequence[Tensor], recorded: Sequence[
     """
     changed = apart = 0.0
     for old, one, other in zip(before, plain, recorded, strict=False):
-        changed += float((one.double() - old.double()).abs().sum())
-        apart += float((one.double() - other.double()).abs().sum())
+        one = one.detach().double()
+        changed += float((one - old.detach().double()).abs().sum())
+        apart += float((one - other.detach().double()).abs().sum())
     return apart <= 0.05 * changed
