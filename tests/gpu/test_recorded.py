@@ -114,6 +114,7 @@ def test_a_recorded_tokenizer_learns_as_a_plain_one(
     assert curves[0] == pytest.approx(curves[1], rel=5e-2)
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype feature:UserWarning")
 def test_a_step_never_waits_for_the_device() -> None:
     network = MaskTransformer(MaskTransformerConfig(**SIZES), seed=1).to(GPU).train()
     known = code_set()
