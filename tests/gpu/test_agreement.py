@@ -25,6 +25,7 @@ from hmu_tasks.models.generators.length import LengthConfig, LengthEstimator
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
 from hmu_tasks.models.generators.sampling import hashed_uniforms
+from hmu_tasks.models.networks.device import pick_device
 from hmu_tasks.models.text.encoders import SmallTextConfig, SmallTextEncoder
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
@@ -48,6 +49,12 @@ TOKENIZER = TokenizerConfig(
 )
 LENGTHS = torch.tensor([5, 1, 12, 8])
 HOW: dict[str, Any] = {"temperature": 1.0, "top_k": 0.5}
+
+
+@pytest.fixture(autouse=True)
+def full_precision() -> None:
+    """As every step chooses its device: nothing is rounded to TF32."""
+    pick_device("cuda")
 
 
 def text() -> Tensor:

@@ -21,6 +21,7 @@ from hmu_tasks.methods.shared.inputs import Inputs
 from hmu_tasks.methods.shared.knobs import LessonKnobs
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.text_to_motion import TextToMotion
+from hmu_tasks.models.networks.device import full_precision
 from hmu_tasks.models.text.embeddings import embed_texts
 from hmu_tasks.models.tokenizer.rvq import RVQVAE
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
@@ -154,8 +155,8 @@ def tokenizer_loss(
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
         x = clips.windows(rows, window, generator, mean, std).to(device)
         active = student.sample_active(generator)
-        # In full precision under autocast, too: a code is the nearest one, and the next layers start from it.
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        # In full precision while training, too: a code is the nearest one, and the next layers start from it.
+        with torch.no_grad(), torch.autocast(device.type, enabled=False), full_precision():
             wanted = network.latent(x)
             codes = network.quantizer.encode(wanted.flatten(0, 1)).view(*wanted.shape[:2], -1)
         apart = functional.mse_loss(student.latent(x).float(), wanted)
