@@ -7,8 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
+from hmu_tasks.runtime.errors import ConfigError
+from hmu_tasks.training.loop import steps
+from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
 from hmu_tasks.training.loop.fit import Schedule, fit
 from hmu_tasks.training.loop.history import Values
+from hmu_tasks.training.loop.recorded import FixedLoss
+from hmu_tasks.training.loop.steps import Steps, Update
+from hmu_tasks.training.tokenizer import window_loss
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 FULL = ("ieee", "ieee", "ieee")
@@ -79,3 +86,19 @@ def test_only_the_device_that_trains_is_touched(kept: list[int]) -> None:
     assert kept == []
     precisions(CUDA, mixed=True)
     assert kept == [1]
+
+
+def test_a_loss_that_needs_the_whole_batch_is_refused_in_several_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The tokenizer's, on a CUDA device as on a CPU; it has no buffers that several processes could share."""
+    sizes = TokenizerConfig(
+        features=6, width=8, code_width=4, codes=8, quantizers=2, depth=1, positions_start=0, positions_stop=3
+    )
+    network, elsewhere = RVQVAE(sizes), torch.device("meta")
+    clips = ClipSet(["a"], [np.zeros((8, 6), np.float32)], [[CaptionWords("", [])]])
+    loss = window_loss(network, clips, 8, torch.zeros(6), torch.ones(6), elsewhere)
+    assert isinstance(loss, FixedLoss)
+    monkeypatch.setattr(steps, "processes", lambda: 2)
+    with pytest.raises(ConfigError, match="trains in one process; start its training without torchrun"):
+        Steps(network, loss, Update(lambda *_, **__: {}, print), list, print, seed=0, device=elsewhere)
