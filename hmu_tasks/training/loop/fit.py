@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hmu_tasks.models.networks.device import full_precision, mixed_precision, repeatable, tensor_cores
-from hmu_tasks.runtime.errors import ConfigError, DataError
+from hmu_tasks.runtime.errors import ConfigError, DataError, HmuError
 from hmu_tasks.runtime.intervals import Every, interval
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.adamw import AdamW
@@ -220,8 +220,14 @@ def _evaluate(
     if validate is None:
         return False
     model.eval()
-    with torch.no_grad(), full_precision():
-        value = validate()
+    try:
+        with torch.no_grad(), full_precision():
+            value = validate()
+    except torch.OutOfMemoryError as error:
+        raise HmuError(
+            "the validation of a training does not fit into the GPU's memory; free it (nvidia-smi lists the "
+            "processes), set HMU_STAGES_PER_GPU=1, or lower this component's `batch` in params.yaml"
+        ) from error
     model.train()
     history.add(state["step"], "validation", value)
     if state["best"] is None or value < state["best"]:
