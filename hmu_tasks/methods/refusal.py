@@ -6,6 +6,7 @@ paper contrasts pairs of an unsafe and a safe prompt; here the two sets are not 
 about the retain mean, and the bias keeps that mean where it is.
 """
 
+import copy
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from hmu_tasks.runtime.section import Count, Rate
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from torch import Tensor, nn
 
     from hmu_tasks.methods.shared.edit import Edit
@@ -53,7 +55,7 @@ def apply(given: "Inputs", knobs: Refusal, *, seed: int) -> "Iterator[Edit]":
     networks, found = given.bundle.model.networks, {}
     for name, network in networks.items() if chosen else ():
         forget, retain = (
-            activations(network, given.coded[role], rows, seed=given.seed + seed)
+            activations(network, given.coded[role], rows, seed=given.seed + seed, device=given.device)
             for role, rows in chosen.items()
         )
         found[name] = {
@@ -103,15 +105,17 @@ def output_maps(network: "CodeNetwork") -> "dict[str, nn.Linear]":
 
 
 def activations(
-    network: "CodeNetwork", clips: "CodeSet", rows: "np.ndarray", *, seed: int
+    network: "CodeNetwork", clips: "CodeSet", rows: "np.ndarray", *, seed: int, device: "torch.device"
 ) -> "dict[str, Tensor]":
     """Mean output of each output map over the codes of each clip, read as a training example: place -> [n, width].
 
     rows: of the clips. seed: of the masked codes and the captions. Clips of one length are read together, so that none
-    is padded.
+    is padded. device: where a copy of the network reads them; the outputs are on the CPU.
     """
     import torch
 
+    if device.type != "cpu":
+        network = copy.deepcopy(network).to(device)
     by_place: dict[str, list[Tensor]] = {}
     hooks = []
     for place, linear in output_maps(network).items():
@@ -128,12 +132,12 @@ def activations(
             for length in sorted(set(tokens.tolist())):
                 alike = rows[tokens == length]
                 for start in range(0, len(alike), BATCH):
-                    batch = clips.batch(alike[start : start + BATCH], generator, torch.device("cpu"))
+                    batch = clips.batch(alike[start : start + BATCH], generator, device)
                     network.predicted(*batch, generator)
     finally:
         for hook in hooks:
             hook.remove()
-    return {place: torch.cat(parts) for place, parts in by_place.items()}
+    return {place: torch.cat(parts).cpu() for place, parts in by_place.items()}
 
 
 def directions(forget: "Tensor", retain: "Tensor", *, rank: int, contrast: float) -> "Tensor":

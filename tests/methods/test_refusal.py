@@ -11,6 +11,7 @@ from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.training.loop.code_batches import CodeSet
 
+CPU = torch.device("cpu")
 CODES, QUANTIZERS, WIDTH = 12, 4, 16
 SIZES = {
     "codes": CODES,
@@ -80,10 +81,10 @@ def test_every_layer_of_every_network_is_read(model: str, part: str) -> None:
     maps = refusal.output_maps(network)
     assert len(maps) == 2 * SIZES["layers"]
     lengths = [5, 3, 5, 4]
-    found = refusal.activations(network, clips(lengths), np.arange(4), seed=3)
+    found = refusal.activations(network, clips(lengths), np.arange(4), seed=3, device=CPU)
     assert found.keys() == maps.keys()
     assert all(one.shape == (4, WIDTH) and bool(one.isfinite().all()) for one in found.values())
-    again = refusal.activations(network, clips(lengths), np.arange(4), seed=3)
+    again = refusal.activations(network, clips(lengths), np.arange(4), seed=3, device=CPU)
     assert all(torch.equal(found[place], again[place]) for place in found)
     assert not any(module._forward_hooks for module in network.modules())
 
@@ -93,7 +94,7 @@ def test_the_mean_is_that_of_the_codes_and_not_of_the_text() -> None:
     heard: dict[str, torch.Tensor] = {}
     place, linear = next(iter(refusal.output_maps(network).items()))
     hook = linear.register_forward_hook(lambda _, __, out: heard.update(out=out))
-    found = refusal.activations(network, clips([4]), np.arange(1), seed=0)[place]
+    found = refusal.activations(network, clips([4]), np.arange(1), seed=0, device=CPU)[place]
     hook.remove()
     torch.testing.assert_close(
         found, heard["out"][:, 1:].double().mean(dim=1)

@@ -22,7 +22,6 @@ from hmu_tasks.methods.shared.knobs import LessonKnobs
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.text_to_motion import TextToMotion
 from hmu_tasks.models.networks.device import full_precision
-from hmu_tasks.models.text.embeddings import embed_texts
 from hmu_tasks.models.tokenizer.rvq import RVQVAE
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 from hmu_tasks.runtime.progress import Progress
@@ -81,9 +80,8 @@ class Teacher:
     @cached_property
     def coded(self) -> CodeSet:
         """The retain clips in the codes of its tokenizer, with their embedded captions."""
-        captions, bundle = self.given.clip_captions["retain"], self.given.bundle
-        texts = [text for row in captions for text in row]
-        rows = embed_texts(bundle.text, texts, cache=self.given.cache, digest=bundle.text_digest)
+        captions = self.given.clip_captions["retain"]
+        rows = self.given.rows([text for row in captions for text in row])
         return CodeSet(self.tokenizer.encode(self.clips.features), captions, rows)
 
 
