@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hmu_tasks.runtime.acceleration import DETERMINISTIC
 from hmu_tasks.training.loop import recorded
 from hmu_tasks.training.loop.recorded import StepInputs, StepRecorder, copies
 
@@ -160,6 +161,36 @@ def test_a_fault_is_told_and_changes_nothing(
     assert len(told) == 1
     assert told[0].startswith("note: ")
     assert "plain steps go on" in told[0]
+
+
+@pytest.mark.parametrize("asked", ["0", "1"])
+def test_determinism_needs_equal_bits(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asked: str
+) -> None:
+    class Close(Rerun):
+        def replay(self, inputs: Sequence[Tensor]) -> None:
+            super().replay([tensor * (1 + 1e-6) for tensor in inputs])
+
+    monkeypatch.setattr(recorded, "GraphRecording", Close)
+    monkeypatch.setenv(DETERMINISTIC, asked)
+    training = Training()
+    recorder = StepRecorder(training.advance, training.state, training.seed)
+    found, exact = training.run(recorder.run), plain()
+    same = all(torch.equal(one, other) for one, other in zip(found, exact, strict=True))
+    assert same == recorder.broken == (asked == "1")
+    torch.testing.assert_close(found, exact, rtol=1e-4, atol=1e-4)
+    told = "note: a recorded training step differs from the plain one; plain steps go on\n"
+    assert capsys.readouterr().err == (told if asked == "1" else "")
+
+
+def test_recordings_that_are_equal_to_the_bit_are_kept_under_determinism(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(DETERMINISTIC, "1")
+    training = Training()
+    recorder = StepRecorder(training.advance, training.state, training.seed)
+    training.run(recorder.run)
+    assert len(recorder.recordings) == 2
 
 
 def test_missing_memory_is_no_fault_of_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
