@@ -11,6 +11,7 @@ from torch import nn
 from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
+from hmu_tasks.models.generators.t2mgpt_base import T2mGptConfig, T2mGptTransformer
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime.errors import ConfigError, HmuError
 from hmu_tasks.training.loop.batches import CaptionWords, ClipSet
@@ -26,6 +27,7 @@ SIZES |= {"feedforward": 32, "dropout": 0.0, "text_width": 6}
 NETWORKS: dict[str, Callable[[], Any]] = {
     "momask": lambda: MaskTransformer(MaskTransformerConfig(**SIZES), seed=1),
     "bamm": lambda: BammTransformer(BammConfig(**SIZES), seed=1),
+    "t2mgpt": lambda: T2mGptTransformer(T2mGptConfig(**SIZES), seed=1),
     "residual": lambda: ResidualTransformer(ResidualTransformerConfig(**SIZES, quantizers=4), seed=1),
 }
 
@@ -77,7 +79,11 @@ def test_halves_give_the_step_of_the_whole_batch(
         assert row[:2] == (step, key)
         assert row[2] == pytest.approx(value, rel=2e-4, abs=0.01 if key == "accuracy" else 0)
     for name_of, weight in one.state_dict().items():
-        torch.testing.assert_close(other.state_dict()[name_of], weight, rtol=1e-3, atol=2e-4)
+        same = other.state_dict()[name_of]
+        if name_of.endswith("in_proj_bias"):
+            # A bias of keys changes no attention: its gradient is rounding alone, of which AdamW makes whole steps.
+            weight, same = ([one[:16], one[32:]] for one in (weight, same))
+        torch.testing.assert_close(same, weight, rtol=1e-3, atol=2e-4)
     said = capsys.readouterr().err
     assert said.count("does not fit into the GPU's memory") == len(halved)
     assert "a training step on 7 clips does not fit into the GPU's memory; gradients of 4 at a time" in said
