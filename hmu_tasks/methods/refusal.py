@@ -7,7 +7,7 @@ about the retain mean, and the bias keeps that mean where it is.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hmu_tasks.methods.method import NETWORKS, Colour, Knobs, Method
@@ -112,28 +112,38 @@ def activations(
     rows: of the clips. seed: of the masked codes and the captions. Clips of one length are read together, so that none
     is padded. device: where a copy of the network reads them; the outputs are on the CPU.
     """
+    import numpy as np
     import torch
+
+    from hmu_tasks.models.networks.memory import Batches
 
     if device.type != "cpu":
         network = copy.deepcopy(network).to(device)
-    by_place: dict[str, list[Tensor]] = {}
+    maps = output_maps(network)
+    by_place: dict[str, list[Tensor]] = {place: [] for place in maps}
+    latest: dict[str, list[Tensor]] = {place: [] for place in maps}
     hooks = []
-    for place, linear in output_maps(network).items():
-        by_place[place] = []
+    for place, linear in maps.items():
 
-        def note(_: "nn.Module", __: object, out: "Tensor", into: "list[Tensor]" = by_place[place]) -> None:
+        def note(_: "nn.Module", __: object, out: "Tensor", into: "list[Tensor]" = latest[place]) -> None:
             into.append(out[:, -length:].double().mean(dim=1))
 
         hooks.append(linear.register_forward_hook(note))
     generator = torch.Generator().manual_seed(seed)
     tokens = clips.tokens[rows]
+    batches = Batches(BATCH, what="clips", rewind=[generator])
+
+    def read(some: "Sequence[int]") -> None:
+        for own in latest.values():
+            own.clear()
+        network.predicted(*clips.batch(np.asarray(some), generator, device), generator)
+
     try:
         with torch.no_grad():
             for length in sorted(set(tokens.tolist())):
-                alike = rows[tokens == length]
-                for start in range(0, len(alike), BATCH):
-                    batch = clips.batch(alike[start : start + BATCH], generator, device)
-                    network.predicted(*batch, generator)
+                for _ in batches.over(rows[tokens == length].tolist(), read):
+                    for place, own in latest.items():
+                        by_place[place] += own
     finally:
         for hook in hooks:
             hook.remove()

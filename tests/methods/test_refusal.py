@@ -89,6 +89,26 @@ def test_every_layer_of_every_network_is_read(model: str, part: str) -> None:
     assert not any(module._forward_hooks for module in network.modules())
 
 
+def test_clips_that_do_not_fit_at_once_are_read_in_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    network = network_of("momask", "base")
+    known = clips([5] * 4)
+    expected = refusal.activations(network, known, np.arange(4), seed=3, device=CPU)
+    last = list(refusal.output_maps(network).values())[-1]
+
+    def full(_: nn.Module, given: tuple[torch.Tensor]) -> None:
+        if len(given[0]) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    last.register_forward_pre_hook(full)
+    found = refusal.activations(network, known, np.arange(4), seed=3, device=CPU)
+    told = "note: 4 clips do not fit into the GPU's memory at once; now 2 at a time\n"
+    assert capsys.readouterr().err == told
+    assert all(one.shape == expected[place].shape for place, one in found.items())
+    # What the failed batch drew is drawn again: the first half is that of two clips alone.
+    half = refusal.activations(network, known, np.arange(2), seed=3, device=CPU)
+    assert all(torch.equal(one[:2], half[place]) for place, one in found.items())
+
+
 def test_the_mean_is_that_of_the_codes_and_not_of_the_text() -> None:
     network = network_of("momask", "base")
     heard: dict[str, torch.Tensor] = {}
