@@ -124,7 +124,7 @@ class Bench:
         return time.perf_counter()
 
     def seconds(self, work: Callable[[], object], *, repeats: int = 3) -> float:
-        """Median seconds of a piece of work, after one run that warms up (two where graphs are recorded)."""
+        """Median seconds of a piece of work, after three runs that warm up: the second records graphs."""
         for _ in range(3):
             work()
         taken = []
@@ -133,6 +133,13 @@ class Bench:
             work()
             taken.append(self.now() - start)
         return statistics.median(taken)
+
+    def cold_and_warm(self, work: Callable[[], object]) -> dict[str, float]:
+        """Seconds of the first run of a piece of work, and of a later one, whose graphs are recorded."""
+        start = self.now()
+        work()
+        first = self.now() - start
+        return {"first run": first, "later runs": self.seconds(work, repeats=1)}
 
     def add(self, work: str, theirs: float | None, ours: float, unit: str) -> None:
         """Note one line of the table and print it."""

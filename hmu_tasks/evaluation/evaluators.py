@@ -58,19 +58,21 @@ class Evaluators:
     @torch.no_grad()
     def embed_captions(self, tokens: Sequence[Sequence[str]], *, batch: int = 256) -> np.ndarray:
         """Embed N captions of `word/POS` tokens -> [N, E]."""
-        parts = []
-        for start in range(0, len(tokens), batch):
+        device = self.mean.device
+
+        def embedded(rows: Sequence[int]) -> np.ndarray:
             vectors, classes, lengths = embed_tokens(
-                tokens[start : start + batch], self.words, max_words=self.max_words
+                [tokens[i] for i in rows], self.words, max_words=self.max_words
             )
-            device = self.mean.device
             found = self.evaluator.embed_text(
                 torch.from_numpy(vectors).to(device),
                 torch.from_numpy(classes).to(device),
                 torch.from_numpy(lengths),
             )
-            parts.append(found.cpu().numpy())
-        return np.concatenate(parts)
+            return found.cpu().numpy()
+
+        batches = Batches(batch, what="captions").over(range(len(tokens)), embedded)
+        return np.concatenate([found for _, found in batches])
 
     def joints(self, clips: Sequence[np.ndarray], *, batch: int = 512) -> list[np.ndarray]:
         """Joints [F_i, J, 3] in metres of N raw feature clips [F_i, D]; on a GPU many clips at once."""

@@ -6,7 +6,8 @@ paper contrasts pairs of an unsafe and a safe prompt; here the two sets are not 
 about the retain mean, and the bias keeps that mean where it is.
 """
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hmu_tasks.methods.method import NETWORKS, Colour, Knobs, Method
@@ -15,6 +16,7 @@ from hmu_tasks.runtime.section import Count, Rate
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from torch import Tensor, nn
 
     from hmu_tasks.methods.shared.edit import Edit
@@ -53,7 +55,7 @@ def apply(given: "Inputs", knobs: Refusal, *, seed: int) -> "Iterator[Edit]":
     networks, found = given.bundle.model.networks, {}
     for name, network in networks.items() if chosen else ():
         forget, retain = (
-            activations(network, given.coded[role], rows, seed=given.seed + seed)
+            activations(network, given.coded[role], rows, seed=given.seed + seed, device=given.device)
             for role, rows in chosen.items()
         )
         found[name] = {
@@ -103,37 +105,49 @@ def output_maps(network: "CodeNetwork") -> "dict[str, nn.Linear]":
 
 
 def activations(
-    network: "CodeNetwork", clips: "CodeSet", rows: "np.ndarray", *, seed: int
+    network: "CodeNetwork", clips: "CodeSet", rows: "np.ndarray", *, seed: int, device: "torch.device"
 ) -> "dict[str, Tensor]":
     """Mean output of each output map over the codes of each clip, read as a training example: place -> [n, width].
 
     rows: of the clips. seed: of the masked codes and the captions. Clips of one length are read together, so that none
-    is padded.
+    is padded. device: where a copy of the network reads them; the outputs are on the CPU.
     """
+    import numpy as np
     import torch
 
-    by_place: dict[str, list[Tensor]] = {}
-    hooks = []
-    for place, linear in output_maps(network).items():
-        by_place[place] = []
+    from hmu_tasks.models.networks.memory import Batches
 
-        def note(_: "nn.Module", __: object, out: "Tensor", into: "list[Tensor]" = by_place[place]) -> None:
+    if device.type != "cpu":
+        network = copy.deepcopy(network).to(device)
+    maps = output_maps(network)
+    by_place: dict[str, list[Tensor]] = {place: [] for place in maps}
+    latest: dict[str, list[Tensor]] = {place: [] for place in maps}
+    hooks = []
+    for place, linear in maps.items():
+
+        def note(_: "nn.Module", __: object, out: "Tensor", into: "list[Tensor]" = latest[place]) -> None:
             into.append(out[:, -length:].double().mean(dim=1))
 
         hooks.append(linear.register_forward_hook(note))
     generator = torch.Generator().manual_seed(seed)
     tokens = clips.tokens[rows]
+    batches = Batches(BATCH, what="clips", rewind=[generator])
+
+    def read(some: "Sequence[int]") -> None:
+        for own in latest.values():
+            own.clear()
+        network.predicted(*clips.batch(np.asarray(some), generator, device), generator)
+
     try:
         with torch.no_grad():
             for length in sorted(set(tokens.tolist())):
-                alike = rows[tokens == length]
-                for start in range(0, len(alike), BATCH):
-                    batch = clips.batch(alike[start : start + BATCH], generator, torch.device("cpu"))
-                    network.predicted(*batch, generator)
+                for _ in batches.over(rows[tokens == length].tolist(), read):
+                    for place, own in latest.items():
+                        by_place[place] += own
     finally:
         for hook in hooks:
             hook.remove()
-    return {place: torch.cat(parts) for place, parts in by_place.items()}
+    return {place: torch.cat(parts).cpu() for place, parts in by_place.items()}
 
 
 def directions(forget: "Tensor", retain: "Tensor", *, rank: int, contrast: float) -> "Tensor":

@@ -25,6 +25,7 @@ from hmu_tasks.probes.vectors import (
     within_ball,
 )
 from hmu_tasks.training.loop.batches import ClipSet
+from hmu_tasks.training.loop.steps import step_seed
 
 # Added to the seed: masks of the gradient attack, its random starts, masks of the shared change, and between two steps.
 MASKS, STARTS, SHARED_MASKS, STEP = 53, 59, 61, 1000
@@ -146,7 +147,8 @@ class _VectorAttacks:
 def _losses(bench: Bench, bundle: Bundle, clips: ClipSet, rows: np.ndarray, *, seed: int) -> Losses:
     """Losses [n] of texts [n, 1 + m, W] towards the codes of the clips `rows` [n, k], with other masks at every step.
 
-    A step's masks follow from its number, so that two texts at one step are compared on equal terms.
+    A step's masks follow from its number, so that two texts at one step are compared on equal terms; and from where a
+    part of the texts begins, where all of them do not fit into a GPU's memory at once.
     """
     wanted = sorted({int(i) for i in rows.ravel()})
     codes = bundle.model.tokenizer.encode([clips.features[i] for i in wanted], batch=bench.batch)
@@ -154,13 +156,15 @@ def _losses(bench: Bench, bundle: Bundle, clips: ClipSet, rows: np.ndarray, *, s
     wanted_codes, lengths = padded_codes([known[int(i)] for i in rows.ravel()], bench.device)
     times = rows.shape[1]
 
-    def losses(text: Tensor, step: int) -> Tensor:
-        generator = torch.Generator(device=bench.device).manual_seed(seed + STEP * step)
+    def losses(text: Tensor, step: int, places: Sequence[int]) -> Tensor:
+        own, first = seed + STEP * step, places[0]
+        generator = torch.Generator(device=bench.device).manual_seed(step_seed(own, first) if first else own)
+        part = slice(first * times, (places[-1] + 1) * times)
         every = guided_losses(
             bundle.model,
-            wanted_codes,
+            wanted_codes[part],
             text.repeat_interleave(times, dim=0),
-            lengths,
+            lengths[part],
             cfg_scale=bench.sampling.cfg,
             generator=generator,
         )

@@ -5,12 +5,14 @@ perturbed rather than replaced. Absent words stay absent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hmu_tasks.models.generators.text_to_motion import Level
+from hmu_tasks.models.networks.memory import Batches
 from hmu_tasks.models.text.embeddings import present
 
 
@@ -82,8 +84,8 @@ def within_ball(text: Tensor, centres: Tensor, *, radius: float) -> Tensor:
     return found
 
 
-Losses = Callable[[Tensor, int], Tensor]
-"""(texts [n, ..., W], step) -> [n]; each depends on its own text alone."""
+Losses = Callable[[Tensor, int, Sequence[int]], Tensor]
+"""(some of the texts [k, ..., W], step, their places among all) -> [k]; each depends on its own text alone."""
 
 
 def descend(
@@ -95,34 +97,52 @@ def descend(
     can reach the edge and turn. It starts at the prompt itself and again at each of `starts`, texts in the ball; the
     end with the lowest loss, at a further step, is taken for each. Rows of zeros, words that are not there, stay so.
     """
-    best = _descended(text, text, losses, radius=radius, steps=steps)
+    batches = Batches(len(text), what="prompts")
+
+    def reached_by(found: Tensor) -> Tensor:
+        parts = batches.over(
+            range(len(found)), lambda rows: losses(found[_slice(rows)], steps, rows).detach()
+        )
+        return torch.cat([part for _, part in parts])
+
+    best = _descended(text, text, losses, batches, radius=radius, steps=steps)
     if not starts:
         return best
-    lowest = losses(best, steps).detach()
+    lowest = reached_by(best)
     for start in starts:
-        found = _descended(text, start, losses, radius=radius, steps=steps)
-        reached = losses(found, steps).detach()
+        found = _descended(text, start, losses, batches, radius=radius, steps=steps)
+        reached = reached_by(found)
         better = (reached < lowest).view(-1, *[1] * (text.ndim - 1))
         best, lowest = torch.where(better, found, best), torch.minimum(reached, lowest)
     return best
 
 
-def _descended(text: Tensor, start: Tensor, losses: Losses, *, radius: float, steps: int) -> Tensor:
+def _descended(
+    text: Tensor, start: Tensor, losses: Losses, batches: Batches, *, radius: float, steps: int
+) -> Tensor:
     found = start.detach()
     there = present(text)[..., None]
     stride = 2.5 / steps * radius * size(text)
     for step in range(steps):
-        slope = _slope(found, losses, step) * there
+        slope = _slope(found, losses, step, batches) * there
         found = found - stride * slope / size(slope).clamp(min=torch.finfo(slope.dtype).tiny)
         found = within_ball(found, text, radius=radius)
     return found
 
 
-def _slope(text: Tensor, losses: Losses, step: int) -> Tensor:
-    leaf = text.clone().requires_grad_(True)
-    with torch.enable_grad():
-        (slope,) = torch.autograd.grad(losses(leaf, step).sum(), leaf)
-    return slope
+def _slope(text: Tensor, losses: Losses, step: int, batches: Batches) -> Tensor:
+    def part(rows: Sequence[int]) -> Tensor:
+        leaf = text[_slice(rows)].clone().requires_grad_(True)
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(losses(leaf, step, rows).sum(), leaf)
+        return slope
+
+    return torch.cat([slope for _, slope in batches.over(range(len(text)), part)])
+
+
+def _slice(rows: Sequence[int]) -> slice:
+    """Rows that follow each other, as a slice."""
+    return slice(rows[0], rows[-1] + 1)
 
 
 def scattered(text: Tensor, *, radius: float, count: int, seed: int) -> list[Tensor]:
@@ -144,11 +164,19 @@ def shared_change(text: Tensor, losses: Losses, *, radius: float, steps: int) ->
     """
     change = torch.zeros(2, text.shape[-1]).to(text)
     stride = 2.5 / steps * radius * size(text).mean()
-    for step in range(steps):
+    batches = Batches(len(text), what="texts")
+
+    def part(change: Tensor, step: int, rows: Sequence[int]) -> Tensor:
         leaf = change.clone().requires_grad_(True)
         with torch.enable_grad():
-            loss = losses(with_change(text, leaf, radius=radius), step).mean()
+            changed = with_change(text[_slice(rows)], leaf, radius=radius)
+            loss = losses(changed, step, rows).mean() * (len(rows) / len(text))
             (slope,) = torch.autograd.grad(loss, leaf)
+        return slope
+
+    for step in range(steps):
+        slopes = [slope for _, slope in batches.over(range(len(text)), partial(part, change, step))]
+        slope = slopes[0] if len(slopes) == 1 else torch.stack(slopes).sum(dim=0)
         change = change - stride * slope / slope.norm().clamp(min=torch.finfo(slope.dtype).tiny)
     return change
 

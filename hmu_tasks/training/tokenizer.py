@@ -1,5 +1,7 @@
 """Training of the RVQ-VAE tokenizer on random windows."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Unpack
 
@@ -10,6 +12,7 @@ from torch import Tensor
 from hmu_tasks.data.clips import packed
 from hmu_tasks.models.networks.components import save_network, save_statistics
 from hmu_tasks.models.networks.layers import uniform
+from hmu_tasks.models.networks.memory import Batches
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime import paths
 from hmu_tasks.training.loop.batches import ClipSet
@@ -86,12 +89,20 @@ def train_tokenizer(
 ) -> Trained:
     """Train the tokenizer (Guo et al. 2024, section 3.1) on windows of `window` frames."""
     device = options["device"]
+    batches = Batches(max(len(val.ids), 1), what="clips")
 
     def validate() -> float:
         generator = torch.Generator().manual_seed(options["seed"])
-        cut = val.windows(np.arange(len(val.ids)), window, generator, mean, std).to(device)
-        restored = network.decode(network.encode(cut))
-        return float((restored - cut).abs().mean())
+        windows = val.windows(np.arange(len(val.ids)), window, generator, mean, std)
+
+        def missed(rows: Sequence[int]) -> float:
+            cut = windows[rows[0] : rows[-1] + 1].to(device)
+            return float((network.decode(network.encode(cut)) - cut).abs().mean())
+
+        found = list(batches.over(range(len(windows)), missed))
+        if not found:
+            return math.nan
+        return float(np.average([error for _, error in found], weights=[len(rows) for rows, _ in found]))
 
     return fit(
         network,

@@ -5,29 +5,42 @@ Tolerances are of single precision without TF32; random numbers are the same on 
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tiny_bundles import tiny_bundle, tiny_clips
+from tiny_clip import write_clip
+from tiny_minilm import sha256_of, write_minilm
 from tiny_networks import SIZES, enlarged, generator
 from torch import Tensor, nn
 
 from hmu_tasks.data.motion.features import to_joints
 from hmu_tasks.evaluation.evaluators import joints_in_batches
+from hmu_tasks.methods.refusal import activations
 from hmu_tasks.metrics.motion import jerk_figures
 from hmu_tasks.models.evaluators.classifier import CLASSIFIERS, ClassifierConfig, Violence
 from hmu_tasks.models.evaluators.evaluator import Evaluator, EvaluatorConfig
 from hmu_tasks.models.generators import bamm_decoding
 from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
+from hmu_tasks.models.generators.bundle import Bundle
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.length import LengthConfig, LengthEstimator
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
 from hmu_tasks.models.generators.sampling import hashed_uniforms
-from hmu_tasks.models.text.encoders import SmallTextConfig, SmallTextEncoder
+from hmu_tasks.models.generators.t2mgpt_base import T2mGptConfig, T2mGptTransformer
+from hmu_tasks.models.networks.device import pick_device
+from hmu_tasks.models.text.encoders import ClipTextEncoder, SmallTextConfig, SmallTextEncoder
+from hmu_tasks.models.text.minilm import PrincipalDirections, read_sentence_encoder
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
+from hmu_tasks.probes.likelihood import guided_losses, padded_codes
+from hmu_tasks.probes.regrowth import grown_books
+from hmu_tasks.training.loop.code_batches import CodeSet
 
 pytestmark = [
     pytest.mark.gpu,
@@ -39,6 +52,7 @@ PLAIN: dict[str, Any] = {**SIZES, "dropout": 0.0}
 NETWORKS: dict[str, Callable[[], CodeNetwork]] = {
     "momask": lambda: enlarged(MaskTransformer(MaskTransformerConfig(**PLAIN), seed=1)),
     "bamm": lambda: enlarged(BammTransformer(BammConfig(**PLAIN), seed=1)),
+    "t2mgpt": lambda: enlarged(T2mGptTransformer(T2mGptConfig(**PLAIN), seed=1)),
     "residual": lambda: enlarged(
         ResidualTransformer(ResidualTransformerConfig(**PLAIN, quantizers=4), seed=1)
     ),
@@ -48,6 +62,12 @@ TOKENIZER = TokenizerConfig(
 )
 LENGTHS = torch.tensor([5, 1, 12, 8])
 HOW: dict[str, Any] = {"temperature": 1.0, "top_k": 0.5}
+
+
+@pytest.fixture(autouse=True)
+def full_precision() -> None:
+    """As every step chooses its device: nothing is rounded to TF32."""
+    pick_device("cuda")
 
 
 def text() -> Tensor:
@@ -115,7 +135,7 @@ def test_numbers_by_hash_are_equal_to_the_bit() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", NETWORKS)
-def test_decoders(name: str) -> None:
+def test_decoders(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = torch.tensor([3, 4, 5, 6])
     inside = torch.arange(16)[None] < LENGTHS[:, None]
     first = torch.where(inside, torch.randint(20, (4, 16), generator=generator()), -1)
@@ -123,7 +143,7 @@ def test_decoders(name: str) -> None:
     for network in both(NETWORKS[name]()):
         device = next(network.parameters()).device
         rows, lengths = text().to(device), LENGTHS.to(device)
-        numbers = hashed_uniforms(seeds.to(device), 5, 16)
+        numbers = hashed_uniforms(seeds.to(device), 5, 12 if name == "t2mgpt" else 16)
         if isinstance(network, MaskTransformer):
             codes = network.decode(
                 rows, lengths, numbers, tokens=16, steps=5, cfg_scale=3.0, whole=True, **HOW
@@ -131,6 +151,11 @@ def test_decoders(name: str) -> None:
         elif isinstance(network, ResidualTransformer):
             given = (first.to(device), rows, lengths, numbers[:3])
             codes = network.refine(*given, total=4, cfg_scale=3.0, whole=True, **HOW)
+        elif isinstance(network, T2mGptTransformer):
+            monkeypatch.setattr(bamm_decoding, "row_uniforms", lambda *_, given=numbers: given)
+            codes = bamm_decoding.draw_once(
+                network, rows, LENGTHS, cfg_scale=1.0, generator=generator(), **HOW
+            )
         else:
             codes = bamm_decoding._cascade(
                 network,
@@ -162,6 +187,64 @@ def test_the_evaluator_the_text_encoder_and_the_length_estimator() -> None:
         torch.testing.assert_close(one.cpu(), other, **CLOSE)
     here, there = both(LengthEstimator(LengthConfig(text_width=6, hidden=8), seed=1).eval())
     torch.testing.assert_close(there(text()[:, 0].to(GPU)).cpu(), here(text()[:, 0]), **CLOSE)
+
+
+@torch.no_grad()
+def test_frozen_text_encoders(tmp_path: Path) -> None:
+    said = ["kick", "a person kicks", "somebody walks slowly in a wide circle"]
+    clip = write_clip(tmp_path / "clip")
+    for one, other in zip(
+        ClipTextEncoder(clip, GPU).encode(said), ClipTextEncoder(clip).encode(said), strict=True
+    ):
+        assert one.device.type == "cuda"
+        torch.testing.assert_close(one.cpu(), other, **CLOSE)
+    folder = write_minilm(tmp_path / "minilm")
+    files = [folder / name for name in ("model.safetensors", "config.json", "vocab.txt")]
+    small, large = both(read_sentence_encoder(*files, sha256=sha256_of(folder), key="key"))
+    torch.testing.assert_close(large.vectors(said).cpu(), small.vectors(said), **CLOSE)
+    main = PrincipalDirections.of(small.vectors(said), 2)
+    found = copy.deepcopy(main).to(GPU)(large.vectors(said)).cpu()
+    torch.testing.assert_close(found, main(small.vectors(said)), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("model", ["momask", "bamm", "t2mgpt"])
+def test_what_attacks_compute(model: str) -> None:
+    """The loss of given codes with its gradient, new codebooks, and activations for refusal vectors."""
+    here, there = tiny_bundle(model), moved(tiny_bundle(model))
+    codes, lengths = padded_codes(here.model.tokenizer.encode(tiny_clips().features[:4]), torch.device("cpu"))
+    slopes = []
+    for bundle, device in ((here, torch.device("cpu")), (there, GPU)):
+        leaf = text().to(device).requires_grad_(True)
+        given = (codes.to(device), leaf, lengths.to(device))
+        losses = guided_losses(bundle.model, *given, cfg_scale=2.0, generator=generator(4))
+        (slope,) = torch.autograd.grad(losses.sum(), leaf)
+        slopes.append((losses.detach().cpu(), slope.cpu()))
+    torch.testing.assert_close(slopes[1], slopes[0], rtol=1e-3, atol=1e-4)
+    books = [
+        grown_books(bundle.model.tokenizer, tiny_clips().features, rows=2, seed=0) for bundle in (here, there)
+    ]
+    torch.testing.assert_close(books[1].cpu(), books[0], rtol=1e-3, atol=1e-4)
+    known = CodeSet(
+        here.model.tokenizer.encode(tiny_clips().features[:4]),
+        [[str(i)] for i in range(4)],
+        {str(i): row for i, row in enumerate(text())},
+    )
+    for network in here.model.networks.values():
+        read = [
+            activations(network, known, np.arange(4), seed=3, device=device)
+            for device in (torch.device("cpu"), GPU)
+        ]
+        torch.testing.assert_close(read[1], read[0], rtol=1e-3, atol=1e-4)
+        assert next(network.parameters()).device.type == "cpu"
+
+
+def moved(bundle: Bundle) -> Bundle:
+    """The model's tokenizer and networks on the GPU."""
+    whole = bundle.model
+    own = whole.tokenizer
+    tokenizer = Tokenizer(own.network.to(GPU), own.mean.to(GPU), own.std.to(GPU))
+    networks = {name: network.to(GPU) for name, network in whole.networks.items()}
+    return replace(bundle, model=whole.with_parts(tokenizer=tokenizer, **networks))
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

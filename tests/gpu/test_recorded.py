@@ -1,5 +1,6 @@
 """Recorded steps and recorded sampling on a GPU: what plain ones do, without waiting, continued after a kill."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,11 @@ import torch
 from tiny_bundles import tiny_bundle
 from tiny_networks import SIZES, generator
 
+from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
+from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
+from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
+from hmu_tasks.models.generators.t2mgpt_base import T2mGptConfig, T2mGptTransformer
 from hmu_tasks.models.generators.text_to_motion import Sampling
 from hmu_tasks.models.networks import recording
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
@@ -42,8 +47,18 @@ def code_set() -> CodeSet:
     return CodeSet(codes, [[str(i)] for i in range(64)], {str(i): torch.randn(1, 6) for i in range(64)})
 
 
-def base(known: CodeSet, *, die_at: int | None = None, **options: Any) -> tuple[Trained, torch.nn.Module]:
-    network = MaskTransformer(MaskTransformerConfig(**SIZES), seed=1).to(GPU)
+NETWORKS: dict[str, Callable[[], CodeNetwork]] = {
+    "momask": lambda: MaskTransformer(MaskTransformerConfig(**SIZES), seed=1),
+    "bamm": lambda: BammTransformer(BammConfig(**SIZES), seed=1),
+    "t2mgpt": lambda: T2mGptTransformer(T2mGptConfig(**SIZES), seed=1),
+    "residual": lambda: ResidualTransformer(ResidualTransformerConfig(**SIZES, quantizers=4), seed=1),
+}
+
+
+def trained(
+    known: CodeSet, name: str = "momask", *, die_at: int | None = None, **options: Any
+) -> tuple[Trained, torch.nn.Module]:
+    network = NETWORKS[name]().to(GPU)
 
     def progress(done: int, total: int) -> None:
         if done == die_at:
@@ -66,8 +81,9 @@ def losses(found: Trained, name: str = "loss") -> list[float]:
     return [value for _, key, value in found.history.rows if key == name]
 
 
+@pytest.mark.parametrize("name", NETWORKS)
 def test_recorded_steps_are_plain_ones(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recorders: list[StepRecorder] = []
     made = StepRecorder.__init__
@@ -78,12 +94,12 @@ def test_recorded_steps_are_plain_ones(
 
     monkeypatch.setattr(StepRecorder, "__init__", kept)
     known = code_set()
-    recorded, _ = base(known)
+    recorded, _ = trained(known, name)
     assert not recorders[-1].broken
     assert len(recorders[-1].recordings) >= 2
     assert capsys.readouterr().err == ""
     monkeypatch.setenv(GRAPHS, "off")
-    plain, _ = base(known)
+    plain, _ = trained(known, name)
     assert losses(recorded) == pytest.approx(losses(plain), rel=2e-2)
 
 
@@ -114,8 +130,10 @@ def test_a_recorded_tokenizer_learns_as_a_plain_one(
     assert curves[0] == pytest.approx(curves[1], rel=5e-2)
 
 
-def test_a_step_never_waits_for_the_device() -> None:
-    network = MaskTransformer(MaskTransformerConfig(**SIZES), seed=1).to(GPU).train()
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype feature:UserWarning")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_step_never_waits_for_the_device(name: str) -> None:
+    network = NETWORKS[name]().to(GPU).train()
     known = code_set()
     loss_of = fixed_code_loss(network, known, GPU)
     inputs = loss_of.prepare(np.arange(8), generator())
@@ -128,18 +146,19 @@ def test_a_step_never_waits_for_the_device() -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("stop_at", [7, 31])
 def test_a_killed_training_ends_with_the_same_bytes_under_determinism(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
 ) -> None:
     monkeypatch.setenv(DETERMINISTIC, "1")
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     known = code_set()
-    expected, whole = base(known)
+    expected, whole = trained(known, name)
     options = {"checkpoint": tmp_path / "c.pt", "checkpoint_due": lambda step: step % 3 == 0}
     with pytest.raises(KilledError):
-        base(known, die_at=stop_at, **options)
-    found, resumed = base(known, **options)
+        trained(known, name, die_at=stop_at, **options)
+    found, resumed = trained(known, name, **options)
     assert found == expected
     for one, other in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(one, other)

@@ -99,3 +99,14 @@ def test_cached_decoding_steers_as_well() -> None:
         for c in (True, False)
     ]
     assert torch.equal(*sampled)
+
+
+@pytest.mark.parametrize("scale", [None, 0.0, 4.0])
+def test_guidance_is_mixed_in_single_precision(scale: float | None) -> None:
+    rows = torch.randn(3, 5, 9, generator=torch.Generator().manual_seed(0)).bfloat16()
+    away = Negative(torch.zeros(6), 0.5)
+    for given, negative in ((list(rows), away), (list(rows[:2]), None), ([rows[0]], None)):
+        found = mixed(given, scale, negative)
+        assert found.dtype == torch.float32
+        assert torch.equal(found, mixed([one.float() for one in given], scale, negative))
+    assert mixed([rows[0].double()], None).dtype == torch.float64

@@ -11,6 +11,7 @@ from hmu_tasks.runtime.addresses import found_at
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.training.loop.code_batches import CodeSet
 
+CPU = torch.device("cpu")
 CODES, QUANTIZERS, WIDTH = 12, 4, 16
 SIZES = {
     "codes": CODES,
@@ -80,12 +81,32 @@ def test_every_layer_of_every_network_is_read(model: str, part: str) -> None:
     maps = refusal.output_maps(network)
     assert len(maps) == 2 * SIZES["layers"]
     lengths = [5, 3, 5, 4]
-    found = refusal.activations(network, clips(lengths), np.arange(4), seed=3)
+    found = refusal.activations(network, clips(lengths), np.arange(4), seed=3, device=CPU)
     assert found.keys() == maps.keys()
     assert all(one.shape == (4, WIDTH) and bool(one.isfinite().all()) for one in found.values())
-    again = refusal.activations(network, clips(lengths), np.arange(4), seed=3)
+    again = refusal.activations(network, clips(lengths), np.arange(4), seed=3, device=CPU)
     assert all(torch.equal(found[place], again[place]) for place in found)
     assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_clips_that_do_not_fit_at_once_are_read_in_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    network = network_of("momask", "base")
+    known = clips([5] * 4)
+    expected = refusal.activations(network, known, np.arange(4), seed=3, device=CPU)
+    last = list(refusal.output_maps(network).values())[-1]
+
+    def full(_: nn.Module, given: tuple[torch.Tensor]) -> None:
+        if len(given[0]) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    last.register_forward_pre_hook(full)
+    found = refusal.activations(network, known, np.arange(4), seed=3, device=CPU)
+    told = "note: 4 clips do not fit into the GPU's memory at once; now 2 at a time\n"
+    assert capsys.readouterr().err == told
+    assert all(one.shape == expected[place].shape for place, one in found.items())
+    # What the failed batch drew is drawn again: the first half is that of two clips alone.
+    half = refusal.activations(network, known, np.arange(2), seed=3, device=CPU)
+    assert all(torch.equal(one[:2], half[place]) for place, one in found.items())
 
 
 def test_the_mean_is_that_of_the_codes_and_not_of_the_text() -> None:
@@ -93,7 +114,7 @@ def test_the_mean_is_that_of_the_codes_and_not_of_the_text() -> None:
     heard: dict[str, torch.Tensor] = {}
     place, linear = next(iter(refusal.output_maps(network).items()))
     hook = linear.register_forward_hook(lambda _, __, out: heard.update(out=out))
-    found = refusal.activations(network, clips([4]), np.arange(1), seed=0)[place]
+    found = refusal.activations(network, clips([4]), np.arange(1), seed=0, device=CPU)[place]
     hook.remove()
     torch.testing.assert_close(
         found, heard["out"][:, 1:].double().mean(dim=1)

@@ -1,5 +1,6 @@
 """Attacks on the embedded text: the closed form against brute force, the ball, the gradient, both models."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hmu_tasks.models.generators.sampling import Negative
 from hmu_tasks.models.text.embeddings import present
 from hmu_tasks.probes.likelihood import guided_losses, padded_codes
 from hmu_tasks.probes.vectors import (
+    Losses,
     descend,
     imitated_text,
     imitation,
@@ -23,6 +25,7 @@ from hmu_tasks.probes.vectors import (
     with_change,
     within_ball,
 )
+from hmu_tasks.runtime.errors import HmuError
 
 SIZES: dict[str, Any] = {"codes": 12, "code_width": 8, "latent": 8, "layers": 1, "heads": 2, "feedforward": 8}
 SIZES |= {"dropout": 0.0, "text_width": 6}
@@ -78,10 +81,16 @@ def test_the_ball_is_respected_and_its_inside_left_alone() -> None:
     torch.testing.assert_close(pulled[inside], vectors[inside])
 
 
+def _rows(places: Sequence[int]) -> slice:
+    return slice(places[0], places[-1] + 1)
+
+
 def test_descent_finds_the_best_point_of_the_ball_and_leaves_its_input() -> None:
     start, aim = texts(4), texts(4, seed=9) * 10
     before = start.clone()
-    found = descend(start, lambda v, step: (v - aim).square().sum(dim=1), radius=0.4, steps=200)
+    found = descend(
+        start, lambda v, step, places: (v - aim[_rows(places)]).square().sum(dim=1), radius=0.4, steps=200
+    )
     direction = (aim - start) / (aim - start).norm(dim=1, keepdim=True)
     expected = start + 0.4 * start.norm(dim=1, keepdim=True) * direction
     torch.testing.assert_close(found, expected, atol=0.02, rtol=0)
@@ -113,7 +122,9 @@ def test_the_ball_and_the_descent_are_about_the_whole_text() -> None:
     pulled = within_ball(text + 3.0 * present(text)[..., None], text, radius=0.5)
     torch.testing.assert_close(size(pulled - text), 0.5 * size(text))
     aim = 10 * torch.ones_like(text)
-    found = descend(text, lambda t, step: (t - aim).square().sum(dim=(1, 2)), radius=0.4, steps=200)
+    found = descend(
+        text, lambda t, step, places: (t - aim[_rows(places)]).square().sum(dim=(1, 2)), radius=0.4, steps=200
+    )
     assert torch.equal(present(found), present(text))
     torch.testing.assert_close(size(found - text), 0.4 * size(text), atol=1e-6, rtol=0)
     assert not (found[1, 1:]).any()
@@ -123,9 +134,9 @@ def test_starts_anew_find_what_the_prompt_itself_does_not_lead_to() -> None:
     """Two valleys, the deeper one on the other side of a ridge: only a start beyond it gets there."""
     text = torch.tensor([[4.0, 0.0], [0.0, 4.0]], dtype=torch.float64)[:, None]
 
-    def losses(t: Tensor, step: int) -> Tensor:
+    def losses(t: Tensor, step: int, places: Sequence[int] = (0, 1)) -> Tensor:
         del step
-        away = (t - text)[:, 0].sum(dim=1)
+        away = (t - text[_rows(places)])[:, 0].sum(dim=1)
         return torch.where(away > -0.5, (away - 1.0).square(), (away + 1.5).square() - 9.0)
 
     alone = descend(text, losses, radius=0.9, steps=40)
@@ -144,9 +155,10 @@ def test_starts_anew_find_what_the_prompt_itself_does_not_lead_to() -> None:
 def test_one_change_serves_every_text_and_stays_in_each_ball() -> None:
     text, aim = embedded(), torch.tensor([3.0, 0, 0, 0, 0, 0], dtype=torch.float64)
 
-    def losses(t: Tensor, step: int) -> Tensor:
+    def losses(t: Tensor, step: int, places: Sequence[int]) -> Tensor:
         del step
-        return (t[:, 0] - text[:, 0] - aim).square().sum(dim=1) + (t[:, 1:] - text[:, 1:]).square().sum(
+        own = text[_rows(places)]
+        return (t[:, 0] - own[:, 0] - aim).square().sum(dim=1) + (t[:, 1:] - own[:, 1:]).square().sum(
             dim=(1, 2)
         )
 
@@ -157,6 +169,42 @@ def test_one_change_serves_every_text_and_stays_in_each_ball() -> None:
     moved = with_change(text, change, radius=0.5)
     assert torch.equal(present(moved), present(text))
     assert (size(moved - text) <= 0.5 * size(text) + 1e-9).all()
+
+
+@pytest.mark.parametrize("starts", [0, 2])
+def test_texts_that_do_not_fit_at_once_are_moved_in_parts(
+    starts: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, aim = texts(5), texts(5, seed=9) * 10
+    room = len(text)
+
+    def losses(t: Tensor, step: int, places: Sequence[int]) -> Tensor:
+        assert len(t) == len(places)
+        if len(t) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return (t - aim[_rows(places)]).square().flatten(1).sum(dim=1) * (1 + step)
+
+    more = scattered(text[:, None], radius=0.4, count=starts, seed=0)
+    others = [one[:, 0] for one in more]
+    expected = descend(text, losses, radius=0.4, steps=9, starts=others)
+    together = shared_change(text[:, None], flat(losses), radius=0.4, steps=9)
+    room = 2
+    capsys.readouterr()
+    assert torch.equal(descend(text, losses, radius=0.4, steps=9, starts=others), expected)
+    told = "note: 5 prompts do not fit into the GPU's memory at once; now 2 at a time"
+    assert capsys.readouterr().err.splitlines() == [told]  # at the first step, and never again
+    torch.testing.assert_close(
+        shared_change(text[:, None], flat(losses), radius=0.4, steps=9), together, rtol=1e-12, atol=1e-12
+    )
+    assert capsys.readouterr().err.splitlines() == [told.replace("prompts", "texts")]
+    room = 0
+    with pytest.raises(HmuError, match="one of the prompts does not fit"):
+        descend(text, losses, radius=0.4, steps=9)
+
+
+def flat(losses: Losses) -> Losses:
+    """The losses of sentence vectors for texts of one row."""
+    return lambda text, step, places: losses(text[:, 0], step, places)
 
 
 @pytest.mark.parametrize("kind", [MaskTransformer, BammTransformer])
@@ -171,7 +219,8 @@ def test_steering_makes_the_codes_more_likely(kind: type[Any], negative: Negativ
     codes, lengths = padded_codes([rng.integers(12, size=(t, 2)) for t in (3, 7, 5)], torch.device("cpu"))
     start = texts().float()
 
-    def loss(vectors: Tensor, seed: int) -> Tensor:
+    def loss(vectors: Tensor, seed: int, places: Sequence[int] = range(3)) -> Tensor:
+        assert len(vectors) == len(places) == 3
         stream = torch.Generator().manual_seed(seed)
         return guided_losses(base, codes, vectors, lengths, cfg_scale=2.0, generator=stream)
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from hmu_tasks.runtime.acceleration import DETERMINISTIC
 from hmu_tasks.training.loop import recorded
-from hmu_tasks.training.loop.recorded import StepInputs, StepRecorder
+from hmu_tasks.training.loop.recorded import StepInputs, StepRecorder, copies
 
 
 class Rerun:
@@ -51,19 +52,24 @@ def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Training:
-    """A weight with a moment that comes into being in the first step, moved by inputs and random numbers."""
+    """A parameter with a moment that comes into being in the first step, moved by inputs and random numbers."""
 
     def __init__(self) -> None:
-        self.weight = torch.zeros(50)
+        self.weight = nn.Parameter(torch.zeros(50))
         self.moments: list[Tensor] = []
         self.step = 0
 
     def advance(self, inputs: StepInputs) -> None:
+        self.weight.grad = None
+        summing_node(self.weight).metadata["used"] = True
+        (self.weight * (inputs.tensors[0].sum() + torch.rand(50))).sum().backward()
+        assert self.weight.grad is not None
         if not self.moments:
             self.moments.append(torch.zeros(50))
         moment = self.moments[0]
-        moment.mul_(0.9).add_(inputs.tensors[0].sum() + torch.rand(50))
-        self.weight += moment * (2 if inputs.key == "b" else 1)
+        moment.mul_(0.9).add_(self.weight.grad)
+        with torch.no_grad():
+            self.weight += moment * (2 if inputs.key == "b" else 1)
 
     def state(self) -> list[Tensor]:
         return [self.weight, *self.moments]
@@ -79,6 +85,13 @@ class Training:
         return self.state()
 
 
+def summing_node(parameter: nn.Parameter) -> Any:
+    """The graph's node that adds up a parameter's gradient; it lives as long as some graph needs it."""
+    view = parameter.view_as(parameter).grad_fn
+    assert view is not None
+    return view.next_functions[0][0]
+
+
 def plain() -> list[Tensor]:
     training = Training()
     return training.run(training.advance)
@@ -91,6 +104,37 @@ def test_recorded_steps_end_where_plain_ones_do() -> None:
     assert all(torch.equal(one, other) for one, other in zip(found, plain(), strict=True))
     assert Rerun.made == len(recorder.recordings) == 2
     assert not recorder.broken
+
+
+def test_nothing_keeps_the_graph_of_a_plain_step_when_the_next_one_is_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """torch captures no backward pass through a node that was made on another stream."""
+    training = Training()
+    kept: list[bool] = []
+
+    class Watched(Rerun):
+        def __init__(self, *given: Any, **more: Any) -> None:
+            kept.append("used" in summing_node(training.weight).metadata)
+            super().__init__(*given, **more)
+
+    monkeypatch.setattr(recorded, "GraphRecording", Watched)
+    training.run(StepRecorder(training.advance, training.state, training.seed).run)
+    assert kept == [False, False]
+    graph = training.weight * 1
+    summing_node(training.weight).metadata["used"] = True
+    assert "used" in summing_node(training.weight).metadata  # what a graph that is kept would have shown
+    assert graph.grad_fn is not None
+
+
+def test_state_that_is_kept_has_no_graph() -> None:
+    parameter = nn.Parameter(torch.ones(3))
+    (copy,) = copies([parameter])
+    assert copy.grad_fn is None
+    assert not copy.requires_grad
+    with torch.no_grad():
+        parameter.zero_()
+    assert copy.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("fault", ["wrong", "idle", "refused"])
@@ -117,6 +161,36 @@ def test_a_fault_is_told_and_changes_nothing(
     assert len(told) == 1
     assert told[0].startswith("note: ")
     assert "plain steps go on" in told[0]
+
+
+@pytest.mark.parametrize("asked", ["0", "1"])
+def test_determinism_needs_equal_bits(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asked: str
+) -> None:
+    class Close(Rerun):
+        def replay(self, inputs: Sequence[Tensor]) -> None:
+            super().replay([tensor * (1 + 1e-6) for tensor in inputs])
+
+    monkeypatch.setattr(recorded, "GraphRecording", Close)
+    monkeypatch.setenv(DETERMINISTIC, asked)
+    training = Training()
+    recorder = StepRecorder(training.advance, training.state, training.seed)
+    found, exact = training.run(recorder.run), plain()
+    same = all(torch.equal(one, other) for one, other in zip(found, exact, strict=True))
+    assert same == recorder.broken == (asked == "1")
+    torch.testing.assert_close(found, exact, rtol=1e-4, atol=1e-4)
+    told = "note: a recorded training step differs from the plain one; plain steps go on\n"
+    assert capsys.readouterr().err == (told if asked == "1" else "")
+
+
+def test_recordings_that_are_equal_to_the_bit_are_kept_under_determinism(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(DETERMINISTIC, "1")
+    training = Training()
+    recorder = StepRecorder(training.advance, training.state, training.seed)
+    training.run(recorder.run)
+    assert len(recorder.recordings) == 2
 
 
 def test_missing_memory_is_no_fault_of_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:

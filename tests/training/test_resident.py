@@ -1,7 +1,8 @@
 """What a GPU is given: batches gathered by index, fixed shapes, and losses whose work never waits for the device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
+from hmu_tasks.models.generators.causal import CausalTransformer
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
+from hmu_tasks.models.generators.t2mgpt_base import T2mGptConfig, T2mGptTransformer
 from hmu_tasks.models.networks.lengths import bucket
 from hmu_tasks.models.tokenizer.rvq import RVQVAE, TokenizerConfig
 from hmu_tasks.runtime.errors import DataError
@@ -38,6 +41,7 @@ SIZES = {
 NETWORKS: dict[str, Callable[[], CodeNetwork]] = {
     "momask": lambda: MaskTransformer(MaskTransformerConfig(**SIZES), seed=1),  # type: ignore[arg-type]
     "bamm": lambda: BammTransformer(BammConfig(**SIZES), seed=1),  # type: ignore[arg-type]
+    "t2mgpt": lambda: T2mGptTransformer(T2mGptConfig(**SIZES), seed=1),  # type: ignore[arg-type]
     "residual": lambda: ResidualTransformer(ResidualTransformerConfig(**SIZES, quantizers=4), seed=1),  # type: ignore[arg-type]
 }
 
@@ -65,6 +69,22 @@ def test_arrays_are_gathered_by_index() -> None:
     held = found.take(torch.tensor([1, 2]), 4, torch.tensor([0, 3]), hold=True)
     assert held[..., 1].tolist() == [[1, 1, 1, 1], [8, 9, 9, 9]]
     assert found.take(torch.tensor([2]), 8)[0, 5:].tolist() == [[0, 0]] * 3
+
+
+@pytest.fixture
+def every_warning() -> Iterator[None]:
+    """torch gives some warnings once in a process only; here each time."""
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(False)
+
+
+@pytest.mark.usefixtures("every_warning")
+def test_files_mapped_for_reading_are_gathered(tmp_path: Path) -> None:
+    np.save(tmp_path / "clips.npy", np.arange(10, dtype=np.float32).reshape(5, 2))
+    clips = np.load(tmp_path / "clips.npy", mmap_mode="r")
+    found = Ragged([clips[:3], clips[3:]], CPU)
+    assert found.take(torch.tensor([1]), 2).tolist() == [[[6, 7], [8, 9]]]
 
 
 def test_resident_windows_are_those_of_the_host() -> None:
@@ -141,7 +161,7 @@ def test_rows_do_not_feel_padding(name: str) -> None:
             network.logits(c[..., 0], t, lengths) for c, t in ((codes, text), (wide_codes, wide_text))
         )
     else:
-        assert isinstance(network, BammTransformer)
+        assert isinstance(network, CausalTransformer)
         narrow, wide = (network.logits(c[..., 0], t) for c, t in ((codes, text), (wide_codes, wide_text)))
     for row, length in enumerate(lengths.tolist()):
         torch.testing.assert_close(wide[row, :length], narrow[row, :length], rtol=1e-4, atol=1e-5)
@@ -216,6 +236,15 @@ def test_what_does_not_fit_is_told(
     assert not resident.fits(clips, gpu, what="clips")
     assert "clips of 0.0 GiB do not fit" in capsys.readouterr().err
     assert not resident.fits(clips, CPU, what="clips")
+
+
+@pytest.mark.usefixtures("every_warning")
+def test_weights_that_train_are_compared_like_others() -> None:
+    before, plain = torch.zeros(4), torch.full((4,), 0.1)
+    weights = torch.nn.Parameter(plain.clone())
+    assert agree([before], [plain], [weights])
+    assert agree([before], [weights], [plain])
+    assert not agree([before], [plain], [torch.nn.Parameter(before.clone())])
 
 
 def test_a_recorded_step_that_differs_is_seen() -> None:

@@ -17,6 +17,7 @@ import torch
 from hmu_tasks.models.generators.bamm_base import BammConfig, BammTransformer
 from hmu_tasks.models.generators.masked import MaskTransformer, MaskTransformerConfig
 from hmu_tasks.models.generators.residual import ResidualTransformer, ResidualTransformerConfig
+from hmu_tasks.models.generators.t2mgpt_base import T2mGptConfig, T2mGptTransformer
 from hmu_tasks.runtime.errors import ConfigError
 from hmu_tasks.training.loop.code_batches import CodeSet
 from hmu_tasks.training.loop.fit import Schedule, fit
@@ -31,14 +32,17 @@ rows = {str(i): torch.from_numpy(rng.standard_normal((1, 6)).astype(np.float32))
 networks = {
     "momask": lambda: MaskTransformer(MaskTransformerConfig(**sizes), seed=1),
     "bamm": lambda: BammTransformer(BammConfig(**sizes), seed=1),
+    "t2mgpt": lambda: T2mGptTransformer(T2mGptConfig(**sizes), seed=1),
     "residual": lambda: ResidualTransformer(ResidualTransformerConfig(**sizes, quantizers=4), seed=1),
+    "two layers": lambda: ResidualTransformer(ResidualTransformerConfig(**sizes, quantizers=2), seed=1),
 }
 out = Path(sys.argv[1])
 with joined(CPU):
     found = {"processes": processes()}
     for name, make in networks.items():
         network = make()
-        known = CodeSet(codes, [[str(i)] for i in range(21)], rows)
+        shown = [c[:, :2] for c in codes] if name == "two layers" else codes
+        known = CodeSet(shown, [[str(i)] for i in range(21)], rows)
         options = dict(schedule=Schedule(12, 7, 1e-2, evaluate_every=1), seed=3, device=CPU)
         place = out.with_name(f"{out.stem}-{name}.pt")
         trained = fit(network, fixed_code_loss(network, known, CPU), known.tokens, checkpoint=place, **options)
@@ -69,7 +73,7 @@ def test_the_loss_is_that_of_one_process_with_the_summed_batch(tmp_path: Path) -
     one, two = found
     assert (one["processes"], two["processes"]) == (1, 2)
     assert "without torchrun" in two["refused"]
-    for name in ("momask", "bamm", "residual"):
+    for name in ("momask", "bamm", "t2mgpt", "residual", "two layers"):
         assert len(one[name]) == 24
         for expected, row in zip(one[name], two[name], strict=True):
             assert row[:2] == expected[:2]

@@ -21,7 +21,7 @@ from hmu_tasks.methods.shared.inputs import Inputs
 from hmu_tasks.methods.shared.knobs import LessonKnobs
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.text_to_motion import TextToMotion
-from hmu_tasks.models.text.embeddings import embed_texts
+from hmu_tasks.models.networks.device import full_precision
 from hmu_tasks.models.tokenizer.rvq import RVQVAE
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer
 from hmu_tasks.runtime.progress import Progress
@@ -80,9 +80,8 @@ class Teacher:
     @cached_property
     def coded(self) -> CodeSet:
         """The retain clips in the codes of its tokenizer, with their embedded captions."""
-        captions, bundle = self.given.clip_captions["retain"], self.given.bundle
-        texts = [text for row in captions for text in row]
-        rows = embed_texts(bundle.text, texts, cache=self.given.cache, digest=bundle.text_digest)
+        captions = self.given.clip_captions["retain"]
+        rows = self.given.rows([text for row in captions for text in row])
         return CodeSet(self.tokenizer.encode(self.clips.features), captions, rows)
 
 
@@ -154,8 +153,8 @@ def tokenizer_loss(
     def loss_of(rows: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Values]:
         x = clips.windows(rows, window, generator, mean, std).to(device)
         active = student.sample_active(generator)
-        # In full precision under autocast, too: a code is the nearest one, and the next layers start from it.
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        # In full precision while training, too: a code is the nearest one, and the next layers start from it.
+        with torch.no_grad(), torch.autocast(device.type, enabled=False), full_precision():
             wanted = network.latent(x)
             codes = network.quantizer.encode(wanted.flatten(0, 1)).view(*wanted.shape[:2], -1)
         apart = functional.mse_loss(student.latent(x).float(), wanted)

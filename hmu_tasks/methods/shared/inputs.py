@@ -16,6 +16,7 @@ from hmu_tasks.methods.shared.codes import CodeUsage, load_prior, load_usage
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
+from hmu_tasks.models.text.encoders import load_text
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import expecting, read_object
@@ -89,10 +90,17 @@ class Inputs:
         with expecting(place):
             return sorted(read_object(place, "rules")["rules"]["substring"]["keywords"])
 
+    def rows(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Embed texts on the run's device, as rows [1 + n, W] of each on the CPU."""
+        bundle = self.bundle
+        encoder = bundle.text if self.device.type == "cpu" else load_text(self.original / "text", self.device)
+        found = embed_texts(encoder, texts, cache=self.cache, digest=bundle.text_digest)
+        return {text: row.cpu() for text, row in found.items()}
+
     def embed(self, *groups: Sequence[str]) -> list[Tensor]:
         """Embed each group of texts, [n, 1 + m, W]; m is the largest number of words in the group."""
         wanted = [text for group in groups for text in group]
-        rows = embed_texts(self.bundle.text, wanted, cache=self.cache, digest=self.bundle.text_digest)
+        rows = self.rows(wanted)
         return [stacked(rows, group) for group in groups]
 
     @cached_property
@@ -108,7 +116,7 @@ class Inputs:
         """Codes of the training clips with their embedded captions, by role."""
         forget, retain = (self.clip_captions[role] for role in ROLES)
         texts = [text for row in [*forget, *retain] for text in row]
-        rows = embed_texts(self.bundle.text, texts, cache=self.cache, digest=self.bundle.text_digest)
+        rows = self.rows(texts)
         codes = encoded.load_codes(self.codebook, len(forget) + len(retain))
         return {
             "forget": CodeSet(codes[: len(forget)], forget, rows),

@@ -19,6 +19,7 @@ from hmu_tasks.models.networks.components import (
     load_statistics,
     load_weights,
 )
+from hmu_tasks.models.networks.device import full_precision
 from hmu_tasks.models.networks.layers import inside_mask, seeded
 from hmu_tasks.models.networks.recurrent import read_both_ways
 from hmu_tasks.runtime.bundle_files import check_part
@@ -181,8 +182,8 @@ def contrastive_loss(
         2006, equation 4); the mean over all other pairs instead of one random shift of the batch.
     groups: [B] numbers; other rows of the same number (such as the same caption) are not negatives in infonce.
     """
-    # Full precision under autocast: the differences of large squares below would drown in bfloat16.
-    with torch.autocast(text.device.type, enabled=False):
+    # Full precision: the differences of large squares below would drown in bfloat16 or TF32.
+    with torch.autocast(text.device.type, enabled=False), full_precision():
         text, motion = text.float(), motion.float()
         # |a - b|² without the square root of cdist, whose gradient is undefined where a = b
         squared = text.square().sum(1)[:, None] + motion.square().sum(1)[None] - 2.0 * text @ motion.T

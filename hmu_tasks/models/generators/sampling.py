@@ -145,7 +145,11 @@ def conditions(text: Tensor, cfg_scale: float | None, negative: Negative | None 
 
 
 def mixed(logits: Sequence[Tensor], cfg_scale: float | None, negative: Negative | None = None) -> Tensor:
-    """Mix the logits of `conditions`: u + s ((c - u) - g (n - u)), with g the negative's weight."""
+    """Mix the logits of `conditions`: u + s ((c - u) - g (n - u)), with g the negative's weight.
+
+    In single precision at least: the scale would multiply the last digits of bfloat16.
+    """
+    logits = [one.to(torch.promote_types(one.dtype, torch.float32)) for one in logits]
     if len(logits) == 1:
         return logits[0]
     scale = 1.0 if cfg_scale is None else cfg_scale

@@ -30,7 +30,11 @@ class GraphRecording:
         # Casts that autocast keeps from before would be freed while the graph goes on to read them.
         torch.clear_autocast_cache()
         # Other threads, such as the one that writes checkpoints, may go on meanwhile.
-        with torch.cuda.graph(self.graph, pool=pool, capture_error_mode="thread_local"):
+        # The outer block ends on the stream of before even where the end of the capture is an error: torch's does not.
+        with (
+            torch.cuda.stream(torch.cuda.current_stream()),
+            torch.cuda.graph(self.graph, pool=pool, capture_error_mode="thread_local"),
+        ):
             self.outputs = list(work(*self.inputs))
         torch.clear_autocast_cache()
 

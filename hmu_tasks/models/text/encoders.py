@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from hmu_tasks.models.networks.components import build_config, build_network, load_config, load_weights
 from hmu_tasks.models.networks.layers import seeded
+from hmu_tasks.models.networks.memory import Batches
 from hmu_tasks.models.networks.recurrent import read_both_ways
 from hmu_tasks.models.text import minilm
 from hmu_tasks.models.text.minilm import PrincipalDirections, SentenceEncoder, read_sentence_encoder
@@ -124,12 +125,14 @@ class SmallTextEncoder(nn.Module):
     def encode(self, texts: Sequence[str]) -> list[Tensor]:
         """Return the rows [1 + n, width] of each text, without gradients or dropout."""
         assert not self.training
-        found = []
-        for start in range(0, len(texts), 256):
-            sentences, states, lengths = self._read(texts[start : start + 256])
+
+        def embedded(chosen: Sequence[int]) -> list[Tensor]:
+            sentences, states, lengths = self._read([texts[i] for i in chosen])
             rows = torch.cat([sentences[:, None], WORD_SCALE * states[:, : self.words]], dim=1)
-            found += [row[: 1 + n].clone() for row, n in zip(rows, lengths.tolist(), strict=True)]
-        return found
+            return [row[: 1 + n].clone() for row, n in zip(rows, lengths.tolist(), strict=True)]
+
+        batches = Batches(256, what="texts").over(range(len(texts)), embedded)
+        return [row for _, found in batches for row in found]
 
     def describe(self) -> dict[str, Any]:
         """Return this encoder's entries for config.json."""
@@ -181,11 +184,11 @@ _UNREADABLE = (
 class ClipTextEncoder:
     """CLIP's text tower with its projection (ViT-B/32: width 512), from a folder in transformers' layout.
 
-    folder: holds config.json, model.safetensors and the tokenizer's files; nothing is downloaded.
+    folder: holds config.json, model.safetensors and the tokenizer's files; nothing is downloaded. device: None = CPU.
     Raises WeightsError when the folder or a file in it is missing.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: torch.device | None = None) -> None:
         from huggingface_hub.errors import StrictDataclassError
         from transformers import CLIPTextModelWithProjection, CLIPTokenizer
         from transformers.utils import logging
@@ -211,7 +214,7 @@ class ClipTextEncoder:
             raise WeightsError(
                 f"CLIP weights in {folder} lack {', '.join(missing[:3])}{more}; get the files again"
             )
-        self.model = model.eval()
+        self.model = model.eval().to(device)
         self.folder = folder
         self.words = 0
         self.most_words = None
@@ -220,17 +223,19 @@ class ClipTextEncoder:
     @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> list[Tensor]:
         """Return CLIP's projected text features, [1, width] each (`encode_text` of CLIP's code, not normalised)."""
-        parts: list[Tensor] = []
-        for start in range(0, len(texts), 64):
+
+        def embedded(chosen: Sequence[int]) -> list[Tensor]:
             tokens = self.tokenizer(
-                list(texts[start : start + 64]),
+                [texts[i] for i in chosen],
                 padding=True,
                 truncation=True,
                 max_length=self.model.config.max_position_embeddings,
                 return_tensors="pt",
-            )
-            parts += [*self.model(**tokens).text_embeds[:, None]]
-        return parts
+            ).to(self.model.device)
+            return [*self.model(**tokens).text_embeds[:, None]]
+
+        batches = Batches(64, what="texts").over(range(len(texts)), embedded)
+        return [row for _, found in batches for row in found]
 
 
 def load_text(folder: Path, device: torch.device) -> TextEncoder:
@@ -238,7 +243,7 @@ def load_text(folder: Path, device: torch.device) -> TextEncoder:
     config = load_config(folder)
     kind = config.pop("encoder", "clip")  # a CLIP folder keeps the config.json of its makers
     if kind == "clip":
-        return ClipTextEncoder(folder)
+        return ClipTextEncoder(folder, device)
     if kind in ("small", WITH_MINILM):
         sha256 = str(config.pop("minilm_sha256", "")) if kind == WITH_MINILM else None
         sizes = build_config(SmallTextConfig, config, folder)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hmu_tasks.models.networks.layers import seeded
+from hmu_tasks.models.networks.memory import Batches
 from hmu_tasks.models.networks.weights import load_strict
 from hmu_tasks.runtime.errors import WeightsError
 from hmu_tasks.runtime.files import read_object, replacing
@@ -64,10 +65,10 @@ class SentenceEncoder(nn.Module):
         """Return the sentence vectors [B, width] of texts, without gradients or dropout."""
         assert not self.training
         device = self.bert.embeddings.word_embeddings.weight.device
-        found = []
-        for start in range(0, len(texts), _BATCH):
+
+        def embedded(chosen: Sequence[int]) -> Tensor:
             tokens = self.tokenizer(
-                list(texts[start : start + _BATCH]),
+                [texts[i] for i in chosen],
                 padding=True,
                 truncation=True,
                 max_length=self.pieces,
@@ -75,8 +76,11 @@ class SentenceEncoder(nn.Module):
             ).to(device)
             states = self.bert(**tokens).last_hidden_state
             mask = tokens["attention_mask"][..., None].to(states.dtype)
-            found.append((states * mask).sum(dim=1) / mask.sum(dim=1))
-        return torch.cat(found)
+            mean: Tensor = (states * mask).sum(dim=1) / mask.sum(dim=1)
+            return mean
+
+        batches = Batches(_BATCH, what="texts").over(range(len(texts)), embedded)
+        return torch.cat([found for _, found in batches])
 
 
 class PrincipalDirections(nn.Module):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hmu_tasks.models.networks.device import full_precision
 from hmu_tasks.models.networks.layers import uniform
 from hmu_tasks.runtime.errors import WeightsError
 
@@ -63,7 +64,8 @@ class Codebook(nn.Module):
 
     def nearest(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Index of the nearest code by Euclidean distance; x: [N, C] -> [N]. noise: [N, K] to sample instead."""
-        scores = 2.0 * x @ self.codebook.T - self.codebook.square().sum(1)
+        with full_precision():
+            scores = 2.0 * x @ self.codebook.T - self.codebook.square().sum(1)
         if noise is not None:
             scores = scores / self.temperature + noise
         return scores.argmax(1)
@@ -77,7 +79,7 @@ class Codebook(nn.Module):
             if self.temperature > 0:
                 uniforms = uniform((len(x), len(self.codebook)), generator, x.device)
                 noise = -torch.log((-torch.log(uniforms.clamp(min=1e-20))).clamp(min=1e-20))
-        with torch.no_grad():
+        with torch.no_grad(), full_precision():
             codes = self.nearest(x, noise)
             latents = functional.embedding(codes, self.codebook)
             onehot = functional.one_hot(codes, len(self.codebook)).to(x.dtype)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmu_tasks.models.networks.device import mixed_precision, repeatable, tensor_cores
-from hmu_tasks.runtime.errors import ConfigError, DataError
+from hmu_tasks.models.networks.device import full_precision, mixed_precision, repeatable, tensor_cores
+from hmu_tasks.runtime.errors import ConfigError, DataError, HmuError
 from hmu_tasks.runtime.intervals import Every, interval
 from hmu_tasks.runtime.progress import Progress
 from hmu_tasks.training.loop.adamw import AdamW
@@ -119,7 +119,8 @@ def fit(
     checkpoint_due: says after a step, by its number, whether to save; by default every CHECKPOINT_SECONDS.
     validate: smaller is better; called every `schedule.evaluate_every` steps; the best weights are kept when
         `schedule.patience` is set, otherwise the last ones.
-    mixed: compute in bfloat16 where the device does so natively; not for losses that subtract large numbers.
+    mixed: compute in bfloat16 where the device does so natively, and the rest in TF32 on CUDA; not for losses that
+        subtract large numbers.
     one_shape: all batches have the same shape, so that CPUs may compute in bfloat16 too.
     Models with `training_state()` / `load_training_state()` (EMA codebooks) are continued with it.
     Where a batch does not fit into a GPU's memory, a `FixedLoss` that can be computed in parts is, with equal results.
@@ -153,8 +154,9 @@ def fit(
     # If the checkpoint was written when patience ran out, training is finished.
     with (
         Checkpoint(checkpoint, writes=first()) as saved,
-        torch.random.fork_rng(),
-        tensor_cores(device),
+        # Without a list, random numbers of all devices that can be seen would be kept, with a context on each.
+        torch.random.fork_rng([torch.cuda.current_device()] if device.type == "cuda" else []),
+        tensor_cores(device) if mixed else nullcontext(),
         repeatable(device),
     ):
         saved.restore(model, optimiser, state, history, averages)
@@ -218,8 +220,14 @@ def _evaluate(
     if validate is None:
         return False
     model.eval()
-    with torch.no_grad():
-        value = validate()
+    try:
+        with torch.no_grad(), full_precision():
+            value = validate()
+    except torch.OutOfMemoryError as error:
+        raise HmuError(
+            "the validation of a training does not fit into the GPU's memory; free it (nvidia-smi lists the "
+            "processes), set HMU_STAGES_PER_GPU=1, or lower this component's `batch` in params.yaml"
+        ) from error
     model.train()
     history.add(state["step"], "validation", value)
     if state["best"] is None or value < state["best"]:

@@ -70,5 +70,9 @@ def shared_compute(network: nn.Module, loss: FixedLoss) -> Compute:
     """Return the loss's `compute`; where several processes train, its gradients are their mean."""
     if processes() == 1:
         return loss.compute
+    whole = _Whole(network, loss.compute)
+    # A table without rows, as of the shared projections of two layers, has no gradient that could be waited for.
+    empty = [name for name, parameter in whole.named_parameters() if parameter.numel() == 0]
+    nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(whole, empty)  # type: ignore[no-untyped-call]
     # Buffers are tables that no step changes.
-    return nn.parallel.DistributedDataParallel(_Whole(network, loss.compute), broadcast_buffers=False)
+    return nn.parallel.DistributedDataParallel(whole, broadcast_buffers=False)

@@ -27,13 +27,11 @@ class Ragged:
             raise ValueError(f"arrays of one width are needed, not of {sorted(shapes)}")
         counts = torch.tensor([len(array) for array in arrays])
         ends = counts.cumsum(0)
-        first = torch.as_tensor(arrays[0][:0])
+        first = _writable(arrays[0][:0])
         # One row more, for indices of rows that do not exist where the last array ends.
         self.rows = torch.zeros(int(ends[-1]) + 1, *first.shape[1:], dtype=first.dtype, device=device)
         for array, end in zip(arrays, ends.tolist(), strict=True):
-            if isinstance(array, np.ndarray):
-                array = torch.from_numpy(np.array(array))
-            self.rows[end - len(array) : end] = array
+            self.rows[end - len(array) : end] = _writable(array)
         self.starts, self.lengths = (ends - counts).to(device), counts.to(device)
 
     def to(self, device: torch.device) -> "Ragged":
@@ -57,6 +55,11 @@ class Ragged:
             return found
         there = place <= last
         return torch.where(there.view(*there.shape, *[1] * (found.ndim - 2)), found, torch.zeros_like(found))
+
+
+def _writable(array: np.ndarray | Tensor) -> Tensor:
+    """Copy an array to the host's memory: torch warns of files mapped for reading, which it could not protect."""
+    return array if isinstance(array, Tensor) else torch.from_numpy(np.array(array))
 
 
 def fits(arrays: Sequence[np.ndarray | Tensor], device: torch.device, *, what: str) -> bool:

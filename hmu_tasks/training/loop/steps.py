@@ -63,7 +63,7 @@ class Steps:
     ) -> None:
         self.model, self.loss_of, self.update, self.seed, self.device = model, loss_of, update, seed, device
         self.reseed = reseed
-        if processes() > 1 and not isinstance(loss_of, FixedLoss):
+        if processes() > 1 and not _divisible(loss_of):
             raise ConfigError("this component trains in one process; start its training without torchrun")
         self.compute = shared_compute(model, loss_of) if isinstance(loss_of, FixedLoss) else None
         self.recorder = StepRecorder(self._compute, state, reseed, clear=model.zero_grad)
@@ -95,8 +95,7 @@ class Steps:
             )
             return
         at_once = min(rows, self.at_once or rows)
-        parts = isinstance(self.loss_of, FixedLoss) and self.loss_of.part is not None
-        if at_once == 1 or processes() > 1 or not parts:
+        if at_once == 1 or processes() > 1 or not _divisible(self.loss_of):
             raise HmuError(
                 f"a training step on {at_once} clips does not fit into the GPU's memory; free it (nvidia-smi lists the "
                 "processes), set HMU_STAGES_PER_GPU=1, or lower this component's `batch` in params.yaml"
@@ -163,6 +162,11 @@ class Steps:
         if host is not None and self.device.type != "cuda":
             return host
         return torch.cuda.default_generators[torch.cuda.current_device()]
+
+
+def _divisible(loss: Loss) -> bool:
+    """Whether a loss can be computed of some rows of a batch alone: a codebook follows from all rows of its batch."""
+    return isinstance(loss, FixedLoss) and loss.part is not None
 
 
 def _summed(part_of: Callable[[], Part], found: list[Part]) -> tuple[Tensor, Values]:

@@ -1,5 +1,6 @@
 """Training of a network on clips as codes with their embedded captions."""
 
+from collections.abc import Sequence
 from typing import Unpack
 
 import numpy as np
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from hmu_tasks.models.generators.code_network import CodeNetwork
 from hmu_tasks.models.generators.token_loss import mean_over_processes
+from hmu_tasks.models.networks.memory import Batches
 from hmu_tasks.training.loop.code_batches import CodeSet
 from hmu_tasks.training.loop.fit import FitOptions, Loss, Trained, fit
 from hmu_tasks.training.loop.history import Values
@@ -70,13 +72,19 @@ def fit_codes(
 ) -> Trained:
     """Train a network with its own training loss (for MoMask's: Guo et al. 2024, sections 3.2 and 3.3)."""
     device, batch = options["device"], options["schedule"].batch
+    generator = torch.Generator()
+    batches = Batches(batch, what="clips", rewind=[generator])
+
+    def loss_of(rows: Sequence[int]) -> float:
+        found = network.training_loss(*val.batch(np.asarray(rows), generator, device), generator)
+        return found.loss.item()
 
     def validate() -> float:
-        generator = torch.Generator().manual_seed(options["seed"])
+        generator.manual_seed(options["seed"])
         losses = []
         for start in range(0, len(val.codes), batch):
-            rows = np.arange(start, min(start + batch, len(val.codes)))
-            losses.append(network.training_loss(*val.batch(rows, generator, device), generator).loss.item())
+            found = list(batches.over(range(start, min(start + batch, len(val.codes))), loss_of))
+            losses.append(np.average([loss for _, loss in found], weights=[len(rows) for rows, _ in found]))
         return float(np.mean(losses))
 
     return fit(
