@@ -1,6 +1,5 @@
 """Training of the RVQ-VAE tokenizer on random windows."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Unpack
@@ -99,10 +98,7 @@ def train_tokenizer(
             cut = windows[rows[0] : rows[-1] + 1].to(device)
             return float((network.decode(network.encode(cut)) - cut).abs().mean())
 
-        found = list(batches.over(range(len(windows)), missed))
-        if not found:
-            return math.nan
-        return float(np.average([error for _, error in found], weights=[len(rows) for rows, _ in found]))
+        return batches.mean(range(len(windows)), missed)
 
     return fit(
         network,

@@ -1,5 +1,6 @@
 """Batches that shrink when they do not fit into a GPU's memory."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -59,3 +60,11 @@ class Batches:
             note(
                 f"{len(batch)} {self.what} do not fit into the GPU's memory at once; now {self.size} at a time"
             )
+
+    def mean(self, rows: Sequence[int], work: Callable[[Sequence[int]], float]) -> float:
+        """Mean over all rows of what `work` gives as the mean of a batch; nan without rows."""
+        found = [(len(batch), value) for batch, value in self.over(rows, work)]
+        if len(found) == 1:
+            return found[0][1]  # to the last digit, where a weighted mean would round
+        total = sum(count for count, _ in found)
+        return sum(count * value for count, value in found) / total if total else math.nan

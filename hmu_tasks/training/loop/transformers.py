@@ -81,10 +81,8 @@ def fit_codes(
 
     def validate() -> float:
         generator.manual_seed(options["seed"])
-        losses = []
-        for start in range(0, len(val.codes), batch):
-            found = list(batches.over(range(start, min(start + batch, len(val.codes))), loss_of))
-            losses.append(np.average([loss for _, loss in found], weights=[len(rows) for rows, _ in found]))
+        starts = range(0, len(val.codes), batch)
+        losses = [batches.mean(range(i, min(i + batch, len(val.codes))), loss_of) for i in starts]
         return float(np.mean(losses))
 
     return fit(
