@@ -64,7 +64,11 @@ def apply(given: "Inputs", knobs: Distill, *, seed: int) -> "Iterator[Edit]":
     from hmu_tasks.methods.shared.edit import Edit, ListedChanges
     from hmu_tasks.methods.shared.pruning import pruned, ranked, without_concept
 
-    usage, listed = given.usage(), ListedChanges(rows=False)
+    listed = ListedChanges(rows=False)
+    if max(knobs.strengths) == 0:
+        yield Edit(strength=0, listed=listed)
+        return
+    usage = given.usage()
     ranking = ranked(given, knobs, max(knobs.strengths), section=SECTION)  # before anything is trained
     model, taken = without_concept(given, knobs, seed=seed)
     lessons: dict[str, LessonKnobs] = {"tokenizer": knobs.tokenizer} | dict.fromkeys(

@@ -16,7 +16,7 @@ from hmu_tasks.methods.shared.codes import CodeUsage, load_prior, load_usage
 from hmu_tasks.models.generators.bundle import Bundle, load_bundle
 from hmu_tasks.models.networks import weights
 from hmu_tasks.models.text.embeddings import embed_texts, stacked
-from hmu_tasks.models.text.encoders import load_text
+from hmu_tasks.models.text.encoders import TextEncoder, load_text
 from hmu_tasks.models.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from hmu_tasks.runtime.errors import DataError
 from hmu_tasks.runtime.files import expecting, read_object
@@ -90,11 +90,16 @@ class Inputs:
         with expecting(place):
             return sorted(read_object(place, "rules")["rules"]["substring"]["keywords"])
 
+    @cached_property
+    def text(self) -> TextEncoder:
+        """The original's text encoder, on the run's device."""
+        return (
+            self.bundle.text if self.device.type == "cpu" else load_text(self.original / "text", self.device)
+        )
+
     def rows(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Embed texts on the run's device, as rows [1 + n, W] of each on the CPU."""
-        bundle = self.bundle
-        encoder = bundle.text if self.device.type == "cpu" else load_text(self.original / "text", self.device)
-        found = embed_texts(encoder, texts, cache=self.cache, digest=bundle.text_digest)
+        """Embed texts on the run's device: rows [1 + n, W] of each on the CPU, its sentence vector and n words."""
+        found = embed_texts(self.text, texts, cache=self.cache, digest=self.bundle.text_digest)
         return {text: row.cpu() for text, row in found.items()}
 
     def embed(self, *groups: Sequence[str]) -> list[Tensor]:

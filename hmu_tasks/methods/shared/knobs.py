@@ -75,10 +75,10 @@ class TunedKnobs(Knobs):
 class PruningKnobs(Section):
     """Which codes may be deleted, and which directions of the texts are projected out.
 
-    score: counts all tokens of forget clips (`ratio`), or those that show the concept, by their context (`context`).
-    support: codes that occur less often in forget clips are never deleted. directions: of the sentence vectors;
-    word_directions: of the words. captions: number from each of the forget and retain sets. shrinkage: of the words'
-    covariance, in mean squares.
+    score: counts all tokens of forget clips (`ratio`), or only those that show the concept, judged by the tokens beside
+    them (`context`). support: codes that occur less often among the tokens counted are never deleted. directions: of
+    the sentence vectors; word_directions: of the words. captions: number from each of the forget and retain sets.
+    shrinkage: of the words' covariance, in mean squares.
     """
 
     score: Literal["ratio", "context"]

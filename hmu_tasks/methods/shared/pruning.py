@@ -46,19 +46,27 @@ def without_concept(given: Inputs, knobs: PruningKnobs, *, seed: int) -> tuple[T
 
 
 def ranked(given: Inputs, knobs: PruningKnobs, count: int, *, section: str) -> list[list[int]]:
-    """Return the `count` most telling codes of each layer, best first.
+    """Return the `count` most telling codes of each layer, best first; none without anything to delete.
 
-    section: of params.yaml, which the knobs are from. Raises ConfigError where too few codes qualify.
+    section: of params.yaml, which the knobs are from. Raises ConfigError where too few codes qualify, and WeightsError
+    where the output of the codebook step cannot be read.
     """
-    usage = given.usage() if knobs.score == "ratio" else telling_usage(given)
+    if not count:
+        return []
+    telling = knobs.score == "context"
+    usage = telling_usage(given) if telling else given.usage()
+    where = "at the tokens that show the concept" if telling else "in forget clips"
     return [
-        most_used(usage, layer, count, support=knobs.support, section=section)
+        most_used(usage, layer, count, support=knobs.support, section=section, where=where)
         for layer in range(usage.layers)
     ]
 
 
 def pruned(model: TextToMotion, ranking: Sequence[Sequence[int]], count: int) -> Pruned:
-    """Delete the first `count` codes of each layer's ranking from tokenizer and networks."""
+    """Delete the first `count` codes of each layer's ranking from tokenizer and networks.
+
+    ranking: of each layer, with at least `count` codes; see `ranked`.
+    """
     codes = model.codebooks.shape[1]
     deleted = {layer: sorted(best[:count]) for layer, best in enumerate(ranking)}
     keep = [torch.tensor(sorted({*range(codes)} - {*gone})) for gone in deleted.values()]
@@ -75,7 +83,10 @@ def pruned(model: TextToMotion, ranking: Sequence[Sequence[int]], count: int) ->
 
 
 def telling_usage(given: Inputs) -> CodeUsage:
-    """Count the codes of forget clips at the tokens that show the concept, and of retain clips at all tokens."""
+    """Count the codes of forget clips at the tokens that show the concept, and of retain clips at all tokens.
+
+    Raises WeightsError where the output of the codebook step cannot be read, or where all tokens are alike.
+    """
     size = len(given.ids["forget"])
     codes = load_codes(given.codebook, size + len(given.ids["retain"]))
     books = given.tokenizer.codebooks
@@ -97,13 +108,18 @@ def scores(usage: CodeUsage, layer: int) -> np.ndarray:
     return found
 
 
-def most_used(usage: CodeUsage, layer: int, count: int, *, support: int, section: str) -> list[int]:
-    """Return the `count` codes of a layer with the highest scores, best first; ConfigError where too few qualify."""
+def most_used(
+    usage: CodeUsage, layer: int, count: int, *, support: int, section: str, where: str = "in forget clips"
+) -> list[int]:
+    """Return the `count` codes of a layer with the highest scores, best first.
+
+    support: codes that occur less often `where` is counted cannot be chosen. Raises ConfigError where too few can.
+    """
     eligible = np.flatnonzero(usage.forget_count[layer] >= support)
     if count > len(eligible):
         raise ConfigError(
             f"{section}.strengths is {count}, but only {len(eligible)} codes of layer {layer} occur at least {support} "
-            f"times in forget clips; lower it or {section}.support"
+            f"times {where}; lower it or {section}.support"
         )
     return [int(code) for code in eligible[top_codes(scores(usage, layer)[eligible], count)]]
 
