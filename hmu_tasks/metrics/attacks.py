@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hmu_tasks.metrics import NO_ATTACK, RESTORATION, SUPPRESSION
 from hmu_tasks.metrics.records import Estimate, ProbeRecord
-from hmu_tasks.metrics.stats import difference_of_shares, wilson_interval
+from hmu_tasks.metrics.stats import Interval, difference_of_shares, wilson_interval
 
 DRAWS = 2000
 HALVES = 200
@@ -60,26 +60,50 @@ def worst(records: Sequence[ProbeRecord], references: Sequence[ProbeRecord] | No
     return max(found, key=lambda one: one["mean"], default=None)
 
 
+def success(record: ProbeRecord) -> Estimate | None:
+    """Return how often an attack succeeds, in 0 to 1, under the classifier that tells more often.
+
+    Prompts and draws are resampled as in `excess`; a share of 0 or 1 on every prompt has its score interval (Wilson
+    1927). None without records of single prompts.
+    """
+    found = []
+    for name in record.get("shares", {}):
+        values = _by_draw(record, name)
+        sure = None
+        if np.ptp(values) == 0:
+            sure = wilson_interval(float(values.mean(axis=0).sum()), values.shape[1])
+        found.append(_estimate(values, record, sure)[1])
+    return max(found, key=lambda one: one["mean"]) if found else None
+
+
 def excess(record: ProbeRecord, reference: ProbeRecord) -> Estimate | None:
-    """Return how much more often an attack succeeds than the same attack on D_r, paired by prompt.
+    """Return how much more often an attack succeeds than the same attack on D_r, paired by prompt, in -1 to 1.
 
     Under the classifier with the larger upper limit. Where an attacker's clips were drawn several times, draws are
     resampled beside the prompts, and what draws differ by is scaled for their small number. Where the two models differ
     by the same amount on every prompt, as when neither gives way at all, a bootstrap knows no noise; the limits then
     are those of two independent shares (Newcombe 1998). None without records of single prompts of both.
     """
-    found: list[tuple[float, Estimate]] = []
+    found = []
     for _, ours, theirs in _pairs(record, reference):
-        apart, n = ours - theirs, ours.shape[1]
-        drawn = _crossed(apart, {**record, "n": n})
-        low, high = (float(limit) for limit in np.quantile(drawn, [0.025, 0.975]))
-        if np.ptp(apart) == 0:
+        sure = None
+        if np.ptp(ours - theirs) == 0:
             rates = (one.mean(axis=0).sum() for one in (ours, theirs))
-            sure = difference_of_shares(*(wilson_interval(float(rate), n) for rate in rates))
-            low, high = sure.low, sure.high
-        made: Estimate = {"mean": float(apart.mean()), "low": low, "high": high, "n": n, "replicates": drawn}
-        found.append((high, made))
+            sure = difference_of_shares(*(wilson_interval(float(rate), ours.shape[1]) for rate in rates))
+        found.append(_estimate(ours - theirs, record, sure))
     return max(found, key=lambda one: one[0])[1] if found else None
+
+
+def _estimate(
+    values: NDArray[np.float64], record: ProbeRecord, sure: Interval | None
+) -> tuple[float, Estimate]:
+    """Mean of values [draws, n] with its limits, `sure` ones or those of the bootstrap; the upper one comes first."""
+    n = values.shape[1]
+    drawn = _crossed(values, {**record, "n": n})
+    low, high = (float(limit) for limit in np.quantile(drawn, [0.025, 0.975]))
+    if sure is not None:
+        low, high = sure.low, sure.high
+    return high, {"mean": float(values.mean()), "low": low, "high": high, "n": n, "replicates": drawn}
 
 
 def _largest(rows: Sequence[tuple[ProbeRecord, NDArray[np.float64]]]) -> Estimate:
@@ -110,14 +134,16 @@ def _pairs(
     ours, theirs = (record.get("shares", {}) for record in (record, reference))
     for name in ours:
         if name in theirs and len(ours[name]) == len(theirs[name]):
-            first, second = (
-                np.asarray(one.get("drawn", {}).get(name, [one["shares"][name]]), float)
-                for one in (record, reference)
-            )
+            first, second = (_by_draw(one, name) for one in (record, reference))
             if 1 not in (len(first), len(second)) and len(first) != len(second):
                 first, second = (rows.mean(axis=0, keepdims=True) for rows in (first, second))
             both = np.broadcast_arrays(first, second)  # one that was not drawn is the same in each draw
             yield name, both[0], both[1]
+
+
+def _by_draw(record: ProbeRecord, name: str) -> NDArray[np.float64]:
+    """Shares of each draw and prompt under a classifier, [draws, n]."""
+    return np.asarray(record.get("drawn", {}).get(name, [record["shares"][name]]), float)
 
 
 def _crossed(values: NDArray[np.float64], record: ProbeRecord) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hmu_tasks.metrics.attacks import excess
+from hmu_tasks.metrics.attacks import excess, success
 from hmu_tasks.metrics.comparisons import Quantity
 from hmu_tasks.metrics.trainings import over_trainings
 from hmu_tasks.viewer.attacks import on_retrained, worst_over_edits
@@ -33,25 +33,41 @@ class OneTraining:
         strength = self.strength(model, method)
         return find(self.records, method=method, split=split, metric=metric, model=model, strength=strength)
 
-    def worst(self, model: str, method: str, *, excess: bool) -> Cell | None:
+    def worst(self, model: str, method: str, *, over_retrained: bool) -> Cell | None:
         """The most successful attack on a method, corrected for the choice, or the largest excess over D_r."""
         mine = [row for row in self.probes if row["model"] == model]
         strength = self.strength(model, method)
-        return worst_over_edits(mine, method, strength, on_retrained(mine) if excess else None)
+        return worst_over_edits(mine, method, strength, on_retrained(mine) if over_retrained else None)
 
-    def success(self, model: str, method: str, attack: str, *, over_retrained: bool) -> Cell | None:
-        """Success of one attack on a method, or its excess over D_r; None where it was not run or cannot apply."""
-        mine = [row for row in self.probes if (row["model"], row["attack"]) == (model, attack)]
-        strength = self.strength(model, method)
-        of = [row for row in mine if row["method"] == method and row.get("strength") == strength]
-        if any(row.get("inapplicable") is not None for row in of):
-            return None
-        if not over_retrained:
-            return pool(of)
+    def succeeds(self, model: str, method: str, attack: str) -> Cell | None:
+        """How often one attack succeeds, in 0 to 1; None where it was not run or cannot change the method's models."""
+        return pool(
+            [one for row in self._attacked(model, method, attack) if (one := success(row)) is not None]
+        )
+
+    def exceeds(self, model: str, method: str, attack: str) -> Cell | None:
+        """How much more often one attack succeeds than on D_r, -1 to 1; None as in `succeeds`.
+
+        Where it cannot change D_r's models, these have their rate without it.
+        """
+        known = [row for row in self.probes if (row["model"], row["method"]) == (model, "retrain")]
         found = [
-            excess(row, reference) for row in of for reference in mine if reference["method"] == "retrain"
+            excess(row, reference)
+            for row in self._attacked(model, method, attack)
+            for reference in known
+            if reference["attack"] == attack
         ]
         return pool([one for one in found if one is not None])
+
+    def _attacked(self, model: str, method: str, attack: str) -> list[ProbeRecord]:
+        """Records of one attack on the selected edits of a method; none where it cannot change one of them."""
+        place = (model, method, self.strength(model, method), attack)
+        found = [
+            row
+            for row in self.probes
+            if (row["model"], row["method"], row.get("strength"), row["attack"]) == place
+        ]
+        return [] if any(row.get("inapplicable") is not None for row in found) else found
 
 
 @dataclass(frozen=True)

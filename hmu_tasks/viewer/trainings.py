@@ -30,11 +30,15 @@ def _metric(split: str, metric: str) -> Read:
 
 
 def _worst_attack(trainings: Sequence[OneTraining], model: str, method: str) -> OverTrainings | None:
-    return over_each(lambda one: one.worst(model, method, excess=False), trainings)
+    return over_each(lambda one: one.worst(model, method, over_retrained=False), trainings)
 
 
 def _excess(trainings: Sequence[OneTraining], model: str, method: str) -> OverTrainings | None:
-    return None if method in ENDS else over_each(lambda one: one.worst(model, method, excess=True), trainings)
+    return (
+        None
+        if method in ENDS
+        else over_each(lambda one: one.worst(model, method, over_retrained=True), trainings)
+    )
 
 
 def _larger(split: str, metrics: Sequence[str]) -> Read:
@@ -205,7 +209,7 @@ def trainings_grid(summary: Summary) -> Grid:
 def _value(cell: Mapping[str, Any] | None, column: TrainingColumn) -> str:
     if cell is None:
         return "–"
-    mean = f"{column.scale * cell['mean'] + 0.0:.{column.digits}f}"
+    mean = f"{column.scale * cell['mean']:z.{column.digits}f}"
     if cell["low"] is None:
         return mean
     return f"{mean} ±{column.scale * (cell['high'] - cell['low']) / 2:.{column.digits}f}"
@@ -215,7 +219,7 @@ def _band(cell: Mapping[str, Any] | None, column: TrainingColumn) -> str:
     if cell is None:
         return ""
     low, high = (
-        f"{column.scale * limit + 0.0:.{column.digits}f}" for limit in (min(cell["each"]), max(cell["each"]))
+        f"{column.scale * limit:z.{column.digits}f}" for limit in (min(cell["each"]), max(cell["each"]))
     )
     return f"{low} to {high}"
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fake_records import ERASURE, SELECTION, make_probes
 
+from hmu_tasks.metrics.stats import wilson_interval
 from hmu_tasks.viewer.attacks_over_trainings import attacks_grid, attacks_over_all
 from hmu_tasks.viewer.one_training import OneTraining
 
@@ -48,9 +49,55 @@ def test_the_excess_is_the_mean_over_trainings_of_differences_by_prompt(found: l
     assert row["retrain"]["mean"] == pytest.approx(0.25)
     # Three trainings that differ by .125 leave Student's t with two degrees of freedom: 4.3 standard errors.
     error = np.std(RISES, ddof=1) / np.sqrt(3)
-    assert (cell["high"] - cell["low"]) / 2 > 3 * error
+    assert 3.5 * error < (cell["high"] - cell["low"]) / 2 < 8 * error  # and what 48 prompts leave
     same = row_of([training(i, probes(0.125)) for i in range(3)], "relearning-8x20")["excess"]["lcr"]
     assert same["high"] - same["low"] < (cell["high"] - cell["low"]) / 1.3
+
+
+def test_success_on_d_r_has_an_interval_over_trainings(found: list[OneTraining]) -> None:
+    """Not the envelope of the trainings' own limits: three that differ are known worse than each of them."""
+    cell = row_of(found, "relearning-8x20")["retrain"]
+    equal = cell["high"] - cell["low"]
+
+    def with_share(one: OneTraining, share: float) -> OneTraining:
+        rows = [
+            {**row, "shares": {"convolution": [float(i < share * N) for i in range(N)]}}
+            if (row["method"], row["attack"]) == ("retrain", "relearning-8x20")
+            else row
+            for row in one.probes
+        ]
+        return replace(one, probes=rows)
+
+    apart = row_of(
+        [with_share(one, share) for one, share in zip(found, (0.0, 0.25, 0.5), strict=True)],
+        "relearning-8x20",
+    )
+    assert apart["retrain"]["mean"] == pytest.approx(0.25)
+    error = 0.25 / np.sqrt(3)
+    assert apart["retrain"]["high"] - apart["retrain"]["low"] > max(2 * 3.5 * error, 1.5 * equal)
+    none = row_of([with_share(one, 0.0) for one in found], "relearning-8x20")["retrain"]
+    assert (none["mean"], none["low"]) == (0.0, 0.0)
+    assert none["high"] == pytest.approx(wilson_interval(0, N).high)
+
+
+def test_prompts_that_the_original_does_not_follow_are_marked(found: list[OneTraining]) -> None:
+    def unfollowed(one: OneTraining) -> OneTraining:
+        rows = [
+            {**row, "floor": {"convolution": 0.3}, "classifiers": {"convolution": 0.3}}
+            if (row["method"], row["attack"]) == ("original", "misspelling")
+            else row
+            for row in one.probes
+        ]
+        return replace(one, probes=rows)
+
+    trainings = [*found[:2], unfollowed(found[2])]
+    rows = attacks_over_all(trainings, "momask", ["lcr"])
+    assert {row["attack"]: row["measurable"] for row in rows}["misspelling"] is False
+    assert sum(not row["measurable"] for row in rows) == 1
+    grid = attacks_grid({"attacks": rows, "trainings": [0, 1, 2], "ranks": {}})
+    assert grid is not None
+    assert any(label == "misspelling (not measurable here)" for label, *_ in grid.rows)
+    assert "Not measurable here" in grid.note
 
 
 def test_only_attacks_are_listed_and_in_the_order_of_what_they_need(found: list[OneTraining]) -> None:
@@ -99,7 +146,7 @@ def test_an_attack_that_leaves_d_r_alone_is_compared_with_its_plain_rate(found: 
     grid = attacks_grid({"attacks": [row], "trainings": [0, 1, 2], "ranks": {"erasure": 1, "lcr": 2}})
     assert grid is not None
     assert [cell.split()[0] for cell in grid.rows[1][:2]] == ["relearning,", "n/a"]
-    assert grid.rows[1][3].startswith("12 ±") or grid.rows[1][3].startswith("13 ±")
+    assert grid.rows[1][3].startswith("12 ±")  # 12.5 to even
 
 
 def test_no_attacks_no_table() -> None:
