@@ -45,7 +45,7 @@ review: $(BIN)/.installed  ## judge blind pairs of motions on a page of this mac
 test: $(BIN)/.installed  ## all tests, two processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-fast: $(BIN)/.installed  ## tests without servers and whole pipelines
+test-fast: $(BIN)/.installed  ## tests without servers, whole pipelines, and what takes seconds
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/e2e --ignore tests/flows -m "not slow"
 
 check: $(BIN)/.installed  ## ruff, formatting, mypy, import contracts, tests: what CI runs

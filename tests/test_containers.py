@@ -159,6 +159,7 @@ def test_secrets_come_from_the_environment() -> None:
         assert "${" not in " ".join(service.get("command", []))  # visible to everybody in `ps`
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", commands(), ids=lambda command: " ".join(command[:3]))
 def test_commands_exist_and_know_their_options(command: list[str]) -> None:
     if command[:2] == ["python", "-m"]:

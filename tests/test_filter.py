@@ -185,6 +185,7 @@ def test_missing_or_damaged_files_and_unknown_concepts_are_named(clips_folder: P
         filter_folder(clips_folder, tmp_path / "split", **KNOBS)
 
 
+@pytest.mark.slow
 @pytest.mark.parity
 def test_mirrored_twins_of_real_captions_stay_with_their_originals(shared: Path, tmp_path: Path) -> None:
     import pandas as pd

@@ -82,6 +82,7 @@ def test_training_is_measured_plain_and_compiled() -> None:
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines_of(done.stdout)] == wanted
 
 
+@pytest.mark.slow
 def test_stages_are_watched_and_a_cell_is_timed(
     scripts: Any, world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from hmu_tasks.runtime.errors import ConfigError, DataError
 from hmu_tasks.runtime.files import read_json
 from hmu_tasks.viewer.reading import read_inputs
 
+pytestmark = pytest.mark.slow
 CELLS = (*ENDS, "lcr")
 
 

@@ -138,6 +138,7 @@ def test_nothing_is_pickled_and_no_place_of_this_machine_is_named(packed: Path, 
     assert "mlflow==" in (packed / "requirements.txt").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_pickle_may_be_forbidden(packed: Path) -> None:
     """A client that forbids MLflow every pickle, and has no checkout, loads the version all the same."""
     code = (

@@ -175,6 +175,7 @@ def test_a_relative_root_is_the_folder_that_it_leads_to(
     assert not (folder / SIDE / "artifacts").exists()
 
 
+@pytest.mark.slow
 def test_versions_go_with_the_checkout(
     measured: Path,  # noqa: F811
     tmp_path: Path,

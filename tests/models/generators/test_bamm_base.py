@@ -36,6 +36,7 @@ def test_official_keys_order_and_logits(shared: Path, official: BammTransformer)
             torch.testing.assert_close(logits, expected[f"logits_bidir_{name}"], atol=tolerance, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parity
 @pytest.mark.parametrize("case", ["greedy_given", "noise_given", "noise_pred"])
 def test_official_generation(shared: Path, official: BammTransformer, case: str) -> None:
