@@ -42,8 +42,8 @@ review: $(BIN)/.installed  ## judge blind pairs of motions on a page of this mac
 	@exec $(BIN)/python -m hmu_tasks review $(if $(MODEL),--model $(MODEL)) \
 	  $(if $(filter command line environment,$(origin PORT)),--port $(PORT))
 
-test: $(BIN)/.installed  ## all tests, two processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test: $(BIN)/.installed  ## all tests, three processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(BIN)/.installed  ## tests without servers, whole pipelines, and what takes seconds
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/e2e --ignore tests/flows -m "not slow"
