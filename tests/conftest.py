@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,11 @@ from tiny_world import finished, world
 __all__ = ["finished", "measured", "quick_stores", "shared", "stages", "values", "world"]
 
 
+# Set by some machines: every process would compile the modules of a copied project again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# In a project made by `dvc init` each command would start a process for them.
+os.environ["DVC_NO_ANALYTICS"] = "true"
+
 gc.disable()  # imports make objects by the hundred thousand, all of which stay
 
 
@@ -26,11 +32,11 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files come first: one that came last would leave the other process without work.
+    """Long files come first: one that came last would leave the other processes without work.
 
     Those are the files with slow tests, together with all that share the servers of tests/flows, then those that work
-    on a finished folder. One of these is the very first, so that the folder is made while the other process does
-    something else.
+    on a finished folder. One of these is the very first, so that the folder is made while the others do something
+    else.
     """
     slow = {
         item.path for item in items if item.get_closest_marker("slow") or item.path.parent.name == "flows"
