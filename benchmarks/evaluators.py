@@ -3,36 +3,35 @@
     python benchmarks/evaluators.py [--shifts 1000 2000]
 
 Run it in a project where `make repro` has ended. For each shift, added to run.seed, evaluator and classifiers are
-trained anew, on the same clips and the same models, in a folder of its own under runs/side/evaluators; then every cell
-of the first training is evaluated, strengths selected anew, and the real motions. The models and what they generate are
-those of the run. Prints the headline metrics of each cell side by side, with what is kept of a former call.
+trained anew, on the same clips and the same models, in a folder of its own under runs/side/evaluators, one for each
+state of dvc.lock; then every cell of the first training is evaluated, strengths selected anew, and the real motions.
+The models and what they generate are those of the run. Prints the headline metrics of each cell side by side; a call
+that was killed goes on with what it has.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
 from hmu_tasks.config.params import Params, load
+from hmu_tasks.evaluation.record_files import read_records
+from hmu_tasks.metrics.headline import of_records
 from hmu_tasks.metrics.records import ENDS
+from hmu_tasks.models.networks import weights
 from hmu_tasks.runtime import paths
+from hmu_tasks.runtime.files import read_object, write_json
+from hmu_tasks.runtime.yaml_files import read_yaml
+from hmu_tasks.viewer.reading import SECOND
 
 PLACE = paths.SIDE / "evaluators"
 SHOWN = ("strength", "forget_flagged", "retain_flagged", "gap_closed", "induced", "retain_r1", "forget_fid")
-REAL = {
-    "forget_flagged": ("forget", ("violence", "violence_second")),
-    "retain_flagged": ("retain", ("violence", "violence_second")),
-    "retain_r1": ("retain", ("r1",)),
-}
 
 
 def place_for(shift: int) -> Path:
     """Make a folder with all of this project but evaluator, classifiers and evaluations, by links."""
-    folder = PLACE / str(shift)
+    folder = PLACE / f"{shift}-{weights.digest(Path('dvc.lock'))[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     own = {Path("params.yaml"), Path(".git"), paths.RUNS, paths.TRAIN, paths.EVALUATE, paths.SIDE}
     own |= {paths.component(name) for name in paths.SHARED}
@@ -47,7 +46,7 @@ def place_for(shift: int) -> Path:
 
 def step(folder: Path, params: dict[str, object], *words: str) -> None:
     """Run one step there with these parameters."""
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    write_json(folder / "params.yaml", params)
     here = {**os.environ, "PYTHONPATH": str(Path().resolve()), "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-m", "hmu_tasks", *words], cwd=folder, env=here, check=True)
 
@@ -55,7 +54,7 @@ def step(folder: Path, params: dict[str, object], *words: str) -> None:
 def measure(shift: int, cells: list[tuple[str, str]]) -> Path:
     """Train evaluator and classifiers of another seed and evaluate the cells; returns the folder."""
     folder = place_for(shift)
-    given = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    given = read_yaml(Path("params.yaml"))
     shifted = {**given, "run": {**given["run"], "seed": given["run"]["seed"] + shift}}
     for name in paths.SHARED:
         if not (folder / paths.component(name)).exists():
@@ -69,22 +68,11 @@ def measure(shift: int, cells: list[tuple[str, str]]) -> Path:
 def row(folder: Path, model: str, method: str) -> dict[str, float]:
     """The headline metrics of one cell, of two classifiers the one that flags more; of real motions, what they have."""
     place = folder / paths.evaluation(model, method)
-    if model != "real":
-        found: dict[str, float] = json.loads((place / "headline.json").read_text(encoding="utf-8"))
-        return {
-            name: max(found[name], found.get(f"{name}_second", found[name]))
-            for name in SHOWN
-            if name in found
-        }
-    rows = [
-        one
-        for one in json.loads((place / "metrics.json").read_text(encoding="utf-8"))
-        if one["method"] == "real"
-    ]
-    return {
-        name: max(one["mean"] for one in rows if one["split"] == split and one["metric"] in metrics)
-        for name, (split, metrics) in REAL.items()
-    }
+    if model == "real":
+        found = of_records([one for one in read_records(place) if one["method"] == "real"])
+    else:
+        found = read_object(place / "headline.json")
+    return {name: max(found[name], found.get(name + SECOND, found[name])) for name in SHOWN if name in found}
 
 
 def cells_of(params: Params) -> list[tuple[str, str]]:
