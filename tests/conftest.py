@@ -3,7 +3,7 @@
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,9 +11,9 @@ import pytest
 from dvc_stages import stages, values
 from quick_stores import quick_stores
 from registered_world import measured
-from tiny_world import finished, world
+from tiny_world import FAILED, finished, reused, world
 
-__all__ = ["finished", "measured", "quick_stores", "shared", "stages", "values", "world"]
+__all__ = ["finished", "measured", "quick_stores", "reused", "shared", "stages", "values", "world"]
 
 
 # Set by some machines: every process would compile the modules of a copied project again.
@@ -34,17 +34,31 @@ def pytest_collection_finish() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files come first: one that came last would leave the other processes without work.
 
-    Those are the files with slow tests, together with all that share the servers of tests/flows, then those that work
-    on a finished folder. One of these is the very first, so that the folder is made while the others do something
-    else.
+    The very first one makes the finished folder of the end-to-end tests, which takes minutes. Then come the other files
+    with slow tests and those of tests/flows, the ones that need a finished folder behind the rest, so that no process
+    waits for it; then the others that work on a finished folder.
     """
     slow = {
         item.path for item in items if item.get_closest_marker("slow") or item.path.parent.name == "flows"
     }
     finished = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
-    items.sort(key=lambda item: 0 if item.path in slow else 1 if item.path in finished else 2)
     first = next((item.path for item in items if item.path in finished), None)
-    items.sort(key=lambda item: item.path != first)
+
+    def turn(item: pytest.Item) -> int:
+        if item.path == first:
+            return 0
+        if item.path in slow:
+            return 2 if item.path in finished else 1
+        return 3 if item.path in finished else 4
+
+    items.sort(key=turn)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -57,14 +71,15 @@ def shared() -> Path:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_stacks_for_cuda() -> Iterator[None]:
-    """Without a GPU, torch writes down the whole stack at each `manual_seed`, in case CUDA started and failed later."""
-    cuda = sys.modules.get("torch.cuda")
-    if cuda is None or cuda.is_available():
-        yield
-        return
+def no_stacks_for_devices() -> Iterator[None]:
+    """Without an accelerator, torch writes down the whole stack for each kind of it at every `manual_seed`, in case it
+    started and failed later.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cuda, "traceback", SimpleNamespace(format_stack=list))
+        for name in ("torch.cuda", "torch.mtia", "torch.xpu"):
+            kind = sys.modules.get(name)
+            if kind is not None and not kind.is_available():
+                patch.setattr(kind, "traceback", SimpleNamespace(format_stack=list))
         yield
 
 

@@ -1,7 +1,5 @@
 """The embedded benchmark at its smallest, taken once through every step from ingest to evaluate."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -9,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from made_once import made_once
+from reused_folder import ReusedFolder
 
 if TYPE_CHECKING:
     from hmu_tasks.config.params import Params
 
 ROOT = Path(__file__).resolve().parents[1]
+FAILED = pytest.StashKey[bool]()
+"""Of a test: whether it has failed; its files stay then."""
 SEED = 5
 STEPS = {"steps": 4, "batch": 8}
 TRANSFORMER = {"latent": 16, "layers": 1, "heads": 2, "feedforward": 16, **STEPS}
@@ -136,44 +137,21 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_once(tmp_path_factory, "finished", make)
 
 
-ARRAYS = (".npy", ".safetensors")
-
-
-def is_linked(file: str) -> bool:
-    return file.endswith(ARRAYS) or f"{os.sep}raw{os.sep}" in file
-
-
-def linked(source: str, target: str) -> None:
-    """Link a file of arrays or of raw data, which are most of the bytes, and copy any other."""
-    if is_linked(source):
-        os.link(source, target)
-    else:
-        shutil.copy2(source, target)
-
-
-@cache
-def all_linked(folder: Path) -> list[str]:
-    """The files of a finished folder that its copies share."""
-    files = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)  # noqa: PTH118 quick
-    return [file for file in files if is_linked(file)]
-
-
-def state_of(folder: Path) -> dict[str, tuple[int, int]]:
-    """Time of change and size of every file that copies share."""
-    found = ((file, os.stat(file)) for file in all_linked(folder))  # noqa: PTH116 quick
-    return {file: (state.st_mtime_ns, state.st_size) for file, state in found}
+@pytest.fixture(scope="session")
+def reused(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> ReusedFolder:
+    return ReusedFolder(finished, tmp_path_factory.mktemp("reused") / "world")
 
 
 @pytest.fixture
-def world(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def world(
+    reused: ReusedFolder, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """The working directory is a copy of the finished folder; its large files are links, to be replaced, not
     written to: the steps do so, and a test that damages one unlinks it first.
     """
-    before = state_of(finished)
     root = tmp_path / "world"
-    shutil.copytree(finished, root, copy_function=linked)
+    reused.lend(root)
     monkeypatch.chdir(root)
     yield root
-    shutil.rmtree(root)
-    changed = [file for file, state in state_of(finished).items() if before[file] != state]
-    assert changed == [], "unlink a file that is a link before writing to it"
+    if not request.node.stash.get(FAILED, False):
+        reused.take_back(root)
