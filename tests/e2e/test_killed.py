@@ -1,5 +1,6 @@
 """A run killed with SIGKILL and started again, once even twice at a time, ends with the bytes of an undisturbed run."""
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import pytest
 from project_copy import Finished, Project, executed, make_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+PREFECT = Path("runs", "side", "prefect")
 
 
 def gives_way(project: Project, first: "subprocess.Popen[str]", at_work: Callable[[], bool]) -> None:
@@ -62,7 +64,8 @@ def test_four_kills_and_a_second_make_change_no_byte_and_leave_nothing(
     assert "train tokenizer full" in output
     assert not original.exists()
 
-    # With stages side by side, below the flow and its own server.
+    # With stages side by side, below the flow and its own server, whose database needs not be made again.
+    shutil.copytree(finished.project.root / PREFECT, root / PREFECT)
     known = set(original.parent.glob(".*"))
     project.kill_when(lambda: bool(set(original.parent.glob(".*")) - known), "make", "repro", "JOBS=2")
     assert not original.exists()

@@ -1,19 +1,48 @@
 """A small DVC project for each test; one real Prefect server, and two workers on two clones, for all of them."""
 
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from lab import Lab, clean_environment, copy_of
+from lab import DATABASE, Lab, clean_environment, copy_of
+from made_once import made_once
 from toy_project import GRAPH, PARAMS, STEP, Project
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Prefect database with the deployments of prefect.yaml; each server that starts without one takes ten seconds
+    of a core to make its own.
+    """
+
+    def make(folder: Path) -> None:
+        first = Lab(folder)
+        try:
+            first.start_server()
+            first.operate("deploy")
+        finally:
+            first.stop()
+        with (
+            closing(sqlite3.connect(folder / "prefect" / DATABASE)) as source,
+            closing(sqlite3.connect(folder / DATABASE)) as target,
+        ):
+            source.backup(target)
+
+    return made_once(tmp_path_factory, "prefect-database", make) / DATABASE
+
+
+@pytest.fixture(scope="session")
+def template(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("template") / "project"
-    (root / "side").mkdir(parents=True)
+    home = root / "runs" / "side" / "prefect"
+    for folder in (root / "side", home):
+        folder.mkdir(parents=True)
+    shutil.copy2(database, home)
     files = {"step.py": STEP, "dvc.yaml": GRAPH.format(python=sys.executable), "params.yaml": PARAMS}
     files[".gitignore"] = "/side/\n/out/\n/reports/\n/runs/\n"
     for name, text in files.items():
@@ -59,9 +88,11 @@ def lab(deployed: Lab) -> Lab:
 
 
 @pytest.fixture(scope="session")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def deployed(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The server that all tests share."""
     home = tmp_path_factory.mktemp("lab")
+    (home / "prefect").mkdir()
+    shutil.copy2(database, home / "prefect")
     polls_often = {
         "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "5",
         "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",
@@ -69,7 +100,6 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     made = Lab(home, variables=polls_often | {"HMU_SCRATCH": str(home / "scratch")})
     try:
         made.start_server()
-        made.operate("deploy")
         LABS.append(made)
         yield made
     finally:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import psutil
 from toy_project import Project
 
+DATABASE = "prefect.db"
 Found = TypeVar("Found")
 
 

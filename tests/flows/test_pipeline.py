@@ -35,7 +35,7 @@ def nothing_left(project: Project, seconds: float = 60.0) -> list[psutil.Process
 def test_every_stage_runs_once_in_order_on_its_own_device_and_then_nothing(
     project: Project, lab: Lab
 ) -> None:
-    project.flag("slow", "1.5")  # long enough for both trainings to run at once
+    project.flag("together", "60")  # each waits that long for the other, so that both need a device at once
     status, output = project.run("--workers", "3", PREFECT_API_URL=lab.url, CUDA_VISIBLE_DEVICES="2,5")
     assert status == 0, output
     devices = {line[0]: line[2] for line in project.log()}

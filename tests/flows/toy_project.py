@@ -12,7 +12,8 @@ import psutil
 from running import processes_in
 
 # A training stage counts to five in its scratch folder, so that what was done before a kill can be told from what
-# came after; its bar looks like tqdm's. Flags in the side folder slow it down or make it fail.
+# came after; its bar looks like tqdm's. Flags in the side folder slow it down, let it wait for the other training, or
+# make it fail.
 STEP = r"""
 import json, os, pathlib, re, sys, time
 name = sys.argv[1]
@@ -31,6 +32,11 @@ if flag(f"fail-{name}") is not None:
 if name == "prepare":
     time.sleep(float(flag("slow-prepare") or 0))
 if name.startswith("train"):
+    deadline = time.monotonic() + float(flag("together") or 0)
+    while {"train-a", "train-b"} - {line.split("|")[0] for line in (side / "log.txt").read_text().splitlines()}:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
     checkpoint = pathlib.Path("runs/side/scratch") / name / "checkpoint"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     done = int(checkpoint.read_text()) if checkpoint.exists() else 0
