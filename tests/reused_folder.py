@@ -42,9 +42,8 @@ class ReusedFolder:
         for path, state in states(place).items():
             if self._copy.get(path) != state and os.path.lexists(place / path):
                 remove(place / path)
-        left = states(place)
         for path in self._copy:
-            if path not in left:
+            if not os.path.lexists(place / path):
                 restore(self._original / path, place / path)
         self._copy = states(place)
         place.rename(self._home)

@@ -64,7 +64,7 @@ def test_four_kills_and_a_second_make_change_no_byte_and_leave_nothing(
     assert "train tokenizer full" in output
     assert not original.exists()
 
-    # With stages side by side, below the flow and its own server, whose database needs not be made again.
+    # With stages side by side, below the flow and its own server, whose database need not be made again.
     shutil.copytree(finished.project.root / PREFECT, root / PREFECT)
     known = set(original.parent.glob(".*"))
     project.kill_when(lambda: bool(set(original.parent.glob(".*")) - known), "make", "repro", "JOBS=2")

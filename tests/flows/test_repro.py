@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+from lab import DATABASE
 from toy_project import STAGES, Project
 
 from flows.engine import terminal
@@ -106,4 +107,5 @@ def test_one_job_is_dvc_alone(project: Project) -> None:
     status, output = repro(project, "--jobs", "1")
     assert status == 0, output
     assert sorted(project.executed()) == sorted(name.replace("@", "-") for name in STAGES)
-    assert not list((project.root / "runs").rglob("temporary-server.log"))
+    home = project.root / "runs" / "side" / "prefect"
+    assert [path.name for path in home.iterdir()] == [DATABASE]  # no server was started

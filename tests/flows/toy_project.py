@@ -33,9 +33,9 @@ if name == "prepare":
     time.sleep(float(flag("slow-prepare") or 0))
 if name.startswith("train"):
     deadline = time.monotonic() + float(flag("together") or 0)
-    while {"train-a", "train-b"} - {line.split("|")[0] for line in (side / "log.txt").read_text().splitlines()}:
-        if time.monotonic() > deadline:
-            break
+    def begun():
+        return {line.split("|")[0] for line in (side / "log.txt").read_text().splitlines()}
+    while time.monotonic() < deadline and not {"train-a", "train-b"} <= begun():
         time.sleep(0.05)
     checkpoint = pathlib.Path("runs/side/scratch") / name / "checkpoint"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
