@@ -11,6 +11,7 @@ import pytest
 from dvc_stages import stages, values
 from quick_stores import quick_stores
 from registered_world import measured
+from running import CHILDREN
 from tiny_world import FAILED, finished, reused, world
 
 __all__ = ["finished", "measured", "quick_stores", "reused", "shared", "stages", "values", "world"]
@@ -20,6 +21,8 @@ __all__ = ["finished", "measured", "quick_stores", "reused", "shared", "stages",
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # In a project made by `dvc init` each command would start a process for them.
 os.environ["DVC_NO_ANALYTICS"] = "true"
+if CHILDREN not in (places := os.environ.get("PYTHONPATH", "").split(os.pathsep)):
+    os.environ["PYTHONPATH"] = os.pathsep.join([CHILDREN, *filter(None, places)])
 
 gc.disable()  # imports make objects by the hundred thousand, all of which stay
 

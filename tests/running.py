@@ -5,6 +5,9 @@ from pathlib import Path
 
 import psutil
 
+CHILDREN = str(Path(__file__).with_name("children"))
+"""Folder for PYTHONPATH: settings of the processes that tests start."""
+
 
 def processes_in(folder: Path) -> list[psutil.Process]:
     """Every other process whose working folder is in `folder`: stages, DVC, guards, servers."""

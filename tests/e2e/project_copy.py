@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 from ruamel.yaml import YAML
-from running import processes_in
+from running import CHILDREN, processes_in
 
 ORIGINAL = Path(__file__).resolve().parents[2]
 ENVIRONMENT = Path(sys.prefix)
@@ -81,6 +81,7 @@ class Project:
             "OMP_NUM_THREADS": "1",
             # Trainings of seconds leave checkpoints on the way.
             "HMU_CHECKPOINT_SECONDS": "0.2",
+            "PYTHONPATH": CHILDREN,
         }
 
     def start(self, *command: str) -> subprocess.Popen[str]:
