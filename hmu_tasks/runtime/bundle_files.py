@@ -6,6 +6,7 @@ than the weights beside it. One tensor at a time is in memory.
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ _SMALL = 64  # sizes up to here need no weights to account for them, such as the
 # Widths of square matrices; the evaluator's `width` is that of its embeddings. The last of each: of CLIP and BERT.
 _WIDTHS = ("latent", "hidden", "hidden_size")
 _DEPTHS = ("layers", "depth", "num_hidden_layers")
+_NUMPY_FLOATS = ("F16", "F32", "F64")  # as safetensors names types
+_FLOAT = re.compile(r"B?F\d+")
 _REMEDY = "make or download the bundle again"
 
 
@@ -60,7 +63,7 @@ def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(file, "pt") as opened:
+        with safe_open(file, "numpy") as opened:
             return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{file} is truncated or not a safetensors file ({error}); {_REMEDY}") from error
@@ -107,8 +110,6 @@ def _numbers(values: Any, place: str = "") -> Iterator[tuple[str, float]]:
 
 
 def _check_statistics(file: Path, shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]) -> None:
-    from safetensors import safe_open
-
     wanted = config.get("features")
     width = shapes.get("mean", ())
     if set(shapes) != {"mean", "std"} or len(width) != 1 or shapes["std"] != width:
@@ -117,19 +118,41 @@ def _check_statistics(file: Path, shapes: Mapping[str, tuple[int, ...]], config:
         raise WeightsError(
             f"{file} has {width[0]} features, but the network reads {_short(wanted)}; {_REMEDY}"
         )
-    with safe_open(file, "pt") as opened:
-        if not bool((opened.get_tensor("std") > 0).all()):
-            raise WeightsError(f"{file}: a standard deviation is not above 0; {_REMEDY}")
+    deviations = dict(_floating(file)).get("std")
+    if deviations is None:
+        raise WeightsError(f"{file}: std must be floating-point numbers; {_REMEDY}")
+    if not bool((deviations > 0).all()):
+        raise WeightsError(f"{file}: a standard deviation is not above 0; {_REMEDY}")
 
 
 def _check_finite(file: Path) -> None:
-    from safetensors import safe_open
+    for name, tensor in _floating(file):
+        if not bool((abs(tensor) < math.inf).all()):
+            raise WeightsError(f"{file}: {name} has numbers that are not finite; {_REMEDY}")
 
+
+def _floating(file: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the floating-point tensors of a file by name, as arrays of NumPy.
+
+    Those of a type that NumPy lacks, such as bfloat16, are torch's: only they make a check of a bundle wait for torch.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    with safe_open(file, "numpy") as opened:
+        kinds = {name: opened.get_slice(name).get_dtype() for name in opened.keys()}  # noqa: SIM118 not a dict
+        yield from ((name, opened.get_tensor(name)) for name, kind in kinds.items() if kind in _NUMPY_FLOATS)
+    rest = [name for name, kind in kinds.items() if _FLOAT.match(kind) and kind not in _NUMPY_FLOATS]
+    if not rest:
+        return
     with safe_open(file, "pt") as opened:
-        for name in opened.keys():  # noqa: SIM118 not a dict
-            tensor = opened.get_tensor(name)
-            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                raise WeightsError(f"{file}: {name} has numbers that are not finite; {_REMEDY}")
+        for name in rest:
+            try:
+                tensor = opened.get_tensor(name).float()
+            except (SafetensorError, NotImplementedError) as error:
+                raise WeightsError(
+                    f"{file}: {name} has numbers of the type {kinds[name]}, which torch cannot read; {_REMEDY}"
+                ) from error
+            yield name, tensor
 
 
 def _short(value: object) -> str:

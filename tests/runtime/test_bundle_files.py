@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +52,24 @@ def narrow(file: Path) -> None:
     save_file({name: torch.ones(259) for name in ("mean", "std")}, file)
 
 
+def whole(file: Path) -> None:
+    save_file({name: tensor.abs().ceil().long() for name, tensor in load_file(file).items()}, file)
+
+
+def typed(kind: str, data: bytes, *shape: int) -> Callable[[Path], None]:
+    """Write a further tensor of a type, by its name in safetensors, without torch: it knows fewer types."""
+
+    def change(file: Path) -> None:
+        blob = file.read_bytes()
+        end = 8 + int.from_bytes(blob[:8], "little")
+        header, held = json.loads(blob[8:end]), blob[end:]
+        header["scale"] = {"dtype": kind, "shape": shape, "data_offsets": [len(held), len(held) + len(data)]}
+        text = json.dumps(header).encode()
+        file.write_bytes(len(text).to_bytes(8, "little") + text + held + data)
+
+    return change
+
+
 def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-4])
 
@@ -57,12 +77,19 @@ def cut(file: Path) -> None:
 CASES: list[tuple[str, Callable[[Path], None], str]] = [
     ("base/model.safetensors", filled(float("nan")), "numbers that are not finite"),
     ("residual/model.safetensors", filled(float("inf")), "numbers that are not finite"),
+    ("base/model.safetensors", typed("F16", b"\x00\x7c", 1), "scale has numbers that are not finite"),
+    ("base/model.safetensors", typed("BF16", b"\x80\xff", 1), "scale has numbers that are not finite"),
+    ("base/model.safetensors", typed("F8_E4M3", b"\x01\x7f", 2), "scale has numbers that are not finite"),
+    ("base/model.safetensors", typed("F8_E8M0", b"\xff", 1), "scale has numbers that are not finite"),
+    ("base/model.safetensors", typed("F4", b"\x01", 2), "numbers of the type F4, which torch cannot read"),
+    ("base/model.safetensors", typed("F6_E2M3", b"\x01" * 3, 4), "the type F6_E2M3, which torch cannot read"),
     ("text/model.safetensors", filled(float("-inf")), "numbers that are not finite"),
     ("tokenizer/statistics.safetensors", filled(0.0, "std"), "a standard deviation is not above 0"),
     ("tokenizer/statistics.safetensors", filled(-1.0, "std"), "a standard deviation is not above 0"),
     ("tokenizer/statistics.safetensors", filled(float("nan"), "std"), "a standard deviation is not above 0"),
     ("tokenizer/statistics.safetensors", filled(float("inf"), "std"), "numbers that are not finite"),
     ("tokenizer/statistics.safetensors", filled(float("nan"), "mean"), "numbers that are not finite"),
+    ("tokenizer/statistics.safetensors", whole, "std must be floating-point numbers"),
     ("tokenizer/statistics.safetensors", narrow, "has 259 features, but the network reads 263"),
     ("base/config.json", entries(layers=10**6), "layers is 1000000, but no tensor beside it is larger than"),
     ("base/config.json", entries(layers=60), "60 layers of width 16 hold more"),
@@ -100,6 +127,20 @@ def test_every_shipped_kind_of_bundle_passes(finished: Path) -> None:
     assert found
     for index in found:
         check_parts(index.parent)
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E5M2"])
+def test_numbers_of_types_that_numpy_lacks_are_read(bundle: Path, kind: str) -> None:
+    typed(kind, b"\x01\x00", *([1] if kind == "BF16" else [2]))(bundle / "base" / "model.safetensors")
+    check_parts(bundle)
+
+
+def test_a_check_does_not_wait_for_torch(bundle: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from hmu_tasks.runtime.bundle_files import check_parts; "
+        "check_parts(Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(bundle)], check=True)
 
 
 @pytest.mark.parametrize(
