@@ -3,7 +3,6 @@
 Independent of Prefect. dvc.yaml stays the only description of the graph.
 """
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -142,15 +141,23 @@ def select(stages: list[Stage], targets: Iterable[str] | None) -> list[Stage]:
 def changed_stages(root: Path, stages: list[Stage]) -> set[str]:
     """Ask DVC once what is out of date, and add all dependents.
 
-    Dependents may turn out unchanged once their inputs have been made; `dvc repro` finds out then.
+    Dependents may turn out unchanged once their inputs have been made; `dvc repro` finds out then. Raises HmuError when
+    DVC cannot tell; waits while another command holds DVC's lock.
     """
-    done = subprocess.run(
-        [*DVC, "--wait-for-lock", "status", "--json"], cwd=root, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise HmuError(f"`dvc status` failed in {root}: {done.stderr.strip()}")
-    changed = set(json.loads(done.stdout or "{}"))
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    names = {stage.name for stage in stages}
+    try:
+        with Repo(str(root), _wait_for_lock=True) as repo, repo.lock:
+            changed = {
+                stage.name
+                for stage in repo.index.stages
+                if getattr(stage, "name", None) in names and stage.status()
+            }
+    except (DvcException, OSError) as error:
+        raise HmuError(f"DVC cannot tell what is out of date in {root}: {error}") from error
     for stage in stages:
         if changed.intersection(stage.needs):
             changed.add(stage.name)
-    return changed.intersection(stage.name for stage in stages)
+    return changed

@@ -90,6 +90,13 @@ def test_a_broken_graph_is_said_clearly(project: Project) -> None:
         read_stages(Path(project.root))
 
 
+def test_a_broken_lock_is_said_clearly(project: Project) -> None:
+    stages = read_stages(project.root)
+    (project.root / "dvc.lock").write_text("stages: [", encoding="utf-8")
+    with pytest.raises(HmuError, match=r"cannot tell what is out of date in .*: unable to read: '.*dvc\.lock'"):
+        changed_stages(project.root, stages)
+
+
 def test_data_of_dvc_files_is_an_input(project: Project) -> None:
     (project.root / "raw.txt").write_text("raw", encoding="utf-8")
     project.dvc("add", "-q", "raw.txt")
