@@ -13,8 +13,19 @@ from quick_stores import quick_stores
 from registered_world import measured
 from running import CHILDREN
 from tiny_world import FAILED, finished, reused, world
+from unpacked import kit_texts
 
-__all__ = ["finished", "measured", "quick_stores", "reused", "shared", "stages", "values", "world"]
+__all__ = [
+    "finished",
+    "kit_texts",
+    "measured",
+    "quick_stores",
+    "reused",
+    "shared",
+    "stages",
+    "values",
+    "world",
+]
 
 
 # Set by some machines: every process would compile the modules of a copied project again.

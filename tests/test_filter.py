@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import tiny_packed
-from unpacked import unpack
 
 from hmu_tasks.data.concepts.concepts import load_concept
 from hmu_tasks.data.division.partition import filter_clips
@@ -187,14 +186,13 @@ def test_missing_or_damaged_files_and_unknown_concepts_are_named(clips_folder: P
 
 @pytest.mark.slow
 @pytest.mark.parity
-def test_mirrored_twins_of_real_captions_stay_with_their_originals(shared: Path, tmp_path: Path) -> None:
+def test_mirrored_twins_of_real_captions_stay_with_their_originals(kit_texts: Path) -> None:
     import pandas as pd
 
-    unpack(shared / "data" / "captions" / "kitml_texts_dev.tar.gz", tmp_path)
     table = Path(__file__).resolve().parents[1] / "benchmarks" / "filter_table.py"
     rows = [
         (path.stem, *line.split("#")[:2])
-        for path in sorted((tmp_path / "texts").glob("*.txt"))
+        for path in sorted(kit_texts.glob("*.txt"))
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
     captions = pd.DataFrame(rows, columns=["clip_id", "caption", "tokens"])
@@ -207,7 +205,7 @@ def test_mirrored_twins_of_real_captions_stay_with_their_originals(shared: Path,
         result = filter_clips(captions, clips, load_concept("violence"), "kitml", rule=rule, matches=1)
         assert result.summary["twins_apart"] == []
     told = subprocess.run(
-        [sys.executable, table, tmp_path / "texts"], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, table, kit_texts], capture_output=True, text=True, check=True, timeout=120
     )
     share = result.summary["rules"]["lemma"]["splits"]["all"]["forget"]
     assert str(share) in told.stdout

@@ -93,7 +93,9 @@ def test_a_broken_graph_is_said_clearly(project: Project) -> None:
 def test_a_broken_lock_is_said_clearly(project: Project) -> None:
     stages = read_stages(project.root)
     (project.root / "dvc.lock").write_text("stages: [", encoding="utf-8")
-    with pytest.raises(HmuError, match=r"cannot tell what is out of date in .*: unable to read: '.*dvc\.lock'"):
+    with pytest.raises(
+        HmuError, match=r"cannot tell what is out of date in .*: unable to read: '.*dvc\.lock'"
+    ):
         changed_stages(project.root, stages)
 
 

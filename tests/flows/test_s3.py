@@ -61,6 +61,11 @@ class Gate:
             sink.shutdown(socket.SHUT_WR)
 
 
+def reachable(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Gate]:
     """A gate before an S3 server that has one bucket."""
@@ -74,16 +79,13 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
         )
     made = Gate(port)
     try:
+        wait_until(lambda: reachable(port), what="the S3 server")
         code = (
             "import boto3; boto3.client('s3', endpoint_url="
             f"'http://127.0.0.1:{port}').create_bucket(Bucket='bucket')"
         )
         make = [sys.executable, "-c", code]
-        environment = os.environ | KEYS
-        wait_until(
-            lambda: subprocess.run(make, check=False, capture_output=True, env=environment).returncode == 0,
-            what="the S3 server",
-        )
+        subprocess.run(make, check=True, capture_output=True, env=os.environ | KEYS)
         made.open()
         yield made
     finally:

@@ -8,7 +8,6 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
-from unpacked import unpack
 
 BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
 STRATA = {"both", "substring-only", "lemma-only", "sibling", "strong", "weak", "rest"}
@@ -69,11 +68,12 @@ def test_weighted_share_is_wilsons_where_weights_are_equal(benchmark: ModuleType
 
 @pytest.mark.parity
 def test_precision_and_recall_on_real_captions(
-    benchmark: ModuleType, annotated: pd.DataFrame, shared: Path, tmp_path: Path
+    benchmark: ModuleType, annotated: pd.DataFrame, shared: Path, kit_texts: Path
 ) -> None:
-    folder = shared / "data" / "captions"
-    unpack(folder / "kitml_texts_dev.tar.gz", tmp_path)
-    sources = {"humanml3d": folder / "humanml3d_captions_dev.parquet", "kitml": tmp_path / "texts"}
+    sources = {
+        "humanml3d": shared / "data" / "captions" / "humanml3d_captions_dev.parquet",
+        "kitml": kit_texts,
+    }
     rows = benchmark.with_hits(
         annotated, {name: benchmark.read_texts(path) for name, path in sources.items()}
     )

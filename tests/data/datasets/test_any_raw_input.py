@@ -6,7 +6,6 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_folder import add, motion, read
-from unpacked import unpack
 
 from hmu_tasks.data.clips.arrays import as_features, read_array
 from hmu_tasks.data.clips.clips import Caption
@@ -72,9 +71,8 @@ def test_any_bytes_are_text_or_refused(tmp_path_factory, content):
     assert not any("\n" in line or "\r" in line for line in lines)
 
 
-def test_real_caption_files(shared, tmp_path):
-    unpack(shared / "data/captions/kitml_texts_dev.tar.gz", tmp_path)
-    lines = [line for file in (tmp_path / "texts").iterdir() for line in read_lines(file) if line]
+def test_real_caption_files(kit_texts):
+    lines = [line for file in kit_texts.iterdir() for line in read_lines(file) if line]
     captions = [parse_line(line) for line in lines]
     assert len(captions) == 11_140
     assert all("/" in token for caption in captions for token in caption.tokens.split())
