@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +21,11 @@ HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 Read at the start of a process only, so that no step can set it for itself; other systems ignore it.
 """
 _BUSY = "is busy, it is being blocked by"
+_RUN_CACHE_RACE = re.compile(
+    r"No such file or directory: '[^']*[/\\]runs[/\\][0-9a-f]{2}[/\\][0-9a-f]{64}[/\\]\.[^'/\\]*\.tmp'"
+)
+"""Two runs share a cache and come to the same stage: one reads the entry that the other is about to write, takes it for
+damaged and removes it; one of them finds it gone."""
 _BAR = re.compile(r"(?P<label>[^\r\n]*?):?\s*(?P<percent>\d{1,3})%\|")
 _KEPT_LINES = 60
 STOPPED = "stopped before it began"
@@ -123,17 +128,30 @@ def run_stage(
     pull: take the stage's result from the remote if another machine has made it already
     Without --wait-for-lock a finished stage can be lost when DVC takes its lock again. The option does not wait for
     overlapping paths, so a busy answer is retried once, and so is a crash of DVC itself, which can follow a stage that
-    has ended well; a stage that is killed makes DVC fail, not crash.
+    has ended well; a stage that is killed makes DVC fail, not crash. Where DVC stumbles over another run in the run
+    cache, a stage that had not begun is retried; one that had begun has ended well by then, and its outputs are
+    committed.
     """
     options = [*(["--force"] if force else []), *(["--pull"] if pull else [])]
     arguments = ["repro", "--single-item", *options, name]
-    outcome = run_dvc(arguments, root=root, environment=environment, processes=processes, console=console)
+
+    def run(command: list[str]) -> StageResult:
+        return run_dvc(command, root=root, environment=environment, processes=processes, console=console)
+
+    outcome = run(arguments)
     if outcome.status != 0 and any(_BUSY in line for line in outcome.last_lines):
         console.log("DVC is busy with these paths; retrying once")
-        outcome = run_dvc(arguments, root=root, environment=environment, processes=processes, console=console)
+        outcome = run(arguments)
     if outcome.status in _CRASHES and not processes.stopped:
         console.log(f"DVC crashed (signal {outcome.status - 128}); retrying once")
-        outcome = run_dvc(arguments, root=root, environment=environment, processes=processes, console=console)
+        outcome = run(arguments)
+    if outcome.status != 0 and any(_RUN_CACHE_RACE.search(line) for line in outcome.last_lines):
+        if outcome.executed:
+            console.log("DVC met another run of this stage in its run cache; committing what the stage made")
+            outcome = replace(run(["commit", "--force", name]), executed=True)
+        else:
+            console.log("DVC met another run of this stage in its run cache; retrying once")
+            outcome = run(arguments)
     if outcome.status != 0 and outcome.executed and not processes.stopped:
         # DVC removes a stage's output before it runs the command; what the last good run made comes back from the
         # cache. Where the cache does not hold it there is nothing to restore.
