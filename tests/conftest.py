@@ -6,6 +6,7 @@ import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from dvc_stages import stages, values
@@ -14,6 +15,10 @@ from registered_world import measured
 from running import CHILDREN
 from tiny_world import FAILED, finished, reused, world
 from unpacked import kit_texts
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
 
 __all__ = [
     "finished",
@@ -35,6 +40,9 @@ os.environ["DVC_NO_ANALYTICS"] = "true"
 if CHILDREN not in (places := os.environ.get("PYTHONPATH", "").split(os.pathsep)):
     os.environ["PYTHONPATH"] = os.pathsep.join([CHILDREN, *filter(None, places)])
 
+SERVER = "flows/server"
+"""Folder of the tests that share a Prefect server and its workers."""
+
 gc.disable()  # imports make objects by the hundred thousand, all of which stay
 
 
@@ -45,13 +53,27 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadFileScheduling":
+    """Tests that share a server go to one process, the others file by file."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneServer(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return SERVER if f"/{file}".rpartition("/")[0].endswith(f"/{SERVER}") else file
+
+    return OneServer(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files come first: one that came last would leave the other processes without work.
 
-    The very first one makes the finished folder of the end-to-end tests, which takes minutes. Then come the other files
-    with slow tests and those of tests/flows, the ones that need a finished folder behind the rest, so that no process
-    waits for it; then the others that work on a finished folder.
+    The very first one makes the finished folder of the end-to-end tests, which takes minutes. Then come those that
+    share a server, the other files with slow tests and those of tests/flows, the ones that need a finished folder
+    behind the rest, so that no process waits for it; then the others that work on a finished folder.
     """
+    server = {item.path for item in items if item.path.parent.as_posix().endswith(f"/{SERVER}")}
     slow = {
         item.path for item in items if item.get_closest_marker("slow") or item.path.parent.name == "flows"
     }
@@ -61,9 +83,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def turn(item: pytest.Item) -> int:
         if item.path == first:
             return 0
+        if item.path in server:
+            return 1
         if item.path in slow:
-            return 2 if item.path in finished else 1
-        return 3 if item.path in finished else 4
+            return 3 if item.path in finished else 2
+        return 4 if item.path in finished else 5
 
     items.sort(key=turn)
 

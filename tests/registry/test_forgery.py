@@ -2,6 +2,7 @@
 
 import json
 import socket
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,14 @@ def forged_statements(registry: Registry) -> None:
 
 
 @pytest.mark.slow
-def test_only_the_verified_copy_is_served(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_the_verified_copy_is_served(
+    measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from hmu_tasks.registry import serve
+
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(copies))
 
     def command(address: str = CHAMPION_ADDRESS, **options: Any) -> list[str]:
         given = {"host": "127.0.0.1", "port": 1, "device": "cpu", "refuse_concept": False} | options
@@ -155,5 +162,9 @@ def test_only_the_verified_copy_is_served(measured: Path, capsys: pytest.Capture
     capsys.readouterr()
     run = registry.client.get_registered_model(NAME).tags["hmu.journal"]
     registry.client.log_param(run, "move-000002", "{}")
-    assert "--copy" in command()
+    second = command()
     assert "move-000002 is not signed; it is void" in capsys.readouterr().err
+    assert set(copies.glob("hmu-serve-*")) == {
+        place,
+        Path(second[second.index("--copy") + 1]),
+    }  # none of a refused one
