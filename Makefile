@@ -1,7 +1,8 @@
 # `make help` lists the targets: every line `target: …  ## what it does` below.
 SHELL := /bin/bash
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# That of the environment there is, so that a later installation does not mix two; else the first that is found.
+PYTHON ?= $(shell $(BIN)/python -c '' 2>/dev/null && echo $(BIN)/python || command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED := 1
 LOCK := flock --nonblock --conflict-exit-code 75 .repro.lock
@@ -13,10 +14,12 @@ MIRROR := $(BIN)/python -m hmu_tasks mirror >/dev/null
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 UV := .uv/bin/uv
+IDENTITY := import sys; print(sys.base_prefix, sys.version_info[:2])
 
 $(BIN)/.installed: pyproject.toml constraints.txt constraints-torch.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "HMU needs Python 3.11 or 3.12 and this is %d.%d: make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
-	$(PYTHON) -m venv .venv
+	@[ "$$($(BIN)/python -c '$(IDENTITY)' 2>/dev/null)" = "$$($(PYTHON) -c '$(IDENTITY)')" ] || \
+	  { [ ! -e .venv ] || echo "making .venv anew with $(PYTHON)" >&2; rm -rf .venv && $(PYTHON) -m venv .venv; }
 	$(PIP) install --quiet --require-hashes --no-deps --requirement constraints.txt
 	$(PIP) install --quiet --requirement constraints-torch.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
