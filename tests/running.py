@@ -19,3 +19,11 @@ def processes_in(folder: Path) -> list[psutil.Process]:
         except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
             continue
     return found
+
+
+def command_line(process: psutil.Process) -> str:
+    """Program and arguments of a process; empty once it has ended, which it may do at any moment."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""

@@ -1,5 +1,6 @@
 """A Prefect server, workers and checkouts for the tests: real processes on this machine, each ended by its id."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+from running import command_line
 from toy_project import Project
 
 DATABASE = "prefect.db"
@@ -148,9 +150,11 @@ class Lab:
         worker = self.workers.pop(name)
         family = [*psutil.Process(worker.pid).children(recursive=True), psutil.Process(worker.pid)]
         for process in family:
-            # What stands in a session of its own would survive the loss of its parents; it must end by itself.
-            if os.getpgid(process.pid) == os.getpgid(worker.pid) or "prefect" in " ".join(process.cmdline()):
-                process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):  # it ended meanwhile
+                # What stands in a session of its own would survive the loss of its parents; it must end by itself.
+                same = os.getpgid(process.pid) == os.getpgid(worker.pid)
+                if same or "prefect" in command_line(process):
+                    process.kill()
         worker.wait()
 
     def stop_worker(self, name: str) -> None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from lab import Lab, wait_until
 from ruamel.yaml import YAML
+from running import processes_in
 from toy_project import Project
 
 from flows.server.operate import AUTOMATIONS
@@ -144,8 +145,7 @@ def test_cancelling_ends_everything_on_both_machines(lab: Lab, machines: tuple[P
 
 def stage_processes(machine: Project) -> list[int]:
     """Processes of stages and of DVC; the worker itself stays."""
-    worktrees = machine.root / "runs" / "side" / "worktrees"
-    return [one.pid for one in machine.processes() if Path(one.cwd()).is_relative_to(worktrees)]
+    return [one.pid for one in processes_in(machine.root / "runs" / "side" / "worktrees")]
 
 
 def silence(lab: Lab, number: str) -> None:

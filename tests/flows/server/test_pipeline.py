@@ -10,6 +10,7 @@ import time
 import psutil
 import pytest
 from lab import Lab, wait_until
+from running import command_line
 from toy_project import STAGES, Project
 
 from flows.engine.graph import read_stages
@@ -115,7 +116,7 @@ def test_killing_the_flow_leaves_nothing_behind_with_its_own_server(project: Pro
     (project.root / "side" / "slow").write_text("300", encoding="utf-8")
     process = project.flow()
     wait_for_lines(project, 3)
-    names = " ".join(" ".join(found.cmdline()) for found in project.processes())
+    names = " ".join(command_line(found) for found in project.processes())
     assert "prefect server start" in names
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
