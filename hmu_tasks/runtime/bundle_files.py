@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hmu_tasks.runtime.errors import WeightsError
 from hmu_tasks.runtime.foreign import RECORDS, SETTINGS, WEIGHTS, check_file, read_text
 
@@ -121,20 +124,20 @@ def _check_statistics(file: Path, shapes: Mapping[str, tuple[int, ...]], config:
     deviations = dict(_floating(file)).get("std")
     if deviations is None:
         raise WeightsError(f"{file}: std must be floating-point numbers; {_REMEDY}")
-    if not bool((deviations > 0).all()):
+    if not (deviations > 0).all():
         raise WeightsError(f"{file}: a standard deviation is not above 0; {_REMEDY}")
 
 
 def _check_finite(file: Path) -> None:
     for name, tensor in _floating(file):
-        if not bool((abs(tensor) < math.inf).all()):
+        if not np.isfinite(tensor).all():
             raise WeightsError(f"{file}: {name} has numbers that are not finite; {_REMEDY}")
 
 
-def _floating(file: Path) -> Iterator[tuple[str, Any]]:
+def _floating(file: Path) -> Iterator[tuple[str, NDArray[np.floating[Any]]]]:
     """Yield the floating-point tensors of a file by name, as arrays of NumPy.
 
-    Those of a type that NumPy lacks, such as bfloat16, are torch's: only they make a check of a bundle wait for torch.
+    Those of a type that NumPy lacks, such as bfloat16, are read by torch, for which only they wait.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -147,7 +150,7 @@ def _floating(file: Path) -> Iterator[tuple[str, Any]]:
     with safe_open(file, "pt") as opened:
         for name in rest:
             try:
-                tensor = opened.get_tensor(name).float()
+                tensor = opened.get_tensor(name).float().numpy()
             except (SafetensorError, NotImplementedError) as error:
                 raise WeightsError(
                     f"{file}: {name} has numbers of the type {kinds[name]}, which torch cannot read; {_REMEDY}"
